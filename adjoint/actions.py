@@ -1,0 +1,189 @@
+"""What a schedule may ask for: the vocabulary between schedules, `replay` and the sweep.
+
+A schedule is an iterator of these actions; the sweep carries them out on a stepper and a
+store, and `adjoint.replay` plays them on a simulated machine. State ``k`` is the state
+*before* step ``k``; step ranges are half-open, ``[start, stop)``.
+
+There is one *live* state, the stepper's own. The *slots* are places in memory, besides the
+live state, that hold one snapshot each; the *file* holds further snapshots. A snapshot is
+named by its step, and may be in a slot, in the file, or in both.
+
+===================== ================================================================
+`Advance(start, stop)` live state ``start`` becomes ``stop``; no tape is kept
+`Record(start, stop)`  the same, keeping the tape of the steps. The live state is
+                       ``stop`` afterwards, except where the next action is the
+                       `PullBack` of this very tape: then it is undefined, and the last
+                       step need not be taken.
+`Turn()`               live state is ``num_steps``: the adjoint becomes the terminal
+                       cost's derivative. Once per sweep.
+`PullBack(start, stop)` consumes the tape of ``[start, stop)``: the adjoint goes from
+                       ``stop`` to ``start``. The live state is undefined afterwards.
+`Store(step)`          the live state ``step`` is put in a free slot, and stays live
+`Restore(step)`        snapshot ``step`` becomes the live state, from its slot or, if it
+                       has none, straight from the file (the sweep waits for the read).
+                       The snapshot is kept.
+`Offload(step)`        posts the write of snapshot ``step``, from its slot to the file
+`Prefetch(step)`       takes a free slot and posts the read of snapshot ``step`` into it
+`Wait(step)`           waits for the transfer of snapshot ``step``
+`Cancel(step)`         takes back an offload that has not begun; the file then has no
+                       snapshot ``step``. The slot keeps it.
+`Discard(step, tier)`  gives up snapshot ``step`` in a slot or in the file. A slot given
+                       up while its write is under way is free once that is done.
+===================== ================================================================
+
+The first leaf of the reverse sweep is ``Record(i, n), Turn(), PullBack(i, n)``, so the
+`Advance` actions are exactly those that the theory of Revolve counts. A restored snapshot
+that is not needed again is discarded right after its `Restore`, before the `Record` that
+would overwrite it: then its memory becomes the live state and nothing is copied.
+
+These are plain slotted classes, not frozen dataclasses: long sweeps make millions of them,
+and a frozen dataclass takes four times as long to make. Type checkers hold the fields to be
+final; nothing may write them.
+"""
+
+from enum import Enum
+from typing import Final
+
+__all__ = [
+    "Action",
+    "Advance",
+    "Cancel",
+    "Discard",
+    "Offload",
+    "Prefetch",
+    "PullBack",
+    "Record",
+    "Restore",
+    "Store",
+    "Tier",
+    "Turn",
+    "Wait",
+]
+
+
+class Tier(Enum):
+    """Where a snapshot is kept."""
+
+    MEMORY = "memory"
+    FILE = "file"
+
+
+class Action:
+    """One thing for the sweep to do. Actions are values: equal if their type and fields are."""
+
+    __slots__ = ()
+
+    def _fields(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in type(self).__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        assert isinstance(other, Action)
+        return self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._fields()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self._fields()))})"
+
+
+class Advance(Action):
+    """Take the live state from step `start` to step `stop`, keeping no tape."""
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start: Final = start
+        self.stop: Final = stop
+
+
+class Record(Action):
+    """Take the live state from step `start` to step `stop`, keeping the tape of ``[start, stop)``."""
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start: Final = start
+        self.stop: Final = stop
+
+
+class Turn(Action):
+    """Begin the reverse sweep: the adjoint becomes the terminal cost's derivative."""
+
+    __slots__ = ()
+
+
+class PullBack(Action):
+    """Take the adjoint from step `stop` to step `start`, consuming the tape of ``[start, stop)``."""
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start: Final = start
+        self.stop: Final = stop
+
+
+class Store(Action):
+    """Put the live state, at step `step`, in a free slot."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
+        self.step: Final = step
+
+
+class Restore(Action):
+    """Make snapshot `step` the live state."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
+        self.step: Final = step
+
+
+class Offload(Action):
+    """Post the write of snapshot `step` from its slot to the file."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
+        self.step: Final = step
+
+
+class Prefetch(Action):
+    """Take a free slot and post the read of snapshot `step` from the file into it."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
+        self.step: Final = step
+
+
+class Wait(Action):
+    """Wait for the transfer of snapshot `step`."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
+        self.step: Final = step
+
+
+class Cancel(Action):
+    """Take back the offload of snapshot `step`, which has not begun."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
+        self.step: Final = step
+
+
+class Discard(Action):
+    """Give up snapshot `step` in one tier."""
+
+    __slots__ = ("step", "tier")
+
+    def __init__(self, step: int, tier: Tier) -> None:
+        self.step: Final = step
+        self.tier: Final = tier
