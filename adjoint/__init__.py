@@ -1,0 +1,70 @@
+"""Exact gradients of very long time-stepping computations, in bounded memory.
+
+Public names are loaded when they are first used; importing this package imports neither mpi4py
+nor h5py, and never initialises MPI.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adjoint import actions, replay, schedules, verification
+    from adjoint.errors import (
+        AdjointError,
+        ArgumentError,
+        NonFiniteError,
+        ScheduleError,
+        SnapshotFileError,
+        StepperError,
+        TransferError,
+    )
+    from adjoint.functional import Functional
+    from adjoint.gradients import Result, gradient
+    from adjoint.report import Report
+    from adjoint.stepping import FunctionStepper, Stepper
+
+__all__ = [
+    "AdjointError",
+    "ArgumentError",
+    "FunctionStepper",
+    "Functional",
+    "NonFiniteError",
+    "Report",
+    "Result",
+    "ScheduleError",
+    "SnapshotFileError",
+    "Stepper",
+    "StepperError",
+    "TransferError",
+    "actions",
+    "gradient",
+    "replay",
+    "schedules",
+    "verification",
+]
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "FunctionStepper": "stepping",
+    "Functional": "functional",
+    "Report": "report",
+    "Result": "gradients",
+    "Stepper": "stepping",
+    "gradient": "gradients",
+}
+_MODULES = ("actions", "replay", "schedules", "verification")
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return importlib.import_module(f"adjoint.{name}")
+    if name not in __all__:
+        raise AttributeError(f"module 'adjoint' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"adjoint.{_ROOMS.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

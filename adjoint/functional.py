@@ -1,0 +1,291 @@
+"""One cost functional, evaluated again and again: plan, buffers and file are kept between times.
+
+`Functional` is what an optimiser calls. The first gradient measures and plans; later ones play
+the same schedule in the same buffers and the same file.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adjoint.admission import check_controls, check_num_steps, check_stepper
+from adjoint.agreement import require_same
+from adjoint.comm import Communicator, communicator
+from adjoint.errors import ArgumentError, NonFiniteError
+from adjoint.preparation import Equipment, Wishes, prepare
+from adjoint.progress import ProgressBar
+from adjoint.report import Report
+from adjoint.schedules import Schedule
+from adjoint.stepping import Stepper
+from adjoint.sweep import Handlers, Sweep
+from adjoint.timeline import Timeline
+
+__all__ = ["Functional"]
+
+ENGINES = (None, "mpi", "thread")
+
+
+class Functional:
+    """The cost of a stepper's run and its gradient with respect to the stepper's controls.
+
+    Collective on `comm`: every rank makes every call, with the same arguments. A context manager;
+    leaving it, or `close`, gives back memory and file.
+
+    Parameters
+    ----------
+    stepper
+        What is stepped; see `adjoint.Stepper` and `adjoint.FunctionStepper`. It is the
+        functional's to drive until `close`. Costs are measured by running its first steps.
+    num_steps
+        How many steps there are, on every rank.
+    comm
+        The mpi4py communicator whose ranks compute together; None is one process.
+    memory
+        Bytes per rank for all snapshots, buffers and tapes: an integer, or text like "512 MiB".
+        By default a quarter of the machine's, shared by the ranks.
+    file
+        Where states may be stored besides: a path, which is kept, or an existing folder, where a
+        temporary file is made and removed. Without it all states stay in memory.
+    disk
+        Bytes the file may hold in total, all ranks together; by default as many as are wanted.
+    schedule
+        Overrides the planner: nothing is measured.
+    engine
+        How the file is written: "mpi" (nonblocking MPI I/O) or "thread" (a transfer thread). By
+        default "mpi" with a `comm`, else "thread".
+    progress
+        Show a progress bar on rank 0.
+    trace
+        A file for the timeline of every rank, in the trace-event format that Perfetto opens;
+        written anew by every gradient. `timeline` holds it too.
+
+    Raises
+    ------
+    ArgumentError, StepperError, SnapshotFileError
+        On every rank, before anything is computed or overwritten.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        num_steps: int,
+        *,
+        comm: Any = None,
+        memory: int | str | None = None,
+        file: str | os.PathLike[str] | None = None,
+        disk: int | str | None = None,
+        schedule: Schedule | None = None,
+        engine: str | None = None,
+        progress: bool = False,
+        trace: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.report: Report | None = None
+        self.timeline: Timeline | None = None
+        self._stepper = stepper
+        self._comm = communicator(comm)
+        self._progress = progress
+        self._trace = trace
+        self._equipment: Equipment | None = None
+        self._wishes = Wishes(num_steps, memory, disk, file, schedule, engine)
+        with self._comm.failing():
+            self._admit()
+
+    @property
+    def stepper(self) -> Stepper:
+        """What is stepped."""
+        return self._stepper
+
+    @property
+    def comm(self) -> Communicator:
+        """The ranks that compute together, on a communicator of their own."""
+        return self._comm
+
+    @property
+    def num_steps(self) -> int:
+        """How many steps there are."""
+        return self._wishes.num_steps
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule that gradients play. Collective: the first call measures and plans."""
+        return self._equip().schedule
+
+    def value(self, controls: Mapping[str, ArrayLike] | None = None) -> float:
+        """Return the cost, summed over ranks, by stepping forward once. Nothing is stored.
+
+        `controls` are copied into the stepper's first; without them they are what they are.
+        """
+        self._set(controls)
+        with self._comm.failing():
+            self._stepper.start()
+            cost = self._stepper.advance(0, self.num_steps, cost=0.0)
+            assert cost is not None
+            return self._total(self._stepper.turn(cost))
+
+    def value_and_gradient(
+        self, controls: Mapping[str, ArrayLike] | None = None
+    ) -> tuple[float, dict[str, NDArray[Any]]]:
+        """Return the cost and the gradient with respect to every control, summed over ranks.
+
+        `controls` are copied into the stepper's first. The gradient's arrays are fresh copies,
+        yours to keep, shaped as the controls; those of `distributed` controls are this rank's
+        part. Where the stepper's accumulator is not held in memory (a memory map, an HDF5
+        dataset), it is itself returned, and the next evaluation overwrites it.
+
+        Raises
+        ------
+        NonFiniteError
+            The cost, the final state or one that was written is not finite.
+        TransferError
+            The file could not be written or read.
+        """
+        self._set(controls)
+        equipment = self._equip()
+        with self._comm.failing():
+            cost = self._sweep(equipment)
+            total = self._total(cost)
+            return total, self._gradient()
+
+    def close(self) -> None:
+        """Give back memory and file; a named file is kept. Collective."""
+        equipment, self._equipment = self._equipment, None
+        if equipment is not None:
+            equipment.close()
+        comm, self._comm = self._comm, cast(Communicator, None)
+        if comm is not None:
+            comm.free()
+
+    def __enter__(self) -> "Functional":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        wishes = self._wishes
+        error: Exception | None = None
+        try:
+            check_num_steps(wishes.num_steps)
+            check_stepper(self._stepper)
+            if wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None):
+                raise ArgumentError(f'engine={wishes.engine!r}: it is "thread", or with a comm "mpi"')
+            if wishes.disk is not None and wishes.file is None:
+                raise ArgumentError("disk= is a budget for file=, which is not given")
+        except (ArgumentError, TypeError) as refused:
+            error = refused
+        self._comm.agree(error)
+        require_same(
+            self._comm,
+            num_steps=wishes.num_steps,
+            memory=wishes.memory,
+            disk=wishes.disk,
+            file=None if wishes.file is None else os.fspath(wishes.file),
+            schedule=wishes.schedule,
+            engine=wishes.engine,
+            trace=self._trace,
+            names=list(self._stepper.state),
+            controls=list(self._stepper.controls),
+        )
+
+    def _equip(self) -> Equipment:
+        if self._equipment is None:
+            with self._comm.failing():
+                self._equipment = prepare(self._stepper, self._wishes, self._comm)
+        return self._equipment
+
+    def _set(self, controls: Mapping[str, ArrayLike] | None) -> None:
+        error: Exception | None = None
+        given = controls or {}
+        try:
+            check_controls(self._stepper, given)
+        except ArgumentError as refused:
+            error = refused
+        with self._comm.failing():
+            self._comm.agree(error)
+        for name, value in given.items():
+            self._stepper.controls[name][...] = value
+
+    def _sweep(self, equipment: Equipment) -> float:
+        equipment.buffers.clear()
+        if equipment.store is not None:
+            equipment.store.clear()
+        self.timeline = Timeline() if self._trace is not None else None
+        bar = ProgressBar(self.num_steps) if self._progress and self._comm.rank == 0 else None
+        try:
+            return self._play(equipment, bar)
+        finally:
+            if bar is not None:
+                bar.close()
+
+    def _play(self, equipment: Equipment, bar: ProgressBar | None) -> float:
+        watches = [watcher.watch for watcher in (bar, self.timeline) if watcher is not None]
+        before = equipment.statistics()
+        began = time.perf_counter()
+        self._stepper.start()
+        sweep = Sweep(
+            self._stepper,
+            self.num_steps,
+            equipment.buffers,
+            equipment.store,
+            self._comm,
+            _in_turn(watches),
+        )
+        cost = sweep.run(equipment.schedule)
+        ended = time.perf_counter()
+        self.report = equipment.report(sweep, before, began, ended)
+        if self.timeline is not None and self._trace is not None:
+            self.timeline.write(self._trace, self._comm)
+        return cost
+
+    def _total(self, cost: float) -> float:
+        total = math.fsum(self._comm.gather(cost))
+        if not math.isfinite(total):
+            self._comm.agree(NonFiniteError(f"the cost is {total}, summed over all ranks"))
+        return total
+
+    def _gradient(self) -> dict[str, NDArray[Any]]:
+        distributed = getattr(self._stepper, "distributed", ())
+        gradient: dict[str, NDArray[Any]] = {}
+        for name, grown in self._stepper.accumulators.items():
+            in_memory = type(grown) is np.ndarray
+            gradient[name] = grown.copy() if in_memory else grown
+            if name not in distributed:
+                _sum_over_ranks(gradient[name], self._comm)
+        return gradient
+
+
+def _in_turn(watches: list[Callable[[Handlers], Handlers]]) -> Callable[[Handlers], Handlers] | None:
+    if not watches:
+        return None
+
+    def watch(handlers: Handlers) -> Handlers:
+        for wrap in watches:
+            handlers = wrap(handlers)
+        return handlers
+
+    return watch
+
+
+def _sum_over_ranks(array: NDArray[Any], comm: Communicator) -> None:
+    if comm.size == 1:
+        return
+    if array.ndim == 0 or type(array) is np.ndarray:
+        comm.sum(array)
+        return
+    for row in range(array.shape[0]):
+        total = np.array(array[row])
+        comm.sum(total)
+        array[row] = total

@@ -1,0 +1,304 @@
+"""Getting ready for a sweep: measure, plan, then set aside memory and open the file, once.
+
+What comes out, `Equipment`, serves every later evaluation of the same functional.
+"""
+
+import importlib
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from adjoint.agreement import smallest
+from adjoint.buffers import AdoptingBuffers, Buffers, CopyingBuffers
+from adjoint.comm import Communicator
+from adjoint.errors import ArgumentError
+from adjoint.planning import (
+    Budget,
+    Plan,
+    choose,
+    leaf_sizes,
+    leaves,
+    parse_bytes,
+    without_measuring,
+)
+from adjoint.probing import PROBED_STATES, Probe
+from adjoint.report import Report
+from adjoint.schedules import Schedule
+from adjoint.stepping import Adopting, Stepper
+from adjoint.storage.engine import Statistics
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.slots import BlockPool
+from adjoint.sweep import Sweep
+
+if TYPE_CHECKING:
+    from adjoint.storage.file_store import FileStore
+
+__all__ = ["Equipment", "Wishes", "prepare"]
+
+PROBED_LEAF = 8
+"""Steps of the leaf that is measured, where memory and the number of steps allow it."""
+
+PROBED_SHARE = 32
+"""At least this many times the probed leaf must be ahead, or the probe would cost too much."""
+
+DEFAULT_MEMORY_SHARE = 4
+"""Without `memory`, all ranks together use this part of the machine's memory: one in four."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller asked for."""
+
+    num_steps: int
+    memory: int | str | None = None
+    disk: int | str | None = None
+    file: str | os.PathLike[str] | None = None
+    schedule: Schedule | None = None
+    engine: str | None = None
+
+
+@dataclass(slots=True)
+class Equipment:
+    """A schedule, and all that it takes to play it."""
+
+    schedule: Schedule
+    reason: str
+    predicted_seconds: float
+    probe_seconds: float
+    layout: StateLayout
+    pool: BlockPool
+    buffers: Buffers
+    store: "FileStore | None"
+    tape_bytes: int
+
+    def statistics(self) -> Statistics:
+        """Return what the engine has moved so far, and how long it took."""
+        return Statistics() if self.store is None else replace(self.store.engine.statistics)
+
+    def report(self, sweep: Sweep, before: Statistics, began: float, ended: float) -> Report:
+        """Return the figures of a sweep that has ended, `before` being the statistics it began with."""
+        after = self.statistics()
+        blocked = after.wait_seconds + after.post_seconds
+        return Report(
+            schedule=repr(self.schedule),
+            reason=self.reason,
+            num_steps=self.schedule.num_steps,
+            state_bytes=self.layout.nbytes,
+            memory_bytes=self.pool.peak * self.layout.block_bytes + self.tape_bytes,
+            actions=sweep.actions,
+            advanced_steps=sweep.advanced_steps,
+            recorded_steps=sweep.recorded_steps,
+            forward_seconds=sweep.turned_at - began,
+            reverse_seconds=ended - sweep.turned_at,
+            predicted_seconds=self.predicted_seconds,
+            probe_seconds=self.probe_seconds,
+            bytes_written=after.bytes_written - before.bytes_written,
+            bytes_read=after.bytes_read - before.bytes_read,
+            transfer_seconds=after.transfer_seconds - before.transfer_seconds,
+            wait_seconds=blocked - before.wait_seconds - before.post_seconds,
+        )
+
+    def close(self) -> None:
+        """Close the file, give back the memory. Collective."""
+        try:
+            if self.store is not None:
+                self.store.close()
+        finally:
+            self.buffers.release()
+            self.pool.close()
+
+
+def prepare(stepper: Stepper, wishes: Wishes, comm: Communicator) -> Equipment:
+    """Return what a sweep needs. Collective; runs a few of the stepper's steps if it must measure.
+
+    Raises
+    ------
+    ArgumentError
+        The budgets have no room for what the sweep needs at the least.
+    SnapshotFileError
+        The file cannot be made, is not ours, or is another problem's.
+    """
+    return _Preparation(stepper, wishes, comm).equipment()
+
+
+@dataclass(slots=True)
+class _Preparation:
+    stepper: Stepper
+    wishes: Wishes
+    comm: Communicator
+    layout: StateLayout = field(init=False)
+    adopts: bool = field(init=False)
+    """Whether the stepper is to compute in our blocks, which takes one more of them."""
+
+    def __post_init__(self) -> None:
+        self.layout = StateLayout.of(self.stepper.state)
+        self.adopts = isinstance(self.stepper, Adopting)
+
+    def equipment(self) -> Equipment:
+        wishes = self.wishes
+        began = time.perf_counter()
+        if wishes.file is not None:
+            self._opening().check(wishes.file, self.comm, self.layout, self._fingerprint())
+        if wishes.schedule is not None:
+            schedule, plan = self._admitted(wishes.schedule), None
+        else:
+            plan = self._plan()
+            schedule = plan.schedule()
+        seconds = time.perf_counter() - began
+        leaf = schedule.leaf_steps
+        pool, buffers = self._memory(schedule.num_slots)
+        return Equipment(
+            schedule,
+            plan.reason if plan else "",
+            plan.predicted_seconds if plan else math.nan,
+            seconds,
+            self.layout,
+            pool,
+            buffers,
+            self._store(schedule.file_states),
+            _tape_bytes(self.stepper, self.layout, leaf),
+        )
+
+    # -- planning -----------------------------------------------------------------------------
+
+    def _plan(self) -> Plan:
+        n = self.wishes.num_steps
+        budget = self._budget()
+        plan = without_measuring(n, budget)
+        if plan is not None:
+            return plan
+        most = max(1, min(PROBED_LEAF, n // PROBED_SHARE))
+        leaf = max((size for size in budget.slots if size <= most), default=min(budget.slots))
+        pool, buffers = self._memory(min(2, budget.slots[leaf]))
+        try:
+            probe = Probe(self.stepper, n, min(leaf, n), buffers, self.comm)
+            costs = probe.stepper_costs()
+            if budget.file_states:
+                with self._probed_store() as store:
+                    costs = probe.file_costs(costs, store)
+        finally:
+            buffers.release()
+            pool.close()
+        return choose(n, costs, budget)
+
+    def _budget(self) -> Budget:
+        memory = parse_bytes(self.wishes.memory) if self.wishes.memory is not None else self._default_memory()
+        n, insisted = self.wishes.num_steps, getattr(self.stepper, "leaf_steps", None)
+        sizes = leaf_sizes(n, insisted)
+        slots = self._slots(memory, sizes)
+        if not slots and self.adopts:
+            self.adopts = False
+            slots = self._slots(memory, sizes)
+        if not slots:
+            raise self._too_small(memory, sizes[0])
+        return Budget(slots, self._file_states())
+
+    def _slots(self, memory: int, sizes: list[int]) -> dict[int, int]:
+        """Return the slots beside a leaf's tape on the tightest rank, for each leaf that can be played."""
+        tapes = [_tape_bytes(self.stepper, self.layout, leaf) for leaf in sizes]
+        block = max(1, self.layout.block_bytes)
+        ranks = self.comm.gather([(memory - tape) // block - self.adopts for tape in tapes])
+        tightest = [min(slots) for slots in zip(*ranks, strict=True)]
+        fitting = zip(sizes, tightest, strict=True)
+        return {leaf: slots for leaf, slots in fitting if slots >= self._least_slots(leaf)}
+
+    def _least_slots(self, leaf: int) -> int:
+        if leaves(self.wishes.num_steps, leaf) == 1:
+            return 0
+        return 1 if self.wishes.file is None else 2
+
+    def _file_states(self) -> int:
+        if self.wishes.file is None:
+            return 0
+        if self.wishes.disk is None:
+            return self.wishes.num_steps
+        disk = parse_bytes(self.wishes.disk)
+        row = sum(self.comm.gather(self.layout.block_bytes))
+        if disk < row:
+            raise ArgumentError(f"disk={disk} bytes has no room for one state of {row} bytes")
+        return min(self.wishes.num_steps, disk // row)
+
+    def _default_memory(self) -> int:
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return smallest(machine // DEFAULT_MEMORY_SHARE // self.comm.size, self.comm)
+
+    def _too_small(self, memory: int, leaf: int) -> ArgumentError:
+        blocks = self._least_slots(leaf)
+        needed = _tape_bytes(self.stepper, self.layout, leaf) + blocks * self.layout.block_bytes
+        return ArgumentError(
+            f"memory={memory} bytes is too little: a leaf of {leaf} steps and the fewest slots take "
+            f"{max(self.comm.gather(needed))} bytes on the rank with the largest state"
+        )
+
+    def _admitted(self, schedule: Schedule) -> Schedule:
+        insisted = getattr(self.stepper, "leaf_steps", None)
+        if schedule.num_steps != self.wishes.num_steps:
+            raise ArgumentError(
+                f"the schedule is for {schedule.num_steps} steps, num_steps is {self.wishes.num_steps}"
+            )
+        if insisted is not None and schedule.leaf_steps != insisted:
+            raise ArgumentError(
+                f"the stepper insists on leaves of {insisted} steps, the schedule has {schedule.leaf_steps}"
+            )
+        if schedule.file_states and self.wishes.file is None:
+            raise ArgumentError(f"{schedule!r} keeps states in a file: give file=")
+        if self.wishes.memory is not None:
+            self._require_fits(schedule)
+        if self.wishes.disk is not None and schedule.file_states > self._file_states():
+            raise ArgumentError(
+                f"the schedule keeps {schedule.file_states} states in the file, disk={self.wishes.disk!r} "
+                f"has room for {self._file_states()}"
+            )
+        return schedule
+
+    def _require_fits(self, schedule: Schedule) -> None:
+        assert self.wishes.memory is not None
+        memory = parse_bytes(self.wishes.memory)
+        tape = _tape_bytes(self.stepper, self.layout, schedule.leaf_steps)
+        blocks = schedule.num_slots + self.adopts
+        needed = max(self.comm.gather(tape + blocks * self.layout.block_bytes))
+        if needed > memory:
+            raise ArgumentError(f"{schedule!r} takes {needed} bytes a rank, memory={memory} allows less")
+
+    # -- equipping ----------------------------------------------------------------------------
+
+    def _memory(self, num_slots: int) -> tuple[BlockPool, Buffers]:
+        pool = BlockPool(self.layout, num_slots + 1)
+        return pool, (AdoptingBuffers if self.adopts else CopyingBuffers)(self.stepper, pool)
+
+    def _store(self, file_states: int) -> "FileStore | None":
+        if file_states == 0:
+            return None
+        assert self.wishes.file is not None
+        return self._opening().open_store(
+            self.wishes.file, self.comm, self.layout, file_states, self._fingerprint(), self.wishes.engine
+        )
+
+    @contextmanager
+    def _probed_store(self) -> Iterator["FileStore"]:
+        assert self.wishes.file is not None
+        folder = os.path.dirname(os.path.abspath(self.wishes.file))
+        if os.path.isdir(self.wishes.file):
+            folder = os.fspath(self.wishes.file)
+        with self._opening().open_store(
+            folder, self.comm, self.layout, PROBED_STATES, self._fingerprint(), self.wishes.engine
+        ) as store:
+            yield store
+
+    def _opening(self) -> Any:
+        # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
+        return importlib.import_module("adjoint.storage.opening")
+
+    def _fingerprint(self) -> bytes:
+        own = getattr(self.stepper, "fingerprint", bytes)()
+        own = own.encode() if isinstance(own, str) else bytes(own)
+        return f"{self.wishes.num_steps} steps;".encode() + own
+
+
+def _tape_bytes(stepper: Stepper, layout: StateLayout, leaf_steps: int) -> int:
+    announced = getattr(stepper, "tape_bytes", None)
+    return leaf_steps * layout.nbytes if announced is None else announced(leaf_steps)

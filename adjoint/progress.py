@@ -1,0 +1,58 @@
+"""A progress bar over the steps of a sweep: forward, then reverse."""
+
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+from adjoint.actions import Advance, PullBack, Record
+from adjoint.sweep import Handler, Handlers
+
+__all__ = ["ProgressBar"]
+
+
+class ProgressBar:
+    """Counts each step twice: when it is first reached, and when it is reversed.
+
+    Shown on standard error. A context manager; `watch` wraps a sweep's handlers.
+    """
+
+    def __init__(self, num_steps: int) -> None:
+        self._frontier = 0
+        self._bar: Any = tqdm(total=2 * num_steps, unit="step", smoothing=0.05)
+
+    def watch(self, handlers: Handlers) -> Handlers:
+        """Return the handlers, those that pass steps moving the bar."""
+        watched = dict(handlers)
+        for kind in (Advance, Record):
+            watched[kind] = self._forward(handlers[kind])
+        watched[PullBack] = self._reverse(handlers[PullBack])
+        return watched
+
+    def _forward(self, handler: Handler) -> Handler:
+        def handle(action: Any) -> None:
+            handler(action)
+            stop = getattr(action, "record", action).stop
+            if stop > self._frontier:
+                self._bar.update(stop - self._frontier)
+                self._frontier = stop
+
+        return handle
+
+    def _reverse(self, handler: Handler) -> Handler:
+        def handle(action: PullBack) -> None:
+            handler(action)
+            self._bar.update(action.stop - action.start)
+
+        return handle
+
+    def __enter__(self) -> "ProgressBar":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()

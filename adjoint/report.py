@@ -1,0 +1,84 @@
+"""What a gradient did and what it cost: the figures behind `Result.report`."""
+
+from dataclasses import dataclass
+
+__all__ = ["Report", "as_bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Figures of one gradient on this rank. ``print(report)`` gives them in words."""
+
+    schedule: str
+    """The schedule that was played, with its numbers."""
+    reason: str
+    """Why the planner chose it; empty where the caller did."""
+    num_steps: int
+    state_bytes: int
+    """One state, on this rank."""
+    memory_bytes: int
+    """State-sized buffers and tape that were in use at the most, on this rank."""
+    actions: int
+    advanced_steps: int
+    """Steps taken without a tape, the first sweep's included."""
+    recorded_steps: int
+    """Steps taken with one: each step once, if tapes are not kept."""
+    forward_seconds: float
+    """From the start to the turn."""
+    reverse_seconds: float
+    """From the turn to the end."""
+    predicted_seconds: float
+    """What the planner reckoned; nan where it did not plan."""
+    probe_seconds: float
+    """What measuring costs took, before the sweep; 0 where nothing was measured."""
+    bytes_written: int
+    bytes_read: int
+    transfer_seconds: float
+    """Time in which a transfer was under way."""
+    wait_seconds: float
+    """Time in which the computation stood still for a transfer, or posted one."""
+
+    @property
+    def trajectory_bytes(self) -> int:
+        """All the states of the computation, on this rank."""
+        return (self.num_steps + 1) * self.state_bytes
+
+    @property
+    def recomputation_factor(self) -> float:
+        """Steps taken, with a tape or without, over the steps there are. Keeping every state: 2."""
+        return (self.advanced_steps + self.recorded_steps) / self.num_steps
+
+    @property
+    def hidden_share(self) -> float:
+        """The share of transfer time in which the computation went on; 1 if nothing was moved."""
+        if self.transfer_seconds == 0:
+            return 1.0
+        return max(0.0, 1 - self.wait_seconds / self.transfer_seconds)
+
+    def __str__(self) -> str:
+        lines = [
+            f"schedule             {self.schedule}",
+            f"steps                {self.num_steps:,} of {as_bytes(self.state_bytes)}: "
+            f"a trajectory of {as_bytes(self.trajectory_bytes)}",
+            f"memory for states    {as_bytes(self.memory_bytes)}",
+            f"recomputation factor {self.recomputation_factor:.2f} "
+            f"({self.advanced_steps:,} steps advanced, {self.recorded_steps:,} recorded)",
+            f"time                 {self.forward_seconds:.2f} s forward, {self.reverse_seconds:.2f} s reverse",
+        ]
+        if self.bytes_written:
+            lines.append(
+                f"file                 {as_bytes(self.bytes_written)} written, "
+                f"{as_bytes(self.bytes_read)} read, {100 * self.hidden_share:.0f} % of transfer time hidden"
+            )
+        if self.reason:
+            lines.append(f"why                  {self.reason}")
+        return "\n".join(lines)
+
+
+def as_bytes(count: float) -> str:
+    """Return a number of bytes in words: 2097152 is "2.0 MiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,333 @@
+"""Is a gradient right? Tests that anyone can run on a stepper of their own.
+
+`taylor_test`
+    The remainder ``|J(m + h d) - J(m) - h <grad J, d>|`` must fall as ``h^2``. It tests the whole:
+    stepper, schedule and file, as the functional will be used.
+`dot_product_test`
+    ``<w, F'(m) d> = <F'(m)^T w, d>`` for a random direction ``d`` of the controls and a random
+    adjoint ``w`` at the end. It tests the stepper alone, without its terminal cost; the tangent is a
+    central difference, extrapolated (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
+`bitwise_test`
+    The gradient under the functional's own schedule has the same bits as when every leaf's start
+    is kept in memory.
+`replay_test`
+    Steps that are taken again give the same bits, however they are grouped: what checkpointing
+    relies on. It names the first step that differs.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adjoint.comm import Communicator, communicator
+from adjoint.functional import Functional
+from adjoint.schedules import StoreAll
+from adjoint.stepping import Arrays, Stepper, copy_arrays
+from adjoint.storage.integrity import checksum
+
+__all__ = [
+    "BitwiseResult",
+    "DotProductResult",
+    "ReplayResult",
+    "TaylorResult",
+    "bitwise_test",
+    "dot_product_test",
+    "replay_test",
+    "taylor_test",
+]
+
+Direction = Mapping[str, NDArray[Any]]
+
+FIRST_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+"""Taylor steps to begin with, relative to the controls: the one that stands clear of round-off wins."""
+
+HALVINGS = 3
+
+RIDDERS_SHRINKING = 1.4
+RIDDERS_COLUMNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TaylorResult:
+    """Remainders of the first-order Taylor expansion, along one direction."""
+
+    steps: tuple[float, ...]
+    remainders: tuple[float, ...]
+    cost: float
+
+    @property
+    def orders(self) -> tuple[float, ...]:
+        """How fast the remainder falls at each halving: 2 if the gradient is right, 1 if it is not."""
+        pairs = zip(self.remainders, self.remainders[1:], strict=False)
+        return tuple(math.log2(big / small) if big > 0 < small else math.inf for big, small in pairs)
+
+    @property
+    def order(self) -> float:
+        """The slowest of `orders`."""
+        return min(self.orders)
+
+    @property
+    def relative_remainder(self) -> float:
+        """The largest remainder over the cost: round-off alone where the cost is linear."""
+        return max(self.remainders) / max(abs(self.cost), 1e-300)
+
+    @property
+    def passed(self) -> bool:
+        """Order at least 1.95, or a linear cost and a remainder of round-off."""
+        return self.order >= 1.95 or self.relative_remainder < 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class DotProductResult:
+    """Two ways to reckon one number: forward with a tangent, backward with the adjoint."""
+
+    forward: float
+    backward: float
+    tangent_error: float
+    """The estimated error of `forward`, relative to it."""
+
+    @property
+    def relative_error(self) -> float:
+        """How far the two are apart."""
+        scale = max(abs(self.forward), abs(self.backward), 1e-300)
+        return abs(self.forward - self.backward) / scale
+
+    @property
+    def passed(self) -> bool:
+        """As close as the tangent is exact."""
+        return self.relative_error <= max(1e-9, 10 * self.tangent_error) and self.tangent_error < 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class BitwiseResult:
+    """What differs from keeping everything, on any rank."""
+
+    differing: tuple[str, ...]
+    """"cost", or the names of controls whose gradient has other bits."""
+
+    @property
+    def passed(self) -> bool:
+        """Nothing differs."""
+        return not self.differing
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """The first step whose state, computed again, had other bits, on any rank."""
+
+    first_difference: int | None
+
+    @property
+    def passed(self) -> bool:
+        """No step differed."""
+        return self.first_difference is None
+
+
+def taylor_test(
+    functional: Functional,
+    direction: Direction | None = None,
+    *,
+    step: float | None = None,
+    seed: int = 0,
+) -> TaylorResult:
+    """Return the Taylor remainders of a functional at its present controls, over three halvings.
+
+    Collective. `direction` has arrays shaped as some of the controls; by default it is random in
+    all of them. Without `step` several first steps are tried, and the one with the best order is
+    returned: a wrong gradient is of order one at every step. Evaluates the gradient once and the
+    cost four times a step tried. The controls are left as they were.
+    """
+    stepper, comm = functional.stepper, functional.comm
+    direction = _direction(stepper, comm, seed) if direction is None else direction
+    base = {name: np.array(stepper.controls[name]) for name in direction}
+    cost, gradient = functional.value_and_gradient()
+    slope = _inner(gradient, direction, stepper, comm)
+
+    def remainder(h: float) -> float:
+        moved = {name: base[name] + h * direction[name] for name in direction}
+        return abs(functional.value(moved) - cost - h * slope)
+
+    results: list[TaylorResult] = []
+    try:
+        for first in (step,) if step is not None else FIRST_STEPS:
+            steps = tuple(first / 2**k for k in range(HALVINGS + 1))
+            results.append(TaylorResult(steps, tuple(map(remainder, steps)), cost))
+            if results[-1].passed:
+                break
+    finally:
+        copy_arrays(base, {name: stepper.controls[name] for name in base})
+    return max(results, key=lambda result: (result.passed, result.order))
+
+
+def dot_product_test(
+    stepper: Stepper,
+    num_steps: int,
+    *,
+    comm: Any = None,
+    weights: Arrays | None = None,
+    step: float = 1e-2,
+    seed: int = 0,
+) -> DotProductResult:
+    """Compare tangent and adjoint over some steps at the present controls.
+
+    Collective. `weights`, shaped as the adjoint, is the random ``w``; give your own where parts of
+    the state (ghost cells) are not free. Keeps a tape of all steps. `step` is the first finite
+    difference, relative to the controls, which are left as they were.
+    """
+    ranks = communicator(comm)
+    try:
+        generator = np.random.default_rng([seed, ranks.rank])
+        if weights is None:
+            weights = {k: generator.standard_normal(v.shape) for k, v in stepper.adjoint.items()}
+        direction = _direction(stepper, ranks, seed)
+        base = {name: np.array(array) for name, array in stepper.controls.items()}
+        gradient = _pull_back_all(stepper, num_steps, weights, ranks)
+        backward = _inner(gradient, direction, stepper, ranks)
+
+        def weighed(h: float) -> float:
+            for name, array in stepper.controls.items():
+                array[...] = base[name] + h * direction[name]
+            stepper.start()
+            cost = stepper.advance(0, num_steps, cost=0.0)
+            assert cost is not None
+            return math.fsum(ranks.gather(cost + _dot(weights, stepper.state)))
+
+        try:
+            forward, error = _extrapolated_difference(weighed, step)
+        finally:
+            copy_arrays(base, stepper.controls)
+    finally:
+        ranks.free()
+    return DotProductResult(forward, backward, error / max(abs(forward), 1e-300))
+
+
+def bitwise_test(functional: Functional) -> BitwiseResult:
+    """Compare a functional's cost and gradient with those of `StoreAll` on the same leaf grid.
+
+    Collective. `StoreAll` keeps a state a leaf in memory: use a run short enough for that.
+    """
+    cost, gradient = functional.value_and_gradient()
+    kept = StoreAll(functional.num_steps, leaf_steps=functional.schedule.leaf_steps)
+    comm = functional.comm
+    with Functional(
+        functional.stepper, functional.num_steps, comm=comm.mpi, schedule=kept
+    ) as reference:
+        expected_cost, expected = reference.value_and_gradient()
+    differing = [] if cost == expected_cost else ["cost"]
+    differing += [k for k in expected if not _same_bits(gradient[k], expected[k])]
+    ranks: list[list[str]] = comm.gather(differing)
+    return BitwiseResult(tuple(dict.fromkeys(name for names in ranks for name in names)))
+
+
+def replay_test(
+    stepper: Stepper, num_steps: int, *, comm: Any = None, seed: int = 0
+) -> ReplayResult:
+    """Take the steps twice, grouped differently the second time, half of them from a copy.
+
+    Collective. Keeps one checksum a leaf and one state.
+    """
+    ranks = communicator(comm)
+    try:
+        grid = getattr(stepper, "leaf_steps", 1)
+        ends = [*range(grid, num_steps, grid), num_steps]
+        stepper.start()
+        first = _hashes(stepper, 0, ends)
+        generator = np.random.default_rng(seed)
+        kept = [end for end in ends[:-1] if generator.random() < 0.5]
+        middle = kept[len(kept) // 2] if kept else 0
+        stepper.start()
+        second = _hashes(stepper, 0, [end for end in kept if end <= middle])
+        copy = {name: array.copy() for name, array in stepper.state.items()}
+        stepper.advance(middle, num_steps)
+        copy_arrays(copy, stepper.state)
+        if hasattr(stepper, "restored"):
+            stepper.restored(middle)  # pyright: ignore[reportAttributeAccessIssue]
+        second |= _hashes(stepper, middle, [*(end for end in kept if end > middle), num_steps])
+        differing = [step for step, bits in second.items() if bits != first[step]]
+        found = [step for steps in ranks.gather(differing) for step in steps]
+        return ReplayResult(min(found, default=None))
+    finally:
+        ranks.free()
+
+
+def _direction(stepper: Stepper, comm: Communicator, seed: int) -> dict[str, NDArray[Any]]:
+    """Return a random direction as large as the controls; the same on all ranks where they are."""
+    distributed = getattr(stepper, "distributed", ())
+    direction: dict[str, NDArray[Any]] = {}
+    for index, (name, control) in enumerate(stepper.controls.items()):
+        rank = comm.rank if name in distributed else 0
+        generator = np.random.default_rng([seed, index, rank])
+        scale = float(np.max(np.abs(control))) if control.size else 0.0
+        if name in distributed:
+            scale = max(comm.gather(scale))
+        noise = generator.standard_normal(control.shape) * (scale or 1.0)
+        direction[name] = noise.astype(control.dtype)
+    return direction
+
+
+def _inner(a: Direction, b: Direction, stepper: Stepper, comm: Communicator) -> float:
+    distributed = getattr(stepper, "distributed", ())
+    shared = math.fsum(_dot_one(a[name], b[name]) for name in b if name not in distributed)
+    own = math.fsum(_dot_one(a[name], b[name]) for name in b if name in distributed)
+    return shared + math.fsum(comm.gather(own))
+
+
+def _dot(a: Direction, b: Arrays) -> float:
+    return math.fsum(_dot_one(a[name], b[name]) for name in a)
+
+
+def _dot_one(a: NDArray[Any], b: NDArray[Any]) -> float:
+    return float(np.vdot(np.asarray(a, dtype=float), np.asarray(b, dtype=float)))
+
+
+def _pull_back_all(
+    stepper: Stepper, num_steps: int, weights: Arrays, comm: Communicator
+) -> Direction:
+    grid = getattr(stepper, "leaf_steps", num_steps)
+    leaves = [(i, min(i + grid, num_steps)) for i in range(0, num_steps, grid)]
+    stepper.start()
+    for start, stop in leaves:
+        stepper.record(start, stop, reach_stop=True)
+    copy_arrays(weights, stepper.adjoint)
+    for start, stop in reversed(leaves):
+        stepper.pull_back(start, stop)
+    stepper.finish()
+    gradient = {name: np.array(array) for name, array in stepper.accumulators.items()}
+    for name, array in gradient.items():
+        if name not in getattr(stepper, "distributed", ()):
+            comm.sum(array)
+    return gradient
+
+
+def _extrapolated_difference(function: Callable[[float], float], step: float) -> tuple[float, float]:
+    """Return the derivative at zero and its error: Ridders' tableau of central differences."""
+    best, error = math.nan, math.inf
+    previous: list[float] = []
+    for column in range(RIDDERS_COLUMNS):
+        h = step / RIDDERS_SHRINKING**column
+        row = [(function(h) - function(-h)) / (2 * h)]
+        for order, left in enumerate(previous, start=1):
+            factor = RIDDERS_SHRINKING ** (2 * order)
+            row.append((factor * row[-1] - left) / (factor - 1))
+            distance = max(abs(row[-1] - row[-2]), abs(row[-1] - left))
+            if distance < error:
+                best, error = row[-1], distance
+        previous = row
+    return best, error
+
+
+def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
+    return np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def _hashes(stepper: Stepper, start: int, ends: Sequence[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for end in ends:
+        stepper.advance(start, end)
+        found[end] = checksum(stepper.state)
+        start = end
+    return found

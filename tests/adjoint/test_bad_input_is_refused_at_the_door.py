@@ -1,0 +1,156 @@
+"""Every kind of bad input raises an error that says what to do, before anything is computed."""
+
+import adjoint
+import numpy as np
+import pytest
+from adjoint.errors import ArgumentError, NonFiniteError, SnapshotFileError, StepperError
+from adjoint.schedules import Asynchronous, Revolve
+from pendulums import Pendulums
+
+
+class Untouched(Pendulums):
+    """Fails if it is ever stepped."""
+
+    def step(self, step, state, out):
+        raise AssertionError("stepped in spite of bad input")
+
+
+@pytest.mark.parametrize("num_steps", [0, -3, 2.5, "ten", None])
+def test_a_number_of_steps_that_is_none(num_steps):
+    with pytest.raises(ArgumentError, match="num_steps"):
+        adjoint.gradient(Untouched(2, 10), num_steps)
+
+
+@pytest.mark.parametrize("memory", [0, -1, "lots", "12 apples", 100, "1 KiB"])
+def test_memory_that_is_no_size_or_holds_no_slot(memory):
+    with pytest.raises(ArgumentError, match="size|memory"):
+        adjoint.gradient(Untouched(2, 10), 10, memory=memory)
+
+
+def test_memory_for_one_slot_is_too_little_with_a_file(tmp_path):
+    one_slot = 4096 + Pendulums(2, 10).tape_bytes(1)
+    with pytest.raises(ArgumentError, match="too little"):
+        adjoint.gradient(Untouched(2, 10), 10, memory=one_slot, file=tmp_path / "run.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_for_one_slot_is_enough_without_a_file():
+    one_slot = 4096 + Pendulums(2, 10).tape_bytes(1)
+    assert np.isfinite(adjoint.gradient(Pendulums(2, 10), 10, memory=one_slot).cost)
+
+
+def test_a_disk_without_room_for_one_state(tmp_path):
+    with pytest.raises(ArgumentError, match="disk"):
+        adjoint.gradient(Untouched(2, 900), 900, memory=20_000, disk=100, file=tmp_path / "run.h5")
+
+
+def test_a_disk_without_a_file():
+    with pytest.raises(ArgumentError, match="file="):
+        adjoint.gradient(Untouched(2, 10), 10, disk="1 GB")
+
+
+def test_a_schedule_for_another_number_of_steps():
+    with pytest.raises(ArgumentError, match="11"):
+        adjoint.gradient(Untouched(2, 10), 10, schedule=Revolve(11, 2))
+
+
+def test_a_schedule_that_needs_a_file_without_one():
+    with pytest.raises(ArgumentError, match="file="):
+        adjoint.gradient(Untouched(2, 10), 10, schedule=Asynchronous(10, 3, 2))
+
+
+def test_a_schedule_that_does_not_fit_the_memory():
+    with pytest.raises(ArgumentError, match="memory"):
+        adjoint.gradient(Untouched(2, 10), 10, schedule=Revolve(10, 8), memory=3 * 4096)
+
+
+def test_a_file_that_is_not_ours_is_left_as_it_was(tmp_path):
+    path = tmp_path / "thesis.txt"
+    path.write_text("ten years of work")
+    with pytest.raises(SnapshotFileError, match=r"thesis\.txt"):
+        adjoint.gradient(Untouched(2, 900), 900, memory=20_000, file=path)
+    assert path.read_text() == "ten years of work"
+
+
+def test_an_engine_that_there_is_not(tmp_path):
+    with pytest.raises(ArgumentError, match="engine"):
+        adjoint.gradient(Untouched(2, 10), 10, engine="steam", file=tmp_path / "run.h5")
+
+
+def test_something_that_is_no_stepper():
+    with pytest.raises(StepperError, match="FunctionStepper"):
+        adjoint.gradient(object(), 10)
+
+
+def test_something_that_is_no_communicator():
+    with pytest.raises(ArgumentError, match="comm"):
+        adjoint.gradient(Untouched(2, 10), 10, comm=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("stiffness", np.zeros(7)), ("mass", np.zeros(2)), ("angle", np.zeros(2, complex))],
+)
+def test_controls_that_do_not_fit(name, value):
+    with adjoint.Functional(Untouched(2, 10), 10) as functional, pytest.raises(ArgumentError, match=name):
+        functional.value({name: value})
+
+
+def test_a_state_array_that_is_not_contiguous():
+    stepper = Untouched(2, 10)
+    stepper._state = {**stepper.state, "u": np.zeros((2, 2))[:, 0]}
+    with pytest.raises(StepperError, match="contiguous"):
+        adjoint.gradient(stepper, 10)
+
+
+def test_a_cost_without_its_derivative():
+    class Costly(Untouched):
+        def __init_subclass__(cls):
+            pass
+
+    Costly.step_cost_vjp = adjoint.FunctionStepper.step_cost_vjp
+    with pytest.raises(StepperError, match="step_cost_vjp"):
+        Costly(2, 10)
+
+
+class Diverging(Pendulums):
+    def step(self, step, state, out):
+        super().step(step, state, out)
+        if step == 7:
+            out["u"][0] = np.nan
+
+
+def test_a_cost_that_is_not_finite_names_its_steps():
+    with pytest.raises(NonFiniteError, match=r"\[8, 9\)"):
+        adjoint.gradient(Diverging(2, 20), 20, schedule=Revolve(20, 19))
+
+
+class Silent(Diverging):
+    def step_cost(self, step, state):
+        return 0.0
+
+
+def test_a_final_state_that_is_not_finite():
+    with pytest.raises(NonFiniteError, match="'u'"):
+        adjoint.gradient(Silent(2, 20), 20, schedule=Revolve(20, 3))
+
+
+def test_a_stored_state_that_is_not_finite(tmp_path):
+    class Healing(Silent):
+        def step(self, step, state, out):
+            super().step(step, state, out)
+            if step == 12:
+                out["u"][0] = out["v"][0] = 0
+
+    with pytest.raises(NonFiniteError, match="'u'.*10|10.*'u'"):
+        adjoint.gradient(Healing(2, 20), 20, schedule=Asynchronous(20, 4, 5), file=tmp_path)
+
+
+def test_a_functional_is_usable_after_a_refusal():
+    with adjoint.Functional(Pendulums(2, 10), 10, schedule=Revolve(10, 2)) as functional:
+        cost, _ = functional.value_and_gradient()
+        functional.stepper.controls["angle"][0] = np.inf
+        with np.errstate(invalid="ignore"), pytest.raises(NonFiniteError):
+            functional.value_and_gradient()
+        again, _ = functional.value_and_gradient(Pendulums(2, 10).controls)
+        assert again == cost
