@@ -223,12 +223,12 @@ class Functional:
         if equipment.store is not None:
             equipment.store.clear()
         self.timeline = Timeline() if self._trace is not None else None
-        bar = ProgressBar(self.num_steps) if self._progress and self._comm.rank == 0 else None
-        try:
+        if equipment.store is not None:
+            equipment.store.observer = self.timeline.add_transfer if self.timeline else None
+        if not self._progress or self._comm.rank:
+            return self._play(equipment, None)
+        with ProgressBar(self.num_steps) as bar:
             return self._play(equipment, bar)
-        finally:
-            if bar is not None:
-                bar.close()
 
     def _play(self, equipment: Equipment, bar: ProgressBar | None) -> float:
         watches = [watcher.watch for watcher in (bar, self.timeline) if watcher is not None]

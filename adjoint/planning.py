@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from adjoint.errors import ArgumentError
 from adjoint.replay import Costs
-from adjoint.schedules import Asynchronous, Revolve, Schedule, StoreAll
+from adjoint.schedules import Asynchronous, Revolve, Schedule, StoreAll, num_leaves
 from adjoint.schedules.revolve import minimal_advances
 
-__all__ = ["Budget", "Plan", "choose", "leaf_sizes", "leaves", "parse_bytes", "without_measuring"]
+__all__ = ["Budget", "Plan", "choose", "leaf_sizes", "parse_bytes", "without_measuring"]
 
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
@@ -80,14 +80,14 @@ def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
     fit, the one that uses least memory is taken.
     """
     fitting = [
-        (leaf + leaves(num_steps, leaf), leaf)
+        (leaf + num_leaves(num_steps, leaf), leaf)
         for leaf, slots in budget.slots.items()
-        if slots >= leaves(num_steps, leaf) - 1
+        if slots >= num_leaves(num_steps, leaf) - 1
     ]
     if not fitting:
         return None
     leaf = min(fitting)[1]
-    slots = leaves(num_steps, leaf) - 1
+    slots = num_leaves(num_steps, leaf) - 1
     return Plan(num_steps, slots, leaf, None, math.nan, "every leaf's start fits in memory")
 
 
@@ -130,14 +130,9 @@ def leaf_sizes(num_steps: int, insisted: int | None) -> list[int]:
     return sorted(size for size in sizes if size <= num_steps)
 
 
-def leaves(num_steps: int, leaf_steps: int) -> int:
-    """Return how many leaves so many steps have, the last one perhaps shorter."""
-    return -(-num_steps // leaf_steps)
-
-
 def _revolve_plans(num_steps: int, costs: Costs, budget: Budget) -> Iterator[Plan]:
     for leaf, available in budget.slots.items():
-        count = leaves(num_steps, leaf)
+        count = num_leaves(num_steps, leaf)
         slots = min(available, count - 1)
         advances = leaf * minimal_advances(count, slots) if count > 1 else 0
         seconds = advances * costs.advance + _leaf_seconds(leaf, costs) * num_steps

@@ -21,17 +21,16 @@ from adjoint.planning import (
     Plan,
     choose,
     leaf_sizes,
-    leaves,
     parse_bytes,
     without_measuring,
 )
 from adjoint.probing import PROBED_STATES, Probe
 from adjoint.report import Report
-from adjoint.schedules import Schedule
+from adjoint.schedules import Schedule, num_leaves
 from adjoint.stepping import Adopting, Stepper
-from adjoint.storage.engine import Statistics
 from adjoint.storage.layout import StateLayout
 from adjoint.storage.slots import BlockPool
+from adjoint.storage.transfer import Statistics
 from adjoint.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Equipment:
             reason=self.reason,
             num_steps=self.schedule.num_steps,
             state_bytes=self.layout.nbytes,
-            memory_bytes=self.pool.peak * self.layout.block_bytes + self.tape_bytes,
+            memory_bytes=self.pool.peak * self.layout.memory_bytes + self.tape_bytes,
             actions=sweep.actions,
             advanced_steps=sweep.advanced_steps,
             recorded_steps=sweep.recorded_steps,
@@ -109,7 +108,6 @@ class Equipment:
                 self.store.close()
         finally:
             self.buffers.release()
-            self.pool.close()
 
 
 def prepare(stepper: Stepper, wishes: Wishes, comm: Communicator) -> Equipment:
@@ -173,7 +171,7 @@ class _Preparation:
             return plan
         most = max(1, min(PROBED_LEAF, n // PROBED_SHARE))
         leaf = max((size for size in budget.slots if size <= most), default=min(budget.slots))
-        pool, buffers = self._memory(min(2, budget.slots[leaf]))
+        _, buffers = self._memory(min(2, budget.slots[leaf]))
         try:
             probe = Probe(self.stepper, n, min(leaf, n), buffers, self.comm)
             costs = probe.stepper_costs()
@@ -182,7 +180,6 @@ class _Preparation:
                     costs = probe.file_costs(costs, store)
         finally:
             buffers.release()
-            pool.close()
         return choose(n, costs, budget)
 
     def _budget(self) -> Budget:
@@ -200,14 +197,14 @@ class _Preparation:
     def _slots(self, memory: int, sizes: list[int]) -> dict[int, int]:
         """Return the slots beside a leaf's tape on the tightest rank, for each leaf that can be played."""
         tapes = [_tape_bytes(self.stepper, self.layout, leaf) for leaf in sizes]
-        block = max(1, self.layout.block_bytes)
+        block = max(1, self.layout.memory_bytes)
         ranks = self.comm.gather([(memory - tape) // block - self.adopts for tape in tapes])
         tightest = [min(slots) for slots in zip(*ranks, strict=True)]
         fitting = zip(sizes, tightest, strict=True)
         return {leaf: slots for leaf, slots in fitting if slots >= self._least_slots(leaf)}
 
     def _least_slots(self, leaf: int) -> int:
-        if leaves(self.wishes.num_steps, leaf) == 1:
+        if num_leaves(self.wishes.num_steps, leaf) == 1:
             return 0
         return 1 if self.wishes.file is None else 2
 
@@ -228,7 +225,7 @@ class _Preparation:
 
     def _too_small(self, memory: int, leaf: int) -> ArgumentError:
         blocks = self._least_slots(leaf)
-        needed = _tape_bytes(self.stepper, self.layout, leaf) + blocks * self.layout.block_bytes
+        needed = _tape_bytes(self.stepper, self.layout, leaf) + blocks * self.layout.memory_bytes
         return ArgumentError(
             f"memory={memory} bytes is too little: a leaf of {leaf} steps and the fewest slots take "
             f"{max(self.comm.gather(needed))} bytes on the rank with the largest state"
@@ -260,7 +257,7 @@ class _Preparation:
         memory = parse_bytes(self.wishes.memory)
         tape = _tape_bytes(self.stepper, self.layout, schedule.leaf_steps)
         blocks = schedule.num_slots + self.adopts
-        needed = max(self.comm.gather(tape + blocks * self.layout.block_bytes))
+        needed = max(self.comm.gather(tape + blocks * self.layout.memory_bytes))
         if needed > memory:
             raise ArgumentError(f"{schedule!r} takes {needed} bytes a rank, memory={memory} allows less")
 

@@ -11,6 +11,12 @@ from adjoint.sweep import Handler, Handlers
 __all__ = ["ProgressBar"]
 
 
+class _Bar(tqdm):
+    """A bar without tqdm's monitor, a thread that outlives the bar."""
+
+    monitor_interval = 0
+
+
 class ProgressBar:
     """Counts each step twice: when it is first reached, and when it is reversed.
 
@@ -19,7 +25,7 @@ class ProgressBar:
 
     def __init__(self, num_steps: int) -> None:
         self._frontier = 0
-        self._bar: Any = tqdm(total=2 * num_steps, unit="step", smoothing=0.05)
+        self._bar = _Bar(total=2 * num_steps, unit="step", smoothing=0.05)
 
     def watch(self, handlers: Handlers) -> Handlers:
         """Return the handlers, those that pass steps moving the bar."""
@@ -30,12 +36,11 @@ class ProgressBar:
         return watched
 
     def _forward(self, handler: Handler) -> Handler:
-        def handle(action: Any) -> None:
-            handler(action)
-            stop = getattr(action, "record", action).stop
-            if stop > self._frontier:
-                self._bar.update(stop - self._frontier)
-                self._frontier = stop
+        def handle(action: Any, *following: Any) -> None:
+            handler(action, *following)
+            if action.stop > self._frontier:
+                self._bar.update(action.stop - self._frontier)
+                self._frontier = action.stop
 
         return handle
 

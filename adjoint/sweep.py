@@ -11,7 +11,6 @@ next action at which all ranks agree: the turn, the first use of a state that wa
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
 
 from adjoint.actions import (
     Action,
@@ -37,18 +36,13 @@ from adjoint.storage.integrity import first_non_finite
 
 __all__ = ["Handler", "Handlers", "Sweep"]
 
-Handler = Callable[[Any], None]
+Handler = Callable[..., None]
+"""Carries out one action. That of `Record` is given the action after it as well."""
+
 Handlers = dict[type[Action], Handler]
 
 UNDEFINED = -1
 """The position of a live state that no step describes."""
-
-
-class Following(NamedTuple):
-    """A `Record` and the action after it, which says whether it must reach its stop."""
-
-    record: Record
-    then: Action
 
 
 class Sweep:
@@ -126,11 +120,11 @@ class Sweep:
         for action in actions:
             kind = type(action)
             while kind is Record:
-                following = _after(action, actions)
-                dispatch[Record](following)
-                action = following.then
-                kind = type(action)
+                # Only the action after it says whether a record must reach its stop.
+                then = next(actions, None)
+                dispatch[Record](action, then)
                 count += 1
+                action, kind = then, type(then)
             dispatch[kind](action)
             count += 1
         self.actions = count
@@ -173,10 +167,12 @@ class Sweep:
         self._position = stop
         self.advanced_steps += stop - start
 
-    def _record(self, action: Following) -> None:
-        (start, stop), then = (action.record.start, action.record.stop), action.then
+    def _record(self, action: Record, then: Action | None) -> None:
+        start, stop = action.start, action.stop
         if start != self._position:
-            raise self._misplaced(action.record)
+            raise self._misplaced(action)
+        if then is None:
+            raise ScheduleError(f"the schedule ended with {action}, whose tape nothing pulls back")
         reach_stop = type(then) is not PullBack or then.start != start
         wanted = self.cost if start == self._frontier else None
         total = self._buffers.record(start, stop, wanted, reach_stop=reach_stop)
@@ -294,11 +290,3 @@ class Sweep:
 
     def _where(self) -> str:
         return f" on rank {self._comm.rank}" if self._comm.size > 1 else ""
-
-
-def _after(record: Action, actions: Iterator[Action]) -> Following:
-    assert isinstance(record, Record)
-    then = next(actions, None)
-    if then is None:
-        raise ScheduleError(f"the schedule ended with {record}, whose tape nothing pulls back")
-    return Following(record, then)

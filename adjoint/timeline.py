@@ -42,9 +42,6 @@ class Timeline:
         self._steps = array("q")
         self._times = array("d")
 
-    def __len__(self) -> int:
-        return len(self._kinds)
-
     def __iter__(self) -> Iterator[Event]:
         for i, kind in enumerate(self._kinds):
             start, stop = self._steps[2 * i], self._steps[2 * i + 1]
@@ -77,13 +74,12 @@ class Timeline:
         code = 2 * self._number(kind.__name__) + COMPUTE
         clock = time.perf_counter
 
-        def handle(action: Any) -> None:
+        def handle(action: Any, *following: Any) -> None:
             began = clock()
-            handler(action)
+            handler(action, *following)
             ended = clock()
-            subject = getattr(action, "record", action)
-            start = getattr(subject, "start", getattr(subject, "step", -1))
-            self._add(code, start, getattr(subject, "stop", start), began, ended)
+            start = getattr(action, "start", getattr(action, "step", -1))
+            self._add(code, start, getattr(action, "stop", start), began, ended)
 
         return handle
 

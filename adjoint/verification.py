@@ -324,10 +324,14 @@ def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-def _hashes(stepper: Stepper, start: int, ends: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
+def _hashes(stepper: Stepper, start: int, ends: Sequence[int]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
     for end in ends:
         stepper.advance(start, end)
-        found[end] = checksum(stepper.state)
+        found[end] = [checksum(_raw(array)) for array in stepper.state.values()]
         start = end
     return found
+
+
+def _raw(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(array.tobytes(), np.uint8)

@@ -11,7 +11,7 @@ what is right of it with ``s - 1`` snapshots and then what is left of it with ``
 form an interval, and any in it takes the fewest steps. The one chosen here also keeps the fewest
 states, for to keep a state costs about as much as a step::
 
-    j = n - beta(s-1, r-1) - beta(s-2, r-1), but no less than beta(s, r-2), no more than beta(s, r-1)
+    j = n - beta(s-1, r-1) - beta(s-2, r-1),  but between beta(s, r-2) and beta(s, r-1)
 
 It leaves ``n - j`` steps on the right that need the same `r`. So while states are kept going right
 `r` stays, and going back to a kept state `r` can only fall: the beta of the next split follow from
@@ -114,9 +114,10 @@ def minimal_advances(num_steps: int, num_slots: int) -> int:
     ScheduleError
         `num_steps` is less than 1, or there is no slot for more than one step.
     """
-    slots = min(num_slots, num_steps - 1)
-    repeats = repetitions(num_steps, slots)
-    return repeats * num_steps - comb(slots + repeats, slots + 1)
+    steps = index(num_steps)
+    slots = min(index(num_slots), steps - 1)
+    repeats = repetitions(steps, slots)
+    return repeats * steps - comb(slots + repeats, slots + 1)
 
 
 def reversal(
@@ -128,43 +129,90 @@ def reversal(
     first leaf is followed by `Turn`. Otherwise it is in a slot and not live, and the first action
     is its `Restore`. It is discarded as soon as it is not needed again.
 
-    `num_slots` counts the slots used, that of state `start` included. Only a single leaf with
-    `turn` needs none. `start` is a multiple of `leaf_steps`; so is `stop`, unless `turn`.
+    `num_slots` counts the slots used, that of state `start` included; none is needed for a single
+    leaf with `turn`. `start` is a multiple of `leaf_steps`, and so is `stop` unless `turn`.
     """
     left = num_leaves(stop - start, leaf_steps)
-    slots = min(num_slots, left - 1)
-    # of the snapshot gone right from: its leaf, and its beta for `slots` slots, its own included
-    base, (repeats, wide, narrow) = 0, _split_beta(left, slots)
-    below: list[tuple[int, int, int, int]] = []
-    live = turn
+    kept = [_Kept.first(left, num_slots)]
     if turn and left > 1:
         yield Store(start)
+    live = turn
     while left:
-        step = start + base * leaf_steps
-        length = left - base
+        top = kept[-1]
+        length = left - top.leaf
+        step = start + top.leaf * leaf_steps
         if not live:
             yield Restore(step)
-            if length == 1:
+        if length == 1:
+            kept.pop()
+            if not live:
                 yield Discard(step, Tier.MEMORY)
-        while length <= wide and repeats > 1:
-            repeats, wide = repeats - 1, narrow
-            narrow = wide * (repeats - 1) // (slots + repeats - 1)
+        else:
+            top.fit(length)
         while length > 1:
-            jump = _jump(length, slots, repeats, wide, narrow)
-            next_step = step + jump * leaf_steps
-            yield Advance(step, next_step)
-            step, length = next_step, length - jump
+            leaves = top.split(length)
+            length -= leaves
+            yield Advance(step, step := step + leaves * leaf_steps)
             if length > 1:
                 yield Store(step)
-                below.append((base, repeats, wide, narrow))
-                base = left - length
-                wide, narrow = wide - narrow, narrow * slots // (slots + repeats - 2)
-                slots -= 1
+                top = top.right(left - length)
+                kept.append(top)
         yield Record(step, stop)
         if turn:
             yield Turn()
         yield PullBack(step, stop)
         stop, left, live, turn = step, left - 1, False, False
-        if left == base and below:
-            base, repeats, wide, narrow = below.pop()
-            slots += 1
+
+
+class _Kept:
+    """A snapshot to go right from, and what its next split depends on."""
+
+    __slots__ = ("leaf", "narrow", "repeats", "slots", "wide")
+
+    def __init__(self, leaf: int, slots: int, repeats: int, wide: int, narrow: int) -> None:
+        self.leaf = leaf
+        """The leaf that it is the start of, counted from the start of the reversal."""
+        self.slots = slots
+        """For what is right of it, its own included."""
+        self.repeats = repeats
+        self.wide = wide
+        """``beta(slots, repeats - 1)``"""
+        self.narrow = narrow
+        """``beta(slots, repeats - 2)``"""
+
+    @classmethod
+    def first(cls, leaves: int, num_slots: int) -> "_Kept":
+        if leaves == 1:
+            return cls(0, num_slots, 0, 0, 0)
+        slots = min(num_slots, leaves - 1)
+        repeats = repetitions(leaves, slots)
+        return cls(0, slots, repeats, beta(slots, repeats - 1), comb(slots + repeats - 2, slots))
+
+    def fit(self, length: int) -> None:
+        """Lower `repeats` to what that many leaves need: fewer than before, but more than one."""
+        while length <= self.wide:
+            self.repeats -= 1
+            self.wide = self.narrow
+            self.narrow = self.wide * (self.repeats - 1) // (self.slots + self.repeats - 1)
+
+    def split(self, length: int) -> int:
+        """Return how many of the `length` leaves, at least two, to advance over."""
+        if self.repeats == 1:
+            return 1
+        right = self.wide - self.narrow
+        right += right * (self.slots - 1) // (self.slots + self.repeats - 2)
+        return min(max(length - right, self.narrow), self.wide)
+
+    def right(self, leaf: int) -> "_Kept":
+        """Return the snapshot that is to be kept after such a split."""
+        slots, repeats = self.slots, self.repeats
+        narrow = self.narrow * slots // (slots + repeats - 2)
+        return _Kept(leaf, slots - 1, repeats, self.wide - self.narrow, narrow)
+
+
+def _check_slots(leaves: int, num_slots: int) -> None:
+    if index(num_slots) < 0 or (num_slots == 0 and leaves > 1):
+        raise ScheduleError(
+            f"num_slots is {num_slots}: reversing {leaves} leaves takes at least "
+            f"{min(leaves - 1, 1)}; without a slot only a single leaf can be reversed"
+        )

@@ -5,12 +5,16 @@ to. All ranks make the same calls in the same order, so rows are the same on eve
 word between them.
 """
 
+from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from adjoint.errors import ScheduleError
 from adjoint.storage.engine import Engine, Transfer
 from adjoint.storage.slots import Block
-from adjoint.storage.snapshot_file import SnapshotFile
+
+if TYPE_CHECKING:
+    from adjoint.storage.snapshot_file import SnapshotFile
 
 __all__ = ["FileStore"]
 
@@ -21,11 +25,13 @@ class FileStore:
     No method but `close` is collective.
     """
 
-    def __init__(self, file: SnapshotFile, engine: Engine) -> None:
+    def __init__(self, file: "SnapshotFile", engine: Engine) -> None:
         self.file = file
         self.engine = engine
         self.peak_states = 0
         self._rows: dict[int, int] = {}
+        self.observer: Callable[[str, int, float, float], None] | None = None
+        """Told of every transfer that was waited for: its name, step, beginning and end."""
         self._transfers: dict[int, Transfer] = {}
 
     def __contains__(self, step: int) -> bool:
@@ -55,8 +61,11 @@ class FileStore:
             The state that was written is not finite.
         """
         transfer = self._transfers.pop(step, None)
-        if transfer is not None:
-            transfer.wait()
+        if transfer is None:
+            return
+        transfer.wait()
+        if self.observer is not None:
+            self.observer(transfer.what.capitalize(), step, transfer.began, transfer.ended)
 
     def discard(self, step: int) -> None:
         """Give up state `step` and its row."""

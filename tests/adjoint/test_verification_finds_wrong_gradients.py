@@ -21,13 +21,13 @@ class WrongDerivative(Pendulums):
 class Forgetful(Pendulums):
     """A step that depends on how often it was taken: no function of its arguments."""
 
-    calls = 0
+    visits = 0
 
     def step(self, step, state, out):
         super().step(step, state, out)
-        self.calls += 1
-        if step == 6 and self.calls > 40:
-            out["u"][0] = np.nextafter(out["u"][0], 2)
+        if step == 6:
+            self.visits += 1
+            out["u"][0] += 1e-12 * self.visits
 
 
 @KINDS

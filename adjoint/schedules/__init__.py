@@ -1,0 +1,11 @@
+"""Schedules: in what order to advance, record and pull back, and which states to keep.
+
+One family a file; `schedule` is the seam that they all fit.
+"""
+
+from adjoint.schedules.asynchronous import Asynchronous
+from adjoint.schedules.revolve import Revolve
+from adjoint.schedules.schedule import Schedule, num_leaves
+from adjoint.schedules.store_all import StoreAll
+
+__all__ = ["Asynchronous", "Revolve", "Schedule", "StoreAll", "num_leaves"]

@@ -1,0 +1,119 @@
+"""The seam between a sweep and the disk: what moves states between blocks and rows of a file.
+
+An engine works in the background. `write` and `read` return as soon as the transfer is posted, and
+the computation goes on; the block belongs to the transfer until that is done. Posting raises only
+for a call that could never be right; whatever the disk has to say is carried by the transfer, and
+raised by `Transfer.wait`, or, if nobody waited, by `Engine.close`: it is never lost.
+
+Transfers of the same row, and those of the same block, are carried out in the order in which they
+were posted (two writes from one block may overlap, which does no harm); others in any order.
+
+A write makes sure of space (a full disk shows there), looks for values that are not finite, takes a
+checksum, writes the data, and after them an entry of this rank in the file's index, which vouches
+for them. A read is compared with that. Only what this engine wrote can be read by it.
+
+An engine is used by the thread that made it, and by no other. Its calls are not collective, but for
+opening and closing, where an engine says so.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Protocol, Self
+
+from adjoint.errors import AdjointError
+from adjoint.storage.rank_file import RankFile
+from adjoint.storage.slots import Block
+from adjoint.storage.transfer import Statistics, Transfer
+
+__all__ = ["Engine", "RowEngine", "Statistics", "Transfer"]
+
+
+class Engine(Protocol):
+    """Moves one rank's states to and from one file. The module says how errors travel."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """What its transfers have amounted to, so far."""
+        ...
+
+    def write(self, row: int, block: Block, step: int) -> Transfer:
+        """Post the write of a block, which holds the state at `step`, to a row.
+
+        Raises
+        ------
+        ArgumentError
+            The file has no such row.
+        """
+        ...
+
+    def read(self, row: int, block: Block, step: int) -> Transfer:
+        """Post the read of a row, which must hold the state at `step`, into a block.
+
+        Raises
+        ------
+        ArgumentError
+            The file has no such row.
+        """
+        ...
+
+    def progress(self) -> None:
+        """Let transfers go on, if they need the caller for that. Cheap: call it often."""
+        ...
+
+    def close(self) -> None:
+        """Carry out every transfer that was posted, and release the file. Twice does no harm.
+
+        Raises
+        ------
+        TransferError, NonFiniteError
+            A transfer failed and nobody waited for it. Everything is released nonetheless.
+        """
+        ...
+
+
+class RowEngine(ABC):
+    """What engines share: figures, what is known of failures, and how they are closed."""
+
+    def __init__(self, file: RankFile) -> None:
+        self.statistics = Statistics()
+        self._file = file
+        self._failed: list[Transfer] = []
+        self._closed = False
+
+    def close(self) -> None:
+        """Carry out every transfer that was posted, and release the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._release()
+        for transfer in self._failed:
+            if not transfer.reported:
+                transfer.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except AdjointError as failure:
+            if error is None:
+                raise
+            error.add_note(f"besides, {failure}")
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Carry out every transfer that was posted, raising no error of theirs, and let go."""
+
+    def _end(self, transfer: Transfer, error: Exception | None) -> None:
+        """Note that a transfer is over, and how. The last thing that happens to it."""
+        if error is not None:
+            transfer.error = self._file.failure(transfer.what, transfer.row, transfer.step, error)
+            self._failed.append(transfer)
+        transfer.ended = time.perf_counter()

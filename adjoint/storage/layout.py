@@ -1,0 +1,131 @@
+"""The canonical layout of one rank's state in one contiguous block of bytes.
+
+A state is several named arrays; a slot, a row of the snapshot file and a transfer are one block
+each. The layout says where in the block each array lies: fields in the order in which the stepper
+names them, each on a cache line of its own, so that a transfer is one contiguous range and the
+arrays of a slot are views of its block.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adjoint.errors import StepperError
+
+__all__ = ["LARGEST_ALIGNMENT", "PAGE_BYTES", "Field", "StateLayout"]
+
+FIELD_ALIGNMENT = 64
+"""A cache line, and the widest vector register."""
+
+PAGE_BYTES = 4096
+"""Blocks begin and end on a page, in memory and in the file."""
+
+LARGEST_ALIGNMENT = 1 << 20
+"""The alignment of large blocks in the file: a stripe of most parallel file systems divides it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where one array lies in a block."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    offset: int
+    """Bytes from the beginning of the block."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the array."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class StateLayout:
+    """Where every array of one rank's state lies in a block. Equal layouts hold the same states."""
+
+    fields: tuple[Field, ...]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "StateLayout":
+        """Return the layout of the given arrays, in the order of the mapping.
+
+        Raises
+        ------
+        StepperError
+            A name is not text, or an array is not C-contiguous or is not plain numbers.
+        """
+        fields: list[Field] = []
+        end = 0
+        for name, array in arrays.items():
+            _require_plain(name, array)
+            offset = _round_up(end, FIELD_ALIGNMENT)
+            fields.append(Field(name, array.shape, array.dtype, offset))
+            end = offset + array.nbytes
+        return cls(tuple(fields))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes up to the end of the last field: what is written, read and checksummed."""
+        return max((field.offset + field.nbytes for field in self.fields), default=0)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What a block takes in memory: `nbytes`, in whole pages."""
+        return _round_up(self.nbytes, PAGE_BYTES)
+
+    @property
+    def block_bytes(self) -> int:
+        """What a block takes of a row in the file.
+
+        `nbytes` rounded up to 1 MiB, or to 4 KiB where it is less than that. Zero for a rank
+        without any state.
+        """
+        alignment = min(LARGEST_ALIGNMENT, self.memory_bytes)
+        return _round_up(self.nbytes, alignment) if alignment else 0
+
+    def views(self, block: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Return the arrays that lie in a block of at least `nbytes`: views, sharing its memory."""
+        return {
+            field.name: np.ndarray(field.shape, field.dtype, block.data, field.offset)
+            for field in self.fields
+        }
+
+    def description(self) -> list[dict[str, Any]]:
+        """Return the fields as JSON can hold them."""
+        return [
+            {
+                "name": field.name,
+                "shape": list(field.shape),
+                "dtype": field.dtype.str,
+                "type": field.dtype.name,
+                "offset": field.offset,
+            }
+            for field in self.fields
+        ]
+
+
+def _require_plain(name: object, array: object) -> None:
+    if not isinstance(name, str):
+        raise StepperError(f"the names of a state's arrays must be text, not {name!r}")
+    if not isinstance(array, np.ndarray):
+        raise StepperError(f"state {name!r} must be a NumPy array, not a {type(array).__name__}")
+    plain = cast("NDArray[Any]", array)
+    if plain.dtype.hasobject or plain.dtype.names is not None:
+        raise StepperError(
+            f"state {name!r} has dtype {plain.dtype}: a snapshot can hold plain numbers only, "
+            "so use one array for each field, and numbers in place of objects"
+        )
+    if not plain.flags.c_contiguous:
+        raise StepperError(
+            f"state {name!r} of shape {plain.shape} is not C-contiguous: "
+            "allocate it as an array of its own, or with numpy.ascontiguousarray"
+        )
+
+
+def _round_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple

@@ -1,0 +1,76 @@
+"""Opening a snapshot file with an engine on it: the only way from the driver to h5py and to files.
+
+Loaded where there is a file, and not before: importing h5py under mpirun may initialise MPI.
+"""
+
+import importlib
+import os
+
+from adjoint.comm import Communicator
+from adjoint.errors import SnapshotFileError
+from adjoint.storage.engine import Engine
+from adjoint.storage.file_store import FileStore
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.thread_engine import ThreadEngine
+
+__all__ = ["check", "open_store"]
+
+
+def check(
+    path: str | os.PathLike[str], comm: Communicator, layout: StateLayout, fingerprint: bytes
+) -> None:
+    """Raise if `path` is taken by something that `open_store` would refuse. Collective.
+
+    Raises
+    ------
+    SnapshotFileError
+        On every rank: what is there is not ours, or is another problem's.
+    """
+    if not _is_folder(path, comm):
+        SnapshotFile.check(path, comm, layout, fingerprint)
+
+
+def open_store(
+    path: str | os.PathLike[str],
+    comm: Communicator,
+    layout: StateLayout,
+    rows: int,
+    fingerprint: bytes,
+    engine: str | None,
+) -> FileStore:
+    """Return a store of so many states at `path`, or in a temporary file if that is a folder.
+
+    Collective. `engine` is "mpi" or "thread"; None is the first where there are ranks and the file
+    system can promise space, without which a full disk would hang MPI.
+
+    Raises
+    ------
+    SnapshotFileError
+        On every rank: the file cannot be made or is not ours, or the engine cannot be used on it.
+    """
+    make = SnapshotFile.temporary if _is_folder(path, comm) else SnapshotFile.create
+    file = make(path, comm, layout, rows, fingerprint)
+    try:
+        return FileStore(file, _engine(file, comm, engine))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _is_folder(path: str | os.PathLike[str], comm: Communicator) -> bool:
+    return comm.gather(os.path.isdir(path))[0]
+
+
+def _engine(file: SnapshotFile, comm: Communicator, wanted: str | None) -> Engine:
+    placement = file.placement
+    if wanted == "thread" or comm.mpi is None:
+        return ThreadEngine(placement)
+    if not placement.reservable:
+        if wanted == "mpi":
+            raise SnapshotFileError(
+                f"{placement.path} is on a file system that cannot promise space, where nonblocking MPI "
+                'I/O may hang when the disk is full: use engine="thread"'
+            )
+        return ThreadEngine(placement)
+    return importlib.import_module("adjoint.storage.mpi_engine").MpiEngine(comm, placement)

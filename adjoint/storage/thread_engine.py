@@ -1,0 +1,102 @@
+"""An engine that is one thread of this process, moving bytes with `pwrite` and `preadv`.
+
+It needs no MPI, works on every file system, and overlaps wherever there is a core to spare: the
+calls that take time let other threads run.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from adjoint.storage.engine import RowEngine
+from adjoint.storage.placement import Placement
+from adjoint.storage.rank_file import RankFile
+from adjoint.storage.slots import Block
+from adjoint.storage.transfer import Transfer
+
+__all__ = ["ThreadEngine"]
+
+
+class ThreadEngine(RowEngine):
+    """Carries out transfers one after the other, in the order in which they were posted.
+
+    The thread waits for work as long as the engine is open, and nothing polls. Opening and closing
+    are not collective.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    """
+
+    def __init__(self, placement: Placement) -> None:
+        super().__init__(RankFile(placement))
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="adjoint-transfer")
+        self._writes = 0
+
+    def write(self, row: int, block: Block, step: int) -> Transfer:
+        """Post the write of a block, which holds the state at `step`, to a row."""
+        self._writes += 1
+        sequence = self._writes
+
+        def write() -> None:
+            file = self._file
+            file.prepare_write(row)
+            entry = file.vouch(block, step, sequence)
+            file.write(row, block)
+            file.finish_write(row, entry)
+            self.statistics.bytes_written += file.placement.layout.nbytes
+
+        return self._post("write", write, row, block, step)
+
+    def read(self, row: int, block: Block, step: int) -> Transfer:
+        """Post the read of a row, which must hold the state at `step`, into a block."""
+
+        def read() -> None:
+            file = self._file
+            file.prepare_read(row, step)
+            file.read(row, block)
+            file.finish_read(row, block)
+            self.statistics.bytes_read += file.placement.layout.nbytes
+
+        return self._post("read", read, row, block, step)
+
+    def progress(self) -> None:
+        """Do nothing: the thread goes on by itself."""
+
+    def _release(self) -> None:
+        self._worker.shutdown(wait=True)
+        self._file.close()
+
+    def _post(
+        self, what: str, work: Callable[[], None], row: int, block: Block, step: int
+    ) -> Transfer:
+        began = time.perf_counter()
+        self._file.placement.require(row)
+        transfer = _ThreadTransfer(what, row, step, self.statistics)
+        transfer.future = self._worker.submit(self._carry_out, work, transfer)
+        block.hold(transfer)
+        self.statistics.post_seconds += time.perf_counter() - began
+        return transfer
+
+    def _carry_out(self, work: Callable[[], None], transfer: "_ThreadTransfer") -> None:
+        """Do a transfer; runs in the thread, which alone writes the statistics it touches."""
+        began = time.perf_counter()
+        failure = None
+        try:
+            work()
+        except Exception as error:  # Whatever it is, it is the caller's to know.
+            failure = error
+        self._end(transfer, failure)
+        self.statistics.transfer_seconds += transfer.ended - began
+
+
+class _ThreadTransfer(Transfer):
+    future: Future[None]
+
+    @property
+    def done(self) -> bool:
+        return self.future.done()
+
+    def _finish(self) -> None:
+        self.future.result()

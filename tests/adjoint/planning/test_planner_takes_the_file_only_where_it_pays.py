@@ -1,0 +1,53 @@
+"""What the planner answers in the plain cases, where the answer is known beforehand."""
+
+import pytest
+from adjoint.errors import ArgumentError
+from adjoint.planning import Budget, choose, parse_bytes, without_measuring
+from adjoint.replay import Costs
+
+SLOTS = {1: 9, 2: 8, 4: 6, 8: 2}
+
+
+def plan(**costs):
+    return choose(10_000, Costs(advance=1.0, pull_back=2.0, **costs), Budget(SLOTS, 10_000))
+
+
+def test_writes_that_cost_nothing_are_made():
+    assert plan(write=0.5, read=0.5).interval is not None
+
+
+def test_writes_that_cost_more_than_recomputing_are_not():
+    assert plan(write=5e5, read=5e5).interval is None
+
+
+def test_writes_that_bring_the_computation_to_a_halt_are_not():
+    assert plan(write=4.0, read=4.0, slowdown=50.0, post=3e3).interval is None
+
+
+def test_a_full_disk_widens_the_interval():
+    costs = Costs(advance=1.0, pull_back=2.0, write=1.0, read=1.0)
+    found = choose(10_000, costs, Budget(SLOTS, 100))
+    assert found.interval is not None
+    assert found.interval >= 100
+    assert found.schedule().file_states <= 100
+
+
+def test_everything_is_kept_where_it_fits():
+    found = without_measuring(100, Budget({1: 99, 10: 90, 100: 0}))
+    assert found is not None
+    assert (found.num_slots, found.leaf_steps) == (9, 10), "the least memory that keeps every leaf"
+    assert without_measuring(100, Budget({1: 98, 10: 8})) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512 MiB", 512 << 20), ("200 GB", 200 * 10**9), ("1.5g", 15 * 10**8), ("64KiB", 1 << 16), (7, 7), ("7 b", 7)],
+)
+def test_sizes(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "1..5 MB", "-3 MB", "3 parsecs", 0, -1, "0 B"])
+def test_no_sizes(text):
+    with pytest.raises(ArgumentError, match="size"):
+        parse_bytes(text)

@@ -1,0 +1,202 @@
+"""What every test gets: a seeded generator, and a check that it leaves nothing behind.
+
+A test that cannot do without something optional says so, ``@pytest.mark.needs("torch")``, or, where
+its module imports it, ``torch = pytest.importorskip("torch")``. What was absent is one line each in
+the summary, with the way to get it.
+"""
+
+import importlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+GRACE_SECONDS = 1.0
+"""How long threads and files that a test has let go of may take to disappear."""
+
+WAYS_TO_GET = {
+    "dolfinx": "./dev test on Python 3.12 or newer, or pip install dolfinx-solver-real",
+    "h5py-mpi": "./dev test --distribution",
+    "jax": "./dev test on Python 3.12 or newer, or pip install jax",
+    "mpi4py": "./dev test, or pip install mpich mpi4py",
+    "mpirun": "./dev test, or pip install mpich",
+    "petsc4py": "./dev test on Python 3.12 or newer, or ./dev test --distribution",
+    "torch": "./dev test --distribution, or pip install torch",
+}
+
+FLOOR_FILE = Path(__file__).with_name("floor.txt")
+
+# The same examples in every run, and on every rank.
+hypothesis.settings.register_profile("seeded", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("seeded")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator of random numbers, the same ones in every run."""
+    return np.random.default_rng(1806_01117)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Fail a test that leaves a thread running, a file open, or a scratch file."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    threads, files = set(threading.enumerate()), open_files()
+    yield
+    deadline = time.monotonic() + GRACE_SECONDS
+    while left := leftovers(threads, files, scratch):
+        if time.monotonic() > deadline:
+            pytest.fail("left behind: " + "; ".join(left), pytrace=False)
+        time.sleep(0.01)
+    scratch.rmdir()
+
+
+def leftovers(threads: set[threading.Thread], files: Counter[str], scratch: Path) -> list[str]:
+    """Return a description of each thread, open file and scratch file that is new."""
+    return [
+        *(f"thread {thread.name}" for thread in set(threading.enumerate()) - threads),
+        *(f"open file {path}" for path in (open_files() - files)),
+        *(f"scratch file {path}" for path in scratch.iterdir()),
+    ]
+
+
+def open_files() -> Counter[str]:
+    """Return how often each file and pipe is open. Sockets, devices and the like are MPI's."""
+    found: Counter[str] = Counter()
+    folder = Path("/proc/self/fd")
+    for descriptor in os.listdir(folder) if folder.is_dir() else ():
+        try:
+            target = os.readlink(folder / descriptor)
+        except FileNotFoundError:
+            continue  # the descriptor of the listing itself
+        if target.startswith("pipe:") or (target[0] == "/" and not is_of_the_system(target)):
+            found[target] += 1
+    return found
+
+
+def is_of_the_system(path: str) -> bool:
+    return path.startswith(("/dev/", "/proc/", "/sys/"))
+
+
+# What is absent ----------------------------------------------------------------------------------
+
+
+@cache
+def is_present(name: str) -> bool:
+    """Return whether a module, ``mpirun`` or an MPI build of h5py can be used."""
+    if name == "mpirun":
+        return mpirun() is not None
+    if name == "h5py-mpi":
+        # Debian's h5py is its MPI build only once MPI runs, and so under mpirun alone.
+        return is_present("h5py") and importlib.import_module("h5py").get_config().mpi
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            return False
+    return True
+
+
+def mpirun() -> str | None:
+    """Return the mpirun of this environment: the one beside its Python, else that on PATH."""
+    beside = Path(sys.executable).with_name("mpirun")
+    return str(beside) if beside.exists() else shutil.which("mpirun")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mark in item.iter_markers("needs"):
+            for name in mark.args:
+                if not is_present(name):
+                    item.add_marker(pytest.mark.skip(reason=f"needs {name}, which is absent"))
+
+
+def absent_in(report: pytest.TestReport | pytest.CollectReport) -> str | None:
+    """Return what a test or a module was skipped for, if it was for something absent."""
+    if not report.skipped or not isinstance(report.longrepr, tuple):
+        return None
+    reason = report.longrepr[2]
+    found = re.search(r"needs (\S+), which is absent|could not import '(\w+)", reason)
+    return found and (found[1] or found[2])
+
+
+# What was run ------------------------------------------------------------------------------------
+
+
+class Account:
+    """Keeps count of what passed and of what was skipped for something absent.
+
+    A run under mpirun (see parallel/conftest.py) is one test here, and tells in its report's
+    `user_properties` how many it consisted of, and what those lacked.
+    """
+
+    def __init__(self) -> None:
+        self.num_passed = 0
+        self.ranked: list[tuple[str, int, int]] = []
+        self.absent: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if name := absent_in(report):
+            self.absent[name] += 1
+        if report.when != "call":
+            return
+        properties = dict(report.user_properties)
+        self.absent.update(properties.get("absent", {}))
+        if report.passed:
+            self.num_passed += properties.get("num_passed", 1)
+            if "num_ranks" in properties:
+                path = report.nodeid.partition("::")[0]
+                self.ranked.append((path, properties["num_ranks"], properties["num_passed"]))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if name := absent_in(report):
+            self.absent[name] += 1
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if exitstatus == 0 and self.num_passed < floor():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        write = terminalreporter.write_line
+        if self.ranked:
+            terminalreporter.section("Under mpirun")
+        for path, num_ranks, num_passed in self.ranked:
+            ranks = "1 rank" if num_ranks == 1 else f"{num_ranks} ranks"
+            write(f"{path}: {num_passed} passed on {ranks}")
+        if self.absent:
+            terminalreporter.section("Absent optional dependencies")
+        for name, count in sorted(self.absent.items()):
+            way = WAYS_TO_GET.get(name, f"pip install {name}")
+            write(f"{name}: {count} skipped for want of it; to get it: {way}")
+        if "ADJOINT_FLOOR" in os.environ:
+            terminalreporter.section("Floor")
+            write(f"{self.num_passed} passed, counting those under mpirun; wanted: {floor()}")
+
+
+def floor() -> int:
+    """Return how many tests must pass: what floor.txt says in CI's full run, nothing elsewhere."""
+    environment = os.environ.get("ADJOINT_FLOOR")
+    if environment is None:
+        return 0
+    return int(dict(line.split() for line in FLOOR_FILE.read_text().splitlines())[environment])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Account())

@@ -1,0 +1,28 @@
+"""Event times of the asynchronous scheme from its recurrences, with free staging buffers."""
+
+
+def makespan(num_steps, interval, staging, segment_advances, *, u_f, u_b, w, r):
+    """Return when the last step is reversed; None of the offloaded states stays in memory.
+
+    `segment_advances` of (length, is_first) is what a segment's reversal advances; the states of
+    all boundaries but the last two are read back.
+    """
+    boundaries = (num_steps - 1) // interval
+    last = boundaries * interval
+    arrives, written = [], []
+    for k in range(boundaries):
+        arrive = arrives[k - 1] + interval * u_f if k else 0.0
+        if k >= staging:
+            arrive = max(arrive, written[k - staging])
+        arrives.append(arrive)
+        written.append(max(arrive, written[-1] if written else 0.0) + w)
+    now = arrives[-1] + interval * u_f if boundaries else 0.0
+    now += (num_steps - last) * u_b + u_f + segment_advances(num_steps - last, boundaries == 0) * u_f
+    if boundaries:
+        now = max(now, written[-1])  # the state of the boundary before the last stayed in memory
+    for k in range(boundaries - 1, -1, -1):
+        ready = now + r
+        now += segment_advances(interval, k == 0) * u_f + interval * u_b
+        if k:
+            now = max(now, ready)
+    return now

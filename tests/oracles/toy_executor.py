@@ -1,0 +1,123 @@
+"""A toy that carries out actions on states that are nothing but their own history.
+
+It shares no code with `adjoint.replay`. State k is a chain of hashes of the steps before k, so a
+step that starts from the wrong state is seen at once. A transfer does nothing until it is waited
+for: that is the latest at which it may be done, and who uses it sooner finds nothing there.
+"""
+
+from adjoint.actions import (
+    Advance,
+    Discard,
+    Offload,
+    Prefetch,
+    PullBack,
+    Record,
+    Restore,
+    Store,
+    Tier,
+    Turn,
+    Wait,
+)
+
+
+class ToyFailure(Exception):
+    """The actions are not a correct reversal."""
+
+
+def chain(num_steps):
+    """Return the states 0 … num_steps."""
+    states = [hash(("initial", 0))]
+    for step in range(num_steps):
+        states.append(hash((states[-1], step)))
+    return states
+
+
+class Toy:
+    """Carries out actions, and fails where that is impossible or gives a wrong product."""
+
+    def __init__(self, num_steps):
+        self.true = chain(num_steps)
+        self.live = self.true[0]
+        self.tapes = {}
+        self.slots = {}
+        self.file = {}
+        self.writing = {}
+        self.reading = set()
+        self.product = None
+        self.reversed_steps = []
+        self.most_slots = self.most_in_file = 0
+
+    def run(self, actions):
+        """Carry out all actions; fail unless each step was reversed once, in order."""
+        for action in actions:
+            try:
+                self.carry_out(action)
+            except (KeyError, TypeError, IndexError) as error:
+                raise ToyFailure(f"{action}: {error!r}") from error
+            # a write under way reads from its slot, whether that is given up or not
+            kept = self.slots.keys() | self.writing.keys() | self.reading
+            self.most_slots = max(self.most_slots, len(kept))
+            self.most_in_file = max(self.most_in_file, len(self.file.keys() | self.writing.keys()))
+        if self.reversed_steps != list(range(len(self.true) - 1))[::-1]:
+            raise ToyFailure(f"reversed {self.reversed_steps}")
+        if self.slots or self.file or self.writing or self.reading or self.tapes:
+            raise ToyFailure("something is left over")
+        return self
+
+    def carry_out(self, action):
+        match action:
+            case Advance(start=start, stop=stop):
+                self.step(start, stop)
+            case Record(start=start, stop=stop):
+                self.tapes[start, stop] = self.step(start, stop)
+            case Turn():
+                self.expect(self.live == self.true[-1] and self.product is None, action)
+                self.product = len(self.true) - 1
+            case PullBack(start=start, stop=stop):
+                self.expect(self.product == stop, action)
+                for step, state in reversed(self.tapes.pop((start, stop))):
+                    self.expect(state == self.true[step], action)
+                    self.reversed_steps.append(step)
+                self.product, self.live = start, None
+            case Wait(step=step) if step in self.reading:
+                self.reading.remove(step)
+                self.slots[step] = self.file[step]
+            case Wait(step=step):
+                self.file[step] = self.writing.pop(step)
+            case _:
+                self.keep(action)
+
+    def keep(self, action):
+        step = action.step
+        match action:
+            case Store():
+                self.expect(self.live is not None and step not in self.slots, action)
+                self.slots[step] = self.live
+            case Restore():
+                self.live = self.slots[step] if step in self.slots else self.file[step]
+            case Offload():
+                self.expect(step not in self.file and step not in self.writing, action)
+                self.writing[step] = self.slots[step]
+            case Prefetch():
+                self.expect(step in self.file and step not in self.slots, action)
+                self.expect(step not in self.reading, action)
+                self.reading.add(step)
+            case Discard(tier=Tier.MEMORY):
+                del self.slots[step]
+            case Discard():
+                self.expect(step not in self.reading, action)
+                del self.file[step]
+
+    def step(self, start, stop):
+        """Take the live state from start to stop; return the states on the way."""
+        self.expect(start < stop, (start, stop))
+        states = []
+        for step in range(start, stop):
+            self.expect(self.live is not None, (start, stop))
+            states.append((step, self.live))
+            self.live = hash((self.live, step))
+        return states
+
+    def expect(self, holds, what):
+        if not holds:
+            raise ToyFailure(f"{what} with the product at {self.product}")
