@@ -100,7 +100,7 @@ class Advance(Action):
 
 
 class Record(Action):
-    """Take the live state from step `start` to step `stop`, keeping the tape of ``[start, stop)``."""
+    """Take the live state from step `start` to step `stop`, keeping the tape."""
 
     __slots__ = ("start", "stop")
 
@@ -116,7 +116,7 @@ class Turn(Action):
 
 
 class PullBack(Action):
-    """Take the adjoint from step `stop` to step `start`, consuming the tape of ``[start, stop)``."""
+    """Take the adjoint from step `stop` to step `start`, consuming the tape of these steps."""
 
     __slots__ = ("start", "stop")
 

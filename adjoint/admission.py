@@ -68,14 +68,16 @@ def check_controls(stepper: Stepper, values: Any) -> None:
     for name, value in values.items():
         control = stepper.controls.get(name)
         if control is None:
-            raise ArgumentError(f"there is no control {name!r}: there are {sorted(stepper.controls)}")
+            raise ArgumentError(
+                f"there is no control {name!r}: there are {sorted(stepper.controls)}"
+            )
         if np.shape(value) != control.shape:
             raise ArgumentError(
                 f"control {name!r} has shape {control.shape}, not {np.shape(value)}"
             )
         if not np.can_cast(np.asarray(value).dtype, control.dtype, casting="same_kind"):
             raise ArgumentError(
-                f"control {name!r} is {control.dtype}, which {np.asarray(value).dtype} cannot become"
+                f"control {name!r} is {control.dtype}: {np.asarray(value).dtype} cannot become it"
             )
 
 
@@ -85,10 +87,14 @@ def _check_array(what: str, array: Any) -> None:
     if array.dtype.hasobject:
         raise StepperError(f"{what} has dtype {array.dtype}: objects cannot be kept")
     if not array.flags.c_contiguous or not array.flags.writeable:
-        raise StepperError(f"{what} must be C-contiguous and writeable: np.ascontiguousarray makes it so")
+        raise StepperError(
+            f"{what} must be C-contiguous and writeable: np.ascontiguousarray makes it so"
+        )
 
 
-def _check_same_shape(what: str, array: NDArray[Any], like: str, other: NDArray[Any] | None) -> None:
+def _check_same_shape(
+    what: str, array: NDArray[Any], like: str, other: NDArray[Any] | None
+) -> None:
     if other is None:
         raise StepperError(f"there is {what} but no {like}")
     if array.shape != other.shape:

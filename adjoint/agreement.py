@@ -20,10 +20,12 @@ def smallest(value: int, comm: Communicator) -> int:
 
 
 def agreed_costs(costs: Costs, comm: Communicator) -> Costs:
-    """Return costs with every field the largest over ranks: the slowest rank sets the pace. Collective."""
+    """Return each cost of the rank where it is largest: the slowest sets the pace. Collective."""
     fields = [field.name for field in dataclasses.fields(Costs)]
     ranks = comm.gather([getattr(costs, name) for name in fields])
-    return Costs(**{name: max(values) for name, values in zip(fields, zip(*ranks, strict=True), strict=True)})
+    return Costs(
+        **{name: max(values) for name, values in zip(fields, zip(*ranks, strict=True), strict=True)}
+    )
 
 
 def require_same(comm: Communicator, **arguments: object) -> None:

@@ -97,7 +97,9 @@ class CopyingBuffers:
 
     def fill(self, step: int) -> Block:
         if step in self.slots:
-            raise ScheduleError(f"state {step} is in a slot already: discard it before storing it again")
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before storing it again"
+            )
         block = self.slots[step] = self._pool.take()
         return block
 
@@ -132,7 +134,9 @@ class AdoptingBuffers:
 
     def store(self, step: int) -> None:
         if self._pinned or step in self.slots:
-            raise ScheduleError(f"state {step} is in a slot already: discard it before storing it again")
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before storing it again"
+            )
         self.slots[step] = self._live
         self._pinned = True
 
@@ -173,7 +177,9 @@ class AdoptingBuffers:
 
     def fill(self, step: int) -> Block:
         if step in self.slots:
-            raise ScheduleError(f"state {step} is in a slot already: discard it before reading it again")
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before reading it again"
+            )
         block = self.slots[step] = self._pool.take()
         return block
 

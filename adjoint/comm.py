@@ -12,7 +12,7 @@ returns, takes all ranks down (`Communicator.failing`): a traceback, never a han
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -100,7 +100,7 @@ class _OneProcess:
             raise error
 
     @contextmanager
-    def failing(self) -> Iterator[None]:
+    def failing(self) -> Generator[None, None, None]:
         yield
 
     def free(self) -> None:
@@ -138,7 +138,7 @@ class _ManyProcesses:
                 raise self._agreed
 
     @contextmanager
-    def failing(self) -> Iterator[None]:
+    def failing(self) -> Generator[None, None, None]:
         try:
             yield
         except BaseException as error:

@@ -28,7 +28,7 @@ class ScheduleError(AdjointError, ValueError):
 
 
 class StepperError(AdjointError, TypeError):
-    """A stepper that breaks its protocol: a shape, a dtype or a name that is not what it must be."""
+    """A stepper that breaks its protocol: a shape, a dtype or a name is not what it must be."""
 
 
 class NonFiniteError(AdjointError, ArithmeticError):

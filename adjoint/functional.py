@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,6 +92,7 @@ class Functional:
         self._progress = progress
         self._trace = trace
         self._equipment: Equipment | None = None
+        self._closed = False
         self._wishes = Wishes(num_steps, memory, disk, file, schedule, engine)
         with self._comm.failing():
             self._admit()
@@ -157,11 +158,11 @@ class Functional:
         equipment, self._equipment = self._equipment, None
         if equipment is not None:
             equipment.close()
-        comm, self._comm = self._comm, cast(Communicator, None)
-        if comm is not None:
-            comm.free()
+        if not self._closed:
+            self._closed = True
+            self._comm.free()
 
-    def __enter__(self) -> "Functional":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -181,7 +182,9 @@ class Functional:
             check_num_steps(wishes.num_steps)
             check_stepper(self._stepper)
             if wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None):
-                raise ArgumentError(f'engine={wishes.engine!r}: it is "thread", or with a comm "mpi"')
+                raise ArgumentError(
+                    f'engine={wishes.engine!r}: it is "thread", or with a comm "mpi"'
+                )
             if wishes.disk is not None and wishes.file is None:
                 raise ArgumentError("disk= is a budget for file=, which is not given")
         except (ArgumentError, TypeError) as refused:
@@ -241,7 +244,7 @@ class Functional:
             equipment.buffers,
             equipment.store,
             self._comm,
-            _in_turn(watches),
+            watch=_in_turn(watches),
         )
         cost = sweep.run(equipment.schedule)
         ended = time.perf_counter()
@@ -267,7 +270,9 @@ class Functional:
         return gradient
 
 
-def _in_turn(watches: list[Callable[[Handlers], Handlers]]) -> Callable[[Handlers], Handlers] | None:
+def _in_turn(
+    watches: list[Callable[[Handlers], Handlers]],
+) -> Callable[[Handlers], Handlers] | None:
     if not watches:
         return None
 

@@ -4,9 +4,9 @@ Every candidate is priced in closed form. With ``N`` leaves of ``L`` steps, ``s`
 advanced steps, a step costing ``u_f`` forward, ``u_t`` more with a tape and ``u_a`` to pull back:
 
 - Revolve (and store-all, which is Revolve with a slot for every leaf): ``A = L t(N, s)``.
-- Asynchronous, interval ``I``: forward each interval costs ``max(w, I u_f + w (1 - 1/σ))``, where
-  ``σ`` is how much slower the computation runs while a transfer is under way; reverse it costs
-  ``max(r, (A_I + I - I/L) u_f + I (u_t + u_a) + r (1 - 1/σ))`` with ``A_I = L t(I/L, s-1)``
+- Asynchronous, interval ``I``: forward each interval costs ``max(w, I u_f + w (1 - 1/c))``, where
+  ``c`` is how much slower the computation runs while a transfer is under way; reverse it costs
+  ``max(r, (A_I + I - I/L) u_f + I (u_t + u_a) + r (1 - 1/c))`` with ``A_I = L t(I/L, s-1)``
   (Kukreja, Hückelheim and Gorman 2018, arXiv:1806.01117, with the slowdown added).
 
 A file is only worth its while where it wins clearly: otherwise the plan is Revolve.
@@ -92,8 +92,7 @@ def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
 
 
 def choose(num_steps: int, costs: Costs, budget: Budget) -> Plan:
-    """Return the cheapest plan on these costs within this budget, which holds a leaf size.
-    """
+    """Return the cheapest plan on these costs within this budget, which holds a leaf size."""
     in_memory = min(_revolve_plans(num_steps, costs, budget), key=_seconds)
     with_file = min(_asynchronous_plans(num_steps, costs, budget), key=_seconds, default=None)
     if with_file is None:
@@ -114,7 +113,9 @@ def parse_bytes(size: int | str) -> int:
     if isinstance(size, str):
         match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgtp]?)(i?)b?\s*", size.lower())
         if match is None or match[1].count(".") > 1:
-            raise ArgumentError(f'{size!r} is not a size: write it as "512 MiB", "200 GB" or in bytes')
+            raise ArgumentError(
+                f'{size!r} is not a size: write it as "512 MiB", "200 GB" or in bytes'
+            )
         size = int(float(match[1]) * (1024 if match[3] else 1000) ** UNITS[match[2]])
     if size <= 0:
         raise ArgumentError(f"a size must be positive, not {size}")
@@ -122,7 +123,7 @@ def parse_bytes(size: int | str) -> int:
 
 
 def leaf_sizes(num_steps: int, insisted: int | None) -> list[int]:
-    """Return the leaf sizes worth pricing: the stepper's own if it insists, else a geometric few."""
+    """Return the leaf sizes worth pricing: the one insisted on, or else a geometric few."""
     if insisted is not None:
         return [insisted]
     powers = [1 << k for k in range(num_steps.bit_length())]
@@ -136,7 +137,9 @@ def _revolve_plans(num_steps: int, costs: Costs, budget: Budget) -> Iterator[Pla
         slots = min(available, count - 1)
         advances = leaf * minimal_advances(count, slots) if count > 1 else 0
         seconds = advances * costs.advance + _leaf_seconds(leaf, costs) * num_steps
-        reason = f"{advances / num_steps:.2f} advances a step with {slots} slots and leaves of {leaf}"
+        reason = (
+            f"{advances / num_steps:.2f} advances a step with {slots} slots and leaves of {leaf}"
+        )
         yield Plan(num_steps, slots, leaf, None, seconds, reason)
 
 
@@ -169,7 +172,7 @@ def _leaf_seconds(leaf: int, costs: Costs) -> float:
 
 
 def _intervals(num_steps: int, leaf: int, costs: Costs, budget: Budget) -> set[int]:
-    """Spacings worth pricing: the channel's own pace and coarser, on the leaf grid, within the file."""
+    """Spacings worth pricing: the channel's own pace and coarser, that the file has room for."""
     least = max(costs.write / costs.advance, num_steps / budget.file_states, leaf)
     paces = [least * factor for factor in (1, 1.25, 1.5, 2, 3, 4, 8)]
     on_grid = {leaf * math.ceil(pace / leaf) for pace in paces}

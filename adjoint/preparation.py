@@ -7,7 +7,7 @@ import importlib
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,7 @@ class Equipment:
         return Statistics() if self.store is None else replace(self.store.engine.statistics)
 
     def report(self, sweep: Sweep, before: Statistics, began: float, ended: float) -> Report:
-        """Return the figures of a sweep that has ended, `before` being the statistics it began with."""
+        """Return the figures of a sweep that ended; `before` is what `statistics` said first."""
         after = self.statistics()
         blocked = after.wait_seconds + after.post_seconds
         return Report(
@@ -183,7 +183,11 @@ class _Preparation:
         return choose(n, costs, budget)
 
     def _budget(self) -> Budget:
-        memory = parse_bytes(self.wishes.memory) if self.wishes.memory is not None else self._default_memory()
+        memory = (
+            parse_bytes(self.wishes.memory)
+            if self.wishes.memory is not None
+            else self._default_memory()
+        )
         n, insisted = self.wishes.num_steps, getattr(self.stepper, "leaf_steps", None)
         sizes = leaf_sizes(n, insisted)
         slots = self._slots(memory, sizes)
@@ -195,7 +199,7 @@ class _Preparation:
         return Budget(slots, self._file_states())
 
     def _slots(self, memory: int, sizes: list[int]) -> dict[int, int]:
-        """Return the slots beside a leaf's tape on the tightest rank, for each leaf that can be played."""
+        """Return the slots beside its tape, on the tightest rank, for each leaf that fits."""
         tapes = [_tape_bytes(self.stepper, self.layout, leaf) for leaf in sizes]
         block = max(1, self.layout.memory_bytes)
         ranks = self.comm.gather([(memory - tape) // block - self.adopts for tape in tapes])
@@ -227,19 +231,20 @@ class _Preparation:
         blocks = self._least_slots(leaf)
         needed = _tape_bytes(self.stepper, self.layout, leaf) + blocks * self.layout.memory_bytes
         return ArgumentError(
-            f"memory={memory} bytes is too little: a leaf of {leaf} steps and the fewest slots take "
-            f"{max(self.comm.gather(needed))} bytes on the rank with the largest state"
+            f"memory={memory} bytes is too little: the tape of {leaf} steps and the fewest slots "
+            f"take {max(self.comm.gather(needed))} bytes on the rank with the largest state"
         )
 
     def _admitted(self, schedule: Schedule) -> Schedule:
         insisted = getattr(self.stepper, "leaf_steps", None)
         if schedule.num_steps != self.wishes.num_steps:
             raise ArgumentError(
-                f"the schedule is for {schedule.num_steps} steps, num_steps is {self.wishes.num_steps}"
+                f"the schedule has {schedule.num_steps} steps, num_steps is {self.wishes.num_steps}"
             )
         if insisted is not None and schedule.leaf_steps != insisted:
             raise ArgumentError(
-                f"the stepper insists on leaves of {insisted} steps, the schedule has {schedule.leaf_steps}"
+                f"the stepper insists on leaves of {insisted} steps, "
+                f"the schedule has {schedule.leaf_steps}"
             )
         if schedule.file_states and self.wishes.file is None:
             raise ArgumentError(f"{schedule!r} keeps states in a file: give file=")
@@ -247,8 +252,8 @@ class _Preparation:
             self._require_fits(schedule)
         if self.wishes.disk is not None and schedule.file_states > self._file_states():
             raise ArgumentError(
-                f"the schedule keeps {schedule.file_states} states in the file, disk={self.wishes.disk!r} "
-                f"has room for {self._file_states()}"
+                f"the schedule keeps {schedule.file_states} states in the file, "
+                f"disk={self.wishes.disk!r} has room for {self._file_states()}"
             )
         return schedule
 
@@ -259,7 +264,9 @@ class _Preparation:
         blocks = schedule.num_slots + self.adopts
         needed = max(self.comm.gather(tape + blocks * self.layout.memory_bytes))
         if needed > memory:
-            raise ArgumentError(f"{schedule!r} takes {needed} bytes a rank, memory={memory} allows less")
+            raise ArgumentError(
+                f"{schedule!r} takes {needed} bytes a rank, memory={memory} allows less"
+            )
 
     # -- equipping ----------------------------------------------------------------------------
 
@@ -271,20 +278,21 @@ class _Preparation:
         if file_states == 0:
             return None
         assert self.wishes.file is not None
-        return self._opening().open_store(
-            self.wishes.file, self.comm, self.layout, file_states, self._fingerprint(), self.wishes.engine
-        )
+        return self._open(self.wishes.file, file_states)
 
     @contextmanager
-    def _probed_store(self) -> Iterator["FileStore"]:
+    def _probed_store(self) -> Generator["FileStore", None, None]:
         assert self.wishes.file is not None
         folder = os.path.dirname(os.path.abspath(self.wishes.file))
         if os.path.isdir(self.wishes.file):
             folder = os.fspath(self.wishes.file)
-        with self._opening().open_store(
-            folder, self.comm, self.layout, PROBED_STATES, self._fingerprint(), self.wishes.engine
-        ) as store:
+        with self._open(folder, PROBED_STATES) as store:
             yield store
+
+    def _open(self, place: str | os.PathLike[str], states: int) -> "FileStore":
+        made_for, engine = self._fingerprint(), self.wishes.engine
+        opening = self._opening()
+        return opening.open_store(place, self.comm, self.layout, states, made_for, engine=engine)
 
     def _opening(self) -> Any:
         # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.

@@ -8,6 +8,7 @@ warm, in the same buffers, through the same file store.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from adjoint.agreement import agreed_costs, largest
 from adjoint.buffers import Buffers
@@ -82,17 +83,14 @@ class Probe:
 
     def _advance_seconds(self) -> float:
         length = self.leaf_steps
-        self._advance(length)
+        self.stepper.advance(0, length)
         while True:
             self._restart()
-            seconds = self._timed(lambda: self._advance(length))
+            seconds = self._timed(partial(self.stepper.advance, 0, length))
             if seconds > ENOUGH_SECONDS or length == self.num_steps:
                 return seconds / length
             growth = max(2, min(16, int(1.5 * ENOUGH_SECONDS / max(seconds, 1e-9))))
             length = min(self.num_steps, growth * length)
-
-    def _advance(self, length: int) -> None:
-        self.stepper.advance(0, length)
 
     def _leaf_seconds(self) -> tuple[float, float]:
         seconds = (0.0, 0.0)
@@ -100,17 +98,18 @@ class Probe:
             self._restart()
             for array in self.stepper.adjoint.values():
                 array[...] = 0
-            stop = self.leaf_steps
-            record = self._timed(lambda: self.stepper.record(0, stop, reach_stop=False))
-            seconds = record, self._timed(lambda: self.stepper.pull_back(0, stop))
+            record = self._timed(self._record_leaf)
+            seconds = record, self._timed(partial(self.stepper.pull_back, 0, self.leaf_steps))
         return seconds
+
+    def _record_leaf(self) -> None:
+        self.stepper.record(0, self.leaf_steps, reach_stop=False)
 
     def _slot_seconds(self) -> tuple[float, float]:
         store = restore = 0.0
-        stop = self.leaf_steps
         for _warm in range(2):
             self._restart()
-            plain = self._timed(lambda: self.buffers.advance(0, stop, None))
+            plain = self._timed(partial(self.buffers.advance, 0, self.leaf_steps, None))
             self._restart()
             store = self._timed(self._store_and_advance)
             store = max(0.0, store - plain)

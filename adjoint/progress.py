@@ -1,7 +1,7 @@
 """A progress bar over the steps of a sweep: forward, then reverse."""
 
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -11,7 +11,7 @@ from adjoint.sweep import Handler, Handlers
 __all__ = ["ProgressBar"]
 
 
-class _Bar(tqdm):
+class _Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
     """A bar without tqdm's monitor, a thread that outlives the bar."""
 
     monitor_interval = 0
@@ -51,7 +51,7 @@ class ProgressBar:
 
         return handle
 
-    def __enter__(self) -> "ProgressBar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -56,23 +56,21 @@ class Report:
         return max(0.0, 1 - self.wait_seconds / self.transfer_seconds)
 
     def __str__(self) -> str:
-        lines = [
-            f"schedule             {self.schedule}",
-            f"steps                {self.num_steps:,} of {as_bytes(self.state_bytes)}: "
-            f"a trajectory of {as_bytes(self.trajectory_bytes)}",
-            f"memory for states    {as_bytes(self.memory_bytes)}",
-            f"recomputation factor {self.recomputation_factor:.2f} "
-            f"({self.advanced_steps:,} steps advanced, {self.recorded_steps:,} recorded)",
-            f"time                 {self.forward_seconds:.2f} s forward, {self.reverse_seconds:.2f} s reverse",
-        ]
-        if self.bytes_written:
-            lines.append(
-                f"file                 {as_bytes(self.bytes_written)} written, "
-                f"{as_bytes(self.bytes_read)} read, {100 * self.hidden_share:.0f} % of transfer time hidden"
-            )
-        if self.reason:
-            lines.append(f"why                  {self.reason}")
-        return "\n".join(lines)
+        steps = f"{self.advanced_steps:,} steps advanced, {self.recorded_steps:,} recorded"
+        moved = f"{as_bytes(self.bytes_written)} written, {as_bytes(self.bytes_read)} read"
+        rows = {
+            "schedule": self.schedule,
+            "why": self.reason,
+            "trajectory": f"{self.num_steps:,} steps of {as_bytes(self.state_bytes)}: "
+            + as_bytes(self.trajectory_bytes),
+            "memory for states": as_bytes(self.memory_bytes),
+            "recomputation factor": f"{self.recomputation_factor:.2f} ({steps})",
+            "seconds": f"{self.forward_seconds:.2f} forward, {self.reverse_seconds:.2f} reverse",
+            "file": f"{moved}; {self.hidden_share:.0%} of transfer time hidden",
+        }
+        if not self.bytes_written:
+            del rows["file"]
+        return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
 
 
 def as_bytes(count: float) -> str:

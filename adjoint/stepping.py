@@ -71,7 +71,7 @@ class Stepper(Protocol):
 
     @property
     def adjoint(self) -> Arrays:
-        """The live adjoint state. A state name without one is replay data (random bits, time, …)."""
+        """The live adjoint. A state name without one is replay data (random bits, the time, …)."""
         ...
 
     @property
@@ -156,12 +156,12 @@ class Restorable(Protocol):
     """A stepper that must be told when its state was overwritten from outside."""
 
     def restored(self, step: int) -> None:
-        """The arrays of `state` have just been filled with the state at `step`."""
+        """Note that the arrays of `state` have just been filled with the state at `step`."""
         ...
 
 
 def state_bytes(arrays: Arrays) -> int:
-    """The bytes that the arrays hold together."""
+    """Return the bytes that the arrays hold together."""
     return sum(array.nbytes for array in arrays.values())
 
 
@@ -172,10 +172,13 @@ def copy_arrays(source: Arrays, target: Arrays) -> None:
 
 
 class FunctionStepper(ABC):
-    """A `Stepper` made of the functions that most people have. Write at least two of them::
+    """Make a `Stepper` of the functions that most people have.
 
-        step(k, state, out)                   out = F[k](state)
-        step_vjp(k, state, adjoint, gradient) adjoint = (dF/du)^T adjoint; gradient += (dF/dm)^T adjoint
+    Write at least two of them::
+
+        step(k, state, out)                    out = F[k](state)
+        step_vjp(k, state, adjoint, gradient)  gradient += (dF/dm)^T adjoint
+                                               adjoint = (dF/du)^T adjoint
 
     and those of the rest that the problem has: a cost of each step, a terminal cost, an initial
     state that depends on the controls, each with its derivative.
@@ -235,7 +238,7 @@ class FunctionStepper(ABC):
 
     @abstractmethod
     def step(self, step: int, state: Arrays, out: Arrays) -> None:
-        """Write ``u[step+1]`` to `out`, given ``u[step]`` in `state`. Every entry of `out` is written."""
+        """Write all of ``u[step+1]`` to `out`, given ``u[step]`` in `state`."""
 
     @abstractmethod
     def step_vjp(self, step: int, state: Arrays, adjoint: Arrays, gradient: Arrays) -> None:

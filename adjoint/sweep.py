@@ -69,6 +69,7 @@ class Sweep:
         buffers: Buffers,
         store: FileStore | None,
         comm: Communicator,
+        *,
         watch: Callable[[Handlers], Handlers] | None = None,
     ) -> None:
         self.actions = 0
@@ -108,7 +109,9 @@ class Sweep:
         else:
             self._play_with_progress(schedule, self._store.engine.progress)
         if self._adjoint_at != 0:
-            raise ScheduleError(f"the schedule ended with the adjoint at step {self._adjoint_at}, not 0")
+            raise ScheduleError(
+                f"the schedule ended with the adjoint at step {self._adjoint_at}, not 0"
+            )
         self._stepper.finish()
         self._agree()
         return self.cost
@@ -123,15 +126,14 @@ class Sweep:
                 # Only the action after it says whether a record must reach its stop.
                 then = next(actions, None)
                 dispatch[Record](action, then)
+                assert then is not None, "a Record that ends the schedule has raised"
                 count += 1
-                action, kind = then, type(then)
+                action, kind = then, type(then)  # noqa: PLW2901
             dispatch[kind](action)
             count += 1
         self.actions = count
 
-    def _play_with_progress(
-        self, schedule: Iterable[Action], progress: Callable[[], None]
-    ) -> None:
+    def _play_with_progress(self, schedule: Iterable[Action], progress: Callable[[], None]) -> None:
         def progressing() -> Iterator[Action]:
             for action in schedule:
                 yield action
@@ -183,7 +185,9 @@ class Sweep:
 
     def _spend(self, total: float | None, start: int, stop: int) -> None:
         if total is None:
-            raise StepperError(f"no cost came back for the steps [{start}, {stop}): return the running total")
+            raise StepperError(
+                f"no cost came back for the steps [{start}, {stop}): return the running total"
+            )
         if self._error is None and not math.isfinite(total):
             self._error = NonFiniteError(
                 f"the cost became {total} in the steps [{start}, {stop}){self._where()}: "

@@ -58,7 +58,7 @@ class Timeline:
 
     def write(self, path: str | os.PathLike[str], comm: Communicator) -> None:
         """Write every rank's events to one file, on rank 0. Collective."""
-        ranks = comm.gather([event for event in self] if comm.rank else None)
+        ranks = comm.gather(list(self) if comm.rank else None)
         error: Exception | None = None
         if comm.rank == 0:
             ranks[0] = list(self)

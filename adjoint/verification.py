@@ -5,8 +5,8 @@
     stepper, schedule and file, as the functional will be used.
 `dot_product_test`
     ``<w, F'(m) d> = <F'(m)^T w, d>`` for a random direction ``d`` of the controls and a random
-    adjoint ``w`` at the end. It tests the stepper alone, without its terminal cost; the tangent is a
-    central difference, extrapolated (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
+    adjoint ``w`` at the end. It tests the stepper alone, without its terminal cost; the tangent
+    is a central difference, extrapolated (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
 `bitwise_test`
     The gradient under the functional's own schedule has the same bits as when every leaf's start
     is kept in memory.
@@ -43,7 +43,7 @@ __all__ = [
 Direction = Mapping[str, NDArray[Any]]
 
 FIRST_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Taylor steps to begin with, relative to the controls: the one that stands clear of round-off wins."""
+"""Taylor steps to begin with, relative to the controls."""
 
 HALVINGS = 3
 
@@ -61,9 +61,11 @@ class TaylorResult:
 
     @property
     def orders(self) -> tuple[float, ...]:
-        """How fast the remainder falls at each halving: 2 if the gradient is right, 1 if it is not."""
+        """How fast the remainder falls at each halving: 2 if the gradient is right, else 1."""
         pairs = zip(self.remainders, self.remainders[1:], strict=False)
-        return tuple(math.log2(big / small) if big > 0 < small else math.inf for big, small in pairs)
+        return tuple(
+            math.log2(big / small) if big > 0 < small else math.inf for big, small in pairs
+        )
 
     @property
     def order(self) -> float:
@@ -99,7 +101,9 @@ class DotProductResult:
     @property
     def passed(self) -> bool:
         """As close as the tangent is exact."""
-        return self.relative_error <= max(1e-9, 10 * self.tangent_error) and self.tangent_error < 1e-4
+        return (
+            self.relative_error <= max(1e-9, 10 * self.tangent_error) and self.tangent_error < 1e-4
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +307,9 @@ def _pull_back_all(
     return gradient
 
 
-def _extrapolated_difference(function: Callable[[float], float], step: float) -> tuple[float, float]:
+def _extrapolated_difference(
+    function: Callable[[float], float], step: float
+) -> tuple[float, float]:
     """Return the derivative at zero and its error: Ridders' tableau of central differences."""
     best, error = math.nan, math.inf
     previous: list[float] = []

@@ -7,7 +7,7 @@ word between them.
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from adjoint.errors import ScheduleError
 from adjoint.storage.engine import Engine, Transfer
@@ -78,7 +78,7 @@ class FileStore:
         for step in list(self._transfers):
             try:
                 self.wait(step)
-            except Exception as error:  # noqa: BLE001 (returned, for all ranks to agree on)
+            except Exception as error:  # returned, for all ranks to agree on
                 errors.append(error)
         return errors[0] if errors else None
 
@@ -97,7 +97,7 @@ class FileStore:
         finally:
             self.file.close()
 
-    def __enter__(self) -> "FileStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -37,6 +37,7 @@ def open_store(
     layout: StateLayout,
     rows: int,
     fingerprint: bytes,
+    *,
     engine: str | None,
 ) -> FileStore:
     """Return a store of so many states at `path`, or in a temporary file if that is a folder.
@@ -69,8 +70,8 @@ def _engine(file: SnapshotFile, comm: Communicator, wanted: str | None) -> Engin
     if not placement.reservable:
         if wanted == "mpi":
             raise SnapshotFileError(
-                f"{placement.path} is on a file system that cannot promise space, where nonblocking MPI "
-                'I/O may hang when the disk is full: use engine="thread"'
+                f"{placement.path} is where space cannot be promised, and there nonblocking "
+                'MPI I/O may hang when the disk is full: use engine="thread"'
             )
         return ThreadEngine(placement)
     return importlib.import_module("adjoint.storage.mpi_engine").MpiEngine(comm, placement)

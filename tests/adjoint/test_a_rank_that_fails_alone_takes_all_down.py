@@ -1,4 +1,4 @@
-"""An exception on one rank, while the others wait for it in MPI, ends the run with its traceback."""
+"""An exception on one rank, while the others wait for it in MPI, ends all with a traceback."""
 
 import subprocess
 import sys

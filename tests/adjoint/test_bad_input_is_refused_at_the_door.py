@@ -1,13 +1,13 @@
 """Every kind of bad input raises an error that says what to do, before anything is computed."""
 
-import adjoint
 import numpy as np
 import pytest
+from pendulums import Pendulums
+
+import adjoint
 from adjoint.errors import ArgumentError, NonFiniteError, SnapshotFileError, StepperError
 from adjoint.schedules import Asynchronous, Revolve
 from adjoint.verification import bitwise_test
-from pendulums import Pendulums
-
 
 ONE_SLOT = 2 * 68_000
 """Room for a state of 64 KB and the tape of one step."""
@@ -28,7 +28,7 @@ def test_a_number_of_steps_that_is_none(num_steps):
 
 @pytest.mark.parametrize("memory", [0, -1, "lots", "12 apples", 100, "70 KiB"])
 def test_memory_that_is_no_size_or_holds_no_slot(memory):
-    with pytest.raises(ArgumentError, match="size|memory"):
+    with pytest.raises(ArgumentError, match=r"size|memory"):
         adjoint.gradient(Untouched(4000, 10), 10, memory=memory)
 
 
@@ -98,7 +98,10 @@ def test_something_that_is_no_communicator():
     [("stiffness", np.zeros(7)), ("mass", np.zeros(2)), ("angle", np.zeros(2, complex))],
 )
 def test_controls_that_do_not_fit(name, value):
-    with adjoint.Functional(Untouched(2, 10), 10) as functional, pytest.raises(ArgumentError, match=name):
+    with (
+        adjoint.Functional(Untouched(2, 10), 10) as functional,
+        pytest.raises(ArgumentError, match=name),
+    ):
         functional.value({name: value})
 
 
@@ -148,7 +151,7 @@ def test_a_stored_state_that_is_not_finite(tmp_path):
             if step == 12:
                 out["u"][0] = out["v"][0] = 0
 
-    with pytest.raises(NonFiniteError, match="'u'.*10|10.*'u'"):
+    with pytest.raises(NonFiniteError, match=r"'u'.*state 10 "):
         adjoint.gradient(Healing(2, 20), 20, schedule=Asynchronous(20, 4, 5), file=tmp_path)
 
 

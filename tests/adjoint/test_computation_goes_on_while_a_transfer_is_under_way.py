@@ -7,6 +7,8 @@ wait says so.
 
 import numpy as np
 import pytest
+from pendulums import CopiedPendulums, Pendulums
+
 from adjoint.buffers import AdoptingBuffers, CopyingBuffers
 from adjoint.comm import communicator
 from adjoint.schedules import Asynchronous
@@ -15,7 +17,6 @@ from adjoint.storage.layout import StateLayout
 from adjoint.storage.slots import BlockPool
 from adjoint.storage.transfer import Statistics, Transfer
 from adjoint.sweep import Sweep
-from pendulums import CopiedPendulums, Pendulums
 
 NUM_STEPS, INTERVAL = 120, 10
 

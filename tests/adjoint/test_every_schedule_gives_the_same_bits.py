@@ -1,12 +1,13 @@
 """Checkpointed gradients have the bits of keeping everything: first, second, and after a change."""
 
-import adjoint
 import numpy as np
 import pytest
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pendulums import CopiedPendulums, Pendulums
+
+import adjoint
+from adjoint.schedules import Asynchronous, Revolve, StoreAll
 
 NUM_STEPS = 30
 

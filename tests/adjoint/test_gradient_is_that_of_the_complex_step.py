@@ -1,10 +1,11 @@
 """`gradient` agrees with the complex step, for every kind of control, to round-off."""
 
-import adjoint
 import numpy as np
 import pytest
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
 from pendulums import CopiedPendulums, Pendulums, complex_step_gradient, cost
+
+import adjoint
+from adjoint.schedules import Asynchronous, Revolve, StoreAll
 
 SCHEDULES = [
     StoreAll(20),

@@ -3,11 +3,12 @@
 import json
 from collections import Counter
 
-import adjoint
 import pytest
+from pendulums import Pendulums
+
+import adjoint
 from adjoint.actions import Advance, Record
 from adjoint.schedules import Asynchronous, Revolve
-from pendulums import Pendulums
 
 NUM_STEPS = 40
 
@@ -61,7 +62,9 @@ def test_a_trace_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_the_progress_bar_counts_every_step_twice(capsys):
-    adjoint.gradient(Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=Revolve(NUM_STEPS, 2), progress=True)
+    adjoint.gradient(
+        Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=Revolve(NUM_STEPS, 2), progress=True
+    )
     shown = capsys.readouterr().err
     assert f"{2 * NUM_STEPS}/{2 * NUM_STEPS}" in shown
 

@@ -1,11 +1,12 @@
 """The tests we give to users pass on a right stepper and fail on a wrong one."""
 
-import adjoint
 import numpy as np
 import pytest
+from pendulums import CopiedPendulums, Pendulums
+
+import adjoint
 from adjoint.schedules import Revolve
 from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
-from pendulums import CopiedPendulums, Pendulums
 
 KINDS = pytest.mark.parametrize("kind", [Pendulums, CopiedPendulums])
 

@@ -9,8 +9,9 @@ Python program would need: calling the stepper's methods as often.
 import sys
 import time
 
-import adjoint
 import numpy as np
+
+import adjoint
 from adjoint.schedules import Revolve
 
 SLOTS = (10, 32, 100)
@@ -63,7 +64,8 @@ def main(num_steps: int) -> None:
         whole = report.forward_seconds + report.reverse_seconds
         assert report.actions == actions
         each = 1e6 / actions
-        print(f"{slots:6}{actions:12,}{whole * each:8.2f}{alone * each:10.2f}{(whole - alone) * each:8.2f}")
+        shares = f"{whole * each:8.2f}{alone * each:10.2f}{(whole - alone) * each:8.2f}"
+        print(f"{slots:6}{actions:12,}{shares}")
 
 
 if __name__ == "__main__":

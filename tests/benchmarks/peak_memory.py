@@ -3,8 +3,8 @@
     python tests/benchmarks/peak_memory.py [--gigabytes 0.5 5] [--memory "64 MiB"] [--folder DIR]
 
 Shallow water in a closed basin, one process, states of 2 MB, a trajectory of each size given. Each
-figure is of a process of its own (``VmHWM`` of ``/proc/self/status``). ``--gigabytes 50`` takes some
-minutes and writes up to as much to the folder.
+figure is of a process of its own (``VmHWM`` of ``/proc/self/status``). ``--gigabytes 50`` takes
+some minutes and writes up to as much to the folder.
 """
 
 import argparse
@@ -14,17 +14,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-import adjoint
 import numpy as np
+from basins import closed_basin
+
+import adjoint
 from adjoint.planning import parse_bytes
 from adjoint.report import as_bytes
-from basins import closed_basin
 
 STATE_BYTES = 2_000_000
 
 
 def peak_bytes() -> int:
-    """Return the most memory this process has had resident. Not ru_maxrss, which a parent passes on."""
+    """Return the most memory this process had resident. (A parent passes on its ru_maxrss.)"""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])

@@ -1,10 +1,10 @@
 """How long a gradient takes, over the bare computation: shallow water, memory for 32 states.
 
-    python tests/benchmarks/speed_against_bare.py [--megabytes 0.25 2 16] [--steps 2000] [--folder DIR]
+    python tests/benchmarks/speed_against_bare.py [--megabytes 0.25 2 16] [--steps 2000]
 
-*Bare* is what any gradient must compute: every step advanced once in place, and every step recorded
-and pulled back once, at a fixed state, warm, nothing kept. All figures of a row are taken in one run,
-interleaved, each the best of its repeats; columns are ratios to bare:
+*Bare* is what any gradient must compute: every step advanced once in place, and every step
+recorded and pulled back once, at a fixed state, warm, nothing kept. All figures of a row are taken
+in one run, interleaved, each the best of its repeats; columns are ratios to bare:
 
 revolve    Revolve, leaves of one step
 leaves     what the planner does without a file
@@ -16,9 +16,10 @@ import argparse
 import tempfile
 import time
 
+from basins import closed_basin
+
 import adjoint
 from adjoint.schedules import Revolve
-from basins import closed_basin
 
 STATES = 32
 

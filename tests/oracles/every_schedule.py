@@ -1,7 +1,8 @@
 """All schedules there are, on small cases and at random: what a contract is tried on."""
 
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
 from hypothesis import strategies as st
+
+from adjoint.schedules import Asynchronous, Revolve, StoreAll
 
 
 def small_cases(max_steps, max_slots):
@@ -9,7 +10,7 @@ def small_cases(max_steps, max_slots):
     for leaf in (1, 2, 3):
         for num_steps in range(1, max_steps + 1):
             yield StoreAll(num_steps, leaf_steps=leaf)
-            for slots in range(num_steps <= leaf and 0 or 1, max_slots + 1):
+            for slots in range((num_steps <= leaf and 0) or 1, max_slots + 1):
                 yield Revolve(num_steps, slots, leaf_steps=leaf)
             for slots in range(2, max_slots + 1):
                 for interval in range(leaf, num_steps + leaf, leaf):

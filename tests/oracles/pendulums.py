@@ -26,8 +26,9 @@ def controls(num_pendulums: int, num_steps: int, seed: int = 0) -> dict[str, np.
 
 
 class Pendulums(FunctionStepper):
-    """``v += h (-k sin u + f - c u mean(u)^2); u += h v``; cost ``h |u|^2/2`` a step, ``|u - 1|^2/2`` at the end.
+    """``v += h (-k sin u + f - c u mean(u)^2); u += h v``.
 
+    The cost is ``h |u|^2/2`` a step, and ``|u - 1|^2/2`` at the end.
     The state carries a step counter as replay data; every other step has the force reversed by it.
     """
 

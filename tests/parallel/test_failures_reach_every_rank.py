@@ -1,11 +1,12 @@
 """Bad input on some ranks is a clear error on all of them; nobody hangs."""
 
-import adjoint
 import numpy as np
 import pytest
+from pendulums import SharedPendulums
+
+import adjoint
 from adjoint.errors import ArgumentError, NonFiniteError, SnapshotFileError, StepperError
 from adjoint.schedules import Asynchronous, Revolve
-from pendulums import SharedPendulums
 
 RANKS = (2, 3)
 NUM_STEPS = 12
@@ -26,7 +27,9 @@ def test_ranks_with_different_memory(comm):
 def test_ranks_with_different_schedules(comm):
     schedule = Revolve(NUM_STEPS, 2 + comm.rank)
     with pytest.raises(ArgumentError, match="schedule"):
-        adjoint.gradient(SharedPendulums(2, NUM_STEPS, comm), NUM_STEPS, comm=comm, schedule=schedule)
+        adjoint.gradient(
+            SharedPendulums(2, NUM_STEPS, comm), NUM_STEPS, comm=comm, schedule=schedule
+        )
 
 
 def test_a_stepper_that_is_wrong_on_one_rank(comm):
@@ -45,9 +48,9 @@ def test_a_budget_too_small_on_the_largest_rank(comm):
 
 def test_controls_of_the_wrong_shape_on_one_rank(comm):
     stepper = SharedPendulums(2, NUM_STEPS, comm)
-    with adjoint.Functional(stepper, NUM_STEPS, comm=comm) as functional:
-        with pytest.raises(ArgumentError, match="angle"):
-            functional.value({"angle": np.zeros(2 + comm.rank)})
+    functional = adjoint.Functional(stepper, NUM_STEPS, comm=comm)
+    with functional, pytest.raises(ArgumentError, match="angle"):
+        functional.value({"angle": np.zeros(2 + comm.rank)})
 
 
 class DivergingOnOneRank(SharedPendulums):

@@ -1,11 +1,12 @@
 """On any number of ranks the gradient is the complex step's of the whole, with one set of bits."""
 
-import adjoint
 import numpy as np
 import pytest
+from pendulums import SharedPendulums, complex_step_gradient, cost
+
+import adjoint
 from adjoint.schedules import Asynchronous, Revolve, StoreAll
 from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
-from pendulums import SharedPendulums, complex_step_gradient, cost
 
 NUM_STEPS = 22
 
@@ -24,7 +25,9 @@ def test_against_the_complex_step(comm, engine, tmp_path):
     stepper = SharedPendulums(2, NUM_STEPS, comm)
     path = comm.bcast(str(tmp_path / "run.h5"))
     schedule = Asynchronous(NUM_STEPS, 3, 4)
-    result = adjoint.gradient(stepper, NUM_STEPS, comm=comm, schedule=schedule, file=path, engine=engine)
+    result = adjoint.gradient(
+        stepper, NUM_STEPS, comm=comm, schedule=schedule, file=path, engine=engine
+    )
     oracle = complex_step_gradient(whole(stepper, comm))
     assert result.cost == pytest.approx(cost(whole(stepper, comm)).real, rel=1e-13)
     stiffness = oracle["stiffness"].reshape(comm.size, 2).sum(axis=0)
@@ -38,13 +41,20 @@ def test_against_the_complex_step(comm, engine, tmp_path):
 @pytest.mark.parametrize("engine", ["mpi", "thread"])
 @pytest.mark.parametrize(
     "schedule",
-    [Revolve(NUM_STEPS, 2), Asynchronous(NUM_STEPS, 2, 3), Asynchronous(NUM_STEPS, 5, 4, leaf_steps=2)],
+    [
+        Revolve(NUM_STEPS, 2),
+        Asynchronous(NUM_STEPS, 2, 3),
+        Asynchronous(NUM_STEPS, 5, 4, leaf_steps=2),
+    ],
     ids=repr,
 )
 def test_bitwise_and_again_after_the_controls_change(comm, schedule, engine, tmp_path):
     path = comm.bcast(str(tmp_path / "run.h5"))
     found = []
-    for options in ({"schedule": schedule, "file": path, "engine": engine}, {"schedule": StoreAll(NUM_STEPS)}):
+    for options in (
+        {"schedule": schedule, "file": path, "engine": engine},
+        {"schedule": StoreAll(NUM_STEPS)},
+    ):
         stepper = SharedPendulums(2, NUM_STEPS, comm)
         with adjoint.Functional(stepper, NUM_STEPS, comm=comm, **options) as functional:
             found.append([functional.value_and_gradient() for _ in range(2)])
@@ -64,7 +74,9 @@ def test_replicated_gradients_have_the_same_bits_on_every_rank(comm):
 
 def test_verification(comm):
     stepper = SharedPendulums(2, NUM_STEPS, comm)
-    with adjoint.Functional(stepper, NUM_STEPS, comm=comm, schedule=Revolve(NUM_STEPS, 3)) as functional:
+    with adjoint.Functional(
+        stepper, NUM_STEPS, comm=comm, schedule=Revolve(NUM_STEPS, 3)
+    ) as functional:
         assert taylor_test(functional).passed
         assert bitwise_test(functional).passed
     assert dot_product_test(stepper, 10, comm=comm).passed

@@ -1,6 +1,7 @@
 """What the planner answers in the plain cases, where the answer is known beforehand."""
 
 import pytest
+
 from adjoint.errors import ArgumentError
 from adjoint.planning import Budget, choose, parse_bytes, without_measuring
 from adjoint.replay import Costs
@@ -41,7 +42,14 @@ def test_everything_is_kept_where_it_fits():
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("512 MiB", 512 << 20), ("200 GB", 200 * 10**9), ("1.5g", 15 * 10**8), ("64KiB", 1 << 16), (7, 7), ("7 b", 7)],
+    [
+        ("512 MiB", 512 << 20),
+        ("200 GB", 200 * 10**9),
+        ("1.5g", 15 * 10**8),
+        ("64KiB", 1 << 16),
+        (7, 7),
+        ("7 b", 7),
+    ],
 )
 def test_sizes(text, size):
     assert parse_bytes(text) == size

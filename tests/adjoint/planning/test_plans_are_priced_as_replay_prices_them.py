@@ -1,12 +1,13 @@
-"""The planner's closed forms agree with `replay`, which plays the schedule on a simulated machine."""
+"""The planner's closed forms agree with `replay`, which plays the schedule."""
 
 import dataclasses
 
 import pytest
-from adjoint.planning import ACTION_SECONDS, Budget, choose
-from adjoint.replay import Costs, price
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from adjoint.planning import ACTION_SECONDS, Budget, choose
+from adjoint.replay import Costs, price
 
 STEP = 1.0
 """Seconds: so long that the driver's own microseconds do not count."""
@@ -45,7 +46,10 @@ def test_a_plan_is_no_slower_than_revolve_in_the_same_memory(write, states, slow
     paid = costs(write=write, read=write, slowdown=slowdown)
     with_file = choose(num_steps, paid, budget(states, file_states=num_steps))
     without = choose(num_steps, paid, budget(states))
-    assert price(with_file.schedule(), paid).makespan <= 1.02 * price(without.schedule(), paid).makespan
+    assert (
+        price(with_file.schedule(), paid).makespan
+        <= 1.02 * price(without.schedule(), paid).makespan
+    )
 
 
 def test_the_prediction_has_the_drivers_own_time_in_it():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from adjoint.comm import Communicator, communicator
 from adjoint.storage.engine import RowEngine
 from adjoint.storage.layout import StateLayout
@@ -78,8 +79,32 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def make_bench(kind: str, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    """Make a bench with so many rows and blocks. An error that its test left unseen fails it."""
+def mount(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
+    """Mount a small file system of some type, which takes root."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mounted = []
+
+    def make(kind: str, options: str) -> Path:
+        command = ["mount", "-t", kind, "-o", options, "none", str(folder)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip(f"needs the right to mount a {kind}")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for place in mounted:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def make_bench(
+    kind: str, tmp_path: Path, mount: Callable[[str, str], Path]
+) -> Iterator[Callable[..., Bench]]:
+    """Make a bench with so many rows and blocks. An error that its test left unseen fails it.
+
+    Depends on `mount`, so as to be closed before that is taken down.
+    """
     benches: list[Bench] = []
 
     def make(rows: int = 8, blocks: int = 8, folder: Path = tmp_path) -> Bench:
@@ -106,22 +131,3 @@ def make_bench(kind: str, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 @pytest.fixture
 def bench(make_bench: Callable[..., Bench]) -> Bench:
     return make_bench()
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
-    """Mount a small file system of some type, which takes root."""
-    folder = tmp_path / "mounted"
-    folder.mkdir()
-    mounted = []
-
-    def make(kind: str, options: str) -> Path:
-        command = ["mount", "-t", kind, "-o", options, "none", str(folder)]
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            pytest.skip(f"needs the right to mount a {kind}")
-        mounted.append(folder)
-        return folder
-
-    yield make
-    for place in mounted:
-        subprocess.run(["umount", str(place)], check=True)

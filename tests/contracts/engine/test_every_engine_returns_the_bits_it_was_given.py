@@ -112,5 +112,5 @@ def test_figures_add_up(bench):
     figures, size = bench.engine.statistics, bench.pool.layout.nbytes
     assert (figures.bytes_written, figures.bytes_read) == (3 * size, size)
     assert transfer.ended > transfer.began
-    assert 0 < transfer.seconds
+    assert transfer.seconds > 0
     assert min(figures.transfer_seconds, figures.post_seconds) > 0

@@ -1,6 +1,7 @@
 """Where space cannot be reserved, MPI I/O would hang on a full disk: the thread does it there."""
 
 import pytest
+
 from adjoint.errors import SnapshotFileError
 
 

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+
 from adjoint.errors import ArgumentError, NonFiniteError, TransferError
 
 
@@ -17,10 +18,11 @@ def cut(bench):
 
 
 def test_wait_raises_it_and_says_what_failed(cut):
-    with pytest.raises(TransferError, match="read state 6, row 7 of .*snapshots.h5, on rank 0") as e:
+    message = r"read state 6, row 7 of .*snapshots\.h5, on rank 0"
+    with pytest.raises(TransferError, match=message) as raised:
         cut.engine.read(7, cut.blank(), step=6).wait()
-    assert isinstance(e.value.__cause__, OSError)
-    assert e.value.errno == e.value.__cause__.errno
+    assert isinstance(raised.value.__cause__, OSError)
+    assert raised.value.errno == raised.value.__cause__.errno
 
 
 def test_close_raises_what_nobody_waited_for(cut):
@@ -37,8 +39,8 @@ def test_close_raises_nothing_that_was_seen_already(cut):
 
 
 def test_leaving_with_another_error_keeps_both(cut):
+    cut.engine.read(7, cut.blank(), step=6)
     with pytest.raises(KeyError) as raised, cut.engine:
-        cut.engine.read(7, cut.blank(), step=6)
         raise KeyError
     assert "row 7" in raised.value.__notes__[0]
 

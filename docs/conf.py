@@ -1,0 +1,42 @@
+"""Settings of the documentation, which is built strictly: every warning is an error."""
+
+import adjoint
+
+project = "adjoint"
+author = "The adjoint developers"
+copyright = author
+release = version = adjoint.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+myst_enable_extensions = ["deflist", "dollarmath"]
+
+html_theme = "furo"
+html_title = f"adjoint {release}"
+
+# Docstrings put code and names in single backticks.
+default_role = "code"
+add_module_names = False
+autoclass_content = "both"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints_format = "short"
+autosummary_ignore_module_all = False
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+python_use_unqualified_type_names = True
+
+# Nothing is looked up on the network, so names of other projects cannot be resolved.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(collections|h5py|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*"),
+    # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
+    (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
+]
