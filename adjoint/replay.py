@@ -250,7 +250,7 @@ class _Machine:
         del action
         if self.adjoint is not None:
             raise _ActionError("there was a Turn already")
-        if self.live is None or self.num_steps not in {None, self.live}:
+        if self.num_steps not in {None, self.live}:
             raise _ActionError(f"{self._where_live()}, not at the last state, {self.num_steps}")
         self.num_steps = self.adjoint = self.live
         self.clock.compute(self.costs.turn)

@@ -12,8 +12,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
-    "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "numpydoc",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -30,13 +30,15 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints_format = "short"
 autosummary_ignore_module_all = False
-napoleon_google_docstring = False
-napoleon_use_rtype = False
+numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
+
+# A public name is documented in `adjoint` and where it lives; a link may go to either.
+suppress_warnings = ["ref.python"]
 
 # Nothing is looked up on the network, so names of other projects cannot be resolved.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(collections|h5py|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*"),
+    (r"py:.*", r"(abc|collections|enum|h5py|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*"),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
 ]

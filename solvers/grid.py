@@ -54,6 +54,7 @@ class Grid:
         self.shape = (int(shape[0]), int(shape[1]))
         self.spacing = (float(spacing[0]), float(spacing[1]))
         self.ranks = communicator(comm)
+        self._mpi: Any = self.ranks.mpi
         try:
             self._check()
             self._blocks = _blocks(self.shape, self.ranks.size)
@@ -89,21 +90,18 @@ class Grid:
         ArgumentError
             The field does not have the shape of the domain: on all ranks.
         """
-        mpi, error = self.ranks.mpi, None
+        error = None
         if self.ranks.rank == 0 and (field is None or field.shape != self.shape):
             found = None if field is None else field.shape
-            error = ArgumentError(
-                f"scatter needs a field of shape {self.shape} on rank 0, not {found}"
-            )
+            error = ArgumentError(f"scatter needs a field of {self.shape} on rank 0, not {found}")
         self.ranks.agree(error)
-        if mpi is not None:
-            dtype = mpi.bcast(None if field is None else field.dtype)
+        dtype = self.ranks.gather(None if field is None else field.dtype)[0]
         if field is None or self.ranks.rank != 0:
             part = np.empty(self.local_shape, dtype)
-            mpi.Recv(part, 0, TAG)
+            self._mpi.Recv(part, 0, TAG)
             return part
         for rank in range(1, self.ranks.size):
-            mpi.Send(np.ascontiguousarray(field[self._part(rank)]), rank, TAG)
+            self._mpi.Send(np.ascontiguousarray(field[self._part(rank)]), rank, TAG)
         return np.array(field[self._part(0)], order="C")
 
     def gather(self, part: NDArray[Any]) -> NDArray[Any] | None:
@@ -122,14 +120,14 @@ class Grid:
             )
         self.ranks.agree(error)
         if self.ranks.rank != 0:
-            self.ranks.mpi.Send(np.ascontiguousarray(part), 0, TAG)
+            self._mpi.Send(np.ascontiguousarray(part), 0, TAG)
             return None
         field = np.empty(self.shape, part.dtype)
         field[self._part(0)] = part
         for rank in range(1, self.ranks.size):
             place = self._part(rank)
             received = np.empty_like(field[place], order="C")
-            self.ranks.mpi.Recv(received, rank, TAG)
+            self._mpi.Recv(received, rank, TAG)
             field[place] = received
         return field
 

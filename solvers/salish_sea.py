@@ -6,7 +6,7 @@ the Earth in the middle.
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from matplotlib.cbook import get_sample_data
@@ -79,7 +79,7 @@ class SalishSea:
 
 
 def _sample_data() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    with get_sample_data("topobathy.npz") as data:
+    with cast(Any, get_sample_data("topobathy.npz")) as data:
         fields = [np.asarray(data[name], float) for name in ("topo", "latitude", "longitude")]
     topography, latitude, longitude = fields
     order = np.argsort(latitude)

@@ -34,15 +34,15 @@ open; there the flux outwards is ``sqrt(g D') eta'``, which lets a wave leave th
 head on. In a closed basin the volume of water is conserved to round-off, and water at rest stays
 at rest, bit for bit.
 
-*The transpose* of a step, from the adjoint ``(e, x, y)`` of ``(eta', qx', qy')``. An open face hands
-its adjoint to the elevation and the depth it was made from. The momentum equations turn ``x`` and
-``y`` into adjoints of their parts: ``X = x / (1 + dt c |U| / Dx')`` is that of the explicit part,
-``-X qx'`` that of the denominator, and so on by the chain rule to the velocities, the depth
-at faces, the old fluxes and ``eta'``. Where the adjoint of the depth arrives, so does that of
-``eta'`` and that of ``h``: ``D' = eta' + h``. Then, with ``e`` all that has reached ``eta'``,
-continuity gives ``eta`` the adjoint ``e`` and adds ``dt de/dx`` to that of ``qx``. While the gradient
-grows, what is in the accumulator of the friction is the derivative with respect to ``c``; `finish`
-turns it into that with respect to ``n``, and the part of ``h``.
+*The transpose* of a step, from the adjoint ``(e, x, y)`` of ``(eta', qx', qy')``. An open face
+hands its adjoint to the elevation and the depth it was made from. The momentum equations turn
+``x`` and ``y`` into adjoints of their parts: ``X = x / (1 + dt c |U| / Dx')`` is that of the
+explicit part, ``-X qx'`` that of the denominator, and so on by the chain rule to the velocities,
+the depth at faces, the old fluxes and ``eta'``. What reaches the depth reaches ``eta'`` and ``h``
+alike, since ``D' = eta' + h``. Then, with ``e`` all that has reached ``eta'``, continuity gives
+``eta`` the adjoint ``e`` and adds ``dt de/dx`` to that of ``qx``. While the gradient grows, the
+accumulator of the friction holds the derivative with respect to ``c``; `finish` turns it into
+those with respect to ``n`` and, for its part, ``h``.
 
 *Ranks* hold padded arrays with two ghost cells on every side, which are part of the state: so there
 is one exchange a step. The ghosts' share in the adjoint is given back to the cells' owners after
@@ -51,7 +51,7 @@ differ by round-off, since they are sums.
 """
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -64,8 +64,20 @@ from solvers import shallow_water_setup as setup
 from solvers.gauges import Gauges
 from solvers.grid import Grid
 from solvers.halo import Halo
-from solvers.shallow_water_adjoint_kernels import AdjointRows, close_step, pull_back_step
-from solvers.shallow_water_kernels import GHOSTS, Medium, Rows
+from solvers.shallow_water_adjoint_kernels import (
+    AdjointRows,
+    Totals,
+    close_step,
+    pull_back_step,
+)
+from solvers.shallow_water_kernels import (
+    GHOSTS,
+    Fields,
+    Medium,
+    Problem,
+    Rows,
+    Samples,
+)
 from solvers.shallow_water_start import kick, kick_transposed
 
 __all__ = ["ShallowWater"]
@@ -74,7 +86,6 @@ Array = NDArray[Any]
 Value = TypeVar("Value")
 
 OWN = (slice(GHOSTS, -GHOSTS), slice(GHOSTS, -GHOSTS))
-STATE = ("eta", "qx", "qy")
 CAUTION = 0.7
 """The time step chosen, relative to the longest stable one for the still depth."""
 
@@ -82,9 +93,9 @@ CAUTION = 0.7
 class ShallowWater:
     """A stepper for tsunamis. Making one is collective on the ranks of its grid.
 
-    The controls are fields of this rank's own cells, with the dtype of the state: ``elevation`` (the
-    initial one, in metres), ``bathymetry`` (depth in metres, positive down) and ``friction`` (Manning's
-    coefficient, in s m^(-1/3)). Their values on land have no effect.
+    The controls are fields of this rank's own cells, with the dtype of the state: ``elevation``
+    (the initial one, in metres), ``bathymetry`` (depth in metres, positive down) and ``friction``
+    (Manning's coefficient, in s m^(-1/3)). Their values on land have no effect.
 
     Parameters
     ----------
@@ -151,26 +162,26 @@ class ShallowWater:
         self.time_step = CAUTION * longest if time_step is None else float(time_step)
         self._check(longest)
         self._constants = setup.make_constants(self.time_step, grid, self._physics, self._dtype)
-        self._samples = self._agreed(
+        samples = self._agreed(
             lambda: setup.make_samples(self.gauges, grid, self._wet, self.time_step)
         )
-        self._allocate()
+        self._allocate(samples)
 
-    def _allocate(self) -> None:
+    def _allocate(self, samples: Samples) -> None:
         rows, columns = self.grid.local_shape
         shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
         self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
         self._state: Arrays = self._empty_state()
         self._adjoint = self._empty_state()
-        self._open = setup.open_here(self._open_sides, self.grid)
-        self._rows = Rows.allocate(shape[1], self._dtype)
         self._adjoint_rows = AdjointRows.allocate(shape[1], self._dtype)
         self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
         self._medium.wet[...] = 0
         self._medium.wet[OWN] = self._wet
         self._fill_ghosts([self._medium.wet])
-        self._depth_bar = np.zeros(shape, self._dtype)
-        self._drag_bar = np.zeros(shape, self._dtype)
+        open_sides = setup.open_here(self._open_sides, self.grid)
+        rings = Rows.allocate(shape[1], self._dtype)
+        self._problem = Problem(self._medium, open_sides, self._constants, samples, rings)
+        self._totals = self._make_totals()
         self._scratch: list[Arrays] = []
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
 
@@ -193,7 +204,7 @@ class ShallowWater:
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow; that of the friction is with respect to the drag until `finish`."""
+        """The gradients as they grow; the friction's in terms of drag until `finish`."""
         return self._accumulators
 
     def tape_bytes(self, steps: int) -> int:
@@ -201,7 +212,7 @@ class ShallowWater:
         return steps * state_bytes(self._state)
 
     def fingerprint(self) -> str:
-        """A hash of the grid, the numbers and the observations: the same on all ranks."""
+        """Return a hash of grid, numbers and observations, the same on all ranks."""
         grid, gauges = self.grid, self.gauges
         told = hashlib.sha256(repr((grid.shape, grid.spacing, self._physics)).encode())
         told.update(repr((self.time_step, self._open_sides, tuple(gauges.cells))).encode())
@@ -255,7 +266,7 @@ class ShallowWater:
             cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
         elif cost is not None:
             setup.check_observed(self.gauges, stop)
-            cost += float(kernels.misfit(tape[-1]["eta"], self._samples, stop - 1))
+            cost += float(kernels.misfit(tape[-1]["eta"], self._problem.samples, stop - 1))
         self._tapes[start, stop] = tape
         return cost
 
@@ -300,7 +311,7 @@ class ShallowWater:
         The result has one row for each sample before step `num_steps`, one column for each gauge:
         it is what `Gauges.observed` takes. The live state is that at `num_steps` afterwards.
         """
-        every, samples = self.gauges.every, self._samples
+        every, samples = self.gauges.every, self._problem.samples
         mine = np.empty((self.gauges.num_samples(num_steps), samples.rows.size))
         self.start()
         for index, k in enumerate(range(0, num_steps, every)):
@@ -319,50 +330,46 @@ class ShallowWater:
         """Step from one state's memory to another's, which may be the same."""
         if cost is not None:
             setup.check_observed(self.gauges, stop)
-        if start == stop:
-            return cost
         stride = stop - start if self.grid.ranks.size == 1 else 1
         total = 0.0 if cost is None else cost
-        for k in range(start, stop, stride):
-            total = kernels.advance(
-                source["eta"], source["qx"], source["qy"],
-                target["eta"], target["qx"], target["qy"],
-                self._medium, self._open, self._rows, self._constants,
-                k, k + stride, self._samples, cost is not None, total,
-            )  # fmt: skip
-            self._fill_ghosts([target[name] for name in STATE])
-            source = target
+        before, after = _fields(source), _fields(target)
+        for k in range(start, stop, max(stride, 1)):
+            total = kernels.advance(before, after, self._problem, (k, k + stride), total)
+            self._fill_ghosts(after)
+            before = after
         return None if cost is None else total
 
     def _transpose(self, state: Arrays, k: int) -> None:
         """Take the adjoint from step `k + 1` to step `k`."""
-        alone = self.grid.ranks.size == 1
-        totals = (self._accumulators["bathymetry"], self._accumulators["friction"])
-        arrays = [self._adjoint[name] for name in STATE]
-        found = totals if alone else (self._depth_bar, self._drag_bar)
-        pull_back_step(
-            state["eta"], state["qx"], state["qy"], *arrays,
-            self._medium, self._open, self._rows, self._adjoint_rows, self._constants,
-            GHOSTS if alone else 0, *found,
-        )  # fmt: skip
-        if not alone:
-            self._halo.exchange_transposed([*arrays, *found])
-            for total, part in zip(totals, found, strict=True):
-                total += part[OWN]
+        before, adjoint = _fields(state), _fields(self._adjoint)
+        pull_back_step(before, adjoint, self._problem, self._adjoint_rows, self._totals)
+        if self.grid.ranks.size > 1:
+            found = self._totals.depth, self._totals.drag
+            self._halo.exchange_transposed([*adjoint, *found])
+            for name, part in zip(("bathymetry", "friction"), found, strict=True):
+                self._accumulators[name][...] += part[OWN]
                 part[...] = 0
-        close_step(state["eta"], *arrays, self._open, self._samples, k)
+        close_step(k, before, adjoint, self._problem)
+
+    def _make_totals(self) -> Totals:
+        """Return where a step's derivatives go: alone, straight to the accumulators."""
+        if self.grid.ranks.size == 1:
+            return Totals(GHOSTS, self._accumulators["bathymetry"], self._accumulators["friction"])
+        return Totals(
+            0, np.zeros(self._padded_shape, self._dtype), np.zeros(self._padded_shape, self._dtype)
+        )
 
     def _take(self) -> Arrays:
         return self._scratch.pop() if self._scratch else self._empty_state()
 
     def _empty_state(self) -> Arrays:
-        return {name: np.zeros(self._padded_shape, self._dtype) for name in STATE}
+        return {name: np.zeros(self._padded_shape, self._dtype) for name in Fields._fields}
 
-    def _fill_ghosts(self, arrays: list[Array]) -> None:
+    def _fill_ghosts(self, arrays: Sequence[Array]) -> None:
         if self.grid.ranks.size > 1:
             self._halo.exchange(arrays)
 
-    def _give_back(self, arrays: list[Array]) -> None:
+    def _give_back(self, arrays: Sequence[Array]) -> None:
         if self.grid.ranks.size > 1:
             self._halo.exchange_transposed(arrays)
 
@@ -407,3 +414,7 @@ class ShallowWater:
         qx, qy = kick(eta, self._medium, self._constants)
         self._fill_ghosts([qx, qy])
         return {"eta": eta, "qx": qx, "qy": qy}
+
+
+def _fields(arrays: Arrays) -> Fields:
+    return Fields(arrays["eta"], arrays["qx"], arrays["qy"])

@@ -25,10 +25,8 @@ from solvers.shallow_water_kernels import (
     GHOSTS,
     RING,
     Constants,
-    Medium,
-    OpenSides,
-    Rows,
-    Samples,
+    Fields,
+    Problem,
     clear_ghosts,
     compiled,
     read_row,
@@ -36,7 +34,7 @@ from solvers.shallow_water_kernels import (
     velocity_y_row,
 )
 
-__all__ = ["AdjointRows", "close_step", "pull_back_step"]
+__all__ = ["AdjointRows", "Totals", "close_step", "pull_back_step"]
 
 Array = NDArray[Any]
 
@@ -75,16 +73,23 @@ class AdjointRows(NamedTuple):
         return cls(*(np.zeros((RING, columns), dtype) for _ in cls._fields))
 
 
+class Totals(NamedTuple):
+    """Where the derivatives with respect to the medium are summed."""
+
+    margin: int
+    """How many of the padded cells are left out on every side."""
+    depth: Array
+    drag: Array
+
+
 @compiled
 def _momentum_x_row(
-    j: int, flux: Array, medium: Medium, rows: Rows, qx_old: Array, c: Constants, out: AdjointRows
+    j: int, adjoint: Fields, before: Fields, problem: Problem, out: AdjointRows
 ) -> None:
-    """The adjoints of the parts of the momentum equation at the x faces of row `j`.
-
-    `flux` is the adjoint of the fluxes after the step.
-    """
-    h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
-    depth, drag, wet = medium
+    """Compute the adjoints of the parts of the momentum equation at the x faces of row `j`."""
+    h, south = j % RING, (j - 1) % RING
+    depth, drag, wet = problem.medium
+    rows, c, flux, qx_old = problem.rows, problem.constants, adjoint.qx, before.qx
     u, v, elevation = rows.u, rows.v, rows.elevation
     for own in range(wet.shape[1] - 2 * GHOSTS):
         i = own + GHOSTS
@@ -125,11 +130,12 @@ def _momentum_x_row(
 
 @compiled
 def _momentum_y_row(
-    j: int, flux: Array, medium: Medium, rows: Rows, qy_old: Array, c: Constants, out: AdjointRows
+    j: int, adjoint: Fields, before: Fields, problem: Problem, out: AdjointRows
 ) -> None:
-    """The adjoints of the parts of the momentum equation at the y faces of row `j`."""
+    """Compute the adjoints of the parts of the momentum equation at the y faces of row `j`."""
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
-    depth, drag, wet = medium
+    depth, drag, wet = problem.medium
+    rows, c, flux, qy_old = problem.rows, problem.constants, adjoint.qy, before.qy
     u, v, elevation = rows.u, rows.v, rows.elevation
     for own in range(wet.shape[1] - 2 * GHOSTS):
         i = own + GHOSTS
@@ -170,9 +176,11 @@ def _momentum_y_row(
 
 @compiled
 def _flux_x_row(
-    j: int, qx: Array, qy: Array, rows: Rows, made: AdjointRows, c: Constants, flux: Array
+    j: int, before: Fields, adjoint: Fields, problem: Problem, made: AdjointRows
 ) -> None:
-    """The adjoint of the old fluxes through the x faces of row `j`, but for the continuity."""
+    """Compute the adjoint of the old fluxes at the x faces of row `j`, but for the continuity."""
+    _, qx, qy = before
+    rows, c, flux = problem.rows, problem.constants, adjoint.qx
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
     p, r, across, u, v = made.explicit_x, made.explicit_y, made.across_y, rows.u, rows.v
     for i in range(1, qx.shape[1] - 1):
@@ -205,9 +213,11 @@ def _flux_x_row(
 
 @compiled
 def _flux_y_row(
-    j: int, qx: Array, qy: Array, rows: Rows, made: AdjointRows, c: Constants, flux: Array
+    j: int, before: Fields, adjoint: Fields, problem: Problem, made: AdjointRows
 ) -> None:
-    """The adjoint of the old fluxes through the y faces of row `j`, but for the continuity."""
+    """Compute the adjoint of the old fluxes at the y faces of row `j`, but for the continuity."""
+    _, qx, qy = before
+    rows, c, flux = problem.rows, problem.constants, adjoint.qy
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
     p, r, across, u, v = made.explicit_x, made.explicit_y, made.across_x, rows.u, rows.v
     for i in range(1, qx.shape[1] - 1):
@@ -240,7 +250,7 @@ def _flux_y_row(
 
 @compiled
 def _elevation_row(j: int, made: AdjointRows, c: Constants, eta: Array) -> None:
-    """The adjoint of the new elevation in row `j`, and of the depth and the drag there."""
+    """Compute the adjoint of the new elevation in row `j`, of the depth and the drag there."""
     h, south = j % RING, (j - 1) % RING
     push_x, push_y, drag_x, drag_y = made.push_x, made.push_y, made.drag_x, made.drag_y
     for i in range(1, eta.shape[1]):
@@ -255,8 +265,9 @@ def _elevation_row(j: int, made: AdjointRows, c: Constants, eta: Array) -> None:
 
 
 @compiled
-def _continuity_row(j: int, eta: Array, qx: Array, qy: Array, c: Constants) -> None:
+def _continuity_row(j: int, adjoint: Fields, c: Constants) -> None:
     """Add to the adjoint of the fluxes what the elevation of row `j` was made from."""
+    eta, qx, qy = adjoint
     last = eta.shape[1] - 1
     for i in range(last):
         qx[j, i] += c.courant_x * (eta[j, i + 1] - eta[j, i])
@@ -282,147 +293,111 @@ def _clear_row(j: int, rings: Any) -> None:
 
 @compiled
 def _momentum_rows(
-    j: int,
-    qx_bar: Array,
-    qy_bar: Array,
-    medium: Medium,
-    rows: Rows,
-    qx: Array,
-    qy: Array,
-    c: Constants,
-    made: AdjointRows,
+    j: int, adjoint: Fields, before: Fields, problem: Problem, made: AdjointRows
 ) -> None:
-    if GHOSTS <= j < qx.shape[0] - GHOSTS:
-        _momentum_x_row(j, qx_bar, medium, rows, qx, c, made)
-        _momentum_y_row(j, qy_bar, medium, rows, qy, c, made)
+    if GHOSTS <= j < before.eta.shape[0] - GHOSTS:
+        _momentum_x_row(j, adjoint, before, problem, made)
+        _momentum_y_row(j, adjoint, before, problem, made)
     else:
         _clear_row(j, made)
 
 
 @compiled
-def _absorb(
-    j: int,
-    i: int,
-    flux: Any,
-    eta: Array,
-    qx: Array,
-    qy: Array,
-    eta_bar: Array,
-    medium: Medium,
-    c: Constants,
-    margin: int,
-    depth_total: Array,
-) -> None:
-    """Transpose the radiation from cell ``[j, i]``: `flux` is the adjoint of what flows out."""
-    elevation = (
-        eta[j, i]
-        - c.courant_x * (qx[j, i] - qx[j, i - 1])
-        - c.courant_y * (qy[j, i] - qy[j - 1, i])
-    )
+def _outflow_slopes(j: int, i: int, before: Fields, problem: Problem) -> tuple[Any, Any]:
+    """Compute how the flux out of a cell at an open side changes with elevation and depth."""
+    eta, qx, qy = before
+    c, medium = problem.constants, problem.medium
+    outflow_x, outflow_y = qx[j, i] - qx[j, i - 1], qy[j, i] - qy[j - 1, i]
+    elevation = eta[j, i] - c.courant_x * outflow_x - c.courant_y * outflow_y
     speed = np.sqrt(c.gravity * (elevation + medium.depth[j, i]))
-    deepened = flux * medium.wet[j, i] * c.half * c.gravity * elevation / speed
-    eta_bar[j, i] += flux * medium.wet[j, i] * speed + deepened
-    depth_total[j - margin, i - margin] += deepened
+    by_depth = medium.wet[j, i] * c.half * c.gravity * elevation / speed
+    return medium.wet[j, i] * speed + by_depth, by_depth
 
 
 @compiled
-def _absorb_sides(
-    eta: Array,
-    qx: Array,
-    qy: Array,
-    eta_bar: Array,
-    qx_bar: Array,
-    qy_bar: Array,
-    medium: Medium,
-    open_sides: OpenSides,
-    c: Constants,
-    margin: int,
-    depth_total: Array,
+def _absorb_row(j: int, before: Fields, adjoint: Fields, problem: Problem, totals: Totals) -> None:
+    """Transpose the radiation through the west and the east side in row `j`."""
+    west, east, m = GHOSTS, before.eta.shape[1] - GHOSTS - 1, totals.margin
+    if problem.open_sides.west:
+        by_elevation, by_depth = _outflow_slopes(j, west, before, problem)
+        adjoint.eta[j, west] -= by_elevation * adjoint.qx[j, west - 1]
+        totals.depth[j - m, west - m] -= by_depth * adjoint.qx[j, west - 1]
+        adjoint.qx[j, west - 1] = 0
+    if problem.open_sides.east:
+        by_elevation, by_depth = _outflow_slopes(j, east, before, problem)
+        adjoint.eta[j, east] += by_elevation * adjoint.qx[j, east]
+        totals.depth[j - m, east - m] += by_depth * adjoint.qx[j, east]
+        adjoint.qx[j, east] = 0
+
+
+@compiled
+def _absorb_column(
+    i: int, before: Fields, adjoint: Fields, problem: Problem, totals: Totals
 ) -> None:
-    """Transpose the radiation through open sides."""
-    low, top, right = GHOSTS, eta.shape[0] - GHOSTS - 1, eta.shape[1] - GHOSTS - 1
-    for j in range(low, top + 1):
-        if open_sides.west:
-            flux, qx_bar[j, low - 1] = -qx_bar[j, low - 1], 0
-            _absorb(j, low, flux, eta, qx, qy, eta_bar, medium, c, margin, depth_total)
-        if open_sides.east:
-            flux, qx_bar[j, right] = qx_bar[j, right], 0
-            _absorb(j, right, flux, eta, qx, qy, eta_bar, medium, c, margin, depth_total)
-    for i in range(low, right + 1):
-        if open_sides.south:
-            flux, qy_bar[low - 1, i] = -qy_bar[low - 1, i], 0
-            _absorb(low, i, flux, eta, qx, qy, eta_bar, medium, c, margin, depth_total)
-        if open_sides.north:
-            flux, qy_bar[top, i] = qy_bar[top, i], 0
-            _absorb(top, i, flux, eta, qx, qy, eta_bar, medium, c, margin, depth_total)
+    """Transpose the radiation through the south and the north side in column `i`."""
+    south, north, m = GHOSTS, before.eta.shape[0] - GHOSTS - 1, totals.margin
+    if problem.open_sides.south:
+        by_elevation, by_depth = _outflow_slopes(south, i, before, problem)
+        adjoint.eta[south, i] -= by_elevation * adjoint.qy[south - 1, i]
+        totals.depth[south - m, i - m] -= by_depth * adjoint.qy[south - 1, i]
+        adjoint.qy[south - 1, i] = 0
+    if problem.open_sides.north:
+        by_elevation, by_depth = _outflow_slopes(north, i, before, problem)
+        adjoint.eta[north, i] += by_elevation * adjoint.qy[north, i]
+        totals.depth[north - m, i - m] += by_depth * adjoint.qy[north, i]
+        adjoint.qy[north, i] = 0
+
+
+@compiled
+def _clear_first(before: Fields, problem: Problem) -> None:
+    """Make the rings' first row that of a state at rest: no velocity is known there."""
+    _clear_row(0, problem.rows)
+    for i in range(before.qy.shape[1]):
+        problem.rows.qy[0, i] = before.qy[0, i]
 
 
 @compiled
 def pull_back_step(
-    eta: Array,
-    qx: Array,
-    qy: Array,
-    eta_bar: Array,
-    qx_bar: Array,
-    qy_bar: Array,
-    medium: Medium,
-    open_sides: OpenSides,
-    rows: Rows,
-    made: AdjointRows,
-    c: Constants,
-    margin: int,
-    depth_total: Array,
-    drag_total: Array,
+    before: Fields, adjoint: Fields, problem: Problem, made: AdjointRows, totals: Totals
 ) -> None:
-    """Replace the adjoint (``_bar``) by the transposed derivative of a step from the given state.
-
-    The derivatives with respect to depth and drag are added to `depth_total` and `drag_total`,
-    which leave out `margin` cells on every side of the padded arrays.
-    """
-    num_rows = eta.shape[0]
-    _absorb_sides(
-        eta, qx, qy, eta_bar, qx_bar, qy_bar, medium, open_sides, c, margin, depth_total
-    )  # fmt: skip
-    _clear_row(0, rows)
-    for i in range(eta.shape[1]):
-        rows.qy[0, i] = qy[0, i]
+    """Replace the adjoint by the transposed derivative of the step from a state; add to totals."""
+    rows, c, num_rows = problem.rows, problem.constants, before.eta.shape[0]
+    for j in range(GHOSTS, num_rows - GHOSTS):
+        _absorb_row(j, before, adjoint, problem, totals)
+    for i in range(GHOSTS, before.eta.shape[1] - GHOSTS):
+        _absorb_column(i, before, adjoint, problem, totals)
+    _clear_first(before, problem)
     for t in range(1, num_rows + GHOSTS + 1):
         if t < num_rows:
-            read_row(t, eta, qx, qy, rows, c)
-            velocity_x_row(t, medium, rows, c)
+            read_row(t, before, rows, c)
+            velocity_x_row(t, problem.medium, rows, c)
         if 1 < t < num_rows:
-            velocity_y_row(t - 1, medium, rows, c)
+            velocity_y_row(t - 1, problem.medium, rows, c)
         if t > 1:
-            _momentum_rows(t - 2, qx_bar, qy_bar, medium, rows, qx, qy, c, made)
+            _momentum_rows(t - 2, adjoint, before, problem, made)
         j = t - 3
         if 0 < j < num_rows - 1:
-            _flux_x_row(j, qx, qy, rows, made, c, qx_bar)
-            _flux_y_row(j, qx, qy, rows, made, c, qy_bar)
+            _flux_x_row(j, before, adjoint, problem, made)
+            _flux_y_row(j, before, adjoint, problem, made)
         if j > 0:
-            _elevation_row(j, made, c, eta_bar)
-            _continuity_row(j, eta_bar, qx_bar, qy_bar, c)
-            _collect_row(j, made.depth, margin, depth_total)
-            _collect_row(j, made.drag, margin, drag_total)
-    for i in range(eta.shape[1]):
-        qy_bar[num_rows - 1, i] -= c.courant_y * eta_bar[num_rows - 1, i]
+            _elevation_row(j, made, c, adjoint.eta)
+            _continuity_row(j, adjoint, c)
+            _collect_row(j, made.depth, totals.margin, totals.depth)
+            _collect_row(j, made.drag, totals.margin, totals.drag)
+    for i in range(before.eta.shape[1]):
+        adjoint.qy[num_rows - 1, i] -= c.courant_y * adjoint.eta[num_rows - 1, i]
 
 
 @compiled
-def close_step(
-    eta: Array,
-    eta_bar: Array,
-    qx_bar: Array,
-    qy_bar: Array,
-    open_sides: OpenSides,
-    samples: Samples,
-    k: int,
-) -> None:
+def close_step(k: int, before: Fields, adjoint: Fields, problem: Problem) -> None:
     """Clear the ghost cells of the adjoint, and add the derivative of the cost of step `k`."""
-    clear_ghosts(eta_bar, False, False)
-    clear_ghosts(qx_bar, open_sides.west, False)
-    clear_ghosts(qy_bar, False, open_sides.south)
-    if k % samples.every == 0:
+    sides, samples = problem.open_sides, problem.samples
+    clear_ghosts(adjoint.eta, False, False)
+    clear_ghosts(adjoint.qx, sides.west, False)
+    clear_ghosts(adjoint.qy, False, sides.south)
+    sample = k // samples.every
+    if k % samples.every == 0 and sample < samples.observed.shape[0]:
         for gauge in range(samples.rows.size):
             j, i = samples.rows[gauge], samples.columns[gauge]
-            difference = eta[j, i] - samples.observed[k // samples.every, gauge]
-            eta_bar[j, i] += samples.weight * difference
+            difference = before.eta[j, i] - samples.observed[sample, gauge]
+            adjoint.eta[j, i] += samples.weight * difference

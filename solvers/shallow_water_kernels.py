@@ -44,6 +44,14 @@ GHOSTS = 2
 RING = 4
 
 
+class Fields(NamedTuple):
+    """A state, or an adjoint state."""
+
+    eta: Array
+    qx: Array
+    qy: Array
+
+
 class Constants(NamedTuple):
     """The numbers of a step, in the number type of the fields."""
 
@@ -124,14 +132,25 @@ class Rows(NamedTuple):
         return cls(*(np.zeros((RING, columns), dtype) for _ in cls._fields))
 
 
+class Problem(NamedTuple):
+    """All that a step needs besides the state, and the memory it works in."""
+
+    medium: Medium
+    open_sides: OpenSides
+    constants: Constants
+    samples: Samples
+    rows: Rows
+
+
 def compiled(kernel: Function) -> Function:
     """Compile a kernel; no fast-math: its bits do not depend on how steps are grouped."""
     return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(kernel))
 
 
 @compiled
-def read_row(t: int, eta: Array, qx: Array, qy: Array, rows: Rows, c: Constants) -> None:
+def read_row(t: int, before: Fields, rows: Rows, c: Constants) -> None:
     """Put row `t` of the fluxes in the rings, and of the elevation after the step."""
+    eta, qx, qy = before
     h, south = t % RING, (t - 1) % RING
     for i in range(eta.shape[1]):
         rows.qx[h, i] = qx[t, i]
@@ -145,7 +164,7 @@ def read_row(t: int, eta: Array, qx: Array, qy: Array, rows: Rows, c: Constants)
 
 @compiled
 def velocity_x_row(j: int, medium: Medium, rows: Rows, c: Constants) -> None:
-    """One over the depth at the x faces of row `j`, and the velocity through them."""
+    """Compute one over the depth at the x faces of row `j`, and the velocity through them."""
     h, depth, wet, elevation = j % RING, medium.depth, medium.wet, rows.elevation
     for i in range(1, wet.shape[1] - 1):
         total = elevation[h, i] + depth[j, i] + elevation[h, i + 1] + depth[j, i + 1]
@@ -156,7 +175,7 @@ def velocity_x_row(j: int, medium: Medium, rows: Rows, c: Constants) -> None:
 
 @compiled
 def velocity_y_row(j: int, medium: Medium, rows: Rows, c: Constants) -> None:
-    """One over the depth at the y faces of row `j`, and the velocity through them."""
+    """Compute one over the depth at the y faces of row `j`, and the velocity through them."""
     h, north = j % RING, (j + 1) % RING
     depth, wet, elevation = medium.depth, medium.wet, rows.elevation
     for i in range(1, wet.shape[1]):
@@ -168,7 +187,7 @@ def velocity_y_row(j: int, medium: Medium, rows: Rows, c: Constants) -> None:
 
 @compiled
 def _flux_x_row(j: int, medium: Medium, rows: Rows, c: Constants, out: Array) -> None:
-    """The flux through the x faces of row `j` after the step."""
+    """Compute the flux through the x faces of row `j` after the step."""
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
     depth, drag, wet = medium
     qx, u, v, elevation = rows.qx, rows.u, rows.v, rows.elevation
@@ -200,7 +219,7 @@ def _flux_x_row(j: int, medium: Medium, rows: Rows, c: Constants, out: Array) ->
 
 @compiled
 def _flux_y_row(j: int, medium: Medium, rows: Rows, c: Constants, out: Array) -> None:
-    """The flux through the y faces of row `j` after the step."""
+    """Compute the flux through the y faces of row `j` after the step."""
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
     depth, drag, wet = medium
     qy, u, v, elevation = rows.qy, rows.u, rows.v, rows.elevation
@@ -237,39 +256,28 @@ def _elevation_out(j: int, rows: Rows, out: Array) -> None:
 
 
 @compiled
-def step(
-    eta: Array,
-    qx: Array,
-    qy: Array,
-    eta_out: Array,
-    qx_out: Array,
-    qy_out: Array,
-    medium: Medium,
-    open_sides: OpenSides,
-    rows: Rows,
-    c: Constants,
-) -> None:
-    """Write the state after a step to the `out` arrays, which may be those it starts from.
+def step(before: Fields, after: Fields, problem: Problem) -> None:
+    """Take a step, from one state's memory to another's, which may be the same.
 
-    The ghost cells it starts from are valid. Those it writes are zero, and the fluxes through
-    open sides: ghost cells that are some other rank's still have to be exchanged.
+    The ghost cells before are valid. Those after are zero, and the fluxes through open sides:
+    ghost cells that are some other rank's still have to be exchanged.
     """
-    num_rows = eta.shape[0]
-    for i in range(eta.shape[1]):
-        rows.qy[0, i] = qy[0, i]
+    medium, rows, c = problem.medium, problem.rows, problem.constants
+    num_rows = before.eta.shape[0]
+    for i in range(before.eta.shape[1]):
+        rows.qy[0, i] = before.qy[0, i]
     for t in range(1, num_rows):
-        read_row(t, eta, qx, qy, rows, c)
+        read_row(t, before, rows, c)
         velocity_x_row(t, medium, rows, c)
         if t > 1:
             velocity_y_row(t - 1, medium, rows, c)
         if t >= 2 * GHOSTS:
-            _flux_x_row(t - GHOSTS, medium, rows, c, qx_out)
-            _flux_y_row(t - GHOSTS, medium, rows, c, qy_out)
-            _elevation_out(t - GHOSTS, rows, eta_out)
-    clear_ghosts(eta_out, False, False)
-    clear_ghosts(qx_out, False, False)
-    clear_ghosts(qy_out, False, False)
-    _radiate(eta_out, qx_out, qy_out, medium, open_sides, c)
+            _flux_x_row(t - GHOSTS, medium, rows, c, after.qx)
+            _flux_y_row(t - GHOSTS, medium, rows, c, after.qy)
+            _elevation_out(t - GHOSTS, rows, after.eta)
+    for array in after:
+        clear_ghosts(array, False, False)
+    _radiate(after, problem)
 
 
 @compiled
@@ -288,66 +296,51 @@ def clear_ghosts(array: Array, keep_west: bool, keep_south: bool) -> None:
 
 
 @compiled
-def _radiate(
-    eta: Array, qx: Array, qy: Array, medium: Medium, open_sides: OpenSides, c: Constants
-) -> None:
-    """Let waves leave through open sides: the flux is the wave speed times the elevation."""
-    depth, wet, gravity = medium.depth, medium.wet, c.gravity
-    top, right = eta.shape[0] - GHOSTS - 1, eta.shape[1] - GHOSTS - 1
-    for j in range(GHOSTS, top + 1):
-        if open_sides.west:
-            here = eta[j, GHOSTS]
-            qx[j, GHOSTS - 1] = (
-                -wet[j, GHOSTS] * here * np.sqrt(gravity * (here + depth[j, GHOSTS]))
-            )
-        if open_sides.east:
-            here = eta[j, right]
-            qx[j, right] = wet[j, right] * here * np.sqrt(gravity * (here + depth[j, right]))
-    for i in range(GHOSTS, right + 1):
-        if open_sides.south:
-            here = eta[GHOSTS, i]
-            qy[GHOSTS - 1, i] = (
-                -wet[GHOSTS, i] * here * np.sqrt(gravity * (here + depth[GHOSTS, i]))
-            )
-        if open_sides.north:
-            here = eta[top, i]
-            qy[top, i] = wet[top, i] * here * np.sqrt(gravity * (here + depth[top, i]))
+def _outflow(j: int, i: int, eta: Array, problem: Problem) -> Any:
+    """Compute the flux out of a cell at an open side: the wave speed times the elevation."""
+    here, medium = eta[j, i], problem.medium
+    speed = np.sqrt(problem.constants.gravity * (here + medium.depth[j, i]))
+    return medium.wet[j, i] * here * speed
+
+
+@compiled
+def _radiate(after: Fields, problem: Problem) -> None:
+    """Let waves leave through open sides."""
+    eta, qx, qy = after
+    sides = problem.open_sides
+    low, top, right = GHOSTS, eta.shape[0] - GHOSTS - 1, eta.shape[1] - GHOSTS - 1
+    for j in range(low, top + 1):
+        if sides.west:
+            qx[j, low - 1] = -_outflow(j, low, eta, problem)
+        if sides.east:
+            qx[j, right] = _outflow(j, right, eta, problem)
+    for i in range(low, right + 1):
+        if sides.south:
+            qy[low - 1, i] = -_outflow(low, i, eta, problem)
+        if sides.north:
+            qy[top, i] = _outflow(top, i, eta, problem)
 
 
 @compiled
 def misfit(eta: Array, samples: Samples, k: int) -> float:
-    """The cost of step `k`: half the weighted sum of squares of what the gauges differ by."""
+    """Compute the cost of step `k`: half the weighted sum of the gauges' squared differences."""
     total = 0.0
-    if k % samples.every == 0:
+    sample = k // samples.every
+    if k % samples.every == 0 and sample < samples.observed.shape[0]:
         for gauge in range(samples.rows.size):
             seen = eta[samples.rows[gauge], samples.columns[gauge]]
-            difference = seen - samples.observed[k // samples.every, gauge]
+            difference = seen - samples.observed[sample, gauge]
             total += difference * difference
     return 0.5 * samples.weight * total
 
 
 @compiled
 def advance(
-    eta: Array,
-    qx: Array,
-    qy: Array,
-    eta_out: Array,
-    qx_out: Array,
-    qy_out: Array,
-    medium: Medium,
-    open_sides: OpenSides,
-    rows: Rows,
-    c: Constants,
-    start: int,
-    stop: int,
-    samples: Samples,
-    costs: bool,
-    cost: float,
+    before: Fields, after: Fields, problem: Problem, steps: tuple[int, int], cost: float
 ) -> float:
-    """Take the steps ``[start, stop)``, at least one; return the running total of the cost."""
-    for k in range(start, stop):
-        if costs:
-            cost += misfit(eta, samples, k)
-        step(eta, qx, qy, eta_out, qx_out, qy_out, medium, open_sides, rows, c)
-        eta, qx, qy = eta_out, qx_out, qy_out
+    """Take the steps from ``steps[0]`` to ``steps[1]``; return the running total of the cost."""
+    for k in range(steps[0], steps[1]):
+        cost += misfit(before.eta, problem.samples, k)
+        step(before, after, problem)
+        before = after
     return cost

@@ -37,7 +37,7 @@ def make_fields(
     values: Mapping[str, ArrayLike], grid: Grid, dtype: np.dtype[Any]
 ) -> dict[str, Array]:
     """Return copies of the controls' values as this rank's fields."""
-    if dtype not in (np.float64, np.float32):
+    if dtype.char not in "fd":
         raise ArgumentError(f"dtype must be float64 or float32, not {dtype}")
     fields = {}
     for name, value in values.items():

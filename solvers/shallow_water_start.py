@@ -1,7 +1,7 @@
 """How `solvers.shallow_water` starts from rest: fluxes are half a step ahead of the elevation.
 
-Their first value is half a step of the pressure gradient, ``qx = -(dt/2) g Dx deta/dx``. This is done
-once in a run: plain array expressions, on padded arrays with valid ghosts.
+Their first value is half a step of the pressure gradient, ``qx = -(dt/2) g Dx deta/dx``. This is
+done once in a run: plain array expressions, on padded arrays with valid ghosts.
 """
 
 from typing import Any

@@ -13,13 +13,15 @@ from adjoint.errors import SnapshotFileError
 __all__ = ["claim", "open_regular", "refused", "remove", "reservable"]
 
 
-def claim(path: str, size: int) -> bool:
-    """Make a file of zeros of this name, for its owner only; return False if the name is taken.
+def claim(path: str, needed_bytes: int, length: int) -> bool:
+    """Make a file of this name, for its owner only; return False if the name is taken.
+
+    It is of the given `length`, and sparse but for the `needed_bytes` at its beginning.
 
     Raises
     ------
     SnapshotFileError
-        It cannot be made, or there is no space for it; then there is no such file afterwards.
+        It cannot be made, or not be as long; then there is no such file afterwards.
     """
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -34,7 +36,10 @@ def claim(path: str, size: int) -> bool:
         )
         raise SnapshotFileError(f"cannot make the snapshot file {path}: {advice}") from failure
     try:
-        _fill(descriptor, size)
+        # Now, because the HDF5 library may not survive finding out, above all on MPI: HDF5 1.10
+        # crashes some time after a file whose end it could not set.
+        _fill(descriptor, needed_bytes)
+        os.ftruncate(descriptor, length)
     except OSError as failure:
         os.unlink(path)
         raise SnapshotFileError(
@@ -46,7 +51,6 @@ def claim(path: str, size: int) -> bool:
 
 
 def _fill(descriptor: int, count: int) -> None:
-    """Write zeros, so that a full disk shows now: HDF5 on MPI may not survive finding that out."""
     zeros = memoryview(bytes(count))
     while zeros:
         zeros = zeros[os.write(descriptor, zeros) :]

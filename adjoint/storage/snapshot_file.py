@@ -37,9 +37,6 @@ from adjoint.storage.structure import FORMAT_VERSION, INDEX_DTYPE, Structure
 
 __all__ = ["SnapshotFile"]
 
-METADATA_BYTES = 1 << 16
-"""More than the HDF5 library writes to such a file of its own, besides the layout."""
-
 CLEARED_AT_ONCE = 1 << 20
 """Bytes of the index that are zeroed by one call."""
 
@@ -145,8 +142,8 @@ class SnapshotFile:
     ) -> Self:
         structure = Structure.of(comm.gather(layout), rows, fingerprint)
         path = comm.gather(os.path.abspath(path))[0]
-        size = METADATA_BYTES + len(structure.described())
-        is_new = _on_rank_zero(comm, path, lambda: claim(path, size))
+        needed, length = structure.metadata_bytes, structure.file_bytes
+        is_new = _on_rank_zero(comm, path, lambda: claim(path, needed, length))
         try:
             if is_new:
                 snapshots, index = _make(path, structure, comm)
@@ -327,23 +324,36 @@ def _inspect(path: str, structure: Structure) -> tuple[int, int, int]:
     """Return where `/snapshots` and `/index` begin, and the number of rows, if the file is ours."""
     if not h5py.is_hdf5(path):
         raise refused(path, "is not an HDF5 file")
-    file: Any
-    with h5py.File(path, "r", locking=False) as file:
-        attributes = file.attrs
+    try:
+        file: Any = h5py.File(path, "r", locking=False)
+    except OSError as failure:
+        raise refused(path, f"cannot be opened as HDF5 ({failure})") from failure
+    with file:
+        attributes = dict(file.attrs)
         known = {"format_version", "communicator_size", "fingerprint"} <= set(attributes)
         if not known or not {"snapshots", "index", "layout"} <= set(file):
             raise refused(path, "is an HDF5 file, but not a snapshot file")
-        if int(attributes["format_version"]) != FORMAT_VERSION:
-            raise refused(path, f"has format version {attributes['format_version']}")
-        if int(attributes["communicator_size"]) != structure.ranks:
-            ranks = attributes["communicator_size"]
-            raise refused(path, f"was made on {ranks} ranks, not {structure.ranks}")
-        if bytes(attributes["fingerprint"]).decode() != structure.fingerprint:
-            raise refused(path, "belongs to another problem")
-        snapshots, index, layout = file["snapshots"], file["index"], file["layout"]
-        if layout[...].tobytes() != structure.described():
-            raise refused(path, "is for states of other names, shapes or types")
+        snapshots, index = file["snapshots"], file["index"]
         rows = int(snapshots.shape[0])
-        if rows < structure.rows:
-            raise refused(path, f"has room for {rows} states, and {structure.rows} are needed")
+        difference = _difference(structure, attributes, file["layout"][...].tobytes(), rows)
+        if difference is not None:
+            raise refused(path, difference)
         return snapshots.id.get_offset(), index.id.get_offset(), rows
+
+
+def _difference(
+    structure: Structure, attributes: dict[str, Any], layout: bytes, rows: int
+) -> str | None:
+    """Return why a snapshot file cannot serve as the one wanted, if it cannot."""
+    version, ranks = attributes["format_version"], attributes["communicator_size"]
+    if int(version) != FORMAT_VERSION:
+        return f"has format version {version}, not {FORMAT_VERSION}"
+    if int(ranks) != structure.ranks:
+        return f"was made on {ranks} ranks, not {structure.ranks}"
+    if bytes(attributes["fingerprint"]).decode() != structure.fingerprint:
+        return "belongs to another problem"
+    if layout != structure.described():
+        return "is for states of other names, shapes or types"
+    if rows < structure.rows:
+        return f"has room for {rows} states, and {structure.rows} are needed"
+    return None

@@ -9,12 +9,15 @@ from itertools import accumulate
 import numpy as np
 
 from adjoint.errors import ArgumentError, StepperError
-from adjoint.storage.layout import StateLayout
+from adjoint.storage.layout import LARGEST_ALIGNMENT, StateLayout
 from adjoint.storage.placement import ENTRY_BYTES, Placement
 
 __all__ = ["FORMAT_VERSION", "INDEX_DTYPE", "Structure"]
 
 FORMAT_VERSION = 1
+
+HDF5_BYTES = 1 << 16
+"""More than the HDF5 library writes of its own to a file of three datasets."""
 
 INDEX_DTYPE = np.dtype([("step", "<i8"), ("sequence", "<u8"), ("checksum", "<u8")])
 """One entry of the index: `placement.Entry` as NumPy and HDF5 see it."""
@@ -56,6 +59,18 @@ class Structure:
     def row_bytes(self) -> int:
         """All ranks' blocks together."""
         return sum(layout.block_bytes for layout in self.layouts)
+
+    @property
+    def metadata_bytes(self) -> int:
+        """More than what is written to the file when it is made."""
+        return HDF5_BYTES + len(self.described())
+
+    @property
+    def file_bytes(self) -> int:
+        """At least the length of the file, most of which is sparse."""
+        index = self.rows * self.ranks * ENTRY_BYTES
+        gaps = 4 * LARGEST_ALIGNMENT  # before each dataset, and at the end
+        return self.rows * self.row_bytes + index + self.metadata_bytes + gaps
 
     def described(self) -> bytes:
         """Return every rank's layout as JSON, each different one once."""

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from basins import closed_basin
+from closed_basin import closed_basin
 
 import adjoint
 from adjoint.planning import parse_bytes

@@ -16,7 +16,7 @@ import argparse
 import tempfile
 import time
 
-from basins import closed_basin
+from closed_basin import closed_basin
 
 import adjoint
 from adjoint.schedules import Revolve

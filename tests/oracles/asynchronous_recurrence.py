@@ -1,7 +1,7 @@
-"""Event times of the asynchronous scheme from its recurrences, with free staging buffers."""
+"""Event times of the asynchronous scheme from its recurrences, with one staging buffer."""
 
 
-def makespan(num_steps, interval, staging, segment_advances, *, u_f, u_b, w, r):
+def makespan(num_steps, interval, segment_advances, *, u_f, u_b, w, r):
     """Return when the last step is reversed; None of the offloaded states stays in memory.
 
     `segment_advances` of (length, is_first) is what a segment's reversal advances; the states of
@@ -12,12 +12,14 @@ def makespan(num_steps, interval, staging, segment_advances, *, u_f, u_b, w, r):
     arrives, written = [], []
     for k in range(boundaries):
         arrive = arrives[k - 1] + interval * u_f if k else 0.0
-        if k >= staging:
-            arrive = max(arrive, written[k - staging])
+        if k:
+            arrive = max(arrive, written[k - 1])
         arrives.append(arrive)
-        written.append(max(arrive, written[-1] if written else 0.0) + w)
+        written.append(arrive + w)
     now = arrives[-1] + interval * u_f if boundaries else 0.0
-    now += (num_steps - last) * u_b + u_f + segment_advances(num_steps - last, boundaries == 0) * u_f
+    now += (
+        (num_steps - last) * u_b + u_f + segment_advances(num_steps - last, boundaries == 0) * u_f
+    )
     if boundaries:
         now = max(now, written[-1])  # the state of the boundary before the last stayed in memory
     for k in range(boundaries - 1, -1, -1):

@@ -6,7 +6,7 @@ from adjoint.schedules import Asynchronous, Revolve, StoreAll
 
 
 def small_cases(max_steps, max_slots):
-    """Give every schedule that can be made, up to so many steps and slots, with leaves of 1 to 3."""
+    """Give every schedule there can be, up to so many steps and slots, with leaves of 1 to 3."""
     for leaf in (1, 2, 3):
         for num_steps in range(1, max_steps + 1):
             yield StoreAll(num_steps, leaf_steps=leaf)

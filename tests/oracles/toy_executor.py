@@ -20,7 +20,7 @@ from adjoint.actions import (
 )
 
 
-class ToyFailure(Exception):
+class ToyError(Exception):
     """The actions are not a correct reversal."""
 
 
@@ -53,15 +53,15 @@ class Toy:
             try:
                 self.carry_out(action)
             except (KeyError, TypeError, IndexError) as error:
-                raise ToyFailure(f"{action}: {error!r}") from error
+                raise ToyError(f"{action}: {error!r}") from error
             # a write under way reads from its slot, whether that is given up or not
             kept = self.slots.keys() | self.writing.keys() | self.reading
             self.most_slots = max(self.most_slots, len(kept))
             self.most_in_file = max(self.most_in_file, len(self.file.keys() | self.writing.keys()))
         if self.reversed_steps != list(range(len(self.true) - 1))[::-1]:
-            raise ToyFailure(f"reversed {self.reversed_steps}")
+            raise ToyError(f"reversed {self.reversed_steps}")
         if self.slots or self.file or self.writing or self.reading or self.tapes:
-            raise ToyFailure("something is left over")
+            raise ToyError("something is left over")
         return self
 
     def carry_out(self, action):
@@ -120,4 +120,4 @@ class Toy:
 
     def expect(self, holds, what):
         if not holds:
-            raise ToyFailure(f"{what} with the product at {self.product}")
+            raise ToyError(f"{what} with the product at {self.product}")

@@ -23,6 +23,7 @@ def test_wait_raises_it_and_says_what_failed(cut):
         cut.engine.read(7, cut.blank(), step=6).wait()
     assert isinstance(raised.value.__cause__, OSError)
     assert raised.value.errno == raised.value.__cause__.errno
+    assert "something else has cut it short" in str(raised.value)
 
 
 def test_close_raises_what_nobody_waited_for(cut):
@@ -74,6 +75,16 @@ def test_state_that_is_not_finite_is_not_vouched_for(bench, name, value):
         bench.engine.write(0, block, step=11).wait()
     with pytest.raises(TransferError, match="no sound state"):
         bench.engine.read(0, bench.blank(), step=11).wait()
+
+
+def test_failed_write_leaves_nothing_of_what_was_there_before(bench):
+    bench.engine.write(0, bench.block(1), step=1).wait()
+    block = bench.block(2)
+    block.arrays["velocity"][0, 0] = np.nan
+    with pytest.raises(NonFiniteError):
+        bench.engine.write(0, block, step=2).wait()
+    with pytest.raises(TransferError, match="no sound state"):
+        bench.engine.read(0, bench.blank(), step=1).wait()
 
 
 def test_row_is_read_for_the_step_that_was_written_only(bench):

@@ -1,0 +1,271 @@
+"""Where did the tsunami start? The initial sea surface from tide gauges, on two or more ranks.
+
+    mpirun -n 2 python examples/tsunami_source.py [--refine 1.5] [--steps 1000] [--memory "4 MiB"]
+
+A *twin experiment*: a source of our own making in the real bathymetry off Vancouver Island is run
+forward, what the gauges would see is overlaid with noise, and from those series alone the source is
+recovered. The model that recovers it is the one that made them, so this shows the method, not how
+well a real source can be known.
+
+The cost is the misfit at the gauges, over the noise, plus ``|z|^2 / 2``: the unknown is ``z``, with
+the elevation ``A S z``, ``S`` a smoothing, ``A`` an amplitude. This is the usual change of variable of
+data assimilation: it says that the source is smooth and of some decimetres, and makes the problem
+well conditioned for SciPy's L-BFGS-B. Each gradient runs the waves forward and back. Their states
+do not fit the memory allowed: they go to a parallel HDF5 file meanwhile.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
+from tqdm import tqdm
+
+import adjoint
+from adjoint.report import as_bytes
+from solvers import Gauges, Grid, SalishSea, ShallowWater
+from tsunami_picture import Picture
+
+Array = NDArray[np.float64]
+
+GAUGES = {
+    "Tofino": (49.15, 234.09),
+    "Bamfield": (48.84, 234.86),
+    "Neah Bay": (48.37, 235.38),
+    "Port Renfrew": (48.54, 235.58),
+    "Port Angeles": (48.13, 236.56),
+    "Victoria": (48.42, 236.63),
+    "Friday Harbor": (48.54, 236.99),
+    "Cherry Point": (48.86, 237.24),
+    "buoy west": (48.30, 234.10),
+    "buoy north": (48.75, 234.20),
+    "buoy south": (48.10, 234.80),
+}
+"""Tide gauges about where such stand, and three buoys that we put to sea. Latitude, longitude."""
+
+NOISE = 0.02
+"""Standard deviation of a gauge reading, in metres."""
+AMPLITUDE = 0.5
+"""Of the source, as expected beforehand, in metres."""
+SMOOTHNESS = 9_000.0
+"""Length over which the source is expected to vary, in metres."""
+READING_SECONDS = 30.0
+"""Time between two readings of a gauge."""
+
+
+@dataclass(slots=True)
+class Inversion:
+    """What all ranks know: the domain, the observations, and how far the search has come."""
+
+    sea: SalishSea
+    grid: Grid
+    model: ShallowWater
+    truth: Array
+    num_steps: int
+    misfits: list[float] = field(default_factory=list[float])
+
+    def elevation(self, z: Array) -> Array:
+        """Return the sea surface of the whole domain for an unknown `z`."""
+        width = SMOOTHNESS / self.sea.spacing[0]
+        # The sum of a smoothed white noise has this standard deviation: it makes AMPLITUDE one.
+        scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
+        smooth = gaussian_filter(z.reshape(self.grid.shape), width, mode="constant")
+        return np.where(self.sea.bathymetry > 0, scale * smooth, 0.0)
+
+    def elevation_transposed(self, gradient: Array) -> Array:
+        """Return the derivative with respect to `z`, given that to the elevation."""
+        width = SMOOTHNESS / self.sea.spacing[0]
+        scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
+        wet = np.where(self.sea.bathymetry > 0, gradient, 0.0)
+        return scale * gaussian_filter(wet, width, mode="constant").ravel()
+
+    def readings(self) -> Array:
+        """Return the times of the gauge readings, in minutes."""
+        samples = self.model.gauges.num_samples(self.num_steps)
+        return np.arange(samples) * self.model.gauges.every * self.model.time_step / 60
+
+    def cost(self, z: Array, functional: adjoint.Functional) -> tuple[float, Array]:
+        """Return the cost and its gradient, the same on all ranks."""
+        part = self.elevation(z)[self.grid.rows, self.grid.columns]
+        misfit, gradient = functional.value_and_gradient({"elevation": part})
+        whole = self.grid.gather(gradient["elevation"])
+        whole = self.grid.ranks.gather(whole)[0]
+        self.misfits.append(misfit)
+        return misfit + 0.5 * float(z @ z), self.elevation_transposed(whole) + z
+
+
+def source(sea: SalishSea) -> Array:
+    """Return the displacement to be found: up in one place, down beside it, as over a thrust."""
+    north = np.radians(sea.latitude - 48.45)[:, None] * 6.371e6
+    east = np.radians(sea.longitude - 234.55)[None, :] * 6.371e6 * np.cos(np.radians(48.5))
+    along, across = (east - north) / np.sqrt(2), (north + east) / np.sqrt(2)
+    up = 1.2 * np.exp(-((along / 30e3) ** 2) - ((across + 8e3) / 14e3) ** 2)
+    down = 0.6 * np.exp(-((along / 30e3) ** 2) - ((across - 20e3) / 14e3) ** 2)
+    return np.where(sea.bathymetry > 0, up - down, 0.0)
+
+
+def gauge_cells(sea: SalishSea) -> list[tuple[int, int]]:
+    """Return the deep enough cell nearest to each gauge."""
+    rows, columns = np.nonzero(sea.bathymetry > 20)
+    cells: list[tuple[int, int]] = []
+    for latitude, longitude in GAUGES.values():
+        north = sea.latitude[rows] - latitude
+        east = (sea.longitude[columns] - longitude) * np.cos(np.radians(latitude))
+        nearest = int(np.argmin(north**2 + east**2))
+        cells.append((int(rows[nearest]), int(columns[nearest])))
+    return cells
+
+
+def set_up(refine: float, num_steps: int, seed: int, comm: MPI.Intracomm) -> Inversion:
+    """Make the sea and the observations. Collective."""
+    sea = SalishSea.load(refine)
+    grid = Grid(sea.bathymetry.shape, sea.spacing, comm)
+    truth, cells = source(sea), gauge_cells(sea)
+    here = (grid.rows, grid.columns)
+
+    def model(gauges: Gauges, elevation: Any) -> ShallowWater:
+        return ShallowWater(
+            grid,
+            bathymetry=sea.bathymetry[here],
+            elevation=elevation,
+            gauges=gauges,
+            coriolis=sea.coriolis,
+            viscosity=20.0,
+            open_sides=("west", "south", "east", "north"),
+        )
+
+    every = max(1, round(READING_SECONDS / model(Gauges(cells), 0.0).time_step))
+    twin = model(Gauges(cells, every=every), truth[here])
+    seen = twin.simulate(num_steps)
+    seen = seen + NOISE * np.random.default_rng(seed).standard_normal(seen.shape)
+    # The cost of the model is an integral over time; a sum over readings is what noise calls for.
+    sigma = NOISE * np.sqrt(every * twin.time_step)
+    gauges = Gauges(cells, seen, every=every, sigma=sigma)
+    return Inversion(sea, grid, model(gauges, 0.0), truth, num_steps)
+
+
+def recover(
+    inversion: Inversion, functional: adjoint.Functional, iterations: int
+) -> tuple[Array, list[float]]:
+    """Return the recovered source and the misfit after each iteration. Collective."""
+    begun_with = inversion.cost(np.zeros(inversion.truth.size), functional)[0]
+    after = [begun_with]
+    show = inversion.grid.ranks.rank == 0
+    with tqdm(total=iterations, unit="iteration", disable=not show) as bar:
+
+        def note(_: Any) -> None:
+            after.append(inversion.misfits[-1])
+            bar.set_postfix_str(f"misfit {after[-1]:.4g} of {begun_with:.4g}")
+            bar.update()
+
+        found = minimize(
+            inversion.cost,
+            np.zeros(inversion.truth.size),
+            args=(functional,),
+            jac=True,
+            method="L-BFGS-B",
+            callback=note,
+            options={"maxiter": iterations, "maxcor": 20},
+        )
+    return inversion.elevation(found.x), after
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has had resident."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--refine", type=float, default=1.5, help="cells per 2.4 km (1.5)")
+    parser.add_argument("--steps", type=int, default=1000, help="time steps (1000)")
+    parser.add_argument("--iterations", type=int, default=12, help="of L-BFGS-B (12)")
+    parser.add_argument("--memory", default="4 MiB", help="per rank, for states (4 MiB)")
+    parser.add_argument("--file", help="keep the snapshot file here (default: a temporary one)")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
+    parser.add_argument("--output", default="tsunami_source.png", help="the picture")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the experiment and say what was done."""
+    given, comm = arguments(), MPI.COMM_WORLD
+    began = time.perf_counter()
+    inversion = set_up(given.refine, given.steps, given.seed, comm)
+    say = print if comm.rank == 0 else _silent
+    hours = given.steps * inversion.model.time_step / 3600
+    say(f"{inversion.grid.shape} cells, {given.steps} steps ({hours:.1f} h), {comm.size} ranks")
+    folder = comm.bcast(tempfile.mkdtemp() if comm.rank == 0 else None)
+    wishes: dict[str, Any] = {"comm": comm, "memory": given.memory, "file": given.file or folder}
+    try:
+        with adjoint.Functional(inversion.model, given.steps, **wishes) as functional:
+            found, misfits = recover(inversion, functional, given.iterations)
+        part = found[inversion.grid.rows, inversion.grid.columns]
+        inversion.model.controls["elevation"][...] = part
+        trace = os.path.join(folder, "run.json")
+        result = adjoint.gradient(inversion.model, given.steps, **wishes, trace=trace)
+        series = inversion.model.simulate(given.steps)
+        comm.barrier()
+    finally:
+        if comm.rank == 0:
+            shutil.rmtree(folder)
+    tell(inversion, result, found, misfits, given, say)
+    if comm.rank == 0:
+        assert result.timeline is not None
+        picture = Picture(inversion.sea, dict(zip(GAUGES, inversion.model.gauges.cells, strict=True)))
+        picture.draw_sources(inversion.truth, found)
+        picture.draw_series(inversion.readings(), inversion.model.gauges.observed, series)
+        picture.draw_search(misfits, _noise(inversion))
+        picture.draw_timeline(result.timeline)
+        picture.save(given.output)
+    say(f"{given.output} written; {time.perf_counter() - began:.0f} s in all")
+
+
+def tell(
+    inversion: Inversion,
+    result: adjoint.Result,
+    found: Array,
+    misfits: list[float],
+    given: argparse.Namespace,
+    say: Any,
+) -> None:
+    """Print what was reached, and what it took. Collective."""
+    report, comm = result.report, MPI.COMM_WORLD
+    totals = np.array([report.trajectory_bytes, report.bytes_written, report.memory_bytes])
+    trajectory, written, used = comm.allreduce(totals)
+    peak = comm.allreduce(peak_bytes(), op=MPI.MAX)
+    correlation = np.corrcoef(found.ravel(), inversion.truth.ravel())[0, 1]
+    say(f"misfit             {misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {_noise(inversion):.4g})")
+    say(f"source             correlation with the true one {correlation:.3f}")
+    say(f"trajectory         {as_bytes(trajectory)}, on all ranks")
+    say(f"memory for states  {given.memory} allowed on each rank; used {as_bytes(used)} on all")
+    say(f"peak memory        {as_bytes(peak)} for the largest process, libraries and all")
+    say(f"to file            {as_bytes(written)} a gradient, {report.hidden_share:.0%} of it hidden")
+    say(f"recomputation      factor {report.recomputation_factor:.2f}")
+    say(f"schedule           {report.schedule}")
+
+
+def _noise(inversion: Inversion) -> float:
+    observed = inversion.model.gauges.observed
+    return 0.0 if observed is None else 0.5 * observed.size
+
+
+def _silent(*_: object) -> None:
+    """Print nothing: rank 0 speaks for all."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""No folder, a full disk, a limit on files: an error that says so, and no half-made file."""
+
+import resource
+import subprocess
+
+import numpy as np
+import pytest
+
+from adjoint.comm import communicator
+from adjoint.errors import SnapshotFileError
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.snapshot_file import SnapshotFile
+
+LAYOUT = StateLayout.of({"u": np.zeros(2**17)})
+ONE_RANK = communicator(None)
+
+
+def make_both_ways(folder, complaint):
+    with pytest.raises(SnapshotFileError, match=complaint):
+        SnapshotFile.create(folder / "run.h5", ONE_RANK, LAYOUT, 1000, b"")
+    with pytest.raises(SnapshotFileError, match=complaint):
+        SnapshotFile.temporary(folder, ONE_RANK, LAYOUT, 1000, b"")
+
+
+def test_no_folder(tmp_path):
+    make_both_ways(tmp_path / "missing", "there is no folder .*missing: make it")
+
+
+def test_folder_that_takes_no_files():
+    with pytest.raises(SnapshotFileError, match=r"/proc/sys/run\.h5"):
+        SnapshotFile.create("/proc/sys/run.h5", ONE_RANK, LAYOUT, 1, b"")
+
+
+def test_limit_on_the_size_of_files(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        make_both_ways(tmp_path, "too large")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_disk(tmp_path):
+    options = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(tmp_path)]
+    if subprocess.run(options, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        make_both_ways(tmp_path, "No space left")
+        assert not list(tmp_path.iterdir())
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)

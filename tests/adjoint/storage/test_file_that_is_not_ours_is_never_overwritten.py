@@ -1,0 +1,124 @@
+"""Whatever is at the path that is not this problem's own file stays as it is, and is named."""
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from adjoint.comm import communicator
+from adjoint.errors import SnapshotFileError
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.snapshot_file import SnapshotFile
+
+LAYOUT = StateLayout.of({"u": np.zeros(10)})
+ONE_RANK = communicator(None)
+
+
+def make(path, layout=LAYOUT, rows=4, fingerprint=b"mine"):
+    SnapshotFile.create(path, ONE_RANK, layout, rows, fingerprint).close()
+
+
+def is_text(path):
+    path.write_text("results of three months\n")
+
+
+def is_empty(path):
+    path.touch()
+
+
+def is_hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["snapshots"] = np.arange(9)
+
+
+def is_cut_off(path):
+    make(path)
+    os.truncate(path, 2000)
+
+
+def is_another_problem(path):
+    make(path, fingerprint=b"yours")
+
+
+def has_another_state(path):
+    make(path, layout=StateLayout.of({"u": np.zeros(10, np.float32)}))
+
+
+def has_other_names(path):
+    make(path, layout=StateLayout.of({"v": np.zeros(10)}))
+
+
+def has_too_few_rows(path):
+    make(path, rows=3)
+
+
+def is_of_more_ranks(path):
+    make(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["communicator_size"] = 16
+
+
+def is_of_a_later_version(path):
+    make(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 99
+
+
+@pytest.mark.parametrize(
+    ("occupy", "complaint"),
+    [
+        (is_text, "not an HDF5 file"),
+        (is_empty, "not an HDF5 file"),
+        (is_hdf5, "not a snapshot file"),
+        (is_cut_off, "cannot be opened as HDF5"),
+        (is_another_problem, "another problem"),
+        (has_another_state, "other names, shapes or types"),
+        (has_other_names, "other names, shapes or types"),
+        (has_too_few_rows, "room for 3 states, and 4 are needed"),
+        (is_of_more_ranks, "on 16 ranks, not 1"),
+        (is_of_a_later_version, "format version 99"),
+    ],
+)
+def test_other_file_is_refused_and_kept(tmp_path, occupy, complaint):
+    path = tmp_path / "run.h5"
+    occupy(path)
+    before = path.read_bytes()
+    with pytest.raises(SnapshotFileError, match=complaint) as raised:
+        make(path)
+    assert str(path) in str(raised.value)
+    assert path.read_bytes() == before
+    if occupy is not has_too_few_rows:
+        with pytest.raises(SnapshotFileError, match=complaint):
+            SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+
+
+def test_symbolic_links_are_not_followed(tmp_path):
+    target, link, dangling = tmp_path / "target.h5", tmp_path / "link.h5", tmp_path / "dangling.h5"
+    make(target)
+    link.symlink_to(target)
+    dangling.symlink_to(tmp_path / "nowhere.h5")
+    for path in (link, dangling):
+        with pytest.raises(SnapshotFileError, match="symbolic link"):
+            make(path)
+        with pytest.raises(SnapshotFileError, match="symbolic link"):
+            SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+    assert not (tmp_path / "nowhere.h5").exists()
+
+
+def test_folders_and_pipes_are_refused(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (tmp_path, pipe):
+        with pytest.raises(SnapshotFileError, match="left as it is"):
+            make(path)
+
+
+def test_check_passes_what_create_would_take_and_makes_nothing(tmp_path):
+    path = tmp_path / "run.h5"
+    SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+    assert not path.exists()
+    make(path)
+    before = path.read_bytes()
+    SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+    assert path.read_bytes() == before

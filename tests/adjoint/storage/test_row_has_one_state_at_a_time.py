@@ -1,0 +1,41 @@
+"""Rows are lent out once each, old ones before new ones, and only so many."""
+
+import numpy as np
+import pytest
+
+from adjoint.comm import communicator
+from adjoint.errors import ScheduleError
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.snapshot_file import SnapshotFile
+
+LAYOUT = StateLayout.of({"u": np.zeros(10)})
+
+
+@pytest.fixture
+def file(tmp_path):
+    with SnapshotFile.temporary(tmp_path, communicator(None), LAYOUT, 4, b"") as file:
+        yield file
+
+
+def test_rows_are_different_until_given_back(file):
+    assert [file.take_row() for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ScheduleError, match="all 4 rows"):
+        file.take_row()
+    file.give_back_row(2)
+    assert file.take_row() == 2
+
+
+def test_rows_that_have_disk_space_come_first(file):
+    for _ in range(10):
+        rows = [file.take_row(), file.take_row()]
+        for row in rows:
+            file.give_back_row(row)
+    assert file.disk_bytes_used == 2 * file.row_bytes
+
+
+def test_giving_back_what_is_not_taken_is_refused(file):
+    file.take_row()
+    file.give_back_row(0)
+    for row in (0, 3):
+        with pytest.raises(ScheduleError, match=f"row {row}"):
+            file.give_back_row(row)

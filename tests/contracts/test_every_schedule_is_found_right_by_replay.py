@@ -1,0 +1,28 @@
+"""Replay finds nothing wrong, within just the slots and file states that the schedule announces."""
+
+from every_schedule import schedules, small_cases
+from hypothesis import given, settings
+
+from adjoint.replay import price
+
+
+def check(schedule):
+    found = price(
+        schedule,
+        num_steps=schedule.num_steps,
+        num_slots=schedule.num_slots,
+        file_states=schedule.file_states,
+    )
+    assert found.peak_slots == schedule.num_slots, schedule
+    assert found.peak_file_states == schedule.file_states, schedule
+
+
+def test_on_every_small_case():
+    for schedule in small_cases(max_steps=40, max_slots=6):
+        check(schedule)
+
+
+@settings(max_examples=200)
+@given(schedules(max_steps=1000))
+def test_on_any(schedule):
+    check(schedule)

@@ -1,0 +1,33 @@
+"""The first actions of a very long run come at once, from memory for the slots alone."""
+
+import tracemalloc
+from itertools import islice
+
+import pytest
+
+from adjoint.schedules import Asynchronous, Revolve, StoreAll
+
+LONG = 10**13
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        StoreAll(LONG),
+        Revolve(LONG, 20),
+        Revolve(LONG, 10**6, leaf_steps=1000),
+        Asynchronous(LONG, 20, 10**9),
+        Asynchronous(LONG, 20, 8),
+    ],
+    ids=repr,
+)
+def test_first_actions(schedule):
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in islice(schedule, 20_000))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 20_000
+    # a snapshot is a few integers: at most one is kept for every second action
+    assert peak < 300 * 20_000

@@ -1,0 +1,65 @@
+"""Leaves lie on the grid; nothing live is restored; a last restore is followed by its discard."""
+
+from every_schedule import schedules, small_cases
+from hypothesis import given
+
+from adjoint.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
+
+
+def check_leaves(schedule, actions):
+    leaf, end = schedule.leaf_steps, schedule.num_steps
+    recorded = [action for action in actions if type(action) is Record]
+    pulled_back = [action for action in actions if type(action) is PullBack]
+    expected = [(k, min(k + leaf, end)) for k in range(0, end, leaf)][::-1]
+    assert [(action.start, action.stop) for action in recorded] == expected, schedule
+    assert [(action.start, action.stop) for action in pulled_back] == expected, schedule
+    assert all(
+        action.start % leaf == action.stop % leaf == 0
+        for action in actions
+        if type(action) is Advance
+    ), schedule
+
+
+def check_restores(schedule, actions):
+    live = 0
+    for here, action in enumerate(actions):
+        match action:
+            case Advance():
+                live = action.stop
+            case Record():
+                live = action.stop if type(actions[here + 1]) is Turn else None
+            case PullBack():
+                live = None
+            case Restore():
+                assert live != action.step, (schedule, here)
+                live = action.step
+                check_discard(schedule, actions, here)
+            case _:
+                pass
+
+
+def check_discard(schedule, actions, here):
+    step = actions[here].step
+    given_up = Discard(step, Tier.MEMORY)
+    if actions[here + 1] == given_up:
+        return
+    later = actions[here + 1 :]
+    again = later.index(Restore(step))
+    assert given_up not in later[:again], (schedule, here)
+    assert Store(step) not in later[:again], (schedule, here)
+
+
+def check(schedule):
+    actions = list(schedule)
+    check_leaves(schedule, actions)
+    check_restores(schedule, actions)
+
+
+def test_on_every_small_case():
+    for schedule in small_cases(max_steps=18, max_slots=4):
+        check(schedule)
+
+
+@given(schedules(max_steps=100))
+def test_on_any(schedule):
+    check(schedule)

@@ -1,0 +1,47 @@
+"""The example, on a coarse grid: it finds its source, keeps to its memory and uses the file."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import mpirun
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "tsunami_source.py"
+OPTIONS = ["--refine", "0.6", "--steps", "300", "--iterations", "5", "--memory", "400 kB"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("example")
+    command = [str(mpirun()), "-n", "2", sys.executable, str(SCRIPT), *OPTIONS]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done, folder
+
+
+@pytest.mark.needs("mpirun")
+def test_the_misfit_falls_and_the_source_is_found(run):
+    done, _ = run
+    first, last = map(float, re.search(r"misfit +(\S+) -> (\S+) ", done.stdout).groups())
+    assert last < 0.4 * first
+    assert float(re.search(r"true one (\S+)", done.stdout)[1]) > 0.6
+
+
+@pytest.mark.needs("mpirun")
+def test_it_says_what_it_did(run):
+    done, _ = run
+    for said in ("trajectory", "memory for states", "peak memory", "to file", "recomputation"):
+        assert said in done.stdout
+    assert "iteration" in done.stderr, "there is no progress bar"
+
+
+@pytest.mark.needs("mpirun")
+def test_the_picture_is_drawn_and_nothing_else_is_left(run):
+    _, folder = run
+    assert [path.name for path in folder.iterdir()] == ["tsunami_source.png"]
+    assert (folder / "tsunami_source.png").read_bytes().startswith(b"\x89PNG")

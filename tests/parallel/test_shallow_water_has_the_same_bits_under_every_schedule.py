@@ -1,0 +1,57 @@
+"""The PDE solver through the driver: every schedule, engine and evaluation gives the same bits."""
+
+import adjoint
+import pytest
+from adjoint.schedules import Asynchronous, Revolve, StoreAll
+from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
+from basins import NUM_STEPS, basin
+
+SCHEDULES = [
+    Revolve(NUM_STEPS, 1),
+    Revolve(NUM_STEPS, 3),
+    Revolve(NUM_STEPS, 2, leaf_steps=2),
+    Asynchronous(NUM_STEPS, 2, 3),
+    Asynchronous(NUM_STEPS, 4, 4, leaf_steps=2),
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+@pytest.mark.parametrize("engine", ["mpi", "thread"])
+def test_bitwise_twice_and_after_the_controls_change(comm, schedule, engine, tmp_path):
+    found = []
+    path = tmp_path / "run.h5"
+    for options in (
+        {"schedule": schedule, "file": path, "engine": engine},
+        {"schedule": StoreAll(NUM_STEPS)},
+    ):
+        stepper = basin(comm)
+        with adjoint.Functional(stepper, NUM_STEPS, comm=comm, **options) as functional:
+            evaluations = [functional.value_and_gradient() for _ in range(2)]
+            deeper = {"bathymetry": 1.01 * stepper.controls["bathymetry"]}
+            found.append([*evaluations, functional.value_and_gradient(deeper)])
+    for (cost_a, gradient_a), (cost_b, gradient_b) in zip(*found, strict=True):
+        assert cost_a == cost_b
+        for name in gradient_b:
+            assert gradient_a[name].tobytes() == gradient_b[name].tobytes(), name
+    assert found[0][0][0] != found[0][2][0]
+
+
+def test_verification_on_the_schedule_as_it_is_planned(comm, tmp_path):
+    stepper = basin(comm)
+    options = {"comm": comm, "memory": "40 kB", "file": tmp_path / "run.h5"}
+    with adjoint.Functional(stepper, NUM_STEPS, **options) as functional:
+        assert bitwise_test(functional).passed
+        for name in stepper.controls:
+            direction = {name: 0.01 * stepper.controls[name]}
+            assert taylor_test(functional, direction).passed, name
+
+
+def test_replay(comm):
+    assert replay_test(basin(comm), NUM_STEPS, comm=comm).passed
+
+
+def test_dot_product(comm):
+    stepper = basin(comm)
+    own = {name: 0 * array for name, array in stepper.adjoint.items()}
+    own["eta"][2:-2, 2:-2] = stepper.wet
+    assert dot_product_test(stepper, NUM_STEPS, comm=comm, weights=own, step=1e-4).passed

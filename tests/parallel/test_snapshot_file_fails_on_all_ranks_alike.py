@@ -1,0 +1,88 @@
+"""What keeps one rank from making or using the file is an error on every rank, and not a hang."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from adjoint.comm import communicator
+from adjoint.errors import SnapshotFileError, StepperError, TransferError
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.mpi_engine import MpiEngine
+from adjoint.storage.slots import Block
+from adjoint.storage.snapshot_file import SnapshotFile
+
+RANKS = (2, 3)
+LAYOUT = StateLayout.of({"u": np.zeros(10)})
+
+
+@pytest.fixture
+def ranks(comm):
+    ranks = communicator(comm)
+    yield ranks
+    ranks.free()
+
+
+def test_no_folder(ranks, tmp_path):
+    with pytest.raises(SnapshotFileError, match="there is no folder"):
+        SnapshotFile.create(tmp_path / "missing" / "run.h5", ranks, LAYOUT, 3, b"")
+
+
+def test_foreign_file(ranks, tmp_path):
+    path = tmp_path / "run.h5"
+    if ranks.rank == 0:
+        path.write_text("mine\n")
+    with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
+        SnapshotFile.create(path, ranks, LAYOUT, 3, b"")
+    with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
+        SnapshotFile.check(path, ranks, LAYOUT, b"")
+    ranks.mpi.Barrier()
+    assert path.read_text() == "mine\n"
+
+
+def test_file_of_the_same_sizes_on_other_ranks(ranks, tmp_path):
+    first, last = (0, ranks.size - 1)
+    layouts = {first: LAYOUT, last: StateLayout.of({"u": np.zeros(10, np.float32)})}
+    own = layouts.get(ranks.rank, LAYOUT)
+    swapped = layouts[last if ranks.rank == first else first]
+    SnapshotFile.create(tmp_path / "run.h5", ranks, own, 3, b"").close()
+    SnapshotFile.create(tmp_path / "run.h5", ranks, own, 3, b"").close()
+    with pytest.raises(SnapshotFileError, match="other names, shapes or types"):
+        SnapshotFile.create(tmp_path / "run.h5", ranks, swapped, 3, b"")
+
+
+def test_no_state_on_any_rank(ranks, tmp_path):
+    with pytest.raises(StepperError, match="no rank"):
+        SnapshotFile.create(tmp_path / "run.h5", ranks, StateLayout.of({}), 3, b"")
+
+
+def test_file_that_one_rank_cannot_open(ranks, tmp_path):
+    with SnapshotFile.create(tmp_path / "run.h5", ranks, LAYOUT, 3, b"") as file:
+        placement = file.placement
+        if ranks.rank == 1:
+            placement = replace(placement, path=str(tmp_path / "elsewhere.h5"))
+        with pytest.raises(SnapshotFileError, match="cannot open"):
+            MpiEngine(ranks, placement)
+
+
+def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
+    with SnapshotFile.temporary(tmp_path, ranks, LAYOUT, 3, b"") as file:
+        assert set(ranks.gather(file.path)) == {file.path}
+        assert os.path.exists(file.path)
+        ranks.mpi.Barrier()
+    ranks.mpi.Barrier()
+    assert not os.path.exists(file.path)
+
+
+def test_failed_transfer_is_that_rank_s_alone(ranks, tmp_path):
+    with SnapshotFile.create(tmp_path / "run.h5", ranks, LAYOUT, 3, b"") as file:
+        engine = MpiEngine(ranks, file.placement)
+        block = Block(LAYOUT)
+        engine.write(0, block, step=0).wait()
+        if ranks.rank == 0:
+            engine.read(0, block, step=5)
+            with pytest.raises(TransferError, match=r"on rank 0: .*the row holds state 0"):
+                engine.close()
+        else:
+            engine.close()

@@ -1,0 +1,117 @@
+"""Each rank's states come back to it, bit for bit, and HDF5 finds all of them in their rows.
+
+States are of different sizes, and that of rank 1 is empty. The file is made by all ranks together
+where h5py can do that, and by rank 0.
+"""
+
+import json
+from itertools import pairwise
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+
+from adjoint.comm import communicator
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.mpi_engine import MpiEngine
+from adjoint.storage.slots import BlockPool
+from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.thread_engine import ThreadEngine
+
+RANKS = (1, 2, 3)
+NUM_STATES = 7
+
+
+def state(rank, step):
+    rng = np.random.default_rng([rank, step])
+    if rank == 1:
+        return {}
+    return {"u": rng.standard_normal(900 * (rank + 1) ** 2), "k": rng.integers(0, 99, 3)}
+
+
+@pytest.fixture
+def ranks(comm):
+    ranks = communicator(comm)
+    yield ranks
+    ranks.free()
+
+
+@pytest.fixture(params=["together", "by rank 0"])
+def file(request, ranks, tmp_path, monkeypatch):
+    if request.param == "by rank 0":
+        monkeypatch.setattr(h5py, "get_config", lambda: SimpleNamespace(mpi=False))
+    elif not h5py.get_config().mpi:
+        pytest.skip("needs h5py-mpi, which is absent")
+    layout = StateLayout.of(state(ranks.rank, 0))
+    with SnapshotFile.create(tmp_path / "run.h5", ranks, layout, 20, b"ranks") as file:
+        yield file
+        ranks.mpi.Barrier()
+
+
+@pytest.fixture(params=["thread", "mpi"])
+def engine(request, ranks, file):
+    if request.param == "mpi":
+        engine = MpiEngine(ranks, file.placement)
+    else:
+        engine = ThreadEngine(file.placement)
+    with engine:
+        yield engine
+
+
+def test_round_trip_in_random_order(ranks, file, engine):
+    pool = BlockPool(file.placement.layout, 2 * NUM_STATES)
+    order = np.random.default_rng(ranks.rank).permutation(NUM_STATES)
+    rows = {step: file.take_row() for step in range(NUM_STATES)}
+    for step in order:
+        block = pool.take()
+        for name, array in block.arrays.items():
+            array[...] = state(ranks.rank, step)[name]
+        engine.write(rows[step], block, step)
+        engine.progress()
+        pool.give_back(block)
+    reads = {step: pool.take() for step in order[::-1]}
+    transfers = [engine.read(rows[step], block, step) for step, block in reads.items()]
+    for transfer in transfers:
+        transfer.wait()
+    for step, block in reads.items():
+        for name, array in state(ranks.rank, step).items():
+            assert block.arrays[name].tobytes() == array.tobytes()
+
+
+def test_hdf5_finds_every_state(ranks, file, engine):
+    block = BlockPool(file.placement.layout, 1).take()
+    for step in range(NUM_STATES):
+        for name, array in state(ranks.rank, step).items():
+            block.arrays[name][...] = array
+        engine.write(NUM_STATES - step, block, step).wait()
+    ranks.mpi.Barrier()
+    with h5py.File(file.path, "r", locking=False) as found:
+        rows, index = found["snapshots"][...], found["index"][...]
+        described = json.loads(found["layout"][...].tobytes())
+        assert rows.shape[1] == file.row_bytes
+    for step in range(NUM_STATES):
+        row = rows[NUM_STATES - step]
+        entries = index[NUM_STATES - step]
+        assert (entries["step"] == step).all()
+        assert (entries["sequence"] == step + 1).all()
+        assert len(entries) == ranks.size
+        start = 0
+        for rank in range(ranks.size):
+            expected = state(rank, step)
+            for field in described["layouts"][described["ranks"][rank]]:
+                values = expected[field["name"]]
+                at = start + field["offset"]
+                assert row[at : at + values.nbytes].tobytes() == values.tobytes()
+            start += StateLayout.of(expected).block_bytes
+    ranks.mpi.Barrier()
+
+
+def test_no_two_ranks_share_a_byte(ranks, file):
+    place = file.placement
+    parts = [(place.offset(row), place.layout.memory_bytes) for row in range(place.rows)] + [
+        (place.index_offset(row), 24) for row in range(place.rows)
+    ]
+    everyone = sorted(part for rank in ranks.gather(parts) for part in rank if part[1])
+    for (start, length), (following, _) in pairwise(everyone):
+        assert start + length <= following

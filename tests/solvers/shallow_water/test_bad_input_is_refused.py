@@ -1,0 +1,93 @@
+"""What cannot be met is refused with an error that says what it is."""
+
+import numpy as np
+import pytest
+from basins import CELLS, NUM_STEPS, SHAPE, basin, observed, whole_fields
+
+from adjoint.errors import ArgumentError
+from solvers import Gauges, Grid, Halo, ShallowWater
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"time_step": 500.0}, "not stable"),
+        ({"time_step": -1.0}, "not stable"),
+        ({"time_step": float("nan")}, "not stable"),
+        ({"viscosity": 1e6}, "viscosity"),
+        ({"viscosity": -1.0}, "viscosity"),
+        ({"gravity": 0.0}, "gravity"),
+        ({"coriolis": float("inf")}, "coriolis"),
+        ({"minimum_depth": 0.0}, "minimum_depth"),
+        ({"minimum_depth": 1e4}, "no water"),
+        ({"open_sides": ("up",)}, "up"),
+        ({"dtype": np.int64}, "dtype"),
+        ({"gauges": Gauges([(5, 8)])}, "on land"),
+        ({"gauges": Gauges([(5, 99)])}, "outside"),
+        ({"gauges": Gauges([(-1, 3)])}, "outside"),
+    ],
+    ids=str,
+)
+def test_option(options, said):
+    with pytest.raises(ArgumentError, match=said):
+        basin(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("elevation", np.zeros((3, 3)), "shape"),
+        ("bathymetry", np.full(SHAPE, np.nan), "no water"),
+        ("bathymetry", np.full(SHAPE, 1j), "real"),
+        ("friction", np.full(SHAPE, np.inf), "finite"),
+        ("friction", np.full(SHAPE, -0.1), "negative"),
+        ("elevation", np.full(SHAPE, -1e3), "deep"),
+    ],
+)
+def test_field(name, value, said):
+    with pytest.raises(ArgumentError, match=said):
+        ShallowWater(Grid(SHAPE, (1e3, 1e3)), **(whole_fields() | {name: value}))
+
+
+@pytest.mark.parametrize(("value", "said"), [(-50.0, "deep"), (1e5, "not stable")])
+def test_controls_moved_out_of_range_are_refused_at_the_start(value, said):
+    stepper = basin()
+    stepper.controls["bathymetry"][2, 2] = value
+    with pytest.raises(ArgumentError, match=said):
+        stepper.start()
+
+
+def test_a_cost_beyond_the_last_observation():
+    stepper = basin()
+    stepper.start()
+    with pytest.raises(ArgumentError, match="beyond the last"):
+        stepper.advance(0, NUM_STEPS + 1, cost=0.0)
+    with pytest.raises(ArgumentError, match="beyond the last"):
+        stepper.record(0, NUM_STEPS + 1, cost=0.0, reach_stop=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"every": 0}, "every"),
+        ({"sigma": 0.0}, "sigma"),
+        ({"observed": observed()[:, :-1]}, "column"),
+        ({"observed": observed() * np.nan}, "finite"),
+    ],
+    ids=["every", "sigma", "columns", "nan"],
+)
+def test_gauges(options, said):
+    with pytest.raises(ArgumentError, match=said):
+        Gauges(CELLS, **options)
+
+
+def test_grid():
+    with pytest.raises(ArgumentError, match="empty"):
+        Grid((0, 4), (1.0, 1.0))
+    with pytest.raises(ArgumentError, match="spacing"):
+        Grid((4, 4), (1.0, 0.0))
+    with pytest.raises(ArgumentError, match="shape"):
+        Grid((4, 4), (1.0, 1.0)).gather(np.zeros((3, 4)))
+    with pytest.raises(ArgumentError, match="field"):
+        Grid((4, 4), (1.0, 1.0)).scatter(np.zeros((3, 4)))
+    assert Halo(Grid((1, 1), (1.0, 1.0)), 2).width == 2  # alone, a domain may be thin
