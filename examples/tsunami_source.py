@@ -8,7 +8,7 @@ recovered. The model that recovers it is the one that made them, so this shows t
 well a real source can be known.
 
 The cost is the misfit at the gauges, over the noise, plus ``|z|^2 / 2``: the unknown is ``z``, with
-the elevation ``A S z``, ``S`` a smoothing, ``A`` an amplitude. This is the usual change of variable of
+the elevation ``A S z``, ``S`` a smoothing, ``A`` an amplitude. This change of variable is usual in
 data assimilation: it says that the source is smooth and of some decimetres, and makes the problem
 well conditioned for SciPy's L-BFGS-B. Each gradient runs the waves forward and back. Their states
 do not fit the memory allowed: they go to a parallel HDF5 file meanwhile.
@@ -29,11 +29,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from tqdm import tqdm
+from tsunami_picture import Picture
 
 import adjoint
 from adjoint.report import as_bytes
 from solvers import Gauges, Grid, SalishSea, ShallowWater
-from tsunami_picture import Picture
 
 Array = NDArray[np.float64]
 
@@ -225,9 +225,10 @@ def main() -> None:
     tell(inversion, result, found, misfits, given, say)
     if comm.rank == 0:
         assert result.timeline is not None
-        picture = Picture(inversion.sea, dict(zip(GAUGES, inversion.model.gauges.cells, strict=True)))
+        gauges = inversion.model.gauges
+        picture = Picture(inversion.sea, dict(zip(GAUGES, gauges.cells, strict=True)))
         picture.draw_sources(inversion.truth, found)
-        picture.draw_series(inversion.readings(), inversion.model.gauges.observed, series)
+        picture.draw_series(inversion.readings(), gauges.observed, series)
         picture.draw_search(misfits, _noise(inversion))
         picture.draw_timeline(result.timeline)
         picture.save(given.output)
@@ -248,12 +249,14 @@ def tell(
     trajectory, written, used = comm.allreduce(totals)
     peak = comm.allreduce(peak_bytes(), op=MPI.MAX)
     correlation = np.corrcoef(found.ravel(), inversion.truth.ravel())[0, 1]
-    say(f"misfit             {misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {_noise(inversion):.4g})")
+    search = f"{misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {_noise(inversion):.4g})"
+    say(f"misfit             {search}")
     say(f"source             correlation with the true one {correlation:.3f}")
     say(f"trajectory         {as_bytes(trajectory)}, on all ranks")
-    say(f"memory for states  {given.memory} allowed on each rank; used {as_bytes(used)} on all")
+    say(f"memory for states  {given.memory} a rank allowed; {as_bytes(used)} used on all ranks")
     say(f"peak memory        {as_bytes(peak)} for the largest process, libraries and all")
-    say(f"to file            {as_bytes(written)} a gradient, {report.hidden_share:.0%} of it hidden")
+    say(f"to file            {as_bytes(written)} a gradient")
+    say(f"transfer time      {report.hidden_share:.0%} of it hidden")
     say(f"recomputation      factor {report.recomputation_factor:.2f}")
     say(f"schedule           {report.schedule}")
 

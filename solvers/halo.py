@@ -86,7 +86,7 @@ class Halo:
                     array[border.outer] = strip
 
     def exchange_transposed(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Add the ghosts of padded arrays of one dtype to their owners, leaving zeros. Collective."""
+        """Add the ghosts of padded arrays of one dtype to owners, leaving zeros. Collective."""
         for borders in (self._rows, self._columns):
             received = self._swap([(b, _packed(arrays, b.outer)) for b in borders])
             for border, strips in zip(borders, received, strict=True):

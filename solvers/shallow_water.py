@@ -78,7 +78,12 @@ from solvers.shallow_water_kernels import (
     Rows,
     Samples,
 )
-from solvers.shallow_water_start import kick, kick_transposed
+from solvers.shallow_water_start import (
+    drag_coefficient,
+    drag_transposed,
+    kick,
+    kick_transposed,
+)
 
 __all__ = ["ShallowWater"]
 
@@ -292,11 +297,11 @@ class ShallowWater:
         )
         self._give_back([eta, deep])
         totals["elevation"] += np.where(wet, self._adjoint["eta"][OWN] + eta[OWN], 0)
-        by_drag = np.where(wet, totals["friction"], 0)
-        drag = self._medium.drag[OWN]
-        totals["bathymetry"] += np.where(wet, deep[OWN] - by_drag * drag / (3 * depth), 0)
-        by_friction = 2 * self._constants.gravity * controls["friction"] / np.cbrt(depth)
-        totals["friction"][...] = by_drag * by_friction
+        friction, rough = drag_transposed(
+            totals["friction"], controls["friction"], depth, self._constants.gravity
+        )
+        totals["bathymetry"] += np.where(wet, deep[OWN] + rough, 0)
+        totals["friction"][...] = np.where(wet, friction, 0)
 
     # -- beside it ----------------------------------------------------------------------------
 
@@ -400,7 +405,7 @@ class ShallowWater:
         bathymetry, friction = self._controls["bathymetry"], self._controls["friction"]
         depth, drag, _ = self._medium
         depth[OWN] = np.where(self._wet, bathymetry, 1)
-        drag[OWN] = self._constants.gravity * friction**2 / np.cbrt(depth[OWN])
+        drag[OWN] = drag_coefficient(friction, depth[OWN], self._constants.gravity)
         self._fill_ghosts([depth, drag])
 
     def _initial_elevation(self) -> Array:

@@ -11,13 +11,26 @@ from numpy.typing import NDArray
 
 from solvers.shallow_water_kernels import GHOSTS, Constants, Medium
 
-__all__ = ["kick", "kick_transposed"]
+__all__ = ["drag_coefficient", "drag_transposed", "kick", "kick_transposed"]
 
 Array = NDArray[Any]
 
 HERE = (slice(GHOSTS, -GHOSTS), slice(GHOSTS, -GHOSTS))
 EAST = (slice(GHOSTS, -GHOSTS), slice(GHOSTS + 1, 1 - GHOSTS))
 NORTH = (slice(GHOSTS + 1, 1 - GHOSTS), slice(GHOSTS, -GHOSTS))
+
+
+def drag_coefficient(friction: Array, depth: Array, gravity: Any) -> Array:
+    """Return Manning's drag, ``g n^2 / h^(1/3)``."""
+    return gravity * friction**2 / np.cbrt(depth)
+
+
+def drag_transposed(
+    drag_bar: Array, friction: Array, depth: Array, gravity: Any
+) -> tuple[Array, Array]:
+    """Return the adjoints of friction and depth, given that of the drag."""
+    drag = drag_coefficient(friction, depth, gravity)
+    return drag_bar * (2 * gravity * friction / np.cbrt(depth)), -drag_bar * drag / (3 * depth)
 
 
 def kick(eta: Array, medium: Medium, c: Constants) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ A further stepper is one more line in `STEPPERS`: a function that makes a fresh 
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_something_happens(make):
 @pytest.mark.parametrize("cuts", [(4,), (1, 2, 3), (5, 11)], ids=str)
 def test_ranges_compose(make, stepper, cuts):
     bounds = [0, *cuts, NUM_STEPS]
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         stepper.advance(start, stop)
     other = make()
     other.start()
@@ -148,7 +149,7 @@ def test_a_start_notices_changed_controls(make, stepper):
     changed = make()
     for steppers in (stepper, changed):
         for control in steppers.controls.values():
-            control *= 1.01
+            control[...] = 1.01 * control
     after, fresh = gradient_by_hand(stepper, NUM_STEPS), gradient_by_hand(changed, NUM_STEPS)
     assert after[0] == fresh[0] != before[0]
     assert_same(after[1], fresh[1])

@@ -4,6 +4,8 @@ Nothing here is random in a way that depends on the number of ranks: fields are 
 scattered.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from solvers import Gauges, Grid, ShallowWater
@@ -64,10 +66,10 @@ def gradient_by_hand(
     bounds = [0, *leaves, num_steps]
     stepper.start()
     total = 0.0
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds):
         total = stepper.record(start, stop, cost=total, reach_stop=True)
     total = stepper.turn(total)
-    for start, stop in reversed(list(zip(bounds[:-1], bounds[1:], strict=True))):
+    for start, stop in reversed(list(pairwise(bounds))):
         stepper.pull_back(start, stop)
     stepper.finish()
     return total, {name: array.copy() for name, array in stepper.accumulators.items()}

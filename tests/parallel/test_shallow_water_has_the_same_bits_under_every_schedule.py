@@ -1,10 +1,11 @@
 """The PDE solver through the driver: every schedule, engine and evaluation gives the same bits."""
 
-import adjoint
 import pytest
+from basins import NUM_STEPS, basin
+
+import adjoint
 from adjoint.schedules import Asynchronous, Revolve, StoreAll
 from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
-from basins import NUM_STEPS, basin
 
 SCHEDULES = [
     Revolve(NUM_STEPS, 1),
