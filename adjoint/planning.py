@@ -30,6 +30,13 @@ FILE_MUST_SAVE = 0.05
 STAGING = 4
 """Buffers for writes under way: with fewer, one slow write holds up the computation."""
 
+CHANNEL_SHARE = 0.25
+"""How much of the file's probed speed a plan counts on: a few states go to the page cache, many
+go to the disk, which is some times slower."""
+
+NEARLY_AS_GOOD = 1.03
+"""Of plans that differ by no more than this, the one that moves fewest states is taken."""
+
 ACTION_SECONDS = 2e-6
 """What the driver itself takes for one action."""
 
@@ -91,12 +98,18 @@ def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
     return Plan(num_steps, slots, leaf, None, math.nan, "every leaf's start fits in memory")
 
 
-def choose(num_steps: int, costs: Costs, budget: Budget) -> Plan:
-    """Return the cheapest plan on these costs within this budget, which holds a leaf size."""
+def choose(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Plan:
+    """Return the cheapest plan within a budget that holds at least one leaf size.
+
+    `costs` are by leaf size: those of the largest that is not larger than a leaf count for it.
+    """
     in_memory = min(_revolve_plans(num_steps, costs, budget), key=_seconds)
-    with_file = min(_asynchronous_plans(num_steps, costs, budget), key=_seconds, default=None)
-    if with_file is None:
+    candidates = list(_asynchronous_plans(num_steps, costs, budget))
+    if not candidates:
         return in_memory
+    enough = NEARLY_AS_GOOD * min(map(_seconds, candidates))
+    good = [plan for plan in candidates if plan.predicted_seconds <= enough]
+    with_file = max(good, key=lambda plan: (plan.interval, -plan.predicted_seconds))
     if with_file.predicted_seconds < (1 - FILE_MUST_SAVE) * in_memory.predicted_seconds:
         return with_file
     return in_memory
@@ -131,28 +144,37 @@ def leaf_sizes(num_steps: int, insisted: int | None) -> list[int]:
     return sorted(size for size in sizes if size <= num_steps)
 
 
-def _revolve_plans(num_steps: int, costs: Costs, budget: Budget) -> Iterator[Plan]:
+def _revolve_plans(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Plan]:
     for leaf, available in budget.slots.items():
+        paid = _with_leaves_of(leaf, costs)
         count = num_leaves(num_steps, leaf)
         slots = min(available, count - 1)
         advances = leaf * minimal_advances(count, slots) if count > 1 else 0
-        seconds = advances * costs.advance + _leaf_seconds(leaf, costs) * num_steps
+        seconds = advances * paid.advance + _leaf_seconds(leaf, paid) * num_steps
         reason = (
             f"{advances / num_steps:.2f} advances a step with {slots} slots and leaves of {leaf}"
         )
         yield Plan(num_steps, slots, leaf, None, seconds, reason)
 
 
-def _asynchronous_plans(num_steps: int, costs: Costs, budget: Budget) -> Iterator[Plan]:
+def _asynchronous_plans(
+    num_steps: int, costs: Mapping[int, Costs], budget: Budget
+) -> Iterator[Plan]:
     for leaf, slots in budget.slots.items():
         if slots < 2 or budget.file_states == 0:
             continue
-        for interval in _intervals(num_steps, leaf, costs, budget):
-            forward, reverse = _interval_seconds(interval, leaf, slots, costs)
+        paid = _with_leaves_of(leaf, costs)
+        for interval in _intervals(num_steps, leaf, paid, budget):
+            forward, reverse = _interval_seconds(interval, leaf, slots, paid)
             seconds = (forward + reverse) * num_steps / interval
             needed = min(slots, max(STAGING + 1, interval // leaf + 1))
             reason = f"a state to the file every {interval} steps, leaves of {leaf}"
             yield Plan(num_steps, needed, leaf, interval, seconds, reason)
+
+
+def _with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:
+    """Return the costs that were measured with the largest leaf that is not larger."""
+    return costs[max((size for size in costs if size <= leaf), default=min(costs))]
 
 
 def _interval_seconds(interval: int, leaf: int, slots: int, costs: Costs) -> tuple[float, float]:
@@ -173,8 +195,9 @@ def _leaf_seconds(leaf: int, costs: Costs) -> float:
 
 def _intervals(num_steps: int, leaf: int, costs: Costs, budget: Budget) -> set[int]:
     """Spacings worth pricing: the channel's own pace and coarser, that the file has room for."""
-    least = max(costs.write / costs.advance, num_steps / budget.file_states, leaf)
-    paces = [least * factor for factor in (1, 1.25, 1.5, 2, 3, 4, 8)]
+    channel = costs.write / CHANNEL_SHARE / costs.advance
+    least = max(channel, num_steps / budget.file_states, leaf)
+    paces = [least * factor for factor in (1, 1.5, 2, 3, 4, 8)]
     on_grid = {leaf * math.ceil(pace / leaf) for pace in paces}
     return {interval for interval in on_grid if interval < num_steps}
 

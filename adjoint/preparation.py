@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Equipment", "Wishes", "prepare"]
 
-PROBED_LEAF = 8
-"""Steps of the leaf that is measured, where memory and the number of steps allow it."""
+PROBED_LEAVES = (1, 4, 16)
+"""Leaves that are measured, where memory and the number of steps allow it."""
 
 PROBED_SHARE = 32
-"""At least this many times the probed leaf must be ahead, or the probe would cost too much."""
+"""A run has at least so many times the steps of a probed leaf: the probe must cost little."""
 
 DEFAULT_MEMORY_SHARE = 4
 """Without `memory`, all ranks together use this part of the machine's memory: one in four."""
@@ -169,14 +169,16 @@ class _Preparation:
         plan = without_measuring(n, budget)
         if plan is not None:
             return plan
-        most = max(1, min(PROBED_LEAF, n // PROBED_SHARE))
-        leaf = max((size for size in budget.slots if size <= most), default=min(budget.slots))
-        _, buffers = self._memory(min(2, budget.slots[leaf]))
+        fitting = [leaf for leaf in PROBED_LEAVES if leaf in budget.slots]
+        sizes = [leaf for leaf in fitting if leaf * PROBED_SHARE <= n] or [min(budget.slots)]
+        _, buffers = self._memory(min(2, *(budget.slots[leaf] for leaf in sizes)))
         try:
-            probe = Probe(self.stepper, n, min(leaf, n), buffers, self.comm)
+            sizes = [min(leaf, n) for leaf in sizes]
+            probe = Probe(self.stepper, n, tuple(sizes), buffers, self.comm)
             costs = probe.stepper_costs()
             if budget.file_states:
-                with self._probed_store() as store:
+                # Failing within: to close the store is collective, and one rank alone must not.
+                with self._probed_store() as store, self.comm.failing():
                     costs = probe.file_costs(costs, store)
         finally:
             buffers.release()

@@ -6,7 +6,7 @@ warm, in the same buffers, through the same file store.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,6 +21,8 @@ __all__ = ["PROBED_STATES", "Probe"]
 
 ENOUGH_SECONDS = 0.03
 """A measurement this long is good enough."""
+
+MOST_REPEATS = 8
 
 PROBED_STATES = 4
 """How many states are written to the file and read back."""
@@ -38,28 +40,39 @@ class Probe:
 
     stepper: Stepper
     num_steps: int
-    leaf_steps: int
-    """Steps of the leaf that is recorded; its tape must fit in memory beside two slots."""
+    leaf_sizes: tuple[int, ...]
+    """Leaves to record, the smallest first; their tapes must fit in memory beside two slots."""
     buffers: Buffers
     comm: Communicator
 
-    def stepper_costs(self) -> Costs:
-        """Measure advance, record, pull-back, store and restore."""
-        advance = self._advance_seconds()
-        record, pull_back = self._leaf_seconds()
-        store, restore = self._slot_seconds()
-        self._restart()
-        leaf = self.leaf_steps
-        costs = Costs(
-            advance=advance,
-            record=max(0.0, (record - (leaf - 1) * advance) / leaf),
-            pull_back=pull_back / leaf,
-            store=store,
-            restore=restore,
-        )
-        return agreed_costs(costs, self.comm)
+    @property
+    def grid(self) -> int:
+        """The fewest steps that are taken at once."""
+        return self.leaf_sizes[0]
 
-    def file_costs(self, costs: Costs, store: FileStore) -> Costs:
+    def stepper_costs(self) -> dict[int, Costs]:
+        """Measure advance, store and restore; and record and pull-back with leaves of each size.
+
+        What a recorded step costs depends on the leaf: a single step may need no recording at all,
+        and the tape of many may leave the cache.
+        """
+        advance = self._advance_seconds()
+        store, restore = self._slot_seconds()
+        found: dict[int, Costs] = {}
+        for leaf in self.leaf_sizes:
+            record, pull_back = self._leaf_seconds(leaf)
+            costs = Costs(
+                advance=advance,
+                record=max(0.0, (record - (leaf - 1) * advance) / leaf),
+                pull_back=pull_back / leaf,
+                store=store,
+                restore=restore,
+            )
+            found[leaf] = agreed_costs(costs, self.comm)
+        self._restart()
+        return found
+
+    def file_costs(self, costs: Mapping[int, Costs], store: FileStore) -> dict[int, Costs]:
         """Return `costs` with those of the file: write, read, post, and the slowdown meanwhile.
 
         Raises
@@ -72,17 +85,18 @@ class Probe:
         write = self._timed(lambda: self._write(store)) / PROBED_STATES
         read = self._timed(lambda: self._read(store)) / PROBED_STATES
         post = (store.engine.statistics.post_seconds - posted) / (2 * PROBED_STATES)
-        slowdown = self._slowdown(costs.advance, write, store)
+        slowdown = self._slowdown(costs[self.grid].advance, write, store)
         self._restart()
         self.comm.agree(store.clear())
-        return agreed_costs(
-            replace(costs, write=write, read=read, post=post, slowdown=slowdown), self.comm
-        )
+        measured = {"write": write, "read": read, "post": post, "slowdown": slowdown}
+        return {
+            leaf: agreed_costs(replace(paid, **measured), self.comm) for leaf, paid in costs.items()
+        }
 
     # -- the stepper --------------------------------------------------------------------------
 
     def _advance_seconds(self) -> float:
-        length = self.leaf_steps
+        length = self.grid
         self.stepper.advance(0, length)
         while True:
             self._restart()
@@ -92,24 +106,26 @@ class Probe:
             growth = max(2, min(16, int(1.5 * ENOUGH_SECONDS / max(seconds, 1e-9))))
             length = min(self.num_steps, growth * length)
 
-    def _leaf_seconds(self) -> tuple[float, float]:
-        seconds = (0.0, 0.0)
-        for _warm in range(2):
+    def _leaf_seconds(self, leaf: int) -> tuple[float, float]:
+        """Return the mean seconds to record a leaf and to pull it back; the first is warm-up."""
+        record = pull_back = 0.0
+        for repeats in range(1 + MOST_REPEATS):
             self._restart()
             for array in self.stepper.adjoint.values():
                 array[...] = 0
-            record = self._timed(self._record_leaf)
-            seconds = record, self._timed(partial(self.stepper.pull_back, 0, self.leaf_steps))
-        return seconds
-
-    def _record_leaf(self) -> None:
-        self.stepper.record(0, self.leaf_steps, reach_stop=False)
+            recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=False))
+            pulled_back = self._timed(partial(self.stepper.pull_back, 0, leaf))
+            if repeats:
+                record, pull_back = record + recorded, pull_back + pulled_back
+            if record + pull_back > ENOUGH_SECONDS:
+                return record / repeats, pull_back / repeats
+        return record / MOST_REPEATS, pull_back / MOST_REPEATS
 
     def _slot_seconds(self) -> tuple[float, float]:
         store = restore = 0.0
         for _warm in range(2):
             self._restart()
-            plain = self._timed(partial(self.buffers.advance, 0, self.leaf_steps, None))
+            plain = self._timed(partial(self.buffers.advance, 0, self.grid, None))
             self._restart()
             store = self._timed(self._store_and_advance)
             store = max(0.0, store - plain)
@@ -118,7 +134,7 @@ class Probe:
 
     def _store_and_advance(self) -> None:
         self.buffers.store(0)
-        self.buffers.advance(0, self.leaf_steps, None)
+        self.buffers.advance(0, self.grid, None)
 
     # -- the file -----------------------------------------------------------------------------
 
@@ -143,7 +159,7 @@ class Probe:
         """Return how many times longer a step takes while a write is under way."""
         transfers = PROBED_STATES * write
         wanted = int(2 * transfers / max(advance, 1e-9) / CHUNKS) + 1
-        chunk = self.leaf_steps * -(-wanted // self.leaf_steps)
+        chunk = self.grid * -(-wanted // self.grid)
         chunk = min(chunk, max(self.num_steps // CHUNKS, 1))
         alone = self._timed(lambda: self._compute(chunk, store))
         self.comm.agree(store.clear())

@@ -51,7 +51,7 @@ differ by round-off, since they are sums.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -182,7 +182,7 @@ class ShallowWater:
         self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
         self._medium.wet[...] = 0
         self._medium.wet[OWN] = self._wet
-        self._fill_ghosts([self._medium.wet])
+        self._halo.exchange([self._medium.wet])
         open_sides = setup.open_here(self._open_sides, self.grid)
         rings = Rows.allocate(shape[1], self._dtype)
         self._problem = Problem(self._medium, open_sides, self._constants, samples, rings)
@@ -295,7 +295,7 @@ class ShallowWater:
         eta, deep = kick_transposed(
             initial, self._adjoint["qx"], self._adjoint["qy"], self._medium, self._constants
         )
-        self._give_back([eta, deep])
+        self._halo.exchange_transposed([eta, deep])
         totals["elevation"] += np.where(wet, self._adjoint["eta"][OWN] + eta[OWN], 0)
         friction, rough = drag_transposed(
             totals["friction"], controls["friction"], depth, self._constants.gravity
@@ -340,7 +340,7 @@ class ShallowWater:
         before, after = _fields(source), _fields(target)
         for k in range(start, stop, max(stride, 1)):
             total = kernels.advance(before, after, self._problem, (k, k + stride), total)
-            self._fill_ghosts(after)
+            self._halo.exchange(after)
             before = after
         return None if cost is None else total
 
@@ -370,14 +370,6 @@ class ShallowWater:
     def _empty_state(self) -> Arrays:
         return {name: np.zeros(self._padded_shape, self._dtype) for name in Fields._fields}
 
-    def _fill_ghosts(self, arrays: Sequence[Array]) -> None:
-        if self.grid.ranks.size > 1:
-            self._halo.exchange(arrays)
-
-    def _give_back(self, arrays: Sequence[Array]) -> None:
-        if self.grid.ranks.size > 1:
-            self._halo.exchange_transposed(arrays)
-
     # -- inside: the start --------------------------------------------------------------------
 
     def _agreed(self, call: Callable[[], Value]) -> Value:
@@ -406,18 +398,18 @@ class ShallowWater:
         depth, drag, _ = self._medium
         depth[OWN] = np.where(self._wet, bathymetry, 1)
         drag[OWN] = drag_coefficient(friction, depth[OWN], self._constants.gravity)
-        self._fill_ghosts([depth, drag])
+        self._halo.exchange([depth, drag])
 
     def _initial_elevation(self) -> Array:
         eta = np.zeros(self._padded_shape, self._dtype)
         eta[OWN] = np.where(self._wet, self._controls["elevation"], 0)
-        self._fill_ghosts([eta])
+        self._halo.exchange([eta])
         return eta
 
     def _initial_state(self) -> Arrays:
         eta = self._initial_elevation()
         qx, qy = kick(eta, self._medium, self._constants)
-        self._fill_ghosts([qx, qy])
+        self._halo.exchange([qx, qy])
         return {"eta": eta, "qx": qx, "qy": qy}
 
 

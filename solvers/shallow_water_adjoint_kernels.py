@@ -14,6 +14,9 @@ adjoint state is replaced in its own memory in one pass. With row ``t`` just rea
 
 Ghost cells of the adjoint are zero before a step; afterwards they hold what belongs to the rank
 that owns the cell.
+
+Compiled kernels are cached by the date of their own file: after a change to the step's kernels,
+touch this file too, or the transpose goes on with the old ones.
 """
 
 from typing import Any, NamedTuple

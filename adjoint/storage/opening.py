@@ -11,6 +11,7 @@ from adjoint.errors import SnapshotFileError
 from adjoint.storage.engine import Engine
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.layout import StateLayout
+from adjoint.storage.placement import Placement
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.thread_engine import ThreadEngine
 
@@ -66,12 +67,28 @@ def _is_folder(path: str | os.PathLike[str], comm: Communicator) -> bool:
 def _engine(file: SnapshotFile, comm: Communicator, wanted: str | None) -> Engine:
     placement = file.placement
     if wanted == "thread" or comm.mpi is None:
-        return ThreadEngine(placement)
+        return _thread_engine(placement, comm)
     if not placement.reservable:
         if wanted == "mpi":
             raise SnapshotFileError(
                 f"{placement.path} is where space cannot be promised, and there nonblocking "
                 'MPI I/O may hang when the disk is full: use engine="thread"'
             )
-        return ThreadEngine(placement)
+        return _thread_engine(placement, comm)
     return importlib.import_module("adjoint.storage.mpi_engine").MpiEngine(comm, placement)
+
+
+def _thread_engine(placement: Placement, comm: Communicator) -> Engine:
+    engine, error = None, None
+    try:
+        engine = ThreadEngine(placement)
+    except OSError as failure:
+        error = SnapshotFileError(f"cannot open the snapshot file {placement.path}: {failure}")
+    try:
+        comm.agree(error)
+    except SnapshotFileError:
+        if engine is not None:
+            engine.close()
+        raise
+    assert engine is not None
+    return engine

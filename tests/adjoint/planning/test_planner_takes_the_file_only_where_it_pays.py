@@ -10,7 +10,7 @@ SLOTS = {1: 9, 2: 8, 4: 6, 8: 2}
 
 
 def plan(**costs):
-    return choose(10_000, Costs(advance=1.0, pull_back=2.0, **costs), Budget(SLOTS, 10_000))
+    return choose(10_000, {1: Costs(advance=1.0, pull_back=2.0, **costs)}, Budget(SLOTS, 10_000))
 
 
 def test_writes_that_cost_nothing_are_made():
@@ -27,7 +27,7 @@ def test_writes_that_bring_the_computation_to_a_halt_are_not():
 
 def test_a_full_disk_widens_the_interval():
     costs = Costs(advance=1.0, pull_back=2.0, write=1.0, read=1.0)
-    found = choose(10_000, costs, Budget(SLOTS, 100))
+    found = choose(10_000, {1: costs}, Budget(SLOTS, 100))
     assert found.interval is not None
     assert found.interval >= 100
     assert found.schedule().file_states <= 100
@@ -59,3 +59,10 @@ def test_sizes(text, size):
 def test_no_sizes(text):
     with pytest.raises(ArgumentError, match="size"):
         parse_bytes(text)
+
+
+def test_a_leaf_is_priced_at_what_was_measured_with_such_leaves():
+    alone = Costs(advance=1.0, pull_back=2.0)
+    dear = Costs(advance=1.0, pull_back=2.0, record=5.0)
+    assert choose(10_000, {1: alone, 4: dear}, Budget(SLOTS)).leaf_steps < 4
+    assert choose(10_000, {1: dear, 4: alone}, Budget(SLOTS)).leaf_steps >= 4

@@ -25,7 +25,7 @@ def budget(states, *, file_states=0, leaves=(1, 2, 4, 8, 16)):
 @given(st.integers(5, 3000), st.integers(3, 40), st.floats(0.5, 10))
 def test_in_memory(num_steps, states, pull_back):
     paid = costs(pull_back=pull_back)
-    plan = choose(num_steps, paid, budget(states))
+    plan = choose(num_steps, {1: paid}, budget(states))
     played = price(plan.schedule(), paid)
     assert plan.predicted_seconds == pytest.approx(played.makespan, rel=0.03, abs=8 * pull_back)
 
@@ -34,7 +34,7 @@ def test_in_memory(num_steps, states, pull_back):
 @given(st.floats(0.2, 40), st.integers(4, 40), st.floats(1, 2))
 def test_with_a_file(write, states, slowdown):
     paid = costs(write=write, read=write, slowdown=slowdown)
-    plan = choose(3000, paid, budget(states, file_states=3000))
+    plan = choose(3000, {1: paid}, budget(states, file_states=3000))
     assume(plan.interval is not None)
     played = price(plan.schedule(), paid)
     assert plan.predicted_seconds == pytest.approx(played.makespan, rel=0.08)
@@ -44,8 +44,8 @@ def test_with_a_file(write, states, slowdown):
 @given(st.floats(0.2, 400), st.integers(3, 40), st.floats(1, 3), st.integers(20, 3000))
 def test_a_plan_is_no_slower_than_revolve_in_the_same_memory(write, states, slowdown, num_steps):
     paid = costs(write=write, read=write, slowdown=slowdown)
-    with_file = choose(num_steps, paid, budget(states, file_states=num_steps))
-    without = choose(num_steps, paid, budget(states))
+    with_file = choose(num_steps, {1: paid}, budget(states, file_states=num_steps))
+    without = choose(num_steps, {1: paid}, budget(states))
     assert (
         price(with_file.schedule(), paid).makespan
         <= 1.02 * price(without.schedule(), paid).makespan
@@ -54,5 +54,5 @@ def test_a_plan_is_no_slower_than_revolve_in_the_same_memory(write, states, slow
 
 def test_the_prediction_has_the_drivers_own_time_in_it():
     quick = dataclasses.replace(costs(), advance=1e-9, pull_back=1e-9)
-    plan = choose(10_000, quick, budget(40))
+    plan = choose(10_000, {1: quick}, budget(40))
     assert plan.predicted_seconds > ACTION_SECONDS
