@@ -75,7 +75,7 @@ class SnapshotFile:
         ----------
         path
             Where. If there is something already, it must be a snapshot file of the same format,
-            fingerprint, layouts and number of ranks, with at least so many rows.
+            fingerprint, layouts and number of ranks. With fewer rows it is made anew.
         comm
             The ranks whose states are kept.
         layout
@@ -116,7 +116,7 @@ class SnapshotFile:
     def check(
         path: str | os.PathLike[str], comm: Communicator, layout: StateLayout, fingerprint: bytes
     ) -> None:
-        """Raise if there is something at `path` that `create` would refuse, but for its rows.
+        """Raise if there is something at `path` that `create` would refuse.
 
         Collective. Nothing is made or changed.
 
@@ -142,8 +142,7 @@ class SnapshotFile:
     ) -> Self:
         structure = Structure.of(comm.gather(layout), rows, fingerprint)
         path = comm.gather(os.path.abspath(path))[0]
-        needed, length = structure.metadata_bytes, structure.file_bytes
-        is_new = _on_rank_zero(comm, path, lambda: claim(path, needed, length))
+        is_new = _on_rank_zero(comm, path, lambda: _claim(path, structure))
         try:
             if is_new:
                 snapshots, index = _make(path, structure, comm)
@@ -314,6 +313,19 @@ def _reopen(path: str, structure: Structure) -> tuple[int, int]:
     return snapshots, index
 
 
+def _claim(path: str, structure: Structure) -> bool:
+    """Make an empty file; return False if there is one that may serve.
+
+    One of the same problem with too few rows makes way: the plan was another one then.
+    """
+    if os.path.lexists(path):
+        os.close(open_regular(path))
+        if _inspect(path, structure)[2] >= structure.rows:
+            return False
+        remove(path)
+    return claim(path, structure.metadata_bytes, structure.file_bytes)
+
+
 def _check(path: str, structure: Structure) -> None:
     if os.path.lexists(path):
         os.close(open_regular(path))
@@ -335,15 +347,13 @@ def _inspect(path: str, structure: Structure) -> tuple[int, int, int]:
             raise refused(path, "is an HDF5 file, but not a snapshot file")
         snapshots, index = file["snapshots"], file["index"]
         rows = int(snapshots.shape[0])
-        difference = _difference(structure, attributes, file["layout"][...].tobytes(), rows)
+        difference = _difference(structure, attributes, file["layout"][...].tobytes())
         if difference is not None:
             raise refused(path, difference)
         return snapshots.id.get_offset(), index.id.get_offset(), rows
 
 
-def _difference(
-    structure: Structure, attributes: dict[str, Any], layout: bytes, rows: int
-) -> str | None:
+def _difference(structure: Structure, attributes: dict[str, Any], layout: bytes) -> str | None:
     """Return why a snapshot file cannot serve as the one wanted, if it cannot."""
     version, ranks = attributes["format_version"], attributes["communicator_size"]
     if int(version) != FORMAT_VERSION:
@@ -354,6 +364,4 @@ def _difference(
         return "belongs to another problem"
     if layout != structure.described():
         return "is for states of other names, shapes or types"
-    if rows < structure.rows:
-        return f"has room for {rows} states, and {structure.rows} are needed"
     return None

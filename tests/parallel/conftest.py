@@ -29,7 +29,8 @@ import pytest
 from tests.conftest import absent_in, mpirun
 
 INSIDE = any(
-    name in os.environ for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
+    name in os.environ
+    for name in ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
 )
 """Whether this process was started by mpirun."""
 

@@ -41,3 +41,11 @@ def test_used_again(tmp_path):
     assert path.stat().st_ino == inode
     with h5py.File(path, "r") as file:
         assert file["snapshots"][1, : LAYOUT.nbytes].tobytes() == np.full(10, 2.0).tobytes()
+
+
+def test_with_too_few_rows_it_is_made_anew(tmp_path):
+    path = tmp_path / "run.h5"
+    write_all_rows(path, rows=2, value=1.0)
+    SnapshotFile.create(path, ONE_RANK, LAYOUT, 5, b"mine").close()
+    assert sequences(path) == [0, 0, 0, 0, 0]
+    assert path.stat().st_mode & 0o777 == 0o600
