@@ -1,5 +1,6 @@
 """The example, on a coarse grid: it finds its source, keeps to its memory and uses the file."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,14 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("example")
     command = [str(mpirun()), "-n", "2", sys.executable, str(SCRIPT), *OPTIONS]
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=110, check=False
+        command,
+        cwd=folder,
+        # As this process began: an MPI that a test initialised has added to the C environment.
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done, folder
