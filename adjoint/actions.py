@@ -8,28 +8,28 @@ There is one *live* state, the stepper's own. The *slots* are places in memory, 
 live state, that hold one snapshot each; the *file* holds further snapshots. A snapshot is
 named by its step, and may be in a slot, in the file, or in both.
 
-===================== ================================================================
-`Advance(start, stop)` live state ``start`` becomes ``stop``; no tape is kept
-`Record(start, stop)`  the same, keeping the tape of the steps. The live state is
-                       ``stop`` afterwards, except where the next action is the
-                       `PullBack` of this very tape: then it is undefined, and the last
-                       step need not be taken.
-`Turn()`               live state is ``num_steps``: the adjoint becomes the terminal
-                       cost's derivative. Once per sweep.
+======================= ===============================================================
+`Advance(start, stop)`  live state ``start`` becomes ``stop``; no tape is kept
+`Record(start, stop)`   the same, keeping the tape of the steps. The live state is
+                        ``stop`` afterwards, except where the next action is the
+                        `PullBack` of this very tape: then it is undefined, and the last
+                        step need not be taken.
+`Turn()`                live state is ``num_steps``: the adjoint becomes the terminal
+                        cost's derivative. Once per sweep.
 `PullBack(start, stop)` consumes the tape of ``[start, stop)``: the adjoint goes from
-                       ``stop`` to ``start``. The live state is undefined afterwards.
-`Store(step)`          the live state ``step`` is put in a free slot, and stays live
-`Restore(step)`        snapshot ``step`` becomes the live state, from its slot or, if it
-                       has none, straight from the file (the sweep waits for the read).
-                       The snapshot is kept.
-`Offload(step)`        posts the write of snapshot ``step``, from its slot to the file
-`Prefetch(step)`       takes a free slot and posts the read of snapshot ``step`` into it
-`Wait(step)`           waits for the transfer of snapshot ``step``
-`Cancel(step)`         takes back an offload that has not begun; the file then has no
-                       snapshot ``step``. The slot keeps it.
-`Discard(step, tier)`  gives up snapshot ``step`` in a slot or in the file. A slot given
-                       up while its write is under way is free once that is done.
-===================== ================================================================
+                        ``stop`` to ``start``. The live state is undefined afterwards.
+`Store(step)`           the live state ``step`` is put in a free slot, and stays live
+`Restore(step)`         snapshot ``step`` becomes the live state, from its slot or, if it
+                        has none, straight from the file (the sweep waits for the read).
+                        The snapshot is kept.
+`Offload(step)`         posts the write of snapshot ``step``, from its slot to the file
+`Prefetch(step)`        takes a free slot and posts the read of snapshot ``step`` into it
+`Wait(step)`            waits for the transfer of snapshot ``step``
+`Cancel(step)`          takes back an offload that has not begun; the file then has no
+                        snapshot ``step``. The slot keeps it.
+`Discard(step, tier)`   gives up snapshot ``step`` in a slot or in the file. A slot given
+                        up while its write is under way is free once that is done.
+======================= ===============================================================
 
 The first leaf of the reverse sweep is ``Record(i, n), Turn(), PullBack(i, n)``, so the
 `Advance` actions are exactly those that the theory of Revolve counts. A restored snapshot

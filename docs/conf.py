@@ -41,4 +41,5 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(abc|collections|enum|h5py|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*"),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
+    (r"py:class", r"solvers\.shallow_water_kernels\.(Fields|Problem|Function)"),
 ]

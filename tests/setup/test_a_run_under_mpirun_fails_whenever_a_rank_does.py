@@ -11,32 +11,70 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 
+FAILING = """
+def test_it(comm):
+    assert comm.rank != 1, "the second is wrong"
+    comm.barrier()
+"""
+
+DYING = """
+import os
+
+def test_it(comm):
+    if comm.rank:
+        os._exit(3)
+    comm.barrier()
+"""
+
+ABORTING = """
+def test_it(comm):
+    comm.Abort(7)
+"""
+
+HANGING = """
+import pytest
+
+@pytest.mark.timeout(2)
+def test_it(comm):
+    if comm.rank == 0:
+        comm.barrier()
+"""
+
+DIFFERING = """
+from mpi4py import MPI
+
+if MPI.COMM_WORLD.rank:
+    def test_a(): pass
+else:
+    def test_b(): pass
+"""
+
 BAD_FILES = {
-    "fails_on_one_rank": (
-        "def test_it(comm):\n    assert comm.rank != 1, 'it is wrong'\n    comm.barrier()\n",
-        "it is wrong",
-    ),
+    "fails_on_one_rank": (FAILING, "the second is wrong"),
     "cannot_be_collected": ("import no_such_thing\n", "No module named 'no_such_thing'"),
-    "dies": (
-        "import os\ndef test_it(comm):\n    if comm.rank: os._exit(3)\n    comm.barrier()\n",
-        "mpirun: exit code 3",
-    ),
-    "aborts": ("def test_it(comm):\n    comm.Abort(7)\n", "mpirun: exit code 7"),
-    "hangs": (
-        "import pytest\n@pytest.mark.timeout(2)\ndef test_it(comm): comm.rank or comm.barrier()\n",
-        "+ Timeout +",
-    ),
-    "differs": (
-        "from mpi4py import MPI\nif MPI.COMM_WORLD.rank:\n    def test_a(): pass\n",
-        "ranks collected different tests",
-    ),
+    "dies": (DYING, "mpirun: exit code 3"),
+    "aborts": (ABORTING, "mpirun: exit code 7"),
+    "hangs": (HANGING, "+ Timeout +"),
+    "differs": (DIFFERING, "ranks collected different tests"),
     "is_empty": ("", "mpirun: exit code 5"),
 }
 
-OTHER_FILES = {
-    "good": "def test_a(comm): comm.barrier()\ndef test_b(comm): assert comm.size == 2\n",
-    "lacking": "import pytest\npytest.importorskip('no_such_module')\ndef test_a():\n    pass\n",
-}
+GOOD = """
+def test_a(comm):
+    comm.barrier()
+
+def test_b(comm):
+    assert comm.size == 2
+"""
+
+LACKING = """
+import pytest
+pytest.importorskip("no_such_module")
+
+def test_a(): pass
+"""
+
+OTHER_FILES = {"good": GOOD, "lacking": LACKING}
 
 pytestmark = pytest.mark.needs("mpirun")
 
