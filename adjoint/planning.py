@@ -27,9 +27,6 @@ __all__ = ["Budget", "Plan", "choose", "leaf_sizes", "parse_bytes", "without_mea
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
 
-STAGING = 4
-"""Buffers for writes under way: with fewer, one slow write holds up the computation."""
-
 CHANNEL_SHARE = 0.25
 """How much of the file's probed speed a plan counts on: a few states go to the page cache, many
 go to the disk, which is some times slower."""
@@ -167,9 +164,8 @@ def _asynchronous_plans(
         for interval in _intervals(num_steps, leaf, paid, budget):
             forward, reverse = _interval_seconds(interval, leaf, slots, paid)
             seconds = (forward + reverse) * num_steps / interval
-            needed = min(slots, max(STAGING + 1, interval // leaf + 1))
             reason = f"a state to the file every {interval} steps, leaves of {leaf}"
-            yield Plan(num_steps, needed, leaf, interval, seconds, reason)
+            yield Plan(num_steps, slots, leaf, interval, seconds, reason)
 
 
 def _with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:

@@ -87,8 +87,7 @@ class Sweep:
         self._adjoint_at: int | None = None
         self._reads: set[int] = set()
         self._error: Exception | None = None
-        handlers = self._handlers()
-        self._dispatch = handlers if watch is None else watch(handlers)
+        self._watch = watch
 
     def run(self, schedule: Iterable[Action]) -> float:
         """Carry out the schedule; return this rank's cost. The gradient is in the accumulators.
@@ -104,10 +103,13 @@ class Sweep:
         ScheduleError
             The schedule is not a correct reversal.
         """
+        # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
+        handlers = self._handlers()
+        dispatch = handlers if self._watch is None else self._watch(handlers)
         if self._store is None:
-            self._play(schedule)
+            self._play(schedule, dispatch)
         else:
-            self._play_with_progress(schedule, self._store.engine.progress)
+            self._play(_progressing(schedule, self._store.engine.progress), dispatch)
         if self._adjoint_at != 0:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._adjoint_at}, not 0"
@@ -116,8 +118,7 @@ class Sweep:
         self._agree()
         return self.cost
 
-    def _play(self, schedule: Iterable[Action]) -> None:
-        dispatch = self._dispatch
+    def _play(self, schedule: Iterable[Action], dispatch: Handlers) -> None:
         actions = iter(schedule)
         count = 0
         for action in actions:
@@ -132,14 +133,6 @@ class Sweep:
             dispatch[kind](action)
             count += 1
         self.actions = count
-
-    def _play_with_progress(self, schedule: Iterable[Action], progress: Callable[[], None]) -> None:
-        def progressing() -> Iterator[Action]:
-            for action in schedule:
-                yield action
-                progress()
-
-        self._play(progressing())
 
     def _handlers(self) -> Handlers:
         return {
@@ -175,7 +168,7 @@ class Sweep:
             raise self._misplaced(action)
         if then is None:
             raise ScheduleError(f"the schedule ended with {action}, whose tape nothing pulls back")
-        reach_stop = type(then) is not PullBack or then.start != start
+        reach_stop = type(then) is not PullBack or (then.start, then.stop) != (start, stop)
         wanted = self.cost if start == self._frontier else None
         total = self._buffers.record(start, stop, wanted, reach_stop=reach_stop)
         if wanted is not None:
@@ -294,3 +287,10 @@ class Sweep:
 
     def _where(self) -> str:
         return f" on rank {self._comm.rank}" if self._comm.size > 1 else ""
+
+
+def _progressing(schedule: Iterable[Action], progress: Callable[[], None]) -> Iterator[Action]:
+    """Give the actions, letting transfers go on between them."""
+    for action in schedule:
+        yield action
+        progress()
