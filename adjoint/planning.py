@@ -27,7 +27,7 @@ __all__ = ["Budget", "Plan", "choose", "leaf_sizes", "parse_bytes", "without_mea
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
 
-CHANNEL_SHARE = 0.25
+CHANNEL_SHARE = 0.1
 """How much of the file's probed speed a plan counts on: a few states go to the page cache, many
 go to the disk, which is some times slower."""
 

@@ -15,7 +15,8 @@ derivative and a cost, and it does the rest, without copying a state that need n
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "Arrays",
     "FunctionStepper",
     "Restorable",
+    "Scratch",
     "Stepper",
     "copy_arrays",
     "state_bytes",
@@ -171,6 +173,36 @@ def copy_arrays(source: Arrays, target: Arrays) -> None:
         np.copyto(array, source[name])
 
 
+class Scratch:
+    """States that tapes are made of, for steppers whose tape is their states.
+
+    They are made when they are first needed, and lent last in, first out, while they are warm.
+    What a whole run did without is let go: a probe may have tried larger leaves than the plan has.
+    """
+
+    def __init__(self, make: Callable[[], Arrays]) -> None:
+        self._make = make
+        self._idle: list[Arrays] = []
+        self._lent = 0
+        self._most_lent = 0
+
+    def begin(self) -> None:
+        """Begin a run; what was lent in the last one and not given back is forgotten."""
+        del self._idle[: max(0, len(self._idle) - self._most_lent)]
+        self._lent = self._most_lent = 0
+
+    def take(self) -> Arrays:
+        """Return a state, with whatever it held last."""
+        self._lent += 1
+        self._most_lent = max(self._most_lent, self._lent)
+        return self._idle.pop() if self._idle else self._make()
+
+    def give_back(self, states: Sequence[Arrays]) -> None:
+        """Give back the states of one tape, in the order in which they were taken."""
+        self._lent -= len(states)
+        self._idle.extend(reversed(states))
+
+
 class FunctionStepper(ABC):
     """Make a `Stepper` of the functions that most people have.
 
@@ -231,7 +263,7 @@ class FunctionStepper(ABC):
         self._accumulators: Arrays = (
             _like(self._controls) if accumulators is None else dict(accumulators)
         )
-        self._scratch: list[Arrays] = []
+        self._scratch = Scratch(partial(_like, self._initial))
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
 
     # -- what a user writes -------------------------------------------------------------------
@@ -305,8 +337,8 @@ class FunctionStepper(ABC):
         self.initial_state(self._state)
         for array in self._accumulators.values():
             array[...] = 0
-        self._scratch.extend(a for tape in self._tapes.values() for a in tape[1:])
         self._tapes.clear()
+        self._scratch.begin()
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
@@ -333,7 +365,7 @@ class FunctionStepper(ABC):
         """Take the state from `start` to `stop`, keeping the states before each step."""
         first = self._state
         if reach_stop:
-            first = self._take()
+            first = self._scratch.take()
             copy_arrays(self._state, first)
         tape = [first]
         for k in range(start, stop):
@@ -341,7 +373,7 @@ class FunctionStepper(ABC):
             if cost is not None:
                 cost += self.step_cost(k, state)
             if k + 1 < stop:
-                tape.append(self._take())
+                tape.append(self._scratch.take())
                 self.step(k, state, tape[-1])
             elif reach_stop:
                 self.step(k, state, self._state)
@@ -362,16 +394,13 @@ class FunctionStepper(ABC):
             state = tape[k - start]
             self.step_vjp(k, state, self._adjoint, self._accumulators)
             self.step_cost_vjp(k, state, self._adjoint, self._accumulators)
-        self._scratch.extend(reversed([a for a in tape if a is not self._state]))
+        self._scratch.give_back([state for state in tape if state is not self._state])
 
     def finish(self) -> None:
         """Fold the adjoint at step 0 into the gradients of initial-state controls."""
         self.initial_state_vjp(self._adjoint, self._accumulators)
 
     # -- inside -------------------------------------------------------------------------------
-
-    def _take(self) -> Arrays:
-        return self._scratch.pop() if self._scratch else _like(self._initial)
 
     def _check(
         self,

@@ -52,13 +52,14 @@ differ by round-off, since they are sums.
 
 import hashlib
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.stepping import Arrays, copy_arrays, state_bytes
+from adjoint.stepping import Arrays, Scratch, copy_arrays, state_bytes
 from solvers import shallow_water_kernels as kernels
 from solvers import shallow_water_setup as setup
 from solvers.gauges import Gauges
@@ -176,8 +177,9 @@ class ShallowWater:
         rows, columns = self.grid.local_shape
         shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
         self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
-        self._state: Arrays = self._empty_state()
-        self._adjoint = self._empty_state()
+        make_state = partial(_empty_state, shape, self._dtype)
+        self._state: Arrays = make_state()
+        self._adjoint = make_state()
         self._adjoint_rows = AdjointRows.allocate(shape[1], self._dtype)
         self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
         self._medium.wet[...] = 0
@@ -187,7 +189,7 @@ class ShallowWater:
         rings = Rows.allocate(shape[1], self._dtype)
         self._problem = Problem(self._medium, open_sides, self._constants, samples, rings)
         self._totals = self._make_totals()
-        self._scratch: list[Arrays] = []
+        self._scratch = Scratch(make_state)
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
 
     # -- the protocol -------------------------------------------------------------------------
@@ -239,8 +241,8 @@ class ShallowWater:
         copy_arrays(self._initial_state(), self._state)
         for total in self._accumulators.values():
             total[...] = 0
-        self._scratch.extend(state for tape in self._tapes.values() for state in tape[1:])
         self._tapes.clear()
+        self._scratch.begin()
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -261,11 +263,11 @@ class ShallowWater:
         """Take the state from `start` to `stop`, keeping the states before each step."""
         first = self._state
         if reach_stop:
-            first = self._take()
+            first = self._scratch.take()
             copy_arrays(self._state, first)
         tape = [first]
         for k in range(start, stop - 1):
-            tape.append(self._take())
+            tape.append(self._scratch.take())
             cost = self._move(tape[-2], tape[-1], k, k + 1, cost)
         if reach_stop:
             cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
@@ -286,7 +288,7 @@ class ShallowWater:
         tape = self._tapes.pop((start, stop))
         for k in range(stop - 1, start - 1, -1):
             self._transpose(tape[k - start], k)
-        self._scratch.extend(reversed([state for state in tape if state is not self._state]))
+        self._scratch.give_back([state for state in tape if state is not self._state])
 
     def finish(self) -> None:
         """Fold the adjoint of the initial state and of the drag into the gradients. Collective."""
@@ -364,12 +366,6 @@ class ShallowWater:
             0, np.zeros(self._padded_shape, self._dtype), np.zeros(self._padded_shape, self._dtype)
         )
 
-    def _take(self) -> Arrays:
-        return self._scratch.pop() if self._scratch else self._empty_state()
-
-    def _empty_state(self) -> Arrays:
-        return {name: np.zeros(self._padded_shape, self._dtype) for name in Fields._fields}
-
     # -- inside: the start --------------------------------------------------------------------
 
     def _agreed(self, call: Callable[[], Value]) -> Value:
@@ -415,3 +411,7 @@ class ShallowWater:
 
 def _fields(arrays: Arrays) -> Fields:
     return Fields(arrays["eta"], arrays["qx"], arrays["qy"])
+
+
+def _empty_state(shape: tuple[int, int], dtype: np.dtype[Any]) -> Arrays:
+    return {name: np.zeros(shape, dtype) for name in Fields._fields}
