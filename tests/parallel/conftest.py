@@ -147,7 +147,6 @@ def environment(folder: Path, num_ranks: int) -> dict[str, str]:
     variables |= {
         FOLDER_VARIABLE: str(folder),
         SIZE_VARIABLE: str(num_ranks),
-        "PYTEST_DEBUG_TEMPROOT": str(folder),
         "PYTHONFAULTHANDLER": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -206,6 +205,11 @@ class Rank:
         self.absent: Counter[str] = Counter()
         folder = os.environ.get(FOLDER_VARIABLE)
         self.folder = folder and Path(folder)
+        if self.folder:
+            # Ranks that share a root for their `tmp_path` clean up under each other's feet.
+            root = self.folder / f"rank-{self.comm.rank}"
+            root.mkdir()
+            os.environ["PYTEST_DEBUG_TEMPROOT"] = str(root)
         wanted = int(os.environ.get(SIZE_VARIABLE, self.comm.size))
         if self.comm.size != wanted:
             raise pytest.UsageError(
