@@ -6,7 +6,9 @@ store, and `adjoint.replay` plays them on a simulated machine. State ``k`` is th
 
 There is one *live* state, the stepper's own. The *slots* are places in memory, besides the
 live state, that hold one snapshot each; the *file* holds further snapshots. A snapshot is
-named by its step, and may be in a slot, in the file, or in both.
+named by its step, and may be in a slot, in the file, or in both. Below the file there may be
+slower places still; `Offload`, `Prefetch` and `Cancel` speak of the file unless given another
+tier.
 
 ======================= ===============================================================
 `Advance(start, stop)`  live state ``start`` becomes ``stop``; no tape is kept
@@ -20,8 +22,8 @@ named by its step, and may be in a slot, in the file, or in both.
                         ``stop`` to ``start``. The live state is undefined afterwards.
 `Store(step)`           the live state ``step`` is put in a free slot, and stays live
 `Restore(step)`         snapshot ``step`` becomes the live state, from its slot or, if it
-                        has none, straight from the file (the sweep waits for the read).
-                        The snapshot is kept.
+                        has none, straight from the fastest tier that has it (the sweep
+                        waits for the read). The snapshot is kept.
 `Offload(step)`         posts the write of snapshot ``step``, from its slot to the file
 `Prefetch(step)`        takes a free slot and posts the read of snapshot ``step`` into it
 `Wait(step)`            waits for the transfer of snapshot ``step``
@@ -41,7 +43,7 @@ and a frozen dataclass takes four times as long to make. Type checkers hold the 
 final; nothing may write them.
 """
 
-from enum import Enum
+from enum import IntEnum
 from typing import Final
 
 __all__ = [
@@ -61,11 +63,11 @@ __all__ = [
 ]
 
 
-class Tier(Enum):
-    """Where a snapshot is kept."""
+class Tier(IntEnum):
+    """Where a snapshot is kept; slower places than the file are the integers from 2 on."""
 
-    MEMORY = "memory"
-    FILE = "file"
+    MEMORY = 0
+    FILE = 1
 
 
 class Action:
@@ -144,21 +146,23 @@ class Restore(Action):
 
 
 class Offload(Action):
-    """Post the write of snapshot `step` from its slot to the file."""
+    """Post the write of snapshot `step` from its slot to a tier."""
 
-    __slots__ = ("step",)
+    __slots__ = ("step", "tier")
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, tier: int = Tier.FILE) -> None:
         self.step: Final = step
+        self.tier: Final = tier
 
 
 class Prefetch(Action):
-    """Take a free slot and post the read of snapshot `step` from the file into it."""
+    """Take a free slot and post the read of snapshot `step`, from a tier, into it."""
 
-    __slots__ = ("step",)
+    __slots__ = ("step", "tier")
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, tier: int = Tier.FILE) -> None:
         self.step: Final = step
+        self.tier: Final = tier
 
 
 class Wait(Action):
@@ -171,12 +175,13 @@ class Wait(Action):
 
 
 class Cancel(Action):
-    """Take back the offload of snapshot `step`, which has not begun."""
+    """Take back the offload of snapshot `step` to a tier, which has not begun."""
 
-    __slots__ = ("step",)
+    __slots__ = ("step", "tier")
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, tier: int = Tier.FILE) -> None:
         self.step: Final = step
+        self.tier: Final = tier
 
 
 class Discard(Action):
@@ -184,6 +189,6 @@ class Discard(Action):
 
     __slots__ = ("step", "tier")
 
-    def __init__(self, step: int, tier: Tier) -> None:
+    def __init__(self, step: int, tier: int) -> None:
         self.step: Final = step
         self.tier: Final = tier

@@ -3,8 +3,8 @@
 import dataclasses
 
 from adjoint.comm import Communicator
+from adjoint.costs import Costs
 from adjoint.errors import ArgumentError
-from adjoint.replay import Costs
 
 __all__ = ["agreed_costs", "largest", "require_same", "smallest"]
 

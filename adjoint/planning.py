@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from adjoint.costs import Costs
 from adjoint.errors import ArgumentError
-from adjoint.replay import Costs
 from adjoint.schedules import Asynchronous, Revolve, Schedule, StoreAll, num_leaves
 from adjoint.schedules.revolve import minimal_advances
 

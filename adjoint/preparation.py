@@ -85,7 +85,7 @@ class Equipment:
         return Report(
             schedule=repr(self.schedule),
             reason=self.reason,
-            num_steps=self.schedule.num_steps,
+            num_steps=sweep.num_steps,
             state_bytes=self.layout.nbytes,
             memory_bytes=self.pool.peak * self.layout.memory_bytes + self.tape_bytes,
             actions=sweep.actions,
@@ -239,7 +239,7 @@ class _Preparation:
 
     def _admitted(self, schedule: Schedule) -> Schedule:
         insisted = getattr(self.stepper, "leaf_steps", None)
-        if schedule.num_steps != self.wishes.num_steps:
+        if schedule.num_steps not in {None, self.wishes.num_steps}:
             raise ArgumentError(
                 f"the schedule has {schedule.num_steps} steps, num_steps is {self.wishes.num_steps}"
             )
@@ -248,6 +248,7 @@ class _Preparation:
                 f"the stepper insists on leaves of {insisted} steps, "
                 f"the schedule has {schedule.leaf_steps}"
             )
+        self._require_tapes_fit(schedule)
         if schedule.file_states and self.wishes.file is None:
             raise ArgumentError(f"{schedule!r} keeps states in a file: give file=")
         if self.wishes.memory is not None:
@@ -258,6 +259,17 @@ class _Preparation:
                 f"disk={self.wishes.disk!r} has room for {self._file_states()}"
             )
         return schedule
+
+    def _require_tapes_fit(self, schedule: Schedule) -> None:
+        if schedule.num_tapes == 1:
+            return
+        tape = _tape_bytes(self.stepper, self.layout, schedule.leaf_steps)
+        needed = max(self.comm.gather(-(-tape // max(1, self.layout.memory_bytes))))
+        if schedule.tape_slots < needed:
+            raise ArgumentError(
+                f"{schedule!r} counts {schedule.tape_slots} slots for a tape that takes {needed}: "
+                f"make it with tape_slots={needed}"
+            )
 
     def _require_fits(self, schedule: Schedule) -> None:
         assert self.wishes.memory is not None

@@ -13,7 +13,7 @@ from functools import partial
 from adjoint.agreement import agreed_costs, largest
 from adjoint.buffers import Buffers
 from adjoint.comm import Communicator
-from adjoint.replay import Costs
+from adjoint.costs import Costs
 from adjoint.stepping import Stepper, copy_arrays
 from adjoint.storage.file_store import FileStore
 

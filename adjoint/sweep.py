@@ -11,6 +11,7 @@ next action at which all ranks agree: the turn, the first use of a state that wa
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 from adjoint.actions import (
     Action,
@@ -30,6 +31,7 @@ from adjoint.actions import (
 from adjoint.buffers import Buffers
 from adjoint.comm import Communicator
 from adjoint.errors import AdjointError, NonFiniteError, ScheduleError, StepperError, TransferError
+from adjoint.schedules import SteeredStream
 from adjoint.stepping import Stepper
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.integrity import first_non_finite
@@ -78,7 +80,7 @@ class Sweep:
         self.cost = 0.0
         self.turned_at = math.nan
         self._stepper = stepper
-        self._num_steps = num_steps
+        self.num_steps = num_steps
         self._buffers = buffers
         self._store = store
         self._comm = comm
@@ -106,10 +108,12 @@ class Sweep:
         # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
         handlers = self._handlers()
         dispatch = handlers if self._watch is None else self._watch(handlers)
-        if self._store is None:
-            self._play(schedule, dispatch)
-        else:
-            self._play(_progressing(schedule, self._store.engine.progress), dispatch)
+        stream = iter(schedule)
+        if hasattr(stream, "finished"):
+            stream = self._telling_the_end(cast(SteeredStream, stream))
+        if self._store is not None:
+            stream = _progressing(stream, self._store.engine.progress)
+        self._play(stream, dispatch)
         if self._adjoint_at != 0:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._adjoint_at}, not 0"
@@ -118,8 +122,20 @@ class Sweep:
         self._agree()
         return self.cost
 
-    def _play(self, schedule: Iterable[Action], dispatch: Handlers) -> None:
-        actions = iter(schedule)
+    def _telling_the_end(self, stream: SteeredStream) -> Iterator[Action]:
+        """Give the actions of a schedule that has to be told where the run ends."""
+        end = self.num_steps
+        for action in stream:
+            if type(action) is Advance and action.stop > end:
+                yield Advance(action.start, end)
+            else:
+                yield action
+            if self._position == end and self._adjoint_at is None:
+                stream.finished(end)
+                break
+        yield from stream
+
+    def _play(self, actions: Iterator[Action], dispatch: Handlers) -> None:
         count = 0
         for action in actions:
             kind = type(action)
@@ -192,17 +208,17 @@ class Sweep:
             self._agree()
 
     def _turn(self, action: Turn) -> None:
-        if self._position != self._num_steps or self._adjoint_at is not None:
+        if self._position != self.num_steps or self._adjoint_at is not None:
             raise self._misplaced(action)
         name = first_non_finite(self._stepper.state)
         if name is not None and self._error is None:
             self._error = NonFiniteError(
-                f"{name!r} is not finite in the final state, {self._num_steps}{self._where()}"
+                f"{name!r} is not finite in the final state, {self.num_steps}{self._where()}"
             )
         self._agree()
-        self._spend(self._stepper.turn(self.cost), self._num_steps, self._num_steps)
+        self._spend(self._stepper.turn(self.cost), self.num_steps, self.num_steps)
         self._agree()
-        self._adjoint_at = self._num_steps
+        self._adjoint_at = self.num_steps
         self.turned_at = time.perf_counter()
 
     def _pull_back(self, action: PullBack) -> None:
@@ -232,7 +248,7 @@ class Sweep:
         self._position = step
 
     def _discard(self, action: Discard) -> None:
-        if action.tier is Tier.MEMORY:
+        if action.tier == Tier.MEMORY:
             self._buffers.discard(action.step)
         else:
             self._attempt(self._file(action).discard, action.step)

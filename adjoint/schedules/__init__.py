@@ -5,7 +5,7 @@ One family a file; `schedule` is the seam that they all fit.
 
 from adjoint.schedules.asynchronous import Asynchronous
 from adjoint.schedules.revolve import Revolve
-from adjoint.schedules.schedule import Schedule, num_leaves
+from adjoint.schedules.schedule import Schedule, SteeredStream, num_leaves
 from adjoint.schedules.store_all import StoreAll
 
-__all__ = ["Asynchronous", "Revolve", "Schedule", "StoreAll", "num_leaves"]
+__all__ = ["Asynchronous", "Revolve", "Schedule", "SteeredStream", "StoreAll", "num_leaves"]

@@ -57,6 +57,9 @@ class Asynchronous:
         Too few slots, an interval off the leaf grid, or a number that is out of its range.
     """
 
+    num_tapes = 1
+    tape_slots = 0
+
     def __init__(
         self,
         num_steps: int,

@@ -54,6 +54,9 @@ class Revolve:
         No slot for more than one leaf, or a number that is out of its range.
     """
 
+    num_tapes = 1
+    tape_slots = 0
+
     def __init__(self, num_steps: int, num_slots: int, *, leaf_steps: int = 1) -> None:
         leaves = num_leaves(num_steps, leaf_steps)
         _check_slots(leaves, num_slots)

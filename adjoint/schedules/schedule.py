@@ -11,9 +11,10 @@ from operator import index
 from typing import Protocol
 
 from adjoint.actions import Action
+from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
 
-__all__ = ["Schedule", "num_leaves"]
+__all__ = ["Schedule", "SteeredStream", "num_leaves"]
 
 
 class Schedule(Protocol):
@@ -26,8 +27,8 @@ class Schedule(Protocol):
     """
 
     @property
-    def num_steps(self) -> int:
-        """Steps of the run."""
+    def num_steps(self) -> int | None:
+        """Steps of the run; None if that is known only once the last one was taken."""
         ...
 
     @property
@@ -39,17 +40,61 @@ class Schedule(Protocol):
     def num_slots(self) -> int:
         """The most snapshots in memory at once, those being written or read included.
 
-        The live state is not among them. It may be less than the schedule was offered.
+        The live state is not among them. A tape that is kept while others are recorded counts as
+        `tape_slots` snapshots; the tape of one leaf is not counted. It may be less than the
+        schedule was offered.
         """
         ...
 
     @property
+    def num_tapes(self) -> int:
+        """The most tapes alive at once, that of the leaf being reversed included: 1 or more."""
+        ...
+
+    @property
+    def tape_slots(self) -> int:
+        """How many slots a kept tape counts for; 0 where none is kept (`num_tapes` is 1)."""
+        ...
+
+    @property
     def file_states(self) -> int:
-        """The most snapshots in the file at once."""
+        """The most snapshots in the file at once, those of the tiers below it included."""
         ...
 
     def __iter__(self) -> Iterator[Action]:
         """Give the actions, lazily."""
+        ...
+
+
+class SteeredStream(Protocol):
+    """A schedule's actions where these depend on what the world tells while they are played.
+
+    The iterator of such a schedule has one or more of these methods. Whoever plays it calls them
+    between two actions, and on every rank between the same two.
+    """
+
+    def __iter__(self) -> "SteeredStream": ...
+
+    def __next__(self) -> Action: ...
+
+    def finished(self, num_steps: int) -> None:
+        """Take note that the run ends at `num_steps`, where the live state now is.
+
+        A schedule without `num_steps` must be told, and before the next action is asked for. Its
+        `Advance` actions may reach beyond the end: then they are carried out up to it.
+        """
+        ...
+
+    def observe(self, costs: Costs) -> None:
+        """Take note of what things cost, from now on."""
+        ...
+
+    def lost(self, step: int) -> None:
+        """Take note that the file has no snapshot `step`: its write or its read failed.
+
+        A slot that was being filled from the file is free again; one that was being written from
+        still has the snapshot.
+        """
         ...
 
 

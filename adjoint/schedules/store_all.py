@@ -28,6 +28,9 @@ class StoreAll:
         A number that is less than 1.
     """
 
+    num_tapes = 1
+    tape_slots = 0
+
     def __init__(self, num_steps: int, *, leaf_steps: int = 1) -> None:
         self.num_slots = num_leaves(num_steps, leaf_steps) - 1
         self.num_steps = index(num_steps)
