@@ -2,12 +2,13 @@
 
 from itertools import islice
 
+from ended import Ended
 from every_schedule import schedules, small_cases
 from hypothesis import given
 
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
+import adjoint.schedules
 
-NAMES = {"Asynchronous": Asynchronous, "Revolve": Revolve, "StoreAll": StoreAll}
+NAMES = {**vars(adjoint.schedules), "Ended": Ended}
 
 
 @given(schedules())

@@ -12,8 +12,12 @@ def check(schedule):
         num_steps=schedule.num_steps,
         num_slots=schedule.num_slots,
         file_states=schedule.file_states,
+        tape_slots=schedule.tape_slots,
     )
-    assert found.peak_slots == schedule.num_slots, schedule
+    assert found.peak_tapes == schedule.num_tapes, schedule
+    if schedule.num_tapes == 1:
+        assert found.peak_slots == schedule.num_slots, schedule
+    assert found.peak_units == schedule.num_slots, schedule
     assert found.peak_file_states == schedule.file_states, schedule
 
 

@@ -3,7 +3,7 @@
 from every_schedule import schedules, small_cases
 from hypothesis import given
 
-from adjoint.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
+from adjoint.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier
 
 
 def check_leaves(schedule, actions):
@@ -11,7 +11,8 @@ def check_leaves(schedule, actions):
     recorded = [action for action in actions if type(action) is Record]
     pulled_back = [action for action in actions if type(action) is PullBack]
     expected = [(k, min(k + leaf, end)) for k in range(0, end, leaf)][::-1]
-    assert [(action.start, action.stop) for action in recorded] == expected, schedule
+    # tapes that are kept are recorded going forward
+    assert sorted([(action.start, action.stop) for action in recorded], reverse=True) == expected
     assert [(action.start, action.stop) for action in pulled_back] == expected, schedule
     assert all(
         action.start % leaf == action.stop % leaf == 0
@@ -26,8 +27,8 @@ def check_restores(schedule, actions):
         match action:
             case Advance():
                 live = action.stop
-            case Record():
-                live = action.stop if type(actions[here + 1]) is Turn else None
+            case Record(start=start, stop=stop):
+                live = None if actions[here + 1] == PullBack(start, stop) else stop
             case PullBack():
                 live = None
             case Restore():
