@@ -13,16 +13,15 @@ A file is only worth its while where it wins clearly: otherwise the plan is Revo
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from adjoint.budgets import Budget
 from adjoint.costs import Costs
-from adjoint.errors import ArgumentError
 from adjoint.schedules import Asynchronous, Revolve, Schedule, StoreAll, num_leaves
 from adjoint.schedules.revolve import minimal_advances
 
-__all__ = ["Budget", "Plan", "choose", "leaf_sizes", "parse_bytes", "without_measuring"]
+__all__ = ["Plan", "choose", "compare", "without_measuring"]
 
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
@@ -40,41 +39,19 @@ ACTION_SECONDS = 2e-6
 ACTIONS_PER_LEAF = 5
 """Store, Restore, Discard, Record and PullBack; the advances are counted with the steps."""
 
-UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a sweep may use: the same on every rank."""
-
-    slots: Mapping[int, int]
-    """Leaf size -> slots that fit in memory beside the tape of such a leaf, on the tightest rank.
-
-    Only leaf sizes that can be played: those with a slot, or so large that none is needed."""
-    file_states: int = 0
-    """Snapshots that the file may hold at once; 0 without a file."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A schedule to play, and why."""
 
-    num_steps: int
-    num_slots: int
-    leaf_steps: int
-    interval: int | None
-    """Steps between two states in the file; None without a file."""
+    schedule: Schedule
     predicted_seconds: float
     reason: str
 
-    def schedule(self) -> Schedule:
-        """Return the schedule itself."""
-        n, slots, leaf = self.num_steps, self.num_slots, self.leaf_steps
-        if self.interval is not None:
-            return Asynchronous(n, slots, self.interval, leaf_steps=leaf)
-        if slots >= -(-n // leaf) - 1:
-            return StoreAll(n, leaf_steps=leaf)
-        return Revolve(n, slots, leaf_steps=leaf)
+    @property
+    def family(self) -> str:
+        """The name of the schedule's kind."""
+        return type(self.schedule).__name__
 
 
 def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
@@ -92,7 +69,7 @@ def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
         return None
     leaf = min(fitting)[1]
     slots = num_leaves(num_steps, leaf) - 1
-    return Plan(num_steps, slots, leaf, None, math.nan, "every leaf's start fits in memory")
+    return Plan(_in_memory(num_steps, slots, leaf), math.nan, "every leaf's start fits in memory")
 
 
 def choose(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Plan:
@@ -106,39 +83,22 @@ def choose(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Plan:
         return in_memory
     enough = NEARLY_AS_GOOD * min(map(_seconds, candidates))
     good = [plan for plan in candidates if plan.predicted_seconds <= enough]
-    with_file = max(good, key=lambda plan: (plan.interval, -plan.predicted_seconds))
+    with_file = min(good, key=lambda plan: (plan.schedule.file_states, plan.predicted_seconds))
     if with_file.predicted_seconds < (1 - FILE_MUST_SAVE) * in_memory.predicted_seconds:
         return with_file
     return in_memory
 
 
-def parse_bytes(size: int | str) -> int:
-    """Return a number of bytes from an integer or text such as "512 MiB", "200 GB", "1.5g".
-
-    Raises
-    ------
-    ArgumentError
-        The text is not a size, or the size is not positive.
-    """
-    if isinstance(size, str):
-        match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgtp]?)(i?)b?\s*", size.lower())
-        if match is None or match[1].count(".") > 1:
-            raise ArgumentError(
-                f'{size!r} is not a size: write it as "512 MiB", "200 GB" or in bytes'
-            )
-        size = int(float(match[1]) * (1024 if match[3] else 1000) ** UNITS[match[2]])
-    if size <= 0:
-        raise ArgumentError(f"a size must be positive, not {size}")
-    return int(size)
-
-
-def leaf_sizes(num_steps: int, insisted: int | None) -> list[int]:
-    """Return the leaf sizes worth pricing: the one insisted on, or else a geometric few."""
-    if insisted is not None:
-        return [insisted]
-    powers = [1 << k for k in range(num_steps.bit_length())]
-    sizes = {*powers, *(3 * p // 2 for p in powers[1:]), num_steps, math.isqrt(num_steps)}
-    return sorted(size for size in sizes if size <= num_steps)
+def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[Plan]:
+    """Return the best plan of every family that the budget has room for, the quickest first."""
+    every = [
+        *_revolve_plans(num_steps, costs, budget),
+        *_asynchronous_plans(num_steps, costs, budget),
+    ]
+    best: dict[str, Plan] = {}
+    for plan in sorted(every, key=_seconds):
+        best.setdefault(plan.family, plan)
+    return list(best.values())
 
 
 def _revolve_plans(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Plan]:
@@ -151,7 +111,7 @@ def _revolve_plans(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -
         reason = (
             f"{advances / num_steps:.2f} advances a step with {slots} slots and leaves of {leaf}"
         )
-        yield Plan(num_steps, slots, leaf, None, seconds, reason)
+        yield Plan(_in_memory(num_steps, slots, leaf), seconds, reason)
 
 
 def _asynchronous_plans(
@@ -165,7 +125,14 @@ def _asynchronous_plans(
             forward, reverse = _interval_seconds(interval, leaf, slots, paid)
             seconds = (forward + reverse) * num_steps / interval
             reason = f"a state to the file every {interval} steps, leaves of {leaf}"
-            yield Plan(num_steps, slots, leaf, interval, seconds, reason)
+            schedule = Asynchronous(num_steps, slots, interval, leaf_steps=leaf)
+            yield Plan(schedule, seconds, reason)
+
+
+def _in_memory(num_steps: int, slots: int, leaf: int) -> Schedule:
+    if slots >= num_leaves(num_steps, leaf) - 1:
+        return StoreAll(num_steps, leaf_steps=leaf)
+    return Revolve(num_steps, slots, leaf_steps=leaf)
 
 
 def _with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:

@@ -13,17 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from adjoint.agreement import smallest
+from adjoint.budgets import Budget, leaf_sizes, parse_bytes
 from adjoint.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.comm import Communicator
 from adjoint.errors import ArgumentError
-from adjoint.planning import (
-    Budget,
-    Plan,
-    choose,
-    leaf_sizes,
-    parse_bytes,
-    without_measuring,
-)
+from adjoint.planning import Plan, choose, without_measuring
 from adjoint.probing import PROBED_STATES, Probe
 from adjoint.report import Report
 from adjoint.schedules import Schedule, num_leaves
@@ -145,7 +139,7 @@ class _Preparation:
             schedule, plan = self._admitted(wishes.schedule), None
         else:
             plan = self._plan()
-            schedule = plan.schedule()
+            schedule = plan.schedule
         seconds = time.perf_counter() - began
         leaf = schedule.leaf_steps
         pool, buffers = self._memory(schedule.num_slots)

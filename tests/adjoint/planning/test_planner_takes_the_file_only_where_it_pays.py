@@ -2,8 +2,9 @@
 
 import pytest
 
+from adjoint.budgets import Budget, parse_bytes
 from adjoint.errors import ArgumentError
-from adjoint.planning import Budget, choose, parse_bytes, without_measuring
+from adjoint.planning import choose, without_measuring
 from adjoint.replay import Costs
 
 SLOTS = {1: 9, 2: 8, 4: 6, 8: 2}
@@ -14,29 +15,31 @@ def plan(**costs):
 
 
 def test_writes_that_cost_nothing_are_made():
-    assert plan(write=0.5, read=0.5).interval is not None
+    assert plan(write=0.5, read=0.5).schedule.file_states
 
 
 def test_writes_that_cost_more_than_recomputing_are_not():
-    assert plan(write=5e5, read=5e5).interval is None
+    assert plan(write=5e5, read=5e5).schedule.file_states == 0
 
 
 def test_writes_that_bring_the_computation_to_a_halt_are_not():
-    assert plan(write=4.0, read=4.0, slowdown=50.0, post=3e3).interval is None
+    assert plan(write=4.0, read=4.0, slowdown=50.0, post=3e3).schedule.file_states == 0
 
 
 def test_a_full_disk_widens_the_interval():
     costs = Costs(advance=1.0, pull_back=2.0, write=1.0, read=1.0)
     found = choose(10_000, {1: costs}, Budget(SLOTS, 100))
-    assert found.interval is not None
-    assert found.interval >= 100
-    assert found.schedule().file_states <= 100
+    assert found.schedule.file_states
+    assert found.schedule.interval >= 100
+    assert found.schedule.file_states <= 100
 
 
 def test_everything_is_kept_where_it_fits():
     found = without_measuring(100, Budget({1: 99, 10: 90, 100: 0}))
     assert found is not None
-    assert (found.num_slots, found.leaf_steps) == (9, 10), "the least memory that keeps every leaf"
+    assert (found.schedule.num_slots, found.schedule.leaf_steps) == (9, 10), (
+        "the least memory that keeps every leaf"
+    )
     assert without_measuring(100, Budget({1: 98, 10: 8})) is None
 
 
@@ -64,5 +67,5 @@ def test_no_sizes(text):
 def test_a_leaf_is_priced_at_what_was_measured_with_such_leaves():
     alone = Costs(advance=1.0, pull_back=2.0)
     dear = Costs(advance=1.0, pull_back=2.0, record=5.0)
-    assert choose(10_000, {1: alone, 4: dear}, Budget(SLOTS)).leaf_steps < 4
-    assert choose(10_000, {1: dear, 4: alone}, Budget(SLOTS)).leaf_steps >= 4
+    assert choose(10_000, {1: alone, 4: dear}, Budget(SLOTS)).schedule.leaf_steps < 4
+    assert choose(10_000, {1: dear, 4: alone}, Budget(SLOTS)).schedule.leaf_steps >= 4
