@@ -18,7 +18,7 @@ import numpy as np
 from closed_basin import closed_basin
 
 import adjoint
-from adjoint.planning import parse_bytes
+from adjoint.budgets import parse_bytes
 from adjoint.report import as_bytes
 
 STATE_BYTES = 2_000_000

@@ -5,7 +5,7 @@ from itertools import islice
 
 import pytest
 
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
+from adjoint.schedules import Asynchronous, Mixed, Multistage, Periodic, Revolve, StoreAll
 
 LONG = 10**13
 
@@ -18,6 +18,10 @@ LONG = 10**13
         Revolve(LONG, 10**6, leaf_steps=1000),
         Asynchronous(LONG, 20, 10**9),
         Asynchronous(LONG, 20, 8),
+        Periodic(LONG, 10**7),
+        Multistage(LONG, 10, 10),
+        Mixed(LONG, 20, 1),
+        Mixed(LONG, 16, 4, unreached=0.75),
     ],
     ids=repr,
 )

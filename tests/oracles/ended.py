@@ -6,19 +6,21 @@ from adjoint.actions import Advance
 class Ended:
     """Play a schedule without `num_steps` up to an end, as a driver does.
 
-    Everything else is the schedule's own: `num_slots`, `leaf_steps`, ….
+    Everything else is the schedule's own: `leaf_steps`, `file_states`, …; so is `num_slots`, unless
+    a run up to this end takes another number, which then is given.
     """
 
-    def __init__(self, schedule, num_steps):
+    def __init__(self, schedule, num_steps, *, num_slots=None):
         assert schedule.num_steps is None
         self.schedule = schedule
         self.num_steps = num_steps
+        self.num_slots = schedule.num_slots if num_slots is None else num_slots
 
     def __getattr__(self, name):
         return getattr(self.schedule, name)
 
     def __repr__(self):
-        return f"Ended({self.schedule!r}, {self.num_steps})"
+        return f"Ended({self.schedule!r}, {self.num_steps}, num_slots={self.num_slots})"
 
     def __iter__(self):
         stream = iter(self.schedule)

@@ -1,0 +1,82 @@
+"""Online goes forward until it is told the end, from there goes back, and refuses any other end."""
+
+import tracemalloc
+from itertools import islice
+
+import pytest
+from ended import Ended
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adjoint.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
+from adjoint.errors import ScheduleError
+from adjoint.replay import price
+from adjoint.schedules import Online
+
+
+def leaf(start, stop, *, turn=False):
+    there = [Record(start, stop), *([Turn()] if turn else []), PullBack(start, stop)]
+    return [Restore(start), Discard(start, Tier.MEMORY), *there]
+
+
+def test_a_run_that_ends_within_a_leaf():
+    assert list(Ended(Online(4, leaf_steps=3), 8)) == [
+        *(Store(0), Advance(0, 3), Store(3), Advance(3, 6), Store(6), Advance(6, 8)),
+        *(*leaf(6, 8, turn=True), *leaf(3, 6), *leaf(0, 3)),
+    ]
+
+
+def test_a_run_that_ends_with_all_slots_taken():
+    assert list(Ended(Online(2), 4)) == [
+        *(Store(0), Advance(0, 1), Store(1), Advance(1, 3)),
+        *(Discard(1, Tier.MEMORY), Store(3), Advance(3, 4), *leaf(3, 4, turn=True)),
+        *(Restore(0), Advance(0, 1), Store(1), Advance(1, 2), Record(2, 3), PullBack(2, 3)),
+        *(*leaf(1, 2), *leaf(0, 1)),
+    ]
+
+
+def test_a_single_slot():
+    assert list(Ended(Online(1, leaf_steps=2), 5)) == [
+        *(Store(0), Advance(0, 2), Advance(2, 4), Advance(4, 5)),
+        *(Restore(0), Advance(0, 4), Record(4, 5), Turn(), PullBack(4, 5)),
+        *(Restore(0), Advance(0, 2), Record(2, 4), PullBack(2, 4), *leaf(0, 2)),
+    ]
+
+
+def test_replay_asks_for_the_end():
+    with pytest.raises(ScheduleError, match="give num_steps"):
+        price(Online(3))
+
+
+@given(st.integers(1, 6), st.integers(0, 60), st.integers(1, 4), st.integers(-5, 5))
+def test_an_end_where_the_live_state_cannot_be(slots, played, leaf_steps, beyond):
+    stream, last = iter(Online(slots, leaf_steps=leaf_steps)), Advance(0, 0)
+    for action in islice(stream, played):
+        last = action if type(action) is Advance else last
+    end = last.stop + beyond
+    if last.start < end <= last.stop:
+        stream.finished(end)
+        with pytest.raises(ScheduleError, match=f"ended at step {end}: it cannot end again"):
+            stream.finished(end)
+    else:
+        with pytest.raises(ScheduleError, match=f"cannot end at step {end}.*{last.start}"):
+            stream.finished(end)
+
+
+@pytest.mark.parametrize("slots", [0, -2])
+def test_without_a_slot_it_is_refused(slots):
+    with pytest.raises(ScheduleError, match=f"num_slots is {slots}.*at least 1"):
+        Online(slots)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 50, 10**6])
+def test_it_goes_on_for_as_long_as_the_run_does_from_memory_for_the_slots_alone(slots):
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in islice(Online(slots), 1500))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 1500
+    # a snapshot is a few integers, and so is a gap; prices are remembered for a few gaps each
+    assert peak < 200_000 + 1_000 * min(slots, 500)
