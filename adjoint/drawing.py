@@ -1,0 +1,379 @@
+"""Pictures of plans and schedules: time against memory, and what runs when.
+
+`draw_plans` and `draw_schedule` draw on axes of yours; `draw_answer` makes the figure that
+``adjoint plan --plot`` saves. The colours are those of Okabe and Ito (2008), which can be told
+apart whatever one's eyes, and no figure goes through pyplot: nothing is shown or left open.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from adjoint.costs import Costs
+from adjoint.errors import ArgumentError
+from adjoint.plan_table import Answer, Question
+from adjoint.planning import Plan
+from adjoint.quantities import readable_unit
+from adjoint.raster import busy_shares, level_counts, line_counts, longest, thinned
+from adjoint.report import as_bytes
+from adjoint.schedules import Schedule
+from adjoint.simulated_timeline import Segments, SimulatedTimeline, short_enough
+
+__all__ = ["draw_answer", "draw_plans", "draw_schedule", "require_drawable"]
+
+MOST_ACTIONS = 3_000_000
+"""Longer schedules are not played to be drawn, but shorter ones of their kind."""
+
+MOST_LINES = 20_000
+"""More lines than these are drawn as a raster."""
+
+CROWDED_STEPS = 300
+"""Of more steps than these, lines are thin."""
+
+LONG = 0.03
+"""In a raster, lines of this part of the width or the height are drawn as lines as well."""
+
+MOST_LONG = 400
+"""Unless there are more of them: then they would hide one another."""
+
+RASTER = (700, 1000)
+"""Its rows and columns."""
+
+BUDGETS = 12
+"""Memory sizes that plans are drawn for, from the least there can be to keeping everything."""
+
+HIGHEST_TIME = 30
+"""In times the ideal; what takes longer is beyond the upper edge."""
+
+FAMILY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+FAMILY_MARKERS = "osD^vPX<"
+
+ADVANCE, RECORD, PULL_BACK = "#0072B2", "#E69F00", "#009E73"
+
+IN_MEMORY, IN_FILE = "#8C8C8C", "#56B4E9"
+
+WRITE, READ = "#D55E00", "#CC79A7"
+
+TRACK = 0.055
+"""Height of the track of writes, and of that of reads, as a part of the steps'."""
+
+
+def draw_answer(answer: Answer, path: str | os.PathLike[str]) -> None:
+    """Save a figure of the plans over memory, and of the schedule of the chosen one.
+
+    Its ending says in which format. A schedule of more than three million actions is drawn
+    for a shorter run, and the title says so. Takes seconds, a long schedule up to half a minute.
+
+    Raises
+    ------
+    ArgumentError
+        The file cannot be written.
+    """
+    figure = Figure(figsize=(15, 6.5), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2, 3))
+    draw_plans(left, answer.question)
+    draw_schedule(right, answer.chosen.plan.schedule, answer.question.costs)
+    try:
+        figure.savefig(path, dpi=130)
+    except OSError as error:
+        raise ArgumentError(f"cannot write the picture {os.fspath(path)!r}: {error}") from None
+
+
+def require_drawable(path: str | os.PathLike[str]) -> None:
+    """Raise if no figure can be saved there, as far as that can be told before it is drawn.
+
+    Raises
+    ------
+    ArgumentError
+        The ending is not that of a format that figures can be saved in, or there is no such folder.
+    """
+    ending = os.path.splitext(path)[1].lower().lstrip(".")
+    possible = Figure().canvas.get_supported_filetypes()
+    if ending not in possible:
+        raise ArgumentError(
+            f"cannot draw to {os.fspath(path)!r}: its name must end in one of "
+            + ", ".join(f".{name}" for name in sorted(possible))
+        )
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise ArgumentError(f"cannot draw to {os.fspath(path)!r}: there is no folder {folder}")
+
+
+# -- time against memory ----------------------------------------------------------------------
+
+
+def draw_plans(axes: Axes, question: Question) -> None:
+    """Draw the predicted time of the best plan of each family against the memory there is.
+
+    A dozen sizes are planned for, from a single slot to every state; the size that is asked about
+    is marked, and so is the plan taken there.
+
+    Parameters
+    ----------
+    axes
+        To draw on. Its labels, scales, title and legend are set.
+    question
+        The run, and what there is to reverse it with.
+    """
+    families: dict[str, list[tuple[int, float]]] = {}
+    for memory in _memory_sizes(question):
+        for plan in question.plans(memory)[1]:
+            families.setdefault(plan.family, []).append((memory, plan.predicted_seconds))
+    chosen, _others = question.plans(question.memory_bytes)
+    slowest = max(seconds for points in families.values() for _, seconds in points)
+    shown = max(HIGHEST_TIME * question.ideal_seconds, 1.5 * chosen.predicted_seconds)
+    highest = min(slowest, shown)
+    unit, size = readable_unit(question.ideal_seconds)
+    for number, (family, points) in enumerate(sorted(families.items())):
+        memory, seconds = np.array(points, float).T
+        axes.plot(
+            memory,
+            seconds / size,
+            color=FAMILY_COLOURS[number % len(FAMILY_COLOURS)],
+            marker=FAMILY_MARKERS[number % len(FAMILY_MARKERS)],
+            markersize=5,
+            label=family,
+        )
+    ideal = question.ideal_seconds / size
+    axes.axhline(ideal, color="0.4", linestyle="--", linewidth=1, label="every state kept")
+    axes.axvline(question.memory_bytes, color="0.4", linestyle=":", linewidth=1.2)
+    _mark_chosen(axes, question, chosen, size)
+    axes.set_xscale("log", base=2)
+    if highest > 4 * question.ideal_seconds:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(0.9 * ideal if axes.get_yscale() == "log" else 0, 1.1 * highest / size)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(_size))
+    axes.tick_params(axis="x", rotation=30)
+    axes.set(xlabel="memory for snapshots and tapes", ylabel=f"predicted time, {unit}")
+    axes.set_title(f"{question.num_steps:,} steps of {as_bytes(question.state_bytes)}")
+    axes.grid(visible=True, color="0.92")
+    axes.set_axisbelow(True)
+    axes.legend(loc="upper right")
+
+
+def _size(count: float, _position: int | None) -> str:
+    return as_bytes(count).replace(".0", "")
+
+
+def _mark_chosen(axes: Axes, question: Question, chosen: Plan, unit_seconds: float) -> None:
+    axes.plot(
+        question.memory_bytes,
+        chosen.predicted_seconds / unit_seconds,
+        marker="*",
+        markersize=16,
+        color="#F0E442",
+        markeredgecolor="black",
+        linestyle="none",
+        zorder=5,
+        label=f"taken at {as_bytes(question.memory_bytes)}",
+    )
+
+
+def _memory_sizes(question: Question) -> list[int]:
+    """Return sizes in equal ratios, the one asked about among them."""
+    least = question.least_bytes
+    most = question.everything_bytes + (question.leaf_steps or 1) * question.tape_bytes
+    ratio = (most / least) ** (1 / (BUDGETS - 1))
+    between = {math.ceil(least * ratio**k) for k in range(BUDGETS - 1)}
+    return sorted({*between, most, question.memory_bytes})
+
+
+# -- a schedule over time ---------------------------------------------------------------------
+
+
+def draw_schedule(axes: Axes, schedule: Schedule, costs: Costs) -> None:
+    """Draw what a schedule does: step against time, with a track of the transfers below.
+
+    Coloured lines are steps advanced, recorded and pulled back; level ones are snapshots, from when
+    they are stored to when they are given up. Times are those of `adjoint.replay.price` within the
+    schedule's own slots. Where there are very many lines the more of them, the darker.
+
+    Parameters
+    ----------
+    axes
+        To draw on. Its labels, limits, title and legend are set.
+    schedule
+        To draw. One of more than three million actions is shortened to the intervals nearest the
+        end, or to so many leaves, and the title says so.
+    costs
+        In seconds.
+
+    Raises
+    ------
+    ScheduleError
+        The schedule does not know how many steps there are.
+    ArgumentError
+        The schedule is too long, and cannot be made for a shorter run; or nothing takes any time.
+    """
+    drawn = short_enough(schedule, MOST_ACTIONS)
+    timeline = SimulatedTimeline(drawn, costs)
+    if timeline.makespan == 0:
+        raise ArgumentError(f"{costs} take no time: there is nothing to draw")
+    unit, size = readable_unit(timeline.makespan)
+    num_lines = len(timeline.advances) + len(timeline.in_memory) + len(timeline.in_file)
+    if num_lines + len(timeline.records) > MOST_LINES:
+        _draw_raster(axes, timeline, size)
+    else:
+        _draw_lines(axes, timeline, size)
+    if timeline.writes or timeline.reads:
+        _draw_track(axes, timeline, size)
+    top = timeline.num_steps
+    axes.set_xlim(0, timeline.makespan / size)
+    lowest = -(2.6 * TRACK) * top if timeline.writes or timeline.reads else -0.01 * top
+    axes.set_ylim(lowest, 1.01 * top)
+    ticks = MaxNLocator(nbins=9, integer=True, steps=[1, 2, 5, 10]).tick_values(0, top)
+    axes.set_yticks([tick for tick in ticks if 0 <= tick <= top])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set(xlabel=f"time, {unit}", ylabel="step")
+    axes.set_title(_title(schedule, drawn))
+    axes.legend(handles=list(_legend(timeline)), loc="upper right", framealpha=0.95)
+
+
+def _title(schedule: Schedule, drawn: Schedule) -> str:
+    name = f"{type(schedule).__name__}, {schedule.num_slots:,} slots"
+    if schedule.leaf_steps > 1:
+        name += f", leaves of {schedule.leaf_steps:,}"
+    if drawn is schedule:
+        return f"{name}: {schedule.num_steps:,} steps"
+    return f"{name}: shortened from {schedule.num_steps:,} to {drawn.num_steps:,} steps"
+
+
+def _draw_lines(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -> None:
+    crowded = timeline.num_steps > CROWDED_STEPS
+    kept, width = (0.5, 1.2) if crowded else (1.2, 2.0)
+    for segments, colour, thickness in (
+        (timeline.in_file, IN_FILE, 2 * kept),
+        (timeline.in_memory, IN_MEMORY, kept),
+        (timeline.advances, ADVANCE, width),
+        (timeline.records, RECORD, width),
+        (timeline.pull_backs, PULL_BACK, width),
+    ):
+        everything = np.ones(len(segments), bool)
+        _add_lines(axes, segments, everything, unit_seconds, color=colour, linewidth=thickness)
+
+
+def _draw_raster(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -> None:
+    """Draw a raster of all lines, the longest of them as lines on top, and the front."""
+    duration, height = timeline.makespan, float(timeline.num_steps)
+    picture = np.ones((*RASTER, 3))
+    layers = (
+        (timeline.in_file, IN_FILE, level_counts, 0.5, 0.5),
+        (timeline.in_memory, IN_MEMORY, level_counts, 0.6, 0.4),
+        (timeline.advances, ADVANCE, line_counts, 1.0, 1.0),
+        (timeline.records, RECORD, line_counts, 1.0, 1.0),
+    )
+    for segments, colour, counts, strongest, thickness in layers:
+        _blend(picture, counts(segments, duration, height, RASTER), colour, strongest)
+        long = longest(segments, duration, height, LONG, MOST_LONG)
+        _add_lines(axes, segments, long, unit_seconds, color=colour, linewidth=thickness)
+    axes.imshow(
+        picture,
+        origin="lower",
+        extent=(0, duration / unit_seconds, 0, height),
+        aspect="auto",
+        interpolation="antialiased",
+    )
+    forward, reverse = timeline.advances, timeline.pull_backs
+    swept = int(np.searchsorted(forward.ends, reverse.begins[0], side="right"))
+    for segments, count, colour in ((forward, swept, ADVANCE), (reverse, len(reverse), PULL_BACK)):
+        times = np.asarray(segments.ends)[:count]
+        steps = np.asarray(segments.stops)[:count]
+        times, steps = thinned(times, steps, duration, RASTER[1])
+        axes.plot(times / unit_seconds, steps, color=colour, linewidth=1.5)
+
+
+def _add_lines(
+    axes: Axes, segments: Segments, which: NDArray[np.bool_], unit_seconds: float, **style: Any
+) -> None:
+    begins, ends, starts, stops = (
+        np.asarray(values, float)[which]
+        for values in (segments.begins, segments.ends, segments.starts, segments.stops)
+    )
+    began = np.column_stack([begins / unit_seconds, starts])
+    ended = np.column_stack([ends / unit_seconds, stops])
+    axes.add_collection(LineCollection(list(np.stack([began, ended], axis=1)), **style))
+
+
+def _blend(
+    picture: NDArray[np.float64], counts: NDArray[np.int64], colour: str, strongest: float
+) -> None:
+    """Lay a colour over a picture: the more lines there are in a pixel, the more of it."""
+    if not counts.any():
+        return
+    many = np.quantile(counts[counts > 0], 0.95)
+    opacity = np.where(counts > 0, 0.3 + 0.7 * np.minimum(1, counts / many), 0) * strongest
+    picture += opacity[:, :, np.newaxis] * (np.array(to_rgb(colour)) - picture)
+
+
+def _draw_track(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -> None:
+    """Draw when the channel writes and reads: bars, or darker where more of the time is taken."""
+    top = timeline.num_steps
+    rows = (("writes", timeline.writes, WRITE, 1.2), ("reads", timeline.reads, READ, 2.4))
+    for name, intervals, colour, level in rows:
+        bottom, height = -level * TRACK * top, TRACK * top
+        if len(intervals) > MOST_LINES // 20:
+            _draw_shares(axes, timeline, intervals, colour, (bottom, height), unit_seconds)
+        else:
+            bars = [(b / unit_seconds, (e - b) / unit_seconds) for b, e in intervals]
+            axes.broken_barh(bars, (bottom, height), color=colour, linewidth=0.8)
+        axes.annotate(
+            name,
+            (0, bottom + height / 2),
+            xycoords=("axes fraction", "data"),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize="small",
+            color=colour,
+        )
+
+
+def _draw_shares(
+    axes: Axes,
+    timeline: SimulatedTimeline,
+    intervals: list[tuple[float, float]],
+    colour: str,
+    place: tuple[float, float],
+    unit_seconds: float,
+) -> None:
+    shares = busy_shares(intervals, timeline.makespan, RASTER[1])
+    row = np.ones((1, RASTER[1], 3))
+    shares = np.where(shares > 0, 0.3 + 0.7 * shares, 0)
+    row += shares[np.newaxis, :, np.newaxis] * (np.array(to_rgb(colour)) - row)
+    axes.imshow(
+        row,
+        origin="lower",
+        extent=(0, timeline.makespan / unit_seconds, place[0], place[0] + place[1]),
+        aspect="auto",
+        interpolation="antialiased",
+    )
+
+
+def _legend(timeline: SimulatedTimeline) -> Iterator[Any]:
+    yield Line2D([], [], color=ADVANCE, label="advance")
+    yield Line2D([], [], color=RECORD, label="record")
+    yield Line2D([], [], color=PULL_BACK, label="pull back")
+    if len(timeline.in_memory):
+        yield Line2D([], [], color=IN_MEMORY, linewidth=1.2, label="kept in memory")
+    if len(timeline.in_file):
+        yield Line2D([], [], color=IN_FILE, linewidth=2.4, label="kept in the file")
+    if timeline.writes:
+        yield Patch(color=WRITE, label="write")
+    if timeline.reads:
+        yield Patch(color=READ, label="read")

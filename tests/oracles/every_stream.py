@@ -1,0 +1,110 @@
+"""Every stream of actions there is, played on `adjoint.machine`: for two to four steps.
+
+No stream is left out but those that cannot be right. Actions that lead to what was there before,
+at the same time or later, are not gone on from. This is what `exhaustive_optimum` is held against,
+which leaves out much more.
+"""
+
+import heapq
+from itertools import zip_longest
+
+from adjoint.actions import (
+    Action,
+    Advance,
+    Cancel,
+    Discard,
+    Offload,
+    Prefetch,
+    PullBack,
+    Record,
+    Restore,
+    Store,
+    Tier,
+    Turn,
+    Wait,
+)
+from adjoint.costs import Costs
+from adjoint.machine import Limits, Machine, WrongActionError
+
+
+def least_makespan(
+    num_steps: int, num_slots: int, *, u_f, u_b, w, r, file_states: int, hold_tapes: bool = False
+) -> float:
+    """Return the least makespan of all streams.
+
+    With `hold_tapes` there may be computing between a leaf's `Record` and its `PullBack`, which
+    then takes the step to its end.
+    """
+    costs = Costs(advance=u_f, pull_back=u_b, write=w, read=r)
+    limits = Limits(num_steps, num_slots, (file_states,), tape_slots=num_slots + 1)
+    frontier: list[tuple[float, int, list[Action]]] = [(num_steps * u_b, 0, [])]
+    found = set()
+    pushed = 0
+    while frontier:
+        _bound, _pushed, stream = heapq.heappop(frontier)
+        machine = _played(stream, Machine(costs, limits))
+        if machine.adjoint == 0:
+            return machine.clock.now
+        if _what_counts(machine) in found:
+            continue
+        found.add(_what_counts(machine))
+        for actions in _tried(machine, num_steps, hold_tapes=hold_tapes):
+            longer = [*stream, *actions]
+            machine = _played(longer, Machine(costs, limits))
+            if machine is not None and _what_counts(machine) not in found:
+                left = num_steps if machine.adjoint is None else machine.adjoint
+                pushed += 1
+                heapq.heappush(frontier, (machine.clock.now + left * u_b, pushed, longer))
+    raise ValueError(f"{num_steps} steps cannot be reversed with {num_slots} slots")
+
+
+def _tried(machine, num_steps, *, hold_tapes):
+    """Give all that may be right: an action, or actions that nothing may come between."""
+    live, slots, file = machine.live, machine.slots, machine.tiers[0]
+    at_turn, computing = machine.adjoint is None, hold_tapes or not machine.tapes
+    yield from ([Restore(step)] for step in slots | file if computing)
+    yield from ([Offload(step)] for step in slots - file)
+    yield from ([Prefetch(step)] for step in file - slots)
+    yield from ([kind(step)] for step in machine.transfers for kind in (Wait, Cancel))
+    yield from ([Discard(step, Tier.MEMORY)] for step in slots)
+    yield from ([Discard(step, Tier.FILE)] for step in file)
+    yield from ([PullBack(*tape)] for tape in machine.tapes)
+    if at_turn and live == num_steps:
+        yield [Turn()]
+    if live is None or not computing:
+        return
+    yield [Store(live)]
+    leaf = (live, live + 1)
+    yield [Advance(*leaf)]
+    if at_turn or hold_tapes:
+        yield [Record(*leaf)]
+    if not at_turn:
+        yield [Record(*leaf), PullBack(*leaf)]
+
+
+def _played(stream, machine):
+    """Return the machine after a stream of actions, or None if it is wrong."""
+    try:
+        for action, following in zip_longest(stream, stream[1:]):
+            machine.play(action, following)
+    except WrongActionError:
+        return None
+    return machine
+
+
+def _what_counts(machine):
+    """Return all that the future depends on, with times counted from now."""
+    now = machine.clock.now
+    under_way = [
+        (step, max(t.begins - now, 0), max(t.ends - now, 0), t.begins <= now, t.given_up)
+        for step, t in machine.transfers.items()
+    ]
+    return (
+        machine.adjoint,
+        machine.live,
+        frozenset(machine.tapes),
+        frozenset(machine.slots),
+        frozenset(machine.tiers[0]),
+        tuple(under_way),
+        max(machine.clock.busy_until - now, 0),
+    )
