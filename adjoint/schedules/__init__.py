@@ -4,8 +4,27 @@ One family a file; `schedule` is the seam that they all fit.
 """
 
 from adjoint.schedules.asynchronous import Asynchronous
+from adjoint.schedules.disk_revolve import DiskRevolve
+from adjoint.schedules.hierarchical import HRevolve
+from adjoint.schedules.mixed import Mixed
+from adjoint.schedules.multistage import Multistage
+from adjoint.schedules.online import Online
+from adjoint.schedules.periodic import Periodic
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.schedule import Schedule, SteeredStream, num_leaves
 from adjoint.schedules.store_all import StoreAll
 
-__all__ = ["Asynchronous", "Revolve", "Schedule", "SteeredStream", "StoreAll", "num_leaves"]
+__all__ = [
+    "Asynchronous",
+    "DiskRevolve",
+    "HRevolve",
+    "Mixed",
+    "Multistage",
+    "Online",
+    "Periodic",
+    "Revolve",
+    "Schedule",
+    "SteeredStream",
+    "StoreAll",
+    "num_leaves",
+]

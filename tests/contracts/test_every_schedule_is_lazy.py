@@ -5,7 +5,16 @@ from itertools import islice
 
 import pytest
 
-from adjoint.schedules import Asynchronous, Mixed, Multistage, Periodic, Revolve, StoreAll
+from adjoint.schedules import (
+    Asynchronous,
+    DiskRevolve,
+    HRevolve,
+    Mixed,
+    Multistage,
+    Periodic,
+    Revolve,
+    StoreAll,
+)
 
 LONG = 10**13
 
@@ -19,6 +28,9 @@ LONG = 10**13
         Asynchronous(LONG, 20, 10**9),
         Asynchronous(LONG, 20, 8),
         Periodic(LONG, 10**7),
+        DiskRevolve(LONG, 20, write=5, read=5),
+        DiskRevolve(LONG, 20, write=1e9, read=5, file_states=3),
+        HRevolve(LONG, [(5, 0, 0), (7, 2, 2), (None, 50, 50)]),
         Multistage(LONG, 10, 10),
         Mixed(LONG, 20, 1),
         Mixed(LONG, 16, 4, unreached=0.75),

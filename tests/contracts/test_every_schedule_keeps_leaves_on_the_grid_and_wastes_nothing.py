@@ -42,7 +42,8 @@ def check_restores(schedule, actions):
 def check_discard(schedule, actions, here):
     step = actions[here].step
     given_up = Discard(step, Tier.MEMORY)
-    if actions[here + 1] in {given_up, Discard(step, Tier.FILE)}:
+    following = actions[here + 1]
+    if type(following) is Discard and following.step == step:
         return
     later = actions[here + 1 :]
     again = later.index(Restore(step))

@@ -3,9 +3,20 @@
 A further family is two functions and a line in `FAMILIES`.
 """
 
+from ended import Ended
 from hypothesis import strategies as st
 
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
+from adjoint.schedules import (
+    Asynchronous,
+    DiskRevolve,
+    HRevolve,
+    Mixed,
+    Multistage,
+    Online,
+    Periodic,
+    Revolve,
+    StoreAll,
+)
 
 
 def store_all_cases(num_steps, leaf, max_slots):
@@ -37,11 +48,91 @@ def draw_asynchronous(draw, num_steps, leaf, max_slots):
     return Asynchronous(num_steps, slots, interval, leaf_steps=leaf, staging=staging)
 
 
+def periodic_cases(num_steps, leaf, max_slots):
+    for units in sorted({1, 2, 3, 5, 8, max_slots}):
+        yield Periodic(num_steps, units * leaf, leaf_steps=leaf)
+
+
+def draw_periodic(draw, num_steps, leaf, max_slots):
+    units = draw(st.integers(1, num_steps // leaf + 2))
+    return Periodic(num_steps, units * leaf, leaf_steps=leaf)
+
+
+def multistage_cases(num_steps, leaf, max_slots):
+    for slots in sorted({1, 2, max_slots // 2, max_slots}):
+        for file_slots in (0, 1, 4):
+            yield Multistage(num_steps, slots, file_slots, leaf_steps=leaf)
+
+
+def draw_multistage(draw, num_steps, leaf, max_slots):
+    slots, file_slots = draw(st.integers(1, max_slots)), draw(st.integers(0, max_slots))
+    return Multistage(num_steps, slots, file_slots, leaf_steps=leaf)
+
+
+def disk_revolve_cases(num_steps, leaf, max_slots):
+    transfers = [(0, 0, None), (0.5, 1, 3), (2, 2, None), (3, 0.5, 1)]
+    for place, slots in enumerate(sorted({1, 2, max_slots})):
+        for write, read, file_states in transfers[place % 2 :: 2]:
+            costs = {"write": write, "read": read, "file_states": file_states}
+            yield DiskRevolve(num_steps, slots, leaf_steps=leaf, **costs)
+
+
+def draw_disk_revolve(draw, num_steps, leaf, max_slots):
+    costs = {name: draw(st.integers(0, 40)) / 4 for name in ("write", "read")}
+    room = draw(st.none() | st.integers(0, 12))
+    slots = draw(st.integers(1, max_slots))
+    return DiskRevolve(num_steps, slots, leaf_steps=leaf, file_states=room, **costs)
+
+
+def h_revolve_cases(num_steps, leaf, max_slots):
+    for slots, room in ((1, 3), (2, 2), (max_slots, 1)):
+        yield HRevolve(num_steps, [(slots, 0, 0), (room, 1, 1)], leaf_steps=leaf)
+
+
+def draw_h_revolve(draw, num_steps, leaf, max_slots):
+    room, write, read = (draw(st.integers(0, 8)) for _ in range(3))
+    tiers = [(draw(st.integers(1, max_slots)), 0, 0), (room, write, read)]
+    return HRevolve(num_steps, tiers, leaf_steps=leaf)
+
+
+def online(num_steps, slots, leaf):
+    in_use = min(slots, -(-num_steps // leaf))
+    return Ended(Online(slots, leaf_steps=leaf), num_steps, num_slots=in_use)
+
+
+def online_cases(num_steps, leaf, max_slots):
+    for slots in range(1, max_slots + 1):
+        yield online(num_steps, slots, leaf)
+
+
+def draw_online(draw, num_steps, leaf, max_slots):
+    return online(num_steps, draw(st.integers(1, max_slots)), leaf)
+
+
+def mixed_cases(num_steps, leaf, max_slots):
+    kinds = [(1, 1), (2, 0.5), (3, 1), (2, 0), (1, 0.25), (4, 0.75)]
+    for place, slots in enumerate(sorted({1, 2, 4, max_slots})):
+        for tape_slots, unreached in kinds[place % 2 :: 2]:
+            yield Mixed(num_steps, slots, tape_slots, leaf_steps=leaf, unreached=unreached)
+
+
+def draw_mixed(draw, num_steps, leaf, max_slots):
+    slots, tape_slots = draw(st.integers(1, max_slots)), draw(st.integers(1, 6))
+    unreached = draw(st.integers(0, 8)) / 8
+    return Mixed(num_steps, slots, tape_slots, leaf_steps=leaf, unreached=unreached)
+
+
 # family -> (cases(num_steps, leaf, max_slots), draw(draw, num_steps, leaf, max_slots))
 FAMILIES = {
     "StoreAll": (store_all_cases, draw_store_all),
     "Revolve": (revolve_cases, draw_revolve),
     "Asynchronous": (asynchronous_cases, draw_asynchronous),
+    "Periodic": (periodic_cases, draw_periodic),
+    "Multistage": (multistage_cases, draw_multistage),
+    "DiskRevolve": (disk_revolve_cases, draw_disk_revolve),
+    "HRevolve": (h_revolve_cases, draw_h_revolve),
+    "Online": (online_cases, draw_online),
+    "Mixed": (mixed_cases, draw_mixed),
 }
 
 

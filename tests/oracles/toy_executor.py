@@ -40,9 +40,9 @@ class Toy:
         self.live = self.true[0]
         self.tapes = {}
         self.slots = {}
-        self.file = {}
-        self.writing = {}
-        self.reading = set()
+        self.file = {}  # (tier, step) -> state, of the file and of the tiers below it
+        self.writing = {}  # step -> (tier, state)
+        self.reading = {}  # step -> tier
         self.product = None
         self.reversed_steps = []
         self.most_slots = self.most_in_file = 0
@@ -52,12 +52,12 @@ class Toy:
         for action in actions:
             try:
                 self.carry_out(action)
-            except (KeyError, TypeError, IndexError) as error:
+            except (KeyError, TypeError, IndexError, ValueError) as error:
                 raise ToyError(f"{action}: {error!r}") from error
             # a write under way reads from its slot, whether that is given up or not
-            kept = self.slots.keys() | self.writing.keys() | self.reading
+            kept = self.slots.keys() | self.writing.keys() | self.reading.keys()
             self.most_slots = max(self.most_slots, len(kept))
-            self.most_in_file = max(self.most_in_file, len(self.file.keys() | self.writing.keys()))
+            self.most_in_file = max(self.most_in_file, len(self.file) + len(self.writing))
         if self.reversed_steps != list(range(len(self.true) - 1))[::-1]:
             raise ToyError(f"reversed {self.reversed_steps}")
         if self.slots or self.file or self.writing or self.reading or self.tapes:
@@ -80,10 +80,10 @@ class Toy:
                     self.reversed_steps.append(step)
                 self.product, self.live = start, None
             case Wait(step=step) if step in self.reading:
-                self.reading.remove(step)
-                self.slots[step] = self.file[step]
+                self.slots[step] = self.file[self.reading.pop(step), step]
             case Wait(step=step):
-                self.file[step] = self.writing.pop(step)
+                tier, state = self.writing.pop(step)
+                self.file[tier, step] = state
             case _:
                 self.keep(action)
 
@@ -94,19 +94,25 @@ class Toy:
                 self.expect(self.live is not None and step not in self.slots, action)
                 self.slots[step] = self.live
             case Restore():
-                self.live = self.slots[step] if step in self.slots else self.file[step]
-            case Offload():
-                self.expect(step not in self.file and step not in self.writing, action)
-                self.writing[step] = self.slots[step]
-            case Prefetch():
-                self.expect(step in self.file and step not in self.slots, action)
+                self.live = (
+                    self.slots[step] if step in self.slots else self.file[self.fastest(step)]
+                )
+            case Offload(tier=tier):
+                self.expect((tier, step) not in self.file and step not in self.writing, action)
+                self.writing[step] = tier, self.slots[step]
+            case Prefetch(tier=tier):
+                self.expect((tier, step) in self.file and step not in self.slots, action)
                 self.expect(step not in self.reading, action)
-                self.reading.add(step)
+                self.reading[step] = tier
             case Discard(tier=Tier.MEMORY):
                 del self.slots[step]
-            case Discard():
+            case Discard(tier=tier):
                 self.expect(step not in self.reading, action)
-                del self.file[step]
+                del self.file[tier, step]
+
+    def fastest(self, step):
+        """Return where a state is that no slot has."""
+        return min(place for place in self.file if place[1] == step)
 
     def step(self, start, stop):
         """Take the live state from start to stop; return the states on the way."""

@@ -1,0 +1,14 @@
+"""A file without limit is written to on the way forward, and never after the turn."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adjoint.actions import Offload, Turn
+from adjoint.schedules import DiskRevolve
+
+
+@given(st.integers(1, 300), st.integers(1, 8), st.integers(1, 80), st.integers(0, 80))
+def test_no_offload_follows_the_turn(steps, slots, quarters, more):
+    actions = list(DiskRevolve(steps, slots, write=quarters / 4, read=more / 4))
+    turn = actions.index(Turn())
+    assert not any(type(action) is Offload for action in actions[turn:])
