@@ -27,8 +27,8 @@ tier.
 `Offload(step)`         posts the write of snapshot ``step``, from its slot to the file
 `Prefetch(step)`        takes a free slot and posts the read of snapshot ``step`` into it
 `Wait(step)`            waits for the transfer of snapshot ``step``
-`Cancel(step)`          takes back an offload that has not begun; the file then has no
-                        snapshot ``step``. The slot keeps it.
+`Cancel(step)`          takes back an offload, or waits for it if it has begun; the file then
+                        has no snapshot ``step``. The slot keeps it.
 `Discard(step, tier)`   gives up snapshot ``step`` in a slot or in the file. A slot given
                         up while its write is under way is free once that is done.
 ======================= ===============================================================
@@ -175,7 +175,7 @@ class Wait(Action):
 
 
 class Cancel(Action):
-    """Take back the offload of snapshot `step` to a tier, which has not begun."""
+    """Take back the offload of snapshot `step` to a tier; if it has begun, wait for it first."""
 
     __slots__ = ("step", "tier")
 

@@ -219,15 +219,16 @@ class Machine:
         transfer = self.transfers.get(step)
         if transfer is None or transfer.reading:
             raise WrongActionError("no write of this snapshot is under way")
-        if transfer.begins <= self.clock.now:
-            raise WrongActionError(f"its write began at time {transfer.begins:g}")
-        posted = list(self.transfers)
-        later = posted[posted.index(step) + 1 :]
-        self.clock.cancel(transfer, [self.transfers[other] for other in later])
+        if transfer.begins > self.clock.now:
+            posted = list(self.transfers)
+            later = posted[posted.index(step) + 1 :]
+            self.clock.cancel(transfer, [self.transfers[other] for other in later])
+            self.writes -= 1
+        else:
+            self.clock.wait(transfer)
         self.given_up -= transfer.given_up
         del self.transfers[step]
         self._tier(action.tier).remove(step)
-        self.writes -= 1
 
     def _discard(self, action: Discard, _: Action | None) -> None:
         step = action.step

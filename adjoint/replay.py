@@ -7,7 +7,7 @@ on slots leaves no other.
 
 Every action is checked against what the machine holds at that moment. A transfer counts as done
 once the stream has waited for it, not by the clock: a stream is right or wrong whatever the
-costs are (except for `Cancel`, which is about time). The first wrong action is named. It takes
+costs are. The first wrong action is named. It takes
 memory for the snapshots that are alive, and about 2 µs an action.
 """
 

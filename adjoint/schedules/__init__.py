@@ -12,6 +12,7 @@ from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.schedule import Schedule, SteeredStream, num_leaves
+from adjoint.schedules.spilling import Spilling
 from adjoint.schedules.store_all import StoreAll
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Periodic",
     "Revolve",
     "Schedule",
+    "Spilling",
     "SteeredStream",
     "StoreAll",
     "num_leaves",

@@ -77,7 +77,6 @@ WRONG = [
     ([*WRITTEN], Wait(0), "no transfer"),
     ([Store(0)], Cancel(0), "no write"),
     ([*IN_FILE, Prefetch(0)], Cancel(0), "no write"),
-    ([Store(0), Offload(0)], Cancel(0), "began at time 0"),
     ([], Action(), "not an action"),
 ]
 

@@ -130,6 +130,16 @@ def test_what_is_behind_a_cancelled_write_moves_up():
     assert (found.writes, found.peak_file_states) == (2, 3)
 
 
+def test_a_write_that_has_begun_is_waited_for_when_it_is_cancelled():
+    actions = [
+        *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 10]
+        *(Cancel(0), Restore(0), Discard(0, MEMORY)),
+        *(Record(0, 3), Turn(), PullBack(0, 3)),
+    ]
+    found = price(actions, Costs(pull_back=0, write=10))
+    assert (found.makespan, found.stall, found.writes) == (10 + 3, 9, 1)
+
+
 def test_a_cancelled_write_frees_the_slot_that_was_given_up_to_it():
     actions = [
         *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 10]
