@@ -45,6 +45,8 @@ class Costs:
     """What a `Store` adds: a copy, or a step out of place."""
     restore: float = 0.0
     """What a `Restore` from a slot adds, unless the slot is given up at once: then none."""
+    driving: float = 0.0
+    """What the driver itself takes for a leaf: the actions that record it and pull it back."""
     turn: float = 0.0
     """The terminal cost and its derivative."""
     slowdown: float = 1.0
@@ -67,4 +69,4 @@ class Costs:
     def recording(self, steps: int, *, reach_stop: bool) -> float:
         """Return what one `Record` of so many steps takes."""
         last = self.advance if reach_stop else self.unreached
-        return (steps - 1) * self.advance + last + steps * self.record
+        return (steps - 1) * self.advance + last + steps * self.record + self.driving

@@ -1,15 +1,13 @@
-"""Which schedule to play: measured costs and budgets in, a small `Plan` out.
+"""Which schedule to play: measured costs and budgets in, the best of all schedules out.
 
-Every candidate is priced in closed form. With ``N`` leaves of ``L`` steps, ``s`` slots and ``A``
-advanced steps, a step costing ``u_f`` forward, ``u_t`` more with a tape and ``u_a`` to pull back:
+Every family is priced: in closed form (`adjoint.pricing`), or by rehearsing a few variants on a
+virtual clock (`adjoint.spilling_search`). The cheapest is taken: so a plan is never slower than
+Revolve, than keeping everything, than the schedules that wait for the file, or than the
+asynchronous scheme of Kukreja, Hückelheim and Gorman. What planning takes does not grow with the
+number of steps.
 
-- Revolve (and store-all, which is Revolve with a slot for every leaf): ``A = L t(N, s)``.
-- Asynchronous, interval ``I``: forward each interval costs ``max(w, I u_f + w (1 - 1/c))``, where
-  ``c`` is how much slower the computation runs while a transfer is under way; reverse it costs
-  ``max(r, (A_I + I - I/L) u_f + I (u_t + u_a) + r (1 - 1/c))`` with ``A_I = L t(I/L, s-1)``
-  (Kukreja, Hückelheim and Gorman 2018, arXiv:1806.01117, with the slowdown added).
-
-A file is only worth its while where it wins clearly: otherwise the plan is Revolve.
+Leaves of every size that fits are compared, because a leaf's tape takes memory that slots would
+have. Files are only worth their while where they win: otherwise the plan is one without.
 """
 
 import math
@@ -18,26 +16,23 @@ from dataclasses import dataclass
 
 from adjoint.budgets import Budget
 from adjoint.costs import Costs
-from adjoint.schedules import Asynchronous, Revolve, Schedule, StoreAll, num_leaves
-from adjoint.schedules.revolve import minimal_advances
+from adjoint.errors import ArgumentError
+from adjoint.pricing import (
+    Case,
+    Offer,
+    asynchronous,
+    in_memory,
+    synchronous,
+    with_leaves_of,
+    with_tapes,
+)
+from adjoint.schedules import Schedule, StoreAll, num_leaves
+from adjoint.spilling_search import best_spilling, reckoned
 
 __all__ = ["Plan", "choose", "compare", "without_measuring"]
 
-FILE_MUST_SAVE = 0.05
-"""A plan with a file is taken only if it is predicted to save this share: predictions err."""
-
-CHANNEL_SHARE = 0.1
-"""How much of the file's probed speed a plan counts on: a few states go to the page cache, many
-go to the disk, which is some times slower."""
-
-NEARLY_AS_GOOD = 1.03
-"""Of plans that differ by no more than this, the one that moves fewest states is taken."""
-
-ACTION_SECONDS = 2e-6
-"""What the driver itself takes for one action."""
-
-ACTIONS_PER_LEAF = 5
-"""Store, Restore, Discard, Record and PullBack; the advances are counted with the steps."""
+DOUBT = 0.002
+"""An extrapolated price is held to be so much higher than it is when it is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +41,7 @@ class Plan:
 
     schedule: Schedule
     predicted_seconds: float
+    """What playing it takes, by the costs it was planned on; nan where nothing was measured."""
     reason: str
 
     @property
@@ -68,102 +64,100 @@ def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
     if not fitting:
         return None
     leaf = min(fitting)[1]
-    slots = num_leaves(num_steps, leaf) - 1
-    return Plan(_in_memory(num_steps, slots, leaf), math.nan, "every leaf's start fits in memory")
+    return Plan(StoreAll(num_steps, leaf_steps=leaf), math.nan, "every leaf's start fits in memory")
 
 
-def choose(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Plan:
-    """Return the cheapest plan within a budget that holds at least one leaf size.
+def choose(
+    num_steps: int,
+    costs: Mapping[int, Costs],
+    budget: Budget,
+    *,
+    file_must_save: float = 0.0,
+) -> Plan:
+    """Return the cheapest plan within a budget.
 
-    `costs` are by leaf size: those of the largest that is not larger than a leaf count for it.
+    Parameters
+    ----------
+    num_steps
+        Steps of the run, at least 1.
+    costs
+        By leaf size: those of the largest that is not larger than a leaf count for it.
+    budget
+        What may be used. It must hold at least one leaf size.
+    file_must_save
+        A plan with a file is taken only if it is predicted to save this share of the time of the
+        best one without: predictions err.
+
+    Raises
+    ------
+    ArgumentError
+        The budget holds no leaf size.
+    ScheduleError
+        There is no step.
     """
-    in_memory = min(_revolve_plans(num_steps, costs, budget), key=_seconds)
-    candidates = list(_asynchronous_plans(num_steps, costs, budget))
-    if not candidates:
-        return in_memory
-    enough = NEARLY_AS_GOOD * min(map(_seconds, candidates))
-    good = [plan for plan in candidates if plan.predicted_seconds <= enough]
-    with_file = min(good, key=lambda plan: (plan.schedule.file_states, plan.predicted_seconds))
-    if with_file.predicted_seconds < (1 - FILE_MUST_SAVE) * in_memory.predicted_seconds:
-        return with_file
-    return in_memory
+    plans = compare(num_steps, costs, budget)
+    without = [plan for plan in plans if plan.schedule.file_states == 0]
+    best = plans[0]
+    if without and best.predicted_seconds > (1 - file_must_save) * without[0].predicted_seconds:
+        return without[0]
+    return best
 
 
 def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[Plan]:
-    """Return the best plan of every family that the budget has room for, the quickest first."""
-    every = [
-        *_revolve_plans(num_steps, costs, budget),
-        *_asynchronous_plans(num_steps, costs, budget),
+    """Return the best plan of every family that the budget has room for, the cheapest first.
+
+    Raises
+    ------
+    ArgumentError, ScheduleError
+        As `choose` does.
+    """
+    best: dict[str, Offer] = {}
+    for offer in _offers(num_steps, costs, budget):
+        family = type(offer.schedule).__name__
+        if family not in best or _doubted(offer) < _doubted(best[family]):
+            best[family] = offer
+    ranked = sorted(best.values(), key=_doubted)
+    return [Plan(offer.schedule, offer.seconds, offer.reason) for offer in ranked]
+
+
+def _doubted(offer: Offer) -> float:
+    return offer.seconds if offer.is_exact else (1 + DOUBT) * offer.seconds
+
+
+def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Offer]:
+    cases = [_case(num_steps, leaf, costs, budget) for leaf in budget.slots]
+    if not cases:
+        raise ArgumentError("the budget has no room for a single leaf: allow more memory")
+    in_slots = [(case, offer) for case in cases for offer in in_memory(case)]
+    for case, offer in in_slots:
+        yield offer
+        yield from with_tapes(case)
+    if not budget.file_states:
+        return
+    quickest, _ = min(in_slots, key=lambda found: found[1].seconds)
+    yield from synchronous(quickest)
+    with_room = [case for case in cases if case.num_slots >= 1 and case.num_leaves > 1]
+    for tapes in (False, True):
+        ranked = sorted(_with_tapes_or_not(with_room, tapes), key=reckoned)
+        for case in ranked[:1]:
+            yield from asynchronous(case)
+            offer = best_spilling(case)
+            if offer is not None:
+                yield offer
+
+
+def _with_tapes_or_not(cases: list[Case], tapes: bool) -> list[Case]:
+    return [
+        case if tapes else case.without_tapes() for case in cases if case.keeps_tapes or not tapes
     ]
-    best: dict[str, Plan] = {}
-    for plan in sorted(every, key=_seconds):
-        best.setdefault(plan.family, plan)
-    return list(best.values())
 
 
-def _revolve_plans(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Plan]:
-    for leaf, available in budget.slots.items():
-        paid = _with_leaves_of(leaf, costs)
-        count = num_leaves(num_steps, leaf)
-        slots = min(available, count - 1)
-        advances = leaf * minimal_advances(count, slots) if count > 1 else 0
-        seconds = advances * paid.advance + _leaf_seconds(leaf, paid) * num_steps
-        reason = (
-            f"{advances / num_steps:.2f} advances a step with {slots} slots and leaves of {leaf}"
-        )
-        yield Plan(_in_memory(num_steps, slots, leaf), seconds, reason)
-
-
-def _asynchronous_plans(
-    num_steps: int, costs: Mapping[int, Costs], budget: Budget
-) -> Iterator[Plan]:
-    for leaf, slots in budget.slots.items():
-        if slots < 2 or budget.file_states == 0:
-            continue
-        paid = _with_leaves_of(leaf, costs)
-        for interval in _intervals(num_steps, leaf, paid, budget):
-            forward, reverse = _interval_seconds(interval, leaf, slots, paid)
-            seconds = (forward + reverse) * num_steps / interval
-            reason = f"a state to the file every {interval} steps, leaves of {leaf}"
-            schedule = Asynchronous(num_steps, slots, interval, leaf_steps=leaf)
-            yield Plan(schedule, seconds, reason)
-
-
-def _in_memory(num_steps: int, slots: int, leaf: int) -> Schedule:
-    if slots >= num_leaves(num_steps, leaf) - 1:
-        return StoreAll(num_steps, leaf_steps=leaf)
-    return Revolve(num_steps, slots, leaf_steps=leaf)
-
-
-def _with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:
-    """Return the costs that were measured with the largest leaf that is not larger."""
-    return costs[max((size for size in costs if size <= leaf), default=min(costs))]
-
-
-def _interval_seconds(interval: int, leaf: int, slots: int, costs: Costs) -> tuple[float, float]:
-    """Seconds that one interval takes forward and reverse, transfers hidden where they can be."""
-    lost = 1 - 1 / costs.slowdown
-    forward = interval * costs.advance + costs.store + costs.post + costs.write * lost
-    advances = leaf * minimal_advances(interval // leaf, slots - 1) if interval > leaf else 0
-    reverse = advances * costs.advance + interval * _leaf_seconds(leaf, costs)
-    reverse += costs.post + costs.read * lost
-    return max(costs.write, forward), max(costs.read, reverse)
-
-
-def _leaf_seconds(leaf: int, costs: Costs) -> float:
-    """Seconds a step that reversing leaves takes, beside the advances between them."""
-    step = costs.advance * (leaf - 1) / leaf + costs.record + costs.pull_back
-    return step + (costs.store + costs.restore + ACTIONS_PER_LEAF * ACTION_SECONDS) / leaf
-
-
-def _intervals(num_steps: int, leaf: int, costs: Costs, budget: Budget) -> set[int]:
-    """Spacings worth pricing: the channel's own pace and coarser, that the file has room for."""
-    channel = costs.write / CHANNEL_SHARE / costs.advance
-    least = max(channel, num_steps / budget.file_states, leaf)
-    paces = [least * factor for factor in (1, 1.5, 2, 3, 4, 8)]
-    on_grid = {leaf * math.ceil(pace / leaf) for pace in paces}
-    return {interval for interval in on_grid if interval < num_steps}
-
-
-def _seconds(plan: Plan) -> float:
-    return plan.predicted_seconds
+def _case(num_steps: int, leaf: int, costs: Mapping[int, Costs], budget: Budget) -> Case:
+    return Case(
+        num_steps,
+        leaf,
+        budget.slots[leaf],
+        budget.file_states,
+        budget.tape_slots.get(leaf, 0),
+        with_leaves_of(leaf, costs),
+    )

@@ -7,7 +7,7 @@ import importlib
 import math
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from adjoint.agreement import smallest
 from adjoint.budgets import Budget, leaf_sizes, parse_bytes
 from adjoint.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.comm import Communicator
+from adjoint.costs import Costs
 from adjoint.errors import ArgumentError
 from adjoint.planning import Plan, choose, without_measuring
 from adjoint.probing import PROBED_STATES, Probe
@@ -37,6 +38,13 @@ PROBED_LEAVES = (1, 4, 16)
 
 PROBED_SHARE = 32
 """A run has at least so many times the steps of a probed leaf: the probe must cost little."""
+
+CHANNEL_SHARE = 0.1
+"""How much of the file's probed speed of writing a plan counts on: a few states go to the page
+cache, many go to the disk, which is some times slower."""
+
+FILE_MUST_SAVE = 0.05
+"""A plan with a file is taken only if it is predicted to save this share: predictions err."""
 
 DEFAULT_MEMORY_SHARE = 4
 """Without `memory`, all ranks together use this part of the machine's memory: one in four."""
@@ -142,7 +150,7 @@ class _Preparation:
             schedule = plan.schedule
         seconds = time.perf_counter() - began
         leaf = schedule.leaf_steps
-        pool, buffers = self._memory(schedule.num_slots)
+        pool, buffers = self._memory(schedule.num_slots, sparing=schedule.num_tapes > 1)
         return Equipment(
             schedule,
             plan.reason if plan else "",
@@ -173,10 +181,10 @@ class _Preparation:
             if budget.file_states:
                 # Failing within: to close the store is collective, and one rank alone must not.
                 with self._probed_store() as store, self.comm.failing():
-                    costs = probe.file_costs(costs, store)
+                    costs = _at_the_disks_pace(probe.file_costs(costs, store))
         finally:
             buffers.release()
-        return choose(n, costs, budget)
+        return choose(n, costs, budget, file_must_save=FILE_MUST_SAVE)
 
     def _budget(self) -> Budget:
         memory = (
@@ -192,7 +200,8 @@ class _Preparation:
             slots = self._slots(memory, sizes)
         if not slots:
             raise self._too_small(memory, sizes[0])
-        return Budget(slots, self._file_states())
+        blocks = {leaf: self._tape_slots(leaf) for leaf in slots}
+        return Budget(slots, self._file_states(), blocks)
 
     def _slots(self, memory: int, sizes: list[int]) -> dict[int, int]:
         """Return the slots beside its tape, on the tightest rank, for each leaf that fits."""
@@ -257,13 +266,17 @@ class _Preparation:
     def _require_tapes_fit(self, schedule: Schedule) -> None:
         if schedule.num_tapes == 1:
             return
-        tape = _tape_bytes(self.stepper, self.layout, schedule.leaf_steps)
-        needed = max(self.comm.gather(-(-tape // max(1, self.layout.memory_bytes))))
+        needed = self._tape_slots(schedule.leaf_steps)
         if schedule.tape_slots < needed:
             raise ArgumentError(
                 f"{schedule!r} counts {schedule.tape_slots} slots for a tape that takes {needed}: "
                 f"make it with tape_slots={needed}"
             )
+
+    def _tape_slots(self, leaf: int) -> int:
+        """Return the slots that a kept tape takes, on the rank where it takes most."""
+        tape = _tape_bytes(self.stepper, self.layout, leaf)
+        return max(1, *self.comm.gather(-(-tape // max(1, self.layout.memory_bytes))))
 
     def _require_fits(self, schedule: Schedule) -> None:
         assert self.wishes.memory is not None
@@ -278,8 +291,8 @@ class _Preparation:
 
     # -- equipping ----------------------------------------------------------------------------
 
-    def _memory(self, num_slots: int) -> tuple[BlockPool, Buffers]:
-        pool = BlockPool(self.layout, num_slots + 1)
+    def _memory(self, num_slots: int, *, sparing: bool = False) -> tuple[BlockPool, Buffers]:
+        pool = BlockPool(self.layout, num_slots + 1, sparing=sparing)
         return pool, (AdoptingBuffers if self.adopts else CopyingBuffers)(self.stepper, pool)
 
     def _store(self, file_states: int) -> "FileStore | None":
@@ -310,6 +323,11 @@ class _Preparation:
         own = getattr(self.stepper, "fingerprint", bytes)()
         own = own.encode() if isinstance(own, str) else bytes(own)
         return f"{self.wishes.num_steps} steps;".encode() + own
+
+
+def _at_the_disks_pace(costs: Mapping[int, Costs]) -> dict[int, Costs]:
+    """Return costs with writes as slow as a disk may be once the page cache is full."""
+    return {leaf: replace(paid, write=paid.write / CHANNEL_SHARE) for leaf, paid in costs.items()}
 
 
 def _tape_bytes(stepper: Stepper, layout: StateLayout, leaf_steps: int) -> int:

@@ -27,6 +27,12 @@ MOST_REPEATS = 8
 PROBED_STATES = 4
 """How many states are written to the file and read back."""
 
+ACTION_SECONDS = 2e-6
+"""What the driver itself takes for one action."""
+
+ACTIONS_PER_LEAF = 5
+"""Store, Restore, Discard, Record and PullBack; the advances are counted with the steps."""
+
 CHUNKS = 16
 """Pieces of computation between which transfers are given a chance to go on."""
 
@@ -60,13 +66,17 @@ class Probe:
         store, restore = self._slot_seconds()
         found: dict[int, Costs] = {}
         for leaf in self.leaf_sizes:
-            record, pull_back = self._leaf_seconds(leaf)
+            record, pull_back = self._leaf_seconds(leaf, reach_stop=False)
+            reached, _ = self._leaf_seconds(leaf, reach_stop=True)
+            unreached = min(advance, max(0.0, advance - (reached - record)))
             costs = Costs(
                 advance=advance,
-                record=max(0.0, (record - (leaf - 1) * advance) / leaf),
+                record=max(0.0, (record - (leaf - 1) * advance - unreached) / leaf),
+                unreached=unreached,
                 pull_back=pull_back / leaf,
                 store=store,
                 restore=restore,
+                driving=ACTIONS_PER_LEAF * ACTION_SECONDS,
             )
             found[leaf] = agreed_costs(costs, self.comm)
         self._restart()
@@ -106,14 +116,14 @@ class Probe:
             growth = max(2, min(16, int(1.5 * ENOUGH_SECONDS / max(seconds, 1e-9))))
             length = min(self.num_steps, growth * length)
 
-    def _leaf_seconds(self, leaf: int) -> tuple[float, float]:
+    def _leaf_seconds(self, leaf: int, *, reach_stop: bool) -> tuple[float, float]:
         """Return the mean seconds to record a leaf and to pull it back; the first is warm-up."""
         record = pull_back = 0.0
         for repeats in range(1 + MOST_REPEATS):
             self._restart()
             for array in self.stepper.adjoint.values():
                 array[...] = 0
-            recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=False))
+            recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=reach_stop))
             pulled_back = self._timed(partial(self.stepper.pull_back, 0, leaf))
             if repeats:
                 record, pull_back = record + recorded, pull_back + pulled_back

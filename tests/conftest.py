@@ -27,12 +27,14 @@ GRACE_SECONDS = 1.0
 """How long threads and files that a test has let go of may take to disappear."""
 
 WAYS_TO_GET = {
+    "checkpoint_schedules": "./dev test, or pip install checkpoint-schedules",
     "dolfinx": "./dev test on Python 3.12 or newer, or pip install dolfinx-solver-real",
     "h5py-mpi": "./dev test --distribution",
     "jax": "./dev test on Python 3.12 or newer, or pip install jax",
     "mpi4py": "./dev test, or pip install mpich mpi4py",
     "mpirun": "./dev test, or pip install mpich",
     "petsc4py": "./dev test on Python 3.12 or newer, or ./dev test --distribution",
+    "pyrevolve": "pip install pyrevolve, which takes a C++ compiler",
     "torch": "./dev test --distribution, or pip install torch",
 }
 

@@ -39,6 +39,10 @@ from adjoint.schedules.tape_table import TapeTable
 
 __all__ = ["Spilling"]
 
+MOST_STEPS = 1e300
+MOST_PATIENCE = 1e9
+"""So patient, no state gives up its slot; without end, a read that takes no time has no meaning."""
+
 TABLE_LEAVES = 512
 """Pieces up to so many leaves may keep tapes: longer ones are split first, as Revolve does."""
 
@@ -158,21 +162,23 @@ class Spilling:
                 f"num_slots is {self.num_slots}: a state is written from a slot, so reversing "
                 f"{leaves} leaves takes at least {needed}"
             )
-        if not self.interval >= self.leaf_steps:
+        if not self.leaf_steps <= self.interval <= MOST_STEPS:
             raise ScheduleError(
                 f"interval is {self.interval:g}: it must be at least the "
-                f"{self.leaf_steps} steps of a leaf"
+                f"{self.leaf_steps} steps of a leaf, and finite: at most {MOST_STEPS:g}"
             )
         ranges = {
             "tail_slots": (self.tail_slots, 0, self.num_slots),
             "tail_repeats": (self.tail_repeats, 0, 64),
             "split": (self.split, 0, 1),
-            "patience": (self.patience, 1, float("inf")),
+            "patience": (self.patience, 1, MOST_PATIENCE),
             "tape_slots": (self.tape_slots, 0, max(1, self.num_slots)),
         }
         for name, (value, least, most) in ranges.items():
             if not least <= value <= most:
-                raise ScheduleError(f"{name} is {value}: it must be between {least} and {most}")
+                raise ScheduleError(f"{name} is {value}: it must be between {least} and {most:g}")
+        if self.capacity is not None and self.capacity < 0:
+            raise ScheduleError(f"file_states is {self.capacity}: it must be 0 or more, or None")
         if self.num_steps is None and (self.capacity is None or self.capacity < 2):
             raise ScheduleError(
                 f"file_states is {self.capacity}: for a run of unknown length it must be given, "
@@ -186,8 +192,10 @@ class Spilling:
         leaves = num_leaves(self.num_steps, self.leaf_steps)
         states = self.keeps(leaves, self.pitch).file_states if leaves > 1 else 0
         if self.capacity is not None and states > self.capacity:
+            least = self.num_steps / max(1, self.capacity - 1)
+            instead = f"an interval of at least {least:g} steps" if self.capacity else "Revolve"
             raise ScheduleError(
                 f"{states} states would go to the file, which may hold {self.capacity}: "
-                f"take an interval of at least {self.num_steps / max(1, self.capacity - 1):g} steps"
+                f"take {instead}"
             )
         return states

@@ -10,7 +10,8 @@ memory, until as many do as may; or until a piece is as long as the spacing of t
 on states go to the file.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adjoint.schedules.revolve import beta
@@ -40,9 +41,9 @@ class Comb:
 class Combs:
     """Many leaves in ascending order, in little memory: a stack that is added to at its right."""
 
-    def __init__(self) -> None:
-        self._combs: list[Comb] = []
-        self.count = 0
+    def __init__(self, combs: Iterable[Comb] = ()) -> None:
+        self._combs = [comb for comb in combs if comb.count]
+        self.count = sum(comb.count for comb in self._combs)
 
     def add(self, comb: Comb, k: int) -> None:
         """Add the k-th leaf of a comb, which is right of all that are there."""
@@ -67,20 +68,36 @@ class Combs:
         self.count -= 1
         return last.leaf(k), (last, k)
 
-    def thin(self) -> Iterator[int]:
-        """Take away every second leaf, from the second on; give them."""
-        thinned: list[Comb] = []
-        first = 0
+    def has(self, leaf: int) -> bool:
+        """Return whether a leaf is there."""
+        at = bisect_right(self._combs, leaf, key=_first_leaf) - 1
+        if at < 0:
+            return False
+        comb = self._combs[at]
+        k = -(-(leaf * GRID - comb.origin) // comb.pitch)
+        return k < comb.count and comb.leaf(k) == leaf
+
+    def thin(self) -> "Combs":
+        """Take away every second leaf, from the second on; return those."""
+        left: list[Comb] = []
+        gone: list[Comb] = []
+        into, other = left, gone
         for comb in self._combs:
-            gone = 1 - first
-            for k in range(gone, comb.count, 2):
-                yield comb.leaf(k)
-            left = (comb.count - first + 1) // 2
-            if left:
-                thinned.append(Comb(comb.origin + first * comb.pitch, 2 * comb.pitch, left))
-            first = (comb.count + first) % 2
-        self._combs = thinned
-        self.count = sum(comb.count for comb in thinned)
+            into.append(Comb(comb.origin, 2 * comb.pitch, (comb.count + 1) // 2))
+            other.append(Comb(comb.origin + comb.pitch, 2 * comb.pitch, comb.count // 2))
+            if comb.count % 2:
+                into, other = other, into
+        self._combs = [comb for comb in left if comb.count]
+        self.count = sum(comb.count for comb in left)
+        return Combs(gone)
+
+    def __iter__(self) -> Iterator[int]:
+        for comb in self._combs:
+            yield from map(comb.leaf, range(comb.count))
+
+
+def _first_leaf(comb: Comb) -> int:
+    return comb.leaf(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Kept:
         "locked",
         "pinned",
         "place",
+        "spent",
         "transfer",
     )
 
@@ -35,6 +36,8 @@ class Kept:
         self.in_file = False
         self.pinned = False
         """Being read ahead, or read and not used yet."""
+        self.spent = False
+        """Needed no more, but its transfer is under way: the tape of its leaf is kept."""
         self.transfer: Transfer | None = None
         """What the stream has not waited for."""
         self.place: tuple[Comb, int] | None = None

@@ -92,6 +92,10 @@ class Pieces:
         self.pull_back_seconds = pace.pull_back
         self._known.clear()
 
+    def knows(self, leaves: int) -> bool:
+        """Return whether pieces of so many leaves take just what is said of them, not less."""
+        return self._table is None or leaves <= self._table.max_leaves
+
     def seconds_and_split(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:
         """Return what reversing so many leaves takes, and how many to advance over first.
 
@@ -109,6 +113,8 @@ class Pieces:
 
     def _find(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:
         pace = self._pace
+        if leaves == 0:
+            return 0.0, 0
         if leaves == 1:
             return pace.record + pace.pull_back, 1
         if slots < (0 if in_file else 1):

@@ -1,6 +1,7 @@
 """The actions of a spilling schedule, as they are decided."""
 
 from collections.abc import Generator, Iterator
+from operator import index
 from typing import TYPE_CHECKING
 
 from adjoint.actions import Action, Advance, PullBack, Record, Turn
@@ -34,7 +35,7 @@ class SpillingStream:
         self._schedule = schedule
         self._leaf_steps = schedule.leaf_steps
         self._num_steps = schedule.num_steps
-        self._pitch = schedule.pitch
+        self._given = self._pitch = schedule.pitch
         self._pace = Pace.of(schedule.costs, schedule.leaf_steps)
         self._pieces = Pieces(self._pace, schedule.split, schedule.tapes)
         self._stack = Stack(
@@ -45,6 +46,8 @@ class SpillingStream:
             self._pieces,
             patience=schedule.patience,
         )
+        self.turned_at = 0.0
+        """When the turn was, by the virtual clock."""
         self._turned = False
         self._end = 0
         self._replanned = False
@@ -56,20 +59,24 @@ class SpillingStream:
     def __next__(self) -> Action:
         return next(self._actions)
 
+    @property
+    def seconds(self) -> float:
+        """What has been played so far takes, by the virtual clock."""
+        return self._stack.clock.now
+
     def observe(self, costs: Costs) -> None:
         """Take note of what things cost from now on.
 
         The spacing of what is still to be written changes as the ratio of a write to a step does;
         reads are posted as long ahead as they now take.
         """
-        before, self._pace = self._pace, Pace.of(costs, self._leaf_steps)
-        written, self._stack.costs = self._stack.costs.write, costs
-        if before.advance * self._pace.advance * written * costs.write > 0:
-            change = (costs.write / self._pace.advance) / (written / before.advance)
-            self._pitch = max(GRID, round(self._pitch * change))
-            self._replanned = True
+        self._pace = Pace.of(costs, self._leaf_steps)
+        self._stack.observe(costs)
         self._pieces.forget(self._pace)
         self._stack.reckon()
+        pitch = self._spacing(costs.write)
+        self._replanned = self._replanned or pitch != self._pitch
+        self._pitch = pitch
 
     def lost(self, step: int) -> None:
         """Take note that the file has no snapshot `step`: its write or its read failed.
@@ -79,9 +86,26 @@ class SpillingStream:
         Raises
         ------
         ScheduleError
-            It is the initial state, and no slot has it.
+            It is the initial state, and no slot has it; or the file had no such snapshot.
         """
-        self._stack.lose(step // self._leaf_steps, turned=self._turned)
+        leaf, off_grid = divmod(index(step), self._leaf_steps)
+        if off_grid:
+            raise ScheduleError(
+                f"state {step} cannot be lost: only states at multiples of {self._leaf_steps} are "
+                "in the file"
+            )
+        self._stack.lose(leaf, turned=self._turned)
+
+    def _spacing(self, write: float) -> int:
+        """Return the spacing that was given, changed as the ratio of a write to a step has."""
+        costs, pace = self._schedule.costs, self._pace
+        given_advance = self._leaf_steps * costs.advance
+        if pace.advance == 0 or given_advance == 0:
+            return self._given
+        leaves = write / pace.advance
+        if costs.write == 0:
+            return max(self._given, round(leaves * GRID))
+        return max(GRID, round(self._given * leaves * given_advance / costs.write))
 
     # -- the forward sweep --------------------------------------------------------------------
 
@@ -92,7 +116,7 @@ class SpillingStream:
             yield from self._reverse_leaf(0)
             return
         live = yield from self._forward()
-        yield from self._descend(live)
+        yield from self._descend(live, resting=False)
         yield from self._reverse()
 
     def _forward(self) -> Generator[Action, None, int]:
@@ -119,21 +143,20 @@ class SpillingStream:
             yield leaf, _alone(leaf) if in_file else None
 
     def _replan(self, live: int) -> Iterator[tuple[int, Place | None]]:
-        """Return what is still to be kept right of the live state, at the present spacing."""
+        """Return what is still to be kept right of the live state, at the present spacing.
+
+        The file holds no more states than the schedule has announced.
+        """
         self._replanned = False
-        left = self._end - live
-        capacity = self._schedule.capacity
-        if capacity is not None:
-            room = max(1, capacity - self._stack.in_file)
-            self._pitch = max(self._pitch, -(-left * GRID // room))
-        for leaf, place in self._planned(self._schedule.keeps(self._end, self._pitch)):
-            near = place is not None and (leaf - live) * GRID < self._pitch - GRID
+        room = max(1, self._schedule.file_states - self._stack.in_file)
+        pitch = max(self._pitch, -(-(self._end - live) * GRID // room))
+        for leaf, place in self._planned(self._schedule.keeps(self._end, pitch)):
+            near = place is not None and (leaf - live) * GRID < pitch - GRID
             if leaf > live and not near and self._has_place(place):
                 yield leaf, place
 
     def _has_place(self, place: Place | None) -> bool:
-        capacity = self._schedule.capacity
-        return place is None or capacity is None or self._stack.in_file < capacity
+        return place is None or self._stack.in_file < self._schedule.file_states
 
     # -- the reverse sweep --------------------------------------------------------------------
 
@@ -142,62 +165,89 @@ class SpillingStream:
         stack = self._stack
         while self._end:
             top = stack.top()
-            if top.leaf == self._end:
-                yield from stack.discard_top()
+            if top.is_tape and top.leaf == self._end - 1:
+                yield from self._pull_back_kept(top.leaf)
             elif top.is_tape:
-                seconds = self._pace.pull_back
-                if stack.has_absent:
-                    yield from stack.prefetch(seconds, seconds, seconds)
-                stack.discard_top_tape()
-                yield self._pull_back(top.leaf)
+                yield from self._come_back(top.leaf + 1)
             elif top.leaf == self._end - 1:
                 if (yield from stack.take(top)):
                     yield from self._reverse_leaf(top.leaf)
-            elif (yield from stack.restore(top)):
-                yield from self._descend(top.leaf)
+            elif (yield from stack.fetch(top)):
+                yield from self._descend(top.leaf, resting=top.in_slot)
 
-    def _descend(self, live: int) -> Iterator[Action]:
-        """Reverse the last leaf from the live state, keeping states and tapes on the way there."""
-        stack, pieces = self._stack, self._pieces
+    def _pull_back_kept(self, leaf: int) -> Iterator[Action]:
+        """Reverse the last leaf by its tape, which is the top."""
+        stack, seconds = self._stack, self._pace.pull_back
+        if stack.has_absent:
+            yield from stack.prefetch(seconds, seconds, seconds)
+        yield from stack.discard_top_tape()
+        yield self._pull_back(leaf)
+
+    def _come_back(self, leaf: int) -> Iterator[Action]:
+        """Reverse the last leaf from a state right of the kept tapes, which no slot was left for.
+
+        This happens only where states were lost that were to give up their slots.
+        """
+        stack = self._stack
+        state = stack.top_state()
+        if (yield from stack.fetch(state)):
+            if state.in_slot:
+                yield from stack.restore(state)
+            yield self._advance(state.leaf, leaf)
+            yield from self._descend(leaf, resting=False)
+
+    def _descend(self, live: int, *, resting: bool) -> Iterator[Action]:
+        """Reverse the last leaf from a state, keeping states and tapes on the way there.
+
+        It is live, or `resting` in the slot of the top.
+        """
+        stack = self._stack
         while (left := self._end - live) > 1:
+            if self._foreseen(live):
+                return
             slots, in_file = yield from self._slots(live)
-            split = pieces.seconds_and_split(left, slots, in_file)[1]
+            split = self._pieces.seconds_and_split(left, slots, in_file)[1]
             if split == 0:
-                yield from self._keep_tape(live)
-                live += 1
-                continue
-            if stack.kept[-1].leaf != live:
-                if slots > 0:
-                    while stack.free <= stack.reserved and stack.clean:
-                        yield from stack.evict(stack.clean[0])
-                    yield from stack.store(live)
-                else:
-                    split = left - 1
+                if (yield from self._keep_tape(live, resting=resting)):
+                    live, resting = live + 1, False
+                    continue
+                split = left - 1
+            if resting:
+                yield from stack.restore(stack.top())
+                resting = False
+            elif stack.top().leaf != live and not (slots and (yield from self._keep_state(live))):
+                split = left - 1
             yield self._advance(live, live + split)
             live += split
         if stack.kept and stack.kept[-1].leaf == live:
             yield from stack.discard_top()
         yield from self._reverse_leaf(live)
 
+    def _foreseen(self, live: int) -> bool:
+        """Return whether what is right of a state was passed over: see `Rehearsal`."""
+        del live
+        return False
+
     def _slots(self, live: int) -> Generator[Action, None, tuple[int, bool]]:
         """Return the slots there are for what is right of the live state.
 
         And whether that is in the file, and will not take one of them. Reads what is due.
         """
-        stack, left = self._stack, self._end - live
-        top = stack.kept[-1]
+        stack = self._stack
+        top = stack.top()
         stored = top.leaf == live
         until_top, until_below, split = self._outlook(live, top)
         if self._turned and stack.has_absent:
             yield from stack.prefetch(until_top, until_below, split * self._pace.advance)
         slots = stack.free - stack.reserved + stack.evictable(until_top, until_below)
         if not stored:
-            if slots < 1 and top.is_tape and left > 1:
-                # there is no state below that could be advanced from to come back here
+            if slots < 1 and top.is_tape:
+                # from the next state below one would have to take the leaves again whose tapes are
+                # kept already
                 yield from stack.insist_on_room()
-                slots = 1
-            return slots, False
-        if top.transfer is not None or not top.in_slot or stack.may_evict(until_top):
+                slots = min(1, stack.free)
+            return max(0, slots), False
+        if top.in_file and stack.needs_no_slot(top, until_top, until_below):
             return slots, True
         return slots + 1, False
 
@@ -221,27 +271,43 @@ class SpillingStream:
         until_top, split = self._pieces.seconds_and_split(left, slots, False)
         return until_top, until_top + stack.seconds(live - top.leaf, top), split
 
-    def _keep_tape(self, live: int) -> Iterator[Action]:
-        """Record the leaf of the live state, and keep its tape."""
+    def _keep_state(self, live: int) -> Generator[Action, None, bool]:
+        """Keep the live state in a slot; return False if there is none after all."""
         stack = self._stack
-        top = stack.kept[-1]
-        if top.leaf == live and top.transfer is None:
-            yield from stack.discard_top()
-        while stack.free - stack.reserved < stack.tape_slots and stack.clean:
+        while stack.free <= stack.reserved and stack.clean:
             yield from stack.evict(stack.clean[0])
+        if not stack.free:
+            return False
+        yield from stack.store(live)
+        return True
+
+    def _keep_tape(self, live: int, *, resting: bool) -> Generator[Action, None, bool]:
+        """Record the leaf of a state and keep its tape; return False if there is no room after all.
+
+        The state is live, or `resting` in the slot of the top.
+        """
+        stack = self._stack
+        own = stack.top() if stack.top().leaf == live else None
+        while (room := stack.free - stack.reserved + stack.gives_up(own)) < stack.tape_slots:
+            if not stack.clean or stack.clean[0] is own:
+                break
+            yield from stack.evict(stack.clean[0])
+        if room < stack.tape_slots:
+            return False
+        if own is not None:
+            yield from stack.spend_top(resting=resting)
         stack.clock.compute(self._pace.keep)
-        yield Record(live * self._leaf_steps, (live + 1) * self._leaf_steps)
         stack.keep_tape(live)
+        yield Record(live * self._leaf_steps, (live + 1) * self._leaf_steps)
+        return True
 
     def _reverse_leaf(self, live: int) -> Iterator[Action]:
         """Reverse the last leaf from its own state, which is live and not kept."""
         stack, pace = self._stack, self._pace
         if self._turned and stack.has_absent:
             seconds = pace.record + pace.pull_back
-            below = seconds
-            if stack.kept:
-                top = stack.kept[-1]
-                below += stack.seconds(live - top.leaf, top)
+            top = stack.top()
+            below = seconds + stack.seconds(live - top.leaf, top)
             yield from stack.prefetch(seconds, below, seconds)
         yield Record(live * self._leaf_steps, self._stop())
         if self._turned:
@@ -252,6 +318,7 @@ class SpillingStream:
             yield from stack.cancel_writes()
             yield Turn()
             stack.clock.compute(stack.costs.turn)
+            self.turned_at = stack.clock.now
         yield self._pull_back(live)
 
     # -- inside -------------------------------------------------------------------------------
@@ -276,6 +343,8 @@ class OpenEndedStream(SpillingStream):
     """One iteration over a schedule that is told where the run ends."""
 
     _ended = False
+    _swept = (0, 0)
+    """Where the last `Advance` of the forward sweep begins and ends."""
 
     def finished(self, num_steps: int) -> None:
         """Take note that the run ends at `num_steps`, where the live state now is.
@@ -283,20 +352,24 @@ class OpenEndedStream(SpillingStream):
         Raises
         ------
         ScheduleError
-            The run has ended already, or no step was taken yet.
+            The end is not in the last `Advance`, or was told already.
         """
-        if self._ended or num_steps < 1:
-            raise ScheduleError(f"the run cannot end at step {num_steps}: it has ended already")
-        self._num_steps = num_steps
+        start, stop = self._swept
+        if self._ended:
+            raise ScheduleError(f"the run ended at step {self._num_steps}: it cannot end again")
+        if not start < index(num_steps) <= stop:
+            raise ScheduleError(
+                f"the run cannot end at step {num_steps}: the last steps that the schedule asked "
+                f"for are [{start}, {stop}); tell it the end as soon as it is reached"
+            )
+        self._num_steps = index(num_steps)
         self._ended = True
 
     def _play(self) -> Iterator[Action]:
         yield from self._sweep_on()
         assert self._num_steps is not None
         self._end = num_leaves(self._num_steps, self._leaf_steps)
-        stack = self._stack
-        while stack.kept[-1].leaf >= self._end:
-            yield from stack.discard_top()
+        yield from self._stack.cancel_writes()
         yield from self._reverse()
 
     def _sweep_on(self) -> Iterator[Action]:
@@ -309,10 +382,12 @@ class OpenEndedStream(SpillingStream):
                 yield from stack.drop(ring)
                 if stack.in_file == self._schedule.file_states:
                     yield from stack.thin()
+                    self._given *= 2
                     self._pitch *= 2
                     self._replanned = True
                 yield from stack.make_room()
-                yield from stack.store(live, (comb, k))
+                if stack.free:
+                    yield from stack.store(live, (comb, k))
                 k += 1
                 if self._replanned:
                     comb, k = Comb(live * GRID, self._pitch, 1), 1
@@ -323,6 +398,7 @@ class OpenEndedStream(SpillingStream):
                 ring.append(stack.kept[-1])
             gap = max(RING_GAP, -(-self._pitch // (GRID * max(1, stack.num_slots - 1))))
             ahead = min(comb.leaf(k), live + gap) if stack.num_slots > 2 else comb.leaf(k)
+            self._swept = (live * self._leaf_steps, ahead * self._leaf_steps)
             yield self._advance(live, ahead)
             live = ahead
 

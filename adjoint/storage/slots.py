@@ -67,13 +67,17 @@ class BlockPool:
         Of the state that each block holds.
     capacity
         How many blocks there may ever be.
+    sparing
+        Give memory that becomes idle back to the operating system, because others wait for it:
+        kept tapes take what snapshots leave.
     """
 
-    def __init__(self, layout: StateLayout, capacity: int) -> None:
+    def __init__(self, layout: StateLayout, capacity: int, *, sparing: bool = False) -> None:
         self.layout = layout
         self.capacity = capacity
         self.peak = 0
         """The most blocks that were ever in use at once, those in transfer included."""
+        self._sparing = sparing
         self._allocated = 0
         self._idle: list[Block] = []
         self._leaving: deque[Block] = deque()
@@ -111,6 +115,8 @@ class BlockPool:
         block.taken = False
         if block.busy:
             self._leaving.append(block)
+        elif self._sparing:
+            self._allocated -= 1
         else:
             self._idle.append(block)
 

@@ -2,11 +2,16 @@
 
 It shares no code with `adjoint.replay`. State k is a chain of hashes of the steps before k, so a
 step that starts from the wrong state is seen at once. A transfer does nothing until it is waited
-for: that is the latest at which it may be done, and who uses it sooner finds nothing there.
+for: that is the latest at which it may be done, and who uses it sooner finds nothing there. A write
+that is taken back was not begun, or else is waited for first: either way the file has nothing.
+
+A slot is in use while a snapshot is in it, or on its way there, or on its way from there to the
+file. Every tape but one takes `tape_slots` slots.
 """
 
 from adjoint.actions import (
     Advance,
+    Cancel,
     Discard,
     Offload,
     Prefetch,
@@ -35,7 +40,8 @@ def chain(num_steps):
 class Toy:
     """Carries out actions, and fails where that is impossible or gives a wrong product."""
 
-    def __init__(self, num_steps):
+    def __init__(self, num_steps, tape_slots=0):
+        self.tape_slots = tape_slots
         self.true = chain(num_steps)
         self.live = self.true[0]
         self.tapes = {}
@@ -45,7 +51,7 @@ class Toy:
         self.reading = {}  # step -> tier
         self.product = None
         self.reversed_steps = []
-        self.most_slots = self.most_in_file = 0
+        self.most_slots = self.most_units = self.most_in_file = 0
 
     def run(self, actions):
         """Carry out all actions; fail unless each step was reversed once, in order."""
@@ -54,15 +60,21 @@ class Toy:
                 self.carry_out(action)
             except (KeyError, TypeError, IndexError, ValueError) as error:
                 raise ToyError(f"{action}: {error!r}") from error
-            # a write under way reads from its slot, whether that is given up or not
-            kept = self.slots.keys() | self.writing.keys() | self.reading.keys()
-            self.most_slots = max(self.most_slots, len(kept))
-            self.most_in_file = max(self.most_in_file, len(self.file) + len(self.writing))
+            self.count()
         if self.reversed_steps != list(range(len(self.true) - 1))[::-1]:
             raise ToyError(f"reversed {self.reversed_steps}")
         if self.slots or self.file or self.writing or self.reading or self.tapes:
             raise ToyError("something is left over")
         return self
+
+    def count(self):
+        """Take note of how much is in use."""
+        # a write under way reads from its slot, whether that is given up or not
+        kept = self.slots.keys() | self.writing.keys() | self.reading.keys()
+        taped = self.tape_slots * max(0, len(self.tapes) - 1)
+        self.most_slots = max(self.most_slots, len(kept))
+        self.most_units = max(self.most_units, len(kept) + taped)
+        self.most_in_file = max(self.most_in_file, len(self.file) + len(self.writing))
 
     def carry_out(self, action):
         match action:
@@ -100,6 +112,8 @@ class Toy:
             case Offload(tier=tier):
                 self.expect((tier, step) not in self.file and step not in self.writing, action)
                 self.writing[step] = tier, self.slots[step]
+            case Cancel(tier=tier):
+                self.expect(self.writing.pop(step)[0] == tier, action)
             case Prefetch(tier=tier):
                 self.expect((tier, step) in self.file and step not in self.slots, action)
                 self.expect(step not in self.reading, action)

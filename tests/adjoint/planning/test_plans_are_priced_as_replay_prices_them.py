@@ -7,11 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from adjoint.budgets import Budget
-from adjoint.planning import ACTION_SECONDS, choose
+from adjoint.planning import choose
 from adjoint.replay import Costs, price
 
 STEP = 1.0
-"""Seconds: so long that the driver's own microseconds do not count."""
 
 
 def costs(write=3.0, read=3.0, pull_back=2.0, slowdown=1.0):
@@ -51,6 +50,8 @@ def test_a_plan_is_no_slower_than_revolve_in_the_same_memory(write, states, slow
 
 
 def test_the_prediction_has_the_drivers_own_time_in_it():
-    quick = dataclasses.replace(costs(), advance=1e-9, pull_back=1e-9)
-    plan = choose(10_000, {1: quick}, budget(40))
-    assert plan.predicted_seconds > ACTION_SECONDS
+    paid = dataclasses.replace(costs(), driving=0.5)
+    plan = choose(1000, {1: paid}, budget(40, leaves=(1,)))
+    without = choose(1000, {1: costs()}, budget(40, leaves=(1,)))
+    assert plan.predicted_seconds == pytest.approx(without.predicted_seconds + 500)
+    assert plan.predicted_seconds == pytest.approx(price(plan.schedule, paid).makespan)
