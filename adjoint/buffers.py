@@ -49,7 +49,7 @@ class Buffers(Protocol):
         ...
 
     def receive(self, step: int, read: Callable[[Block], None]) -> None:
-        """Make what `read` puts in a block the live state, at `step`, without a slot."""
+        """Make what `read` puts in a block, at once, the live state, at `step`, without a slot."""
         ...
 
     def discard(self, step: int) -> None:

@@ -11,6 +11,7 @@ next action at which all ranks agree: the turn, the first use of a state that wa
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import cast
 
 from adjoint.actions import (
@@ -35,6 +36,7 @@ from adjoint.schedules import SteeredStream
 from adjoint.stepping import Stepper
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.integrity import first_non_finite
+from adjoint.storage.slots import Block
 
 __all__ = ["Handler", "Handlers", "Sweep"]
 
@@ -242,9 +244,7 @@ class Sweep:
         if step in self._buffers.slots:
             self._buffers.restore(step)
         else:
-            store = self._file(action)
-            self._buffers.receive(step, lambda block: store.prefetch(step, block))
-            self._finish_read(step)
+            self._buffers.receive(step, partial(self._read, self._file(action), step))
         self._position = step
 
     def _discard(self, action: Discard) -> None:
@@ -272,6 +272,11 @@ class Sweep:
         self._attempt(self._file(action).discard, action.step)
 
     # -- failing ------------------------------------------------------------------------------
+
+    def _read(self, store: FileStore, step: int, block: Block) -> None:
+        """Read a state at once."""
+        self._attempt(lambda step: store.prefetch(step, block), step)
+        self._finish_read(step)
 
     def _finish_read(self, step: int) -> None:
         """Wait for a read; all ranks agree on it before the state is used."""

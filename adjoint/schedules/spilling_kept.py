@@ -47,5 +47,10 @@ class Kept:
         self.above = below
         """`below`, with its own piece: up to where the next one above begins."""
 
+    @property
+    def is_resident(self) -> bool:
+        """Whether a slot has it, and not only once it is read."""
+        return self.in_slot and not self.pinned
+
 
 by_leaf = attrgetter("leaf")

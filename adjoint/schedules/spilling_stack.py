@@ -206,14 +206,14 @@ class Stack:
             yield Restore(state.leaf * self._leaf_steps)
         return state.in_slot or state.in_file
 
-    def restore(self, state: Kept) -> Iterator[Action]:
+    def restore(self, state: Kept) -> Action:
         """Make a state in a slot live; it keeps its slot."""
         self.clock.compute(self.costs.restore)
-        yield Restore(state.leaf * self._leaf_steps)
+        return Restore(state.leaf * self._leaf_steps)
 
     def take(self, state: Kept) -> Generator[Action, None, bool]:
         """Make the top state live and give it up. Return False if it is lost."""
-        if not (yield from self.fetch(state)):
+        if not state.is_resident and not (yield from self.fetch(state)):
             return False
         if state.in_slot:
             yield Restore(state.leaf * self._leaf_steps)
@@ -232,7 +232,7 @@ class Stack:
         state = self.kept[-1]
         state.spent = self._is_moving(state)
         if resting and state.spent:
-            yield from self.restore(state)
+            yield self.restore(state)
         elif resting:
             yield Restore(state.leaf * self._leaf_steps)
         if not (state.spent and state.in_file):
@@ -240,7 +240,14 @@ class Stack:
 
     def discard_top(self) -> Iterator[Action]:
         """Give up the top state: its slot, and its place in the file."""
-        yield from self._forget(self.kept[-1])
+        state = self.kept[-1]
+        if state.place is not None:
+            yield from self._forget(state)
+            return
+        self.kept.pop()
+        self.free += 1
+        self.locked -= 1
+        yield Discard(state.leaf * self._leaf_steps, Tier.MEMORY)
 
     def discard_top_tape(self) -> Iterator[Action]:
         """Take note that the tape at the top is pulled back; give up what it was recorded from."""
@@ -371,7 +378,7 @@ class Stack:
                 f"the file has no state of step {leaf * self._leaf_steps}: only what was sent "
                 "there and not given up can be lost"
             )
-        resident = state is not None and state.in_slot and not state.pinned
+        resident = state is not None and state.is_resident
         if leaf == 0 and not resident:
             raise ScheduleError("the initial state is lost: there is nothing to recompute it from")
         self.in_file -= 1

@@ -172,7 +172,7 @@ class SpillingStream:
             elif top.leaf == self._end - 1:
                 if (yield from stack.take(top)):
                     yield from self._reverse_leaf(top.leaf)
-            elif (yield from stack.fetch(top)):
+            elif top.is_resident or (yield from stack.fetch(top)):
                 yield from self._descend(top.leaf, resting=top.in_slot)
 
     def _pull_back_kept(self, leaf: int) -> Iterator[Action]:
@@ -192,7 +192,7 @@ class SpillingStream:
         state = stack.top_state()
         if (yield from stack.fetch(state)):
             if state.in_slot:
-                yield from stack.restore(state)
+                yield stack.restore(state)
             yield self._advance(state.leaf, leaf)
             yield from self._descend(leaf, resting=False)
 
@@ -213,7 +213,7 @@ class SpillingStream:
                     continue
                 split = left - 1
             if resting:
-                yield from stack.restore(stack.top())
+                yield stack.restore(stack.top())
                 resting = False
             elif stack.top().leaf != live and not (slots and (yield from self._keep_state(live))):
                 split = left - 1

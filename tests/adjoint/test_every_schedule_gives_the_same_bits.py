@@ -2,12 +2,26 @@
 
 import numpy as np
 import pytest
+from ended import Ended
+from every_schedule import schedules
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from pendulums import CopiedPendulums, Pendulums
 
 import adjoint
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
+from adjoint.costs import Costs
+from adjoint.errors import ArgumentError, ScheduleError
+from adjoint.schedules import (
+    Asynchronous,
+    DiskRevolve,
+    HRevolve,
+    Mixed,
+    Multistage,
+    Online,
+    Periodic,
+    Revolve,
+    Spilling,
+    StoreAll,
+)
 
 NUM_STEPS = 30
 
@@ -30,38 +44,65 @@ def assert_same_bits(found, expected):
             assert gradient[name].tobytes() == array.tobytes(), name
 
 
+QUICK = Costs(advance=1, unreached=1, pull_back=1, write=0.5, read=0.5)
+SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2)
+
+SCHEDULES = [
+    Revolve(NUM_STEPS, 1),
+    Revolve(NUM_STEPS, 4),
+    Revolve(NUM_STEPS, 3, leaf_steps=4),
+    Asynchronous(NUM_STEPS, 2, 3),
+    Asynchronous(NUM_STEPS, 6, 5),
+    Asynchronous(NUM_STEPS, 3, 8, leaf_steps=4),
+    Asynchronous(NUM_STEPS, 4, 4, leaf_steps=4),
+    Periodic(NUM_STEPS, 6, leaf_steps=2),
+    Multistage(NUM_STEPS, 2, 3),
+    DiskRevolve(NUM_STEPS, 2, write=0.5, read=1.5),
+    HRevolve(NUM_STEPS, [(1, 0, 0), (3, 1, 1)], leaf_steps=2),
+    Mixed(NUM_STEPS, 5, 1),
+    Mixed(NUM_STEPS, 4, 2, leaf_steps=3),
+    Online(3),
+    Online(2, leaf_steps=4),
+    Spilling(NUM_STEPS, 1, 1, costs=QUICK),
+    Spilling(NUM_STEPS, 3, 4.5, costs=SLOW, tail_slots=1),
+    Spilling(NUM_STEPS, 3, 5, costs=SLOW, tape_slots=1, patience=1.0),
+    Spilling(NUM_STEPS, 4, 4, costs=SLOW, tape_slots=2, leaf_steps=4),
+    Spilling(None, 3, 2.5, costs=SLOW, file_states=4),
+]
+
+
 @pytest.mark.parametrize("kind", [Pendulums, CopiedPendulums])
-@pytest.mark.parametrize(
-    "schedule",
-    [
-        Revolve(NUM_STEPS, 1),
-        Revolve(NUM_STEPS, 4),
-        Revolve(NUM_STEPS, 3, leaf_steps=4),
-        Asynchronous(NUM_STEPS, 2, 3),
-        Asynchronous(NUM_STEPS, 6, 5),
-        Asynchronous(NUM_STEPS, 3, 8, leaf_steps=4),
-        Asynchronous(NUM_STEPS, 4, 4, leaf_steps=4),
-    ],
-    ids=repr,
-)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 def test_first_and_second_evaluation_and_after_the_controls_change(kind, schedule, tmp_path):
     expected = three_evaluations(kind, StoreAll(NUM_STEPS))
     assert expected[0][0] == expected[1][0] != expected[2][0]
     assert_same_bits(three_evaluations(kind, schedule, tmp_path / "run.h5"), expected)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 5), st.integers(1, 6), st.booleans())
-def test_any_small_schedule(tmp_path_factory, num_steps, slots, leaf, units, asynchronous):
-    stepper = Pendulums(2, num_steps)
-    if asynchronous:
-        schedule = Asynchronous(num_steps, slots + 1, units * leaf, leaf_steps=leaf)
-    else:
-        schedule = Revolve(num_steps, slots, leaf_steps=leaf)
+@settings(max_examples=120, deadline=None)
+@given(schedules(max_steps=40, max_slots=6))
+def test_any_small_schedule(tmp_path_factory, schedule):
+    num_steps = schedule.num_steps
     folder = tmp_path_factory.mktemp("run")
-    result = adjoint.gradient(stepper, num_steps, schedule=schedule, file=folder)
-    expected = adjoint.gradient(stepper, num_steps, schedule=StoreAll(num_steps))
+    played = schedule.schedule if isinstance(schedule, Ended) else schedule
+    result = adjoint.gradient(Pendulums(2, num_steps), num_steps, schedule=played, file=folder)
+    expected = adjoint.gradient(Pendulums(2, num_steps), num_steps, schedule=StoreAll(num_steps))
     assert result.cost == expected.cost
     for name, array in expected.gradient.items():
         assert np.array_equal(result.gradient[name], array)
     assert not list(folder.iterdir()), "a temporary file was left behind"
+
+
+def test_a_schedule_of_tiers_that_there_are_not_is_refused(tmp_path):
+    deep = HRevolve(NUM_STEPS, [(1, 0, 0), (1, 1, 1), (None, 2, 2)])
+    with pytest.raises(ScheduleError, match="one file"):
+        adjoint.gradient(Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=deep, file=tmp_path)
+
+
+def test_tapes_larger_than_the_slots_counted_for_them_are_refused():
+    class Large(Pendulums):
+        def tape_bytes(self, steps):
+            return 3 * 4096
+
+    with pytest.raises(ArgumentError, match="tape_slots=3"):
+        adjoint.gradient(Large(2, NUM_STEPS), NUM_STEPS, schedule=Mixed(NUM_STEPS, 5, 2))

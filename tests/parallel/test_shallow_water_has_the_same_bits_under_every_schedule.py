@@ -4,8 +4,20 @@ import pytest
 from basins import NUM_STEPS, basin
 
 import adjoint
-from adjoint.schedules import Asynchronous, Revolve, StoreAll
+from adjoint.costs import Costs
+from adjoint.schedules import (
+    Asynchronous,
+    DiskRevolve,
+    Mixed,
+    Multistage,
+    Online,
+    Revolve,
+    Spilling,
+    StoreAll,
+)
 from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
+
+SLOW = Costs(advance=1, unreached=1, pull_back=1, write=3, read=3)
 
 SCHEDULES = [
     Revolve(NUM_STEPS, 1),
@@ -13,6 +25,13 @@ SCHEDULES = [
     Revolve(NUM_STEPS, 2, leaf_steps=2),
     Asynchronous(NUM_STEPS, 2, 3),
     Asynchronous(NUM_STEPS, 4, 4, leaf_steps=2),
+    Multistage(NUM_STEPS, 1, 2),
+    DiskRevolve(NUM_STEPS, 1, write=0.5, read=0.5),
+    Mixed(NUM_STEPS, 4, 2),
+    Online(2),
+    Spilling(NUM_STEPS, 2, 2.5, costs=SLOW),
+    Spilling(NUM_STEPS, 4, 2, costs=SLOW, tape_slots=2, leaf_steps=2),
+    Spilling(None, 2, 2, costs=SLOW, file_states=3),
 ]
 
 
