@@ -31,9 +31,6 @@ from adjoint.spilling_search import best_spilling, reckoned
 
 __all__ = ["Plan", "choose", "compare", "without_measuring"]
 
-DOUBT = 0.002
-"""An extrapolated price is held to be so much higher than it is when it is compared."""
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -121,7 +118,8 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
 
 
 def _doubted(offer: Offer) -> float:
-    return offer.seconds if offer.is_exact else (1 + DOUBT) * offer.seconds
+    """Return what an offer is compared by: an extrapolation is not taken at its word."""
+    return (1 + offer.doubt) * offer.seconds
 
 
 def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Offer]:
@@ -137,19 +135,14 @@ def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Itera
     quickest, _ = min(in_slots, key=lambda found: found[1].seconds)
     yield from synchronous(quickest)
     with_room = [case for case in cases if case.num_slots >= 1 and case.num_leaves > 1]
-    for tapes in (False, True):
-        ranked = sorted(_with_tapes_or_not(with_room, tapes), key=reckoned)
-        for case in ranked[:1]:
-            yield from asynchronous(case)
-            offer = best_spilling(case)
-            if offer is not None:
-                yield offer
-
-
-def _with_tapes_or_not(cases: list[Case], tapes: bool) -> list[Case]:
-    return [
-        case if tapes else case.without_tapes() for case in cases if case.keeps_tapes or not tapes
-    ]
+    if not with_room:
+        return
+    plain = min((case.without_tapes() for case in with_room), key=reckoned)
+    yield from asynchronous(plain)
+    keeping = [case for case in with_room if case.keeps_tapes]
+    offer = best_spilling(min([plain, *keeping], key=reckoned))
+    if offer is not None:
+        yield offer
 
 
 def _case(num_steps: int, leaf: int, costs: Mapping[int, Costs], budget: Budget) -> Case:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
+from adjoint.asynchronous_clock import asynchronous_seconds
 from adjoint.costs import Costs
 from adjoint.schedules import (
     Asynchronous,
@@ -86,8 +87,8 @@ class Offer:
     schedule: Schedule
     seconds: float
     reason: str
-    is_exact: bool = True
-    """Whether the seconds are those of the simulated machine, or an extrapolation."""
+    doubt: float = 0.0
+    """By which share the simulated machine may take longer: 0 where this is what it takes."""
 
 
 def with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:
@@ -159,11 +160,7 @@ def synchronous(case: Case) -> Iterator[Offer]:
 
 
 def asynchronous(case: Case) -> Iterator[Offer]:
-    """Give the asynchronous scheme of 2018, at the channel's own pace.
-
-    Forward, an interval takes no less than a write; reverse, a segment no less than a read. Both
-    are slowed down while the channel is busy. Its two ends are reckoned like its middle.
-    """
+    """Give the asynchronous scheme of 2018, at the channel's own pace."""
     n, leaf, costs = case.num_steps, case.leaf_steps, case.costs
     if case.num_slots < 2 or case.file_states < 1 or case.pace.advance == 0:
         return
@@ -171,17 +168,7 @@ def asynchronous(case: Case) -> Iterator[Offer]:
     interval = leaf * ceil(spacing)
     if interval >= n:
         return
-    schedule = Asynchronous(n, case.num_slots, interval, leaf_steps=leaf)
-    lost = 1 - 1 / costs.slowdown
-    boundaries, inside = schedule.file_states, interval // leaf
-    forward = interval * costs.advance + costs.store + costs.post + costs.write * lost
-    advances = minimal_advances(inside, case.num_slots - 1) if inside > 1 else 0
-    pace = case.pace
-    reverse = advances * pace.advance + inside * (pace.record + pace.pull_back)
-    reverse += costs.post + costs.read * lost + inside * (costs.store + costs.restore)
-    tail = num_leaves(n - boundaries * interval, leaf)
-    last = minimal_advances(tail, case.num_slots - 1) * pace.advance if tail > 1 else 0.0
-    last += tail * (pace.record + pace.pull_back) + pace.keep - pace.record
-    seconds = boundaries * (max(costs.write, forward) + max(costs.read, reverse)) + last
     reason = f"a state to the file every {interval} steps, segments reversed by Revolve"
-    yield Offer(schedule, seconds, reason, is_exact=False)
+    for staging in (4, 1):
+        schedule = Asynchronous(n, case.num_slots, interval, leaf_steps=leaf, staging=staging)
+        yield Offer(schedule, asynchronous_seconds(schedule, costs), reason)

@@ -11,11 +11,12 @@ search takes does not grow with the number of steps.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import ceil, inf
+from math import ceil, gcd, inf
 
 from adjoint.pricing import Case, Offer
 from adjoint.schedules import Spilling
-from adjoint.schedules.revolve import beta
+from adjoint.schedules.mixed_closed_form import fewest_steps
+from adjoint.schedules.revolve import beta, minimal_advances
 from adjoint.schedules.spilling import TABLE_LEAVES
 from adjoint.schedules.spilling_keeps import GRID, KeepPlan, plan_keeps
 from adjoint.schedules.spilling_pieces import Pieces
@@ -30,22 +31,32 @@ MOST_REPEATS = 7
 REHEARSED_ACTIONS = 5_000
 """Of one rehearsal, at the most: longer runs are extrapolated."""
 
-ALL_ACTIONS = 60_000
+ALL_ACTIONS = 45_000
 """Of all rehearsals of one search, or a little more: less than two tenths of a second."""
+
+DOUBT = 0.002
+"""By how much an extrapolation may be off."""
+
+BLIND = 0.2
+"""The same where the end of the run does not tell, or nothing was rehearsed."""
+
+LONGEST_WINDOW = 10_000
+"""Leaves from the end of a run that are rehearsed at the most."""
 
 SEGMENTS = 5
 """Segments, besides the tail, that a rehearsal of a long run must have to be believed."""
 
-HURRIED = 0.97
-"""Spacings of less than this share of what the file can take are tried for short runs only: the end
-of a run tells nothing of them, because slots hold what was not written yet."""
-
 SHORT_LEAVES = 3_000
-"""Runs of so few leaves are short: they are rehearsed as a whole."""
+"""Runs of so few leaves are rehearsed as a whole. For them, more may be sent to the file than it
+can take: slots hold the rest. The end of a longer run would tell nothing of that."""
+
+FINENESS = ((8, GRID // 32), (32, GRID // 8), (128, GRID // 2), (inf, GRID))
+"""Up to which number of leaves a spacing is a multiple of what, in units of ``1 / GRID``."""
 
 FRONT_RUNNERS = 10
 PATIENCES = (1.5, 1.0, 3.0)
 SPLITS = (0.5, 0.0, 1.0)
+FORESIGHTS = (0.7, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class Variant:
     tail_repeats: int
     patience: float = PATIENCES[0]
     split: float = SPLITS[0]
+    foresight: float = 0.0
 
     def schedule(self, case: Case, tapes: TapeTable | None = None) -> Spilling:
         """Return the schedule itself; a table of tapes that is large enough saves making one."""
@@ -71,6 +83,7 @@ class Variant:
             tail_repeats=self.tail_repeats,
             split=self.split,
             patience=self.patience,
+            foresight=self.foresight,
             tape_slots=case.tape_slots,
             file_states=case.file_states,
         )
@@ -88,23 +101,43 @@ def best_spilling(case: Case) -> Offer | None:
     if case.num_leaves < 2 or case.num_slots < 1 or case.file_states < 1 or not search.variants:
         return None
     for _reckoned, variant in search.variants[:FRONT_RUNNERS]:
-        search.rehearse(variant, keep_back=ALL_ACTIONS // 3)
-    for split in SPLITS[1:]:
-        search.rehearse(replace(search.best, split=split))
+        search.rehearse(variant, keep_back=ALL_ACTIONS // 2)
+    if case.tape_slots:
+        for foresight in FORESIGHTS:
+            search.rehearse(replace(search.best, foresight=foresight))
+        search.rehearse(replace(search.best, patience=PATIENCES[-1], foresight=FORESIGHTS[0]))
+    else:
+        for split in SPLITS[1:]:
+            search.rehearse(replace(search.best, split=split))
     for patience in PATIENCES[1:]:
         search.rehearse(replace(search.best, patience=patience))
     schedule = search.best.schedule(case)
     reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
     if case.tape_slots:
         reason += "; tapes are kept where they fit"
-    return Offer(schedule, search.seconds, reason, is_exact=search.is_exact)
+    return Offer(schedule, search.seconds, reason, search.doubt)
 
 
 def reckoned(case: Case) -> float:
     """Return roughly what the best spilling stack takes: enough to compare sizes of leaves."""
-    costs = _Reckoning(case)
-    pitch = max(GRID, costs.least_pitch)
-    return costs.steady(pitch) * case.num_leaves
+    pace, natural = case.pace, _natural(case)
+    leaves, slots = ceil(natural), case.num_slots + 1
+    advances = minimal_advances(leaves, slots) if leaves > 1 else 0
+    seconds = advances * pace.advance + leaves * (pace.record + pace.pull_back)
+    if case.tape_slots:
+        # a tape costs an advance where recording the leaf would cost less
+        taken = fewest_steps(leaves, slots, case.tape_slots) - advances - leaves
+        seconds += pace.unreached * pace.advance * taken
+    forward = max(leaves * pace.advance, case.costs.write)
+    return (forward + max(seconds, case.costs.read)) * case.num_leaves / leaves
+
+
+def _natural(case: Case) -> float:
+    """Return the leaves that take as long as a write, or as many as the file's room asks for."""
+    if case.pace.advance == 0:
+        return 1.0
+    room = case.num_leaves / max(1, case.file_states - 2)
+    return max(1.0, room, min(case.costs.write / case.pace.advance, case.num_leaves))
 
 
 class _Reckoning:
@@ -113,6 +146,8 @@ class _Reckoning:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.pace = case.pace
+        self.natural = _natural(case)
+        """Leaves between two states in the file, if nothing is to wait."""
         self.table: TapeTable | None = None
         if case.tape_slots:
             most = min(case.num_leaves, 2 * ceil(self.natural) + 2, TABLE_LEAVES)
@@ -120,30 +155,6 @@ class _Reckoning:
                 most, case.num_slots, tape_slots=case.tape_slots, unreached=self.pace.unreached
             )
         self.pieces = Pieces(self.pace, SPLITS[0], self.table)
-
-    @property
-    def natural(self) -> float:
-        """Leaves that take as long as a write."""
-        if self.pace.advance == 0:
-            return 1.0
-        return max(1.0, min(self.case.costs.write / self.pace.advance, self.case.num_leaves))
-
-    @property
-    def least_pitch(self) -> int:
-        """The spacing at which the file holds all that is sent to it, or writes keep up."""
-        room = max(1, self.case.file_states - 2)
-        full = -(-self.case.num_leaves * GRID // room)
-        return max(ceil(self.natural * GRID), full)
-
-    def steady(self, pitch: int) -> float:
-        """Return the seconds per leaf far from both ends."""
-        case, leaves = self.case, pitch / GRID
-        low, part = divmod(pitch, GRID)
-        seconds = self.piece(low, 0, True)
-        if part:
-            seconds += part / GRID * (self.piece(low + 1, 0, True) - seconds)
-        forward = max(leaves * self.pace.advance, case.costs.write)
-        return (forward + seconds) / leaves
 
     def piece(self, leaves: int, locked: int, in_file: bool) -> float:
         """Return the seconds of reversing a piece, and of the read that goes on meanwhile."""
@@ -188,7 +199,7 @@ class _Search:
         self.variants = sorted(self._variants(), key=lambda found: found[0])
         self.best = self.variants[0][1] if self.variants else Variant(GRID, 0, 0)
         self.seconds = inf
-        self.is_exact = False
+        self.doubt = BLIND
         self._left = ALL_ACTIONS
         self._tried: set[Variant] = set()
 
@@ -205,27 +216,35 @@ class _Search:
             if self.seconds == inf:
                 self.best, self.seconds = variant, self.reckoning.whole(keeps)
             return
-        seconds, exact = self._seconds(variant, keeps)
-        if seconds < self.seconds:
-            self.best, self.seconds, self.is_exact = variant, seconds, exact
+        seconds, doubt = self._seconds(variant, keeps)
+        if (1 + doubt) * seconds < (1 + self.doubt) * self.seconds:
+            self.best, self.seconds, self.doubt = variant, seconds, doubt
 
-    def _seconds(self, variant: Variant, keeps: KeepPlan) -> tuple[float, bool]:
-        """Return what a variant takes, and whether that is exact."""
+    def _seconds(self, variant: Variant, keeps: KeepPlan) -> tuple[float, float]:
+        """Return what a variant takes, and how far that is to be doubted."""
         whole = self.case.num_leaves
         tail = whole - keeps.tail[0][0] if keeps.tail else 0
-        each = ceil(variant.pitch / GRID)
-        leaves = whole if whole <= SHORT_LEAVES else tail + SEGMENTS * each
+        each = ceil(keeps.comb.pitch / GRID)
+        fewest, doubt = max(SEGMENTS, _period(keeps.comb.pitch) + 3), DOUBT
+        if self.case.costs.read > self.reckoning.alone(each, 0):
+            # reads are behind from the turn on, so it counts how many states were still in slots
+            fewest += self.case.num_slots
+            if fewest * each > LONGEST_WINDOW:
+                fewest, doubt = SEGMENTS, BLIND
+        leaves = whole if whole <= SHORT_LEAVES else tail + fewest * each
         window = self._window(variant, leaves) if leaves < whole else None
         if window is not None:
-            segments = SEGMENTS * REHEARSED_ACTIONS // window.rehearsal.actions
+            segments = fewest * REHEARSED_ACTIONS // window.rehearsal.actions
             leaves = tail + segments * each
-            if segments > SEGMENTS and leaves < whole:
+            if segments > fewest and leaves < whole:
                 window = self._window(variant, leaves)
+            leaves = min(leaves, whole - 1) if segments <= fewest else leaves
         if leaves >= whole:
-            return self._rehearsed(variant, whole).seconds, True
+            return self._rehearsed(variant, whole).seconds, 0.0
         assert window is not None
-        written = (keeps.file_states - self.case.num_slots) * self.case.costs.write
-        return window.extended(whole, written), False
+        moved = max(0, keeps.file_states - self.case.num_slots)
+        costs = self.case.costs
+        return window.extended(whole, moved * costs.write, moved * costs.read), doubt
 
     def _window(self, variant: Variant, leaves: int) -> "_Window":
         """Rehearse the last leaves of the run."""
@@ -236,7 +255,8 @@ class _Search:
             tail_slots=variant.tail_slots,
             tail_repeats=variant.tail_repeats,
         ).comb
-        high, low = comb.leaf(max(2, comb.count // 3)), comb.leaf(1)
+        period = _period(comb.pitch)
+        high, low = comb.leaf(1 + max(1, comb.count // (3 * period)) * period), comb.leaf(1)
         return _Window(leaves, high, low, self._rehearsed(variant, leaves, (high, low)))
 
     def _rehearsed(self, variant: Variant, leaves: int, marks: Collection[int] = ()) -> Rehearsal:
@@ -268,7 +288,7 @@ class _Search:
             tried = [
                 (self.reckoning.whole(keeps), tails, repeats, keeps)
                 for tails in _tails(self.case.num_slots)
-                for repeats in range(MOST_REPEATS + 1)
+                for repeats in self._repeats(pitch, tails)
                 if (keeps := self._keeps(Variant(pitch, tails, repeats))).file_states
                 <= self.case.file_states
             ]
@@ -279,6 +299,13 @@ class _Search:
                     if keeps not in seen:
                         seen.add(keeps)
                         yield seconds, Variant(pitch, tails, repeats)
+
+    def _repeats(self, pitch: int, tail_slots: int) -> Iterator[int]:
+        """Give the `tail_repeats` worth trying: pieces far longer than the spacing are not."""
+        for repeats in range(MOST_REPEATS + 1):
+            yield repeats
+            if beta(self.case.num_slots - tail_slots + 1, repeats) * GRID > 2 * pitch:
+                return
 
     def _pitches(self) -> set[int]:
         case, reckoning = self.case, self.reckoning
@@ -293,10 +320,11 @@ class _Search:
         hidden = case.num_leaves / (case.num_leaves / natural + slots)
         leaves |= {max(1.0, hidden), max(1.0, (hidden + natural) / 2)}
         if case.num_leaves > SHORT_LEAVES:
-            leaves = {length for length in leaves if length >= HURRIED * natural}
-        least = GRID if case.file_states >= case.num_leaves else reckoning.least_pitch
+            leaves = {length for length in leaves if length >= natural}
+        room = ceil(case.num_leaves * GRID / max(1, case.file_states - 2))
+        least = GRID if case.file_states >= case.num_leaves else room
         most = case.num_leaves * GRID
-        return {min(most, max(least, ceil(pitch * GRID))) for pitch in leaves}
+        return {min(most, max(least, _coarsely(length))) for length in leaves}
 
     def _slow_read(self, locked: int) -> float:
         """Return the fewest leaves whose reversal takes as long as a read."""
@@ -323,13 +351,24 @@ class _Window:
     low: int
     rehearsal: Rehearsal
 
-    def extended(self, leaves: int, written: float) -> float:
-        """Return what so many leaves take, whose forward sweep takes no less than is `written`."""
+    def extended(self, leaves: int, written: float, read: float) -> float:
+        """Return what so many leaves take, if no less than their writes, and their reads, take."""
         rehearsal = self.rehearsal
         slope = (rehearsal.at[self.low] - rehearsal.at[self.high]) / (self.high - self.low)
         forward = max(rehearsal.turned_at * leaves / self.leaves, written)
-        reverse = rehearsal.seconds - rehearsal.turned_at
-        return forward + reverse + (leaves - self.leaves) * slope
+        reverse = rehearsal.seconds - rehearsal.turned_at + (leaves - self.leaves) * slope
+        return forward + max(reverse, read)
+
+
+def _period(pitch: int) -> int:
+    """Return after how many states in the file the distances between them repeat."""
+    return GRID // gcd(pitch, GRID)
+
+
+def _coarsely(leaves: float) -> int:
+    """Return a spacing, rounded up so that it repeats soon; wide ones need not be as fine."""
+    unit = next(unit for most, unit in FINENESS if leaves < most)
+    return unit * ceil(leaves * GRID / unit)
 
 
 def _tails(num_slots: int) -> list[int]:

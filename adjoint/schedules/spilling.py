@@ -73,6 +73,9 @@ class Spilling:
     patience
         A written state gives up its slot if it is not needed for so many times what reading it back
         takes; at least 1.
+    foresight
+        A slot is kept back for a read that will be due before this share is reversed of what is
+        reversed next; 0 until it is due. It pays where tapes are kept.
     tape_slots
         Slots that each tape takes that is kept while others are recorded; 0 to keep none.
     file_states
@@ -98,6 +101,7 @@ class Spilling:
         tail_repeats: int = 1,
         split: float = 0.5,
         patience: float = 1.5,
+        foresight: float = 0.0,
         tape_slots: int = 0,
         file_states: int | None = None,
     ) -> None:
@@ -110,6 +114,7 @@ class Spilling:
         self.tail_repeats = index(tail_repeats)
         self.split = float(split)
         self.patience = float(patience)
+        self.foresight = float(foresight)
         self.tape_slots = index(tape_slots)
         self.capacity = None if file_states is None else index(file_states)
         self._check()
@@ -121,7 +126,8 @@ class Spilling:
             f"Spilling(num_steps={self.num_steps}, num_slots={self.num_slots}, "
             f"interval={self.interval!r}, costs={self.costs!r}, leaf_steps={self.leaf_steps}, "
             f"tail_slots={self.tail_slots}, tail_repeats={self.tail_repeats}, split={self.split}, "
-            f"patience={self.patience}, tape_slots={self.tape_slots}, file_states={self.capacity})"
+            f"patience={self.patience}, foresight={self.foresight}, tape_slots={self.tape_slots}, "
+            f"file_states={self.capacity})"
         )
 
     def __iter__(self) -> Iterator[Action]:
@@ -172,6 +178,7 @@ class Spilling:
             "tail_repeats": (self.tail_repeats, 0, 64),
             "split": (self.split, 0, 1),
             "patience": (self.patience, 1, MOST_PATIENCE),
+            "foresight": (self.foresight, 0, 1),
             "tape_slots": (self.tape_slots, 0, max(1, self.num_slots)),
         }
         for name, (value, least, most) in ranges.items():

@@ -2,8 +2,8 @@
 
 Where nothing can happen until a piece is reversed, because no read is due and no state in memory
 is also in the file, the time that it takes is known. A rehearsal passes over such pieces, and over
-nothing else, so it takes the same decisions as the schedule itself; a hundred times as quickly where
-the file is slow.
+nothing else, so it takes the same decisions as the schedule itself; many times as quickly where the
+file is slow.
 """
 
 from collections.abc import Collection
@@ -31,11 +31,12 @@ class Rehearsal(SpillingStream):
         """When the adjoint was at the leaves asked for."""
 
     def run(self, marks: Collection[int] = ()) -> None:
-        """Play to the end, noting when the adjoint is at each of some leaves."""
+        """Play to the end, noting when the adjoint is at, or first passes, each of some leaves."""
+        coming = sorted(marks)
         for _action in self:
             self.actions += 1
-            if self._end in marks:
-                self.at.setdefault(self._end, self.seconds)
+            while coming and self._turned and self._end <= coming[-1]:
+                self.at[coming.pop()] = self.seconds
 
     def _foreseen(self, live: int) -> bool:
         stack = self._stack

@@ -45,6 +45,7 @@ class SpillingStream:
             schedule.costs,
             self._pieces,
             patience=schedule.patience,
+            foresight=schedule.foresight,
         )
         self.turned_at = 0.0
         """When the turn was, by the virtual clock."""
@@ -128,6 +129,8 @@ class SpillingStream:
             if leaf > live:
                 yield self._advance(live, leaf)
                 live = leaf
+            if leaf == self._end - 1:
+                break  # it is recorded at once
             yield from stack.make_room()
             if stack.free:
                 yield from stack.store(leaf, place)
