@@ -33,8 +33,9 @@ LEAST_TO_SAVE = 0.1
 """Tapes are kept only where recording a step that is not reached takes this share of an advance:
 otherwise a tape saves nothing that a state would not."""
 
-MOST_LEVELS = 1000
-"""Of `Multistage`, in memory and in the file: it has a place in its tables for each."""
+MOST_LEVELS = 100
+"""States of `Multistage` in the file that are thought of: where there is room for more,
+`DiskRevolve` knows better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +150,8 @@ def synchronous(case: Case) -> Iterator[Offer]:
     seconds = disk.tally.advances * costs.advance
     seconds += disk.tally.writes[0] * write + disk.tally.reads[0] * read
     yield Offer(disk, seconds + case.reversing, "the computation waits for every transfer")
-    places = min(case.file_states, case.num_leaves - 1, MOST_LEVELS) - case.num_slots
-    if places < 1:
+    places = min(case.file_states, MOST_LEVELS)
+    if case.num_slots + places >= case.num_leaves:
         return
     multistage = Multistage(n, case.num_slots, places, leaf_steps=leaf)
     writes, reads = multistage_transfers(n, case.num_slots, places, leaf_steps=leaf)

@@ -10,7 +10,7 @@ search takes does not grow with the number of steps.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil, gcd, inf
 
 from adjoint.pricing import Case, Offer
@@ -28,10 +28,10 @@ __all__ = ["best_spilling", "reckoned"]
 MOST_REPEATS = 7
 """The largest `tail_repeats` tried: a tail in memory is a small part of a long run."""
 
-REHEARSED_ACTIONS = 5_000
+REHEARSED_ACTIONS = 2_500
 """Of one rehearsal, at the most: longer runs are extrapolated."""
 
-ALL_ACTIONS = 45_000
+ALL_ACTIONS = 30_000
 """Of all rehearsals of one search, or a little more: less than two tenths of a second."""
 
 DOUBT = 0.002
@@ -43,7 +43,7 @@ BLIND = 0.2
 LONGEST_WINDOW = 10_000
 """Leaves from the end of a run that are rehearsed at the most."""
 
-SEGMENTS = 5
+SEGMENTS = 8
 """Segments, besides the tail, that a rehearsal of a long run must have to be believed."""
 
 SHORT_LEAVES = 3_000
@@ -52,6 +52,9 @@ can take: slots hold the rest. The end of a longer run would tell nothing of tha
 
 FINENESS = ((8, GRID // 32), (32, GRID // 8), (128, GRID // 2), (inf, GRID))
 """Up to which number of leaves a spacing is a multiple of what, in units of ``1 / GRID``."""
+
+FEW_LEAVES = 16
+"""For runs of so few leaves all spacings are rehearsed, and all short tails."""
 
 FRONT_RUNNERS = 10
 PATIENCES = (1.5, 1.0, 3.0)
@@ -100,6 +103,9 @@ def best_spilling(case: Case) -> Offer | None:
     search = _Search(case)
     if case.num_leaves < 2 or case.num_slots < 1 or case.file_states < 1 or not search.variants:
         return None
+    if case.num_leaves <= FEW_LEAVES:
+        search.rehearse_all()
+        return search.offer()
     for _reckoned, variant in search.variants[:FRONT_RUNNERS]:
         search.rehearse(variant, keep_back=ALL_ACTIONS // 2)
     if case.tape_slots:
@@ -111,11 +117,7 @@ def best_spilling(case: Case) -> Offer | None:
             search.rehearse(replace(search.best, split=split))
     for patience in PATIENCES[1:]:
         search.rehearse(replace(search.best, patience=patience))
-    schedule = search.best.schedule(case)
-    reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
-    if case.tape_slots:
-        reason += "; tapes are kept where they fit"
-    return Offer(schedule, search.seconds, reason, search.doubt)
+    return search.offer()
 
 
 def reckoned(case: Case) -> float:
@@ -203,6 +205,27 @@ class _Search:
         self._left = ALL_ACTIONS
         self._tried: set[Variant] = set()
 
+    def offer(self) -> Offer:
+        """Return the best of what was rehearsed."""
+        schedule = self.best.schedule(self.case)
+        reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
+        if self.case.tape_slots:
+            reason += "; tapes are kept where they fit"
+        return Offer(schedule, self.seconds, reason, self.doubt)
+
+    def rehearse_all(self) -> None:
+        """Rehearse whatever may be best for a very short run."""
+        seen: set[tuple[KeepPlan, float]] = set()
+        for half_leaves in range(2, 2 * self.case.num_leaves + 1):
+            for tails, repeats, split in product(range(3), range(3), (0.0, 1.0)):
+                if tails >= self.case.num_slots and tails:
+                    continue
+                variant = Variant(half_leaves * GRID // 2, tails, repeats, 1.0, split)
+                keeps = self._keeps(variant)
+                if keeps.file_states <= self.case.file_states and (keeps, split) not in seen:
+                    seen.add((keeps, split))
+                    self.rehearse(variant)
+
     def rehearse(self, variant: Variant, *, keep_back: int = 0) -> None:
         """Find out what a variant takes; keep it if it is the best so far.
 
@@ -223,28 +246,34 @@ class _Search:
     def _seconds(self, variant: Variant, keeps: KeepPlan) -> tuple[float, float]:
         """Return what a variant takes, and how far that is to be doubted."""
         whole = self.case.num_leaves
+        if whole <= SHORT_LEAVES:
+            return self._rehearsed(variant, whole).seconds, 0.0
         tail = whole - keeps.tail[0][0] if keeps.tail else 0
         each = ceil(keeps.comb.pitch / GRID)
-        fewest, doubt = max(SEGMENTS, _period(keeps.comb.pitch) + 3), DOUBT
+        fewest, believed = self._segments(keeps.comb.pitch)
+        if tail + fewest * each >= whole:
+            return self._rehearsed(variant, whole).seconds, 0.0
+        window = self._window(variant, tail + fewest * each)
+        segments = fewest * REHEARSED_ACTIONS // window.rehearsal.actions
+        if segments > fewest:
+            leaves = tail + segments * each
+            if leaves >= whole:
+                return self._rehearsed(variant, whole).seconds, 0.0
+            window = self._window(variant, leaves)
+        moved, costs = max(0, keeps.file_states - self.case.num_slots), self.case.costs
+        seconds = window.extended(whole, moved * costs.write, moved * costs.read)
+        return seconds, max(DOUBT, window.unrest) if believed else BLIND
+
+    def _segments(self, pitch: int) -> tuple[int, bool]:
+        """Return how many segments tell of the rest, and whether they can be believed."""
+        each = ceil(pitch / GRID)
+        fewest = max(SEGMENTS, 2 * _period(pitch) + 3)
         if self.case.costs.read > self.reckoning.alone(each, 0):
             # reads are behind from the turn on, so it counts how many states were still in slots
             fewest += self.case.num_slots
-            if fewest * each > LONGEST_WINDOW:
-                fewest, doubt = SEGMENTS, BLIND
-        leaves = whole if whole <= SHORT_LEAVES else tail + fewest * each
-        window = self._window(variant, leaves) if leaves < whole else None
-        if window is not None:
-            segments = fewest * REHEARSED_ACTIONS // window.rehearsal.actions
-            leaves = tail + segments * each
-            if segments > fewest and leaves < whole:
-                window = self._window(variant, leaves)
-            leaves = min(leaves, whole - 1) if segments <= fewest else leaves
-        if leaves >= whole:
-            return self._rehearsed(variant, whole).seconds, 0.0
-        assert window is not None
-        moved = max(0, keeps.file_states - self.case.num_slots)
-        costs = self.case.costs
-        return window.extended(whole, moved * costs.write, moved * costs.read), doubt
+        if fewest * each <= LONGEST_WINDOW:
+            return fewest, True
+        return SEGMENTS, fewest == SEGMENTS
 
     def _window(self, variant: Variant, leaves: int) -> "_Window":
         """Rehearse the last leaves of the run."""
@@ -256,8 +285,9 @@ class _Search:
             tail_repeats=variant.tail_repeats,
         ).comb
         period = _period(comb.pitch)
-        high, low = comb.leaf(1 + max(1, comb.count // (3 * period)) * period), comb.leaf(1)
-        return _Window(leaves, high, low, self._rehearsed(variant, leaves, (high, low)))
+        span = max(1, comb.count // (4 * period)) * period
+        marks = tuple(comb.leaf(min(comb.count - 1, 1 + k * span)) for k in range(3))
+        return _Window(leaves, marks, self._rehearsed(variant, leaves, marks))
 
     def _rehearsed(self, variant: Variant, leaves: int, marks: Collection[int] = ()) -> Rehearsal:
         case = self.case
@@ -289,8 +319,7 @@ class _Search:
                 (self.reckoning.whole(keeps), tails, repeats, keeps)
                 for tails in _tails(self.case.num_slots)
                 for repeats in self._repeats(pitch, tails)
-                if (keeps := self._keeps(Variant(pitch, tails, repeats))).file_states
-                <= self.case.file_states
+                if self._fits(keeps := self._keeps(Variant(pitch, tails, repeats)))
             ]
             few = [found for found in tried if found[1] <= max(1, self.case.num_slots // 3)]
             for group in (tried, few):
@@ -299,6 +328,12 @@ class _Search:
                     if keeps not in seen:
                         seen.add(keeps)
                         yield seconds, Variant(pitch, tails, repeats)
+
+    def _fits(self, keeps: KeepPlan) -> bool:
+        """Return whether the file has room, and the tail can be rehearsed."""
+        begins = keeps.tail[0][0] if keeps.tail else self.case.num_leaves
+        short = self.case.num_leaves - begins <= max(SHORT_LEAVES, LONGEST_WINDOW // 2)
+        return short and keeps.file_states <= self.case.file_states
 
     def _repeats(self, pitch: int, tail_slots: int) -> Iterator[int]:
         """Give the `tail_repeats` worth trying: pieces far longer than the spacing are not."""
@@ -344,20 +379,36 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The last leaves of a run, rehearsed; between two of them nothing changes any more."""
+    """The last leaves of a run, rehearsed, with three leaves at which the time was noted.
+
+    Below the highest nothing changes any more: if so, both stretches between them are as quick.
+    """
 
     leaves: int
-    high: int
-    low: int
+    marks: tuple[int, ...]
     rehearsal: Rehearsal
 
     def extended(self, leaves: int, written: float, read: float) -> float:
         """Return what so many leaves take, if no less than their writes, and their reads, take."""
         rehearsal = self.rehearsal
-        slope = (rehearsal.at[self.low] - rehearsal.at[self.high]) / (self.high - self.low)
         forward = max(rehearsal.turned_at * leaves / self.leaves, written)
-        reverse = rehearsal.seconds - rehearsal.turned_at + (leaves - self.leaves) * slope
+        reverse = rehearsal.seconds - rehearsal.turned_at
+        reverse += (leaves - self.leaves) * self._slope(self.marks[0], self.marks[2])
         return forward + max(reverse, read)
+
+    @property
+    def unrest(self) -> float:
+        """By which share the two stretches differ."""
+        low, middle, high = self.marks
+        if not low < middle < high:
+            return BLIND
+        below, above = self._slope(low, middle), self._slope(middle, high)
+        return abs(above - below) / max(above, below)
+
+    def _slope(self, low: int, high: int) -> float:
+        """Return the seconds a leaf between two marks."""
+        at = self.rehearsal.at
+        return (at[low] - at[high]) / (high - low)
 
 
 def _period(pitch: int) -> int:

@@ -7,8 +7,9 @@ from every_schedule import schedules, small_cases
 from hypothesis import given
 
 import adjoint.schedules
+from adjoint.costs import Costs
 
-NAMES = {**vars(adjoint.schedules), "Ended": Ended}
+NAMES = {**vars(adjoint.schedules), "Costs": Costs, "Ended": Ended}
 
 
 @given(schedules())

@@ -1,9 +1,13 @@
-"""Replay finds nothing wrong, within just the slots and file states that the schedule announces."""
+"""Replay finds nothing wrong, within just the slots and file states that the schedule announces.
+
+Only `Spilling` announces what it may use, not what it does: that depends on its virtual clock.
+"""
 
 from every_schedule import schedules, small_cases
 from hypothesis import given, settings
 
 from adjoint.replay import price
+from adjoint.schedules import Spilling
 
 
 def check(schedule):
@@ -14,6 +18,9 @@ def check(schedule):
         file_states=schedule.file_states,
         tape_slots=schedule.tape_slots,
     )
+    if isinstance(getattr(schedule, "schedule", schedule), Spilling):
+        assert found.peak_tapes <= schedule.num_tapes, schedule
+        return
     assert found.peak_tapes == schedule.num_tapes, schedule
     if schedule.num_tapes == 1:
         assert found.peak_slots == schedule.num_slots, schedule

@@ -5,6 +5,7 @@ from itertools import islice
 
 import pytest
 
+from adjoint.costs import Costs
 from adjoint.schedules import (
     Asynchronous,
     DiskRevolve,
@@ -13,10 +14,12 @@ from adjoint.schedules import (
     Multistage,
     Periodic,
     Revolve,
+    Spilling,
     StoreAll,
 )
 
 LONG = 10**13
+COSTS = Costs(pull_back=2, write=10, read=10)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,9 @@ LONG = 10**13
         Multistage(LONG, 10, 10),
         Mixed(LONG, 20, 1),
         Mixed(LONG, 16, 4, unreached=0.75),
+        Spilling(LONG, 16, 10.5, costs=COSTS, tail_slots=3),
+        Spilling(LONG, 16, 10.5, costs=COSTS, tape_slots=1),
+        Spilling(None, 16, 10.5, costs=COSTS, file_states=100),
     ],
     ids=repr,
 )

@@ -5,6 +5,7 @@ A further family is two functions and a line in `FAMILIES`.
 
 from ended import Ended
 from hypothesis import strategies as st
+from spilling_cases import draw_spilling, draw_spilling_on, spilling_cases, spilling_on_cases
 
 from adjoint.schedules import (
     Asynchronous,
@@ -133,6 +134,8 @@ FAMILIES = {
     "HRevolve": (h_revolve_cases, draw_h_revolve),
     "Online": (online_cases, draw_online),
     "Mixed": (mixed_cases, draw_mixed),
+    "Spilling": (spilling_cases, draw_spilling),
+    "Spilling, open-ended": (spilling_on_cases, draw_spilling_on),
 }
 
 

@@ -1,0 +1,35 @@
+"""A machine whose costs change while it runs, and a schedule that is told so, or is not."""
+
+from adjoint.actions import Advance, Record, Restore
+from adjoint.machine import Limits, Machine
+
+
+class Changing(Machine):
+    """Plays a stream with the costs that there are by then; what is under way keeps its own.
+
+    `changes` are (time, costs), in order: the first are there from the beginning.
+    """
+
+    def __init__(self, num_steps, changes):
+        self.changes = list(changes)
+        super().__init__(self.changes.pop(0)[1], Limits(num_steps))
+
+    def run(self, stream, *, observed):
+        """Play all of it; return the actions."""
+        played = []
+        action = next(stream, None)
+        while action is not None:
+            if self.changes and self.clock.now >= self.changes[0][0]:
+                self.costs = self.changes.pop(0)[1]
+                if observed:
+                    stream.observe(self.costs)
+            if type(action) is Advance and self.adjoint is None:
+                action = Advance(action.start, min(action.stop, self.num_steps))
+            following = next(stream, None) if type(action) in (Record, Restore) else None
+            self.play(action, following)
+            played.append(action)
+            if self.live == self.num_steps and self.adjoint is None and following is None:
+                getattr(stream, "finished", lambda _: None)(self.num_steps)
+            action = following or next(stream, None)
+        self.finish()
+        return played
