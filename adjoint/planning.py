@@ -27,7 +27,8 @@ from adjoint.pricing import (
     with_tapes,
 )
 from adjoint.schedules import Schedule, StoreAll, num_leaves
-from adjoint.spilling_search import best_spilling, reckoned
+from adjoint.spilling_reckoning import reckoned
+from adjoint.spilling_search import best_spilling
 
 __all__ = ["Plan", "choose", "compare", "without_measuring"]
 

@@ -33,8 +33,9 @@ from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
 from adjoint.schedules.schedule import num_leaves
 from adjoint.schedules.spilling_keeps import GRID, KeepPlan, plan_keeps
+from adjoint.schedules.spilling_open_ended import OpenEndedStream
 from adjoint.schedules.spilling_pieces import Pace
-from adjoint.schedules.spilling_stream import OpenEndedStream, SpillingStream
+from adjoint.schedules.spilling_stream import SpillingStream
 from adjoint.schedules.tape_table import TapeTable
 
 __all__ = ["Spilling"]
