@@ -38,7 +38,8 @@ def natural_spacing(case: Case) -> float:
     """Return the leaves that take as long as a write, or as many as the file's room asks for."""
     if case.pace.advance == 0:
         return 1.0
-    room = case.num_leaves / max(1, case.file_states - 2)
+    limited = case.file_states < case.num_leaves
+    room = case.num_leaves / max(1, case.file_states - 2) if limited else 1.0
     return max(1.0, room, min(case.costs.write / case.pace.advance, case.num_leaves))
 
 

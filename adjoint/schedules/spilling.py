@@ -198,7 +198,9 @@ class Spilling:
             assert self.capacity is not None
             return self.capacity
         leaves = num_leaves(self.num_steps, self.leaf_steps)
-        states = self.keeps(leaves, self.pitch).file_states if leaves > 1 else 0
+        keeps = self.keeps(leaves, self.pitch)
+        # the state of the last leaf is recorded at once
+        states = keeps.file_states - (keeps.tail[-1:] == ((leaves - 1, True),)) if leaves > 1 else 0
         if self.capacity is not None and states > self.capacity:
             least = self.num_steps / max(1, self.capacity - 1)
             instead = f"an interval of at least {least:g} steps" if self.capacity else "Revolve"
