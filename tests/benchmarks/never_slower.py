@@ -9,8 +9,8 @@ gone on with, or be divided. For each the plan is made, its schedule is played b
 which also finds whether it is right, and its makespan is compared with every baseline's. Where it
 is larger that is a violation: it is printed, with all that it takes to look at it. Every 500
 configurations, and at the end, comes a summary. With `--by-clock` only short runs and one in twenty
-of the long ones are replayed: the others are timed by the schedule's own virtual clock, or in closed
-form, which the tests hold against replay; that takes a third of the time.
+of the long ones are replayed: the others are timed by the schedule's own virtual clock, or in
+closed form, which the tests hold against replay; that takes a third of the time.
 
 With `--optimum` runs have up to 12 steps and are compared with the least makespan that any schedule
 can have.
