@@ -9,7 +9,7 @@ number of steps.
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from math import ceil, gcd, inf
 
 from adjoint.pricing import Case, Offer
@@ -117,6 +117,10 @@ def best_spilling(case: Case) -> Offer | None:
     return search.offer()
 
 
+class _TooLongError(Exception):
+    """A rehearsal would take longer than the whole search may."""
+
+
 class _Search:
     """Variants, and the best of those rehearsed so far."""
 
@@ -141,15 +145,18 @@ class _Search:
     def rehearse_all(self) -> None:
         """Rehearse whatever may be best for a very short run."""
         seen: set[tuple[KeepPlan, float]] = set()
-        for half_leaves in range(2, 2 * self.case.num_leaves + 1):
-            for tails, repeats, split in product(range(3), range(3), (0.0, 1.0)):
-                if tails >= self.case.num_slots and tails:
-                    continue
-                variant = Variant(half_leaves * GRID // 2, tails, repeats, 1.0, split)
-                keeps = self._keeps(variant)
-                if keeps.file_states <= self.case.file_states and (keeps, split) not in seen:
-                    seen.add((keeps, split))
-                    self.rehearse(variant)
+        tails = range(min(3, self.case.num_slots))
+        fine, coarse = GRID // 8, GRID // 2
+        most = self.case.num_leaves * GRID + 1
+        for pitch, tail, repeats, split in chain(
+            product(range(GRID, most, fine), (0,), (0,), (0.0, 1.0)),
+            product(range(GRID, most, coarse), tails, range(3), (0.0, 1.0)),
+        ):
+            variant = Variant(pitch, tail, repeats, 1.0, split)
+            keeps = self._keeps(variant)
+            if keeps.file_states <= self.case.file_states and (keeps, split) not in seen:
+                seen.add((keeps, split))
+                self.rehearse(variant)
 
     def rehearse(self, variant: Variant, *, keep_back: int = 0) -> None:
         """Find out what a variant takes; keep it if it is the best so far.
@@ -161,12 +168,23 @@ class _Search:
         self._tried.add(variant)
         keeps = self._keeps(variant)
         if self._left <= keep_back:
-            if self.seconds == inf:
-                self.best, self.seconds = variant, self.reckoning.whole(keeps)
+            self._guess(variant, keeps)
             return
-        seconds, doubt = self._seconds(variant, keeps)
+        try:
+            seconds, doubt = self._seconds(variant, keeps)
+        except _TooLongError:
+            self._guess(variant, keeps)
+            return
         if (1 + doubt) * seconds < (1 + self.doubt) * self.seconds:
             self.best, self.seconds, self.doubt = variant, seconds, doubt
+
+    def _guess(self, variant: Variant, keeps: KeepPlan) -> None:
+        """Take a variant by what it is reckoned to take, if nothing better is known."""
+        if self.seconds == inf:
+            self.best, self.seconds = (
+                variant,
+                self.case.costs.slowdown * self.reckoning.whole(keeps),
+            )
 
     def _seconds(self, variant: Variant, keeps: KeepPlan) -> tuple[float, float]:
         """Return what a variant takes, and how far that is to be doubted."""
@@ -219,8 +237,10 @@ class _Search:
         if leaves < case.num_leaves:
             case = replace(case, num_steps=leaves * case.leaf_steps)
         rehearsal = Rehearsal(variant.schedule(case, self.reckoning.table))
-        rehearsal.run(marks)
+        done = rehearsal.run(marks, most_actions=max(self._left, REHEARSED_ACTIONS))
         self._left -= rehearsal.actions
+        if not done:
+            raise _TooLongError
         return rehearsal
 
     def _keeps(self, variant: Variant) -> KeepPlan:

@@ -173,10 +173,14 @@ def _with_fraction(back: int, finely: int | None, pitch: int) -> int:
 def _periodic(
     num_leaves: int, finely: int, pitch: int, first_in_memory: bool, tail: list[Keep]
 ) -> KeepPlan:
-    """Return the plan whose states left of the tail are evenly spaced, `finely` from the end."""
+    """Return the plan whose states left of the tail are evenly spaced, `finely` from the end.
+
+    If there are any, the first state goes to the file as they do: in memory it would be in use for
+    the whole run.
+    """
     left = num_leaves * GRID - finely
     count = max(0, -(-(left - GRID + 1) // pitch) - 1) if left >= GRID else 0
     while count and (left - count * pitch) // GRID < 1:
         count -= 1
     comb = Comb(left - count * pitch, pitch, count)
-    return KeepPlan(not first_in_memory, comb, tuple(reversed(tail)))
+    return KeepPlan(count > 0 or not first_in_memory, comb, tuple(reversed(tail)))

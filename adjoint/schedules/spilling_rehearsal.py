@@ -7,6 +7,7 @@ file is slow.
 """
 
 from collections.abc import Collection
+from math import inf
 from typing import TYPE_CHECKING
 
 from adjoint.schedules.spilling_stream import SpillingStream
@@ -30,13 +31,19 @@ class Rehearsal(SpillingStream):
         self.at: dict[int, float] = {}
         """When the adjoint was at the leaves asked for."""
 
-    def run(self, marks: Collection[int] = ()) -> None:
-        """Play to the end, noting when the adjoint is at, or first passes, each of some leaves."""
+    def run(self, marks: Collection[int] = (), *, most_actions: float = inf) -> bool:
+        """Play to the end, noting when the adjoint is at, or first passes, each of some leaves.
+
+        Returns False if it was broken off because there are more actions than wanted.
+        """
         coming = sorted(marks)
         for _action in self:
             self.actions += 1
+            if self.actions > most_actions:
+                return False
             while coming and self._turned and self._end <= coming[-1]:
                 self.at[coming.pop()] = self.seconds
+        return True
 
     def _foreseen(self, live: int) -> bool:
         stack = self._stack
@@ -52,7 +59,7 @@ class Rehearsal(SpillingStream):
             return False  # more slots may come, and when is not known
         seconds, _split = self._pieces.seconds_and_split(left, slots, False)
         leaf = self._pace.record + self._pace.pull_back
-        if seconds == float("inf") or self._due_within(seconds + leaf, live):
+        if seconds == inf or self._due_within(seconds + leaf, live):
             return False
         if stored:
             stack.forget_top()
