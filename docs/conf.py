@@ -41,5 +41,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(abc|collections|enum|h5py|matplotlib|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*"),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
+    # Parts of schedules that have no page of their own.
+    (r"py:class", r"adjoint\.schedules\.\w+\.(KeepPlan|Pace|Tally|TapeTable)"),
     (r"py:class", r"solvers\.shallow_water_kernels\.(Fields|Problem|Function)"),
 ]
