@@ -17,7 +17,10 @@ from adjoint.schedules.spilling_keeps import GRID, KeepPlan
 from adjoint.schedules.spilling_pieces import Pieces
 from adjoint.schedules.tape_table import TapeTable
 
-__all__ = ["Reckoning", "natural_spacing", "reckoned"]
+__all__ = ["REREAD", "Reckoning", "natural_spacing", "reckoned"]
+
+REREAD = 0.1
+"""`Spilling.reread` of the table of tapes that is reckoned with, and rehearsed first."""
 
 
 def reckoned(case: Case) -> float:
@@ -55,7 +58,11 @@ class Reckoning:
         if case.tape_slots:
             most = min(case.num_leaves, 2 * ceil(self.natural) + 2, TABLE_LEAVES)
             self.table = TapeTable(
-                most, case.num_slots, tape_slots=case.tape_slots, unreached=self.pace.unreached
+                most,
+                case.num_slots,
+                tape_slots=case.tape_slots,
+                unreached=self.pace.unreached,
+                reread=self.pace.in_advances(REREAD * case.costs.read),
             )
         self.pieces = Pieces(self.pace, 0.5, self.table)
 

@@ -18,7 +18,7 @@ from adjoint.schedules.revolve import beta
 from adjoint.schedules.spilling_keeps import GRID, KeepPlan, plan_keeps
 from adjoint.schedules.spilling_rehearsal import Rehearsal
 from adjoint.schedules.tape_table import TapeTable
-from adjoint.spilling_reckoning import Reckoning
+from adjoint.spilling_reckoning import REREAD, Reckoning
 
 __all__ = ["best_spilling"]
 
@@ -53,6 +53,9 @@ FINENESS = ((8, GRID // 32), (32, GRID // 8), (128, GRID // 2), (inf, GRID))
 FEW_LEAVES = 16
 """For runs of so few leaves all spacings are rehearsed, and all short tails."""
 
+FEW_SLOTS = 8
+"""With so few slots, one that is held by a read counts for more."""
+
 FRONT_RUNNERS = 10
 PATIENCES = (1.5, 1.0, 3.0)
 SPLITS = (0.5, 0.0, 1.0)
@@ -70,6 +73,7 @@ class Variant:
     patience: float = PATIENCES[0]
     split: float = SPLITS[0]
     foresight: float = 0.0
+    reread: float = REREAD
 
     def schedule(self, case: Case, tapes: TapeTable | None = None) -> Spilling:
         """Return the schedule itself; a table of tapes that is large enough saves making one."""
@@ -84,10 +88,11 @@ class Variant:
             split=self.split,
             patience=self.patience,
             foresight=self.foresight,
+            reread=self.reread,
             tape_slots=case.tape_slots,
             file_states=case.file_states,
         )
-        if tapes is not None:
+        if tapes is not None and self.reread == REREAD:
             schedule.tapes = tapes
         return schedule
 
@@ -109,6 +114,8 @@ def best_spilling(case: Case) -> Offer | None:
         for foresight in FORESIGHTS:
             search.rehearse(replace(search.best, foresight=foresight))
         search.rehearse(replace(search.best, patience=PATIENCES[-1], foresight=FORESIGHTS[0]))
+        if case.num_slots <= FEW_SLOTS:
+            search.rehearse(replace(search.best, reread=2 * REREAD, patience=2.0, foresight=0.0))
     else:
         for split in SPLITS[1:]:
             search.rehearse(replace(search.best, split=split))

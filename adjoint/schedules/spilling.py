@@ -77,6 +77,9 @@ class Spilling:
     foresight
         A slot is kept back for a read that will be due before this share is reversed of what is
         reversed next; 0 until it is due. It pays where tapes are kept.
+    reread
+        The share of what reading takes that a state which gives up its slot is reckoned to cost
+        when it is decided where tapes are kept: between 0 and 1.
     tape_slots
         Slots that each tape takes that is kept while others are recorded; 0 to keep none.
     file_states
@@ -103,6 +106,7 @@ class Spilling:
         split: float = 0.5,
         patience: float = 1.5,
         foresight: float = 0.0,
+        reread: float = 0.1,
         tape_slots: int = 0,
         file_states: int | None = None,
     ) -> None:
@@ -116,6 +120,7 @@ class Spilling:
         self.split = float(split)
         self.patience = float(patience)
         self.foresight = float(foresight)
+        self.reread = float(reread)
         self.tape_slots = index(tape_slots)
         self.capacity = None if file_states is None else index(file_states)
         self._check()
@@ -127,7 +132,8 @@ class Spilling:
             f"Spilling(num_steps={self.num_steps}, num_slots={self.num_slots}, "
             f"interval={self.interval!r}, costs={self.costs!r}, leaf_steps={self.leaf_steps}, "
             f"tail_slots={self.tail_slots}, tail_repeats={self.tail_repeats}, split={self.split}, "
-            f"patience={self.patience}, foresight={self.foresight}, tape_slots={self.tape_slots}, "
+            f"patience={self.patience}, foresight={self.foresight}, reread={self.reread}, "
+            f"tape_slots={self.tape_slots}, "
             f"file_states={self.capacity})"
         )
 
@@ -157,8 +163,14 @@ class Spilling:
         most = TABLE_LEAVES
         if self.num_steps is not None:
             most = min(most, num_leaves(self.num_steps, self.leaf_steps))
-        unreached = Pace.of(self.costs, self.leaf_steps).unreached
-        return TapeTable(most, self.num_slots, tape_slots=self.tape_slots, unreached=unreached)
+        pace = Pace.of(self.costs, self.leaf_steps)
+        return TapeTable(
+            most,
+            self.num_slots,
+            tape_slots=self.tape_slots,
+            unreached=pace.unreached,
+            reread=pace.in_advances(self.reread * self.costs.read),
+        )
 
     def _check(self) -> None:
         leaves = 2 if self.num_steps is None else num_leaves(self.num_steps, self.leaf_steps)
@@ -180,6 +192,7 @@ class Spilling:
             "split": (self.split, 0, 1),
             "patience": (self.patience, 1, MOST_PATIENCE),
             "foresight": (self.foresight, 0, 1),
+            "reread": (self.reread, 0, 1),
             "tape_slots": (self.tape_slots, 0, max(1, self.num_slots)),
         }
         for name, (value, least, most) in ranges.items():

@@ -50,6 +50,10 @@ class Pace:
             return 1.0
         return max(0.0, min(1.0, 1 - (self.keep - self.record) / self.advance))
 
+    def in_advances(self, seconds: float) -> float:
+        """Return how many leaves can be advanced over in so many seconds; 0 if in no time."""
+        return seconds / self.advance if self.advance else 0.0
+
 
 def revolve_splits(leaves: int, slots: int) -> tuple[int, int, int]:
     """Return ``t(leaves, slots)`` and the smallest and the largest first split that attain it."""

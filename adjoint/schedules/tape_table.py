@@ -15,10 +15,10 @@ of there is reversed, and then what is left of it, from the state that was kept:
     A(1, s) = unreached
     A(l, s) = min(1 + A(l-1, s - tape_slots),  min_i  i + A(l-i, s-1) + A(i, s))
 
-Where the first state can be read again from the file it takes no slot::
+Where the first state can be read again from the file, at some cost `c`, it takes no slot::
 
     A_d(1, s) = unreached
-    A_d(l, s) = min(1 + A(l-1, s - tape_slots),  min_i  i + A(l-i, s) + A_d(i, s))
+    A_d(l, s) = min(1 + A(l-1, s - tape_slots),  min_i  i + A(l-i, s) + A_d(i, s) + c)
 
 Among choices of equal cost, the ones taken here lead to the fewest `Store` and `Restore` actions in
 all. Each of them costs a copy of a state, or a step out of place, that the model has no price for.
@@ -29,6 +29,7 @@ The end of the last leaf of a run is always needed, for the terminal cost: that 
 """
 
 from functools import cached_property
+from math import inf
 from operator import index
 
 import numpy as np
@@ -61,6 +62,9 @@ class TapeTable:
     unreached
         What it costs to record a leaf whose end is not needed, in units of advancing over it:
         between 0 and 1.
+    reread
+        What reading the first state again from the file is reckoned to cost, in the same units: it
+        holds a slot meanwhile.
 
     Raises
     ------
@@ -69,7 +73,13 @@ class TapeTable:
     """
 
     def __init__(
-        self, max_leaves: int, max_slots: int, *, tape_slots: int, unreached: float = 1.0
+        self,
+        max_leaves: int,
+        max_slots: int,
+        *,
+        tape_slots: int,
+        unreached: float = 1.0,
+        reread: float = 0.0,
     ) -> None:
         num_leaves(max_leaves, 1)
         if index(max_slots) < 0:
@@ -85,6 +95,9 @@ class TapeTable:
         self.tape_slots = index(tape_slots)
         self.max_slots = min(index(max_slots), self.tape_slots * (self.max_leaves - 1))
         self.unreached = float(unreached)
+        if not 0 <= reread < inf:
+            raise ScheduleError(f"reread is {reread}: it is a number of leaves, and not negative")
+        self.reread = float(reread)
         self._memory = _FromMemory(self.max_leaves, self.max_slots, self.tape_slots, self.unreached)
 
     def cost(self, leaves: int, slots: int, in_file: bool = False) -> float:
@@ -139,7 +152,7 @@ class TapeTable:
 
     @cached_property
     def _file(self) -> "_FromFile":
-        return _FromFile(self._memory, self.unreached)
+        return _FromFile(self._memory, self.unreached, self.reread)
 
 
 class _FromMemory:
@@ -200,7 +213,7 @@ class _FromMemory:
 class _FromFile:
     """What reversing costs from a state that is live and is in the file as well."""
 
-    def __init__(self, memory: _FromMemory, unreached: float) -> None:
+    def __init__(self, memory: _FromMemory, unreached: float, reread: float) -> None:
         leaves = memory.cost.shape[1] - 1
         right_cost, right = memory.cost[memory.pad :], memory.weighed[memory.pad :]
         self.cost = np.full_like(right_cost, np.inf)
@@ -213,10 +226,12 @@ class _FromFile:
         for length in range(2, leaves + 1):
             taped = memory.taped(length)
             split, choice = _best_split(right[:, leaves - length + 1 :], again[:, :length])
+            split += reread
             choice[taped <= split] = 0
             again[:, length] = np.minimum(taped, split) + (length + _TIE)
             self.choice[:, length] = choice
             self.cost[:, length] = memory.chosen(choice, length, right_cost, self.cost)
+            self.cost[choice > 0, length] += reread
 
 
 def _best_split(
