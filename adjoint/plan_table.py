@@ -22,10 +22,10 @@ from adjoint.errors import ArgumentError
 from adjoint.planning import Plan, choose, compare
 from adjoint.quantities import as_seconds
 from adjoint.replay import price
-from adjoint.report import as_bytes
+from adjoint.report import as_bytes, in_words
 from adjoint.schedules import Schedule, num_leaves
 
-__all__ = ["Answer", "Question", "Row", "in_words"]
+__all__ = ["Answer", "Question", "Row"]
 
 MOST_PLAYED_LEAVES = 20_000
 """Schedules of so few leaves are played, to count the states they move: about a second each."""
@@ -159,7 +159,7 @@ class Row:
             as_bytes(self.file_bytes) if self.file_bytes else "-",
             _count(self.states_written),
             _count(self.states_read),
-            in_words(self.plan),
+            in_words(self.plan.schedule),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -255,22 +255,6 @@ class Answer:
         }
 
 
-def in_words(plan: Plan) -> str:
-    """Return a plan's schedule and its numbers in words."""
-    schedule = plan.schedule
-    words = [_number_of(schedule.num_slots, "slot")]
-    if schedule.leaf_steps > 1:
-        words.append(f"leaves of {schedule.leaf_steps:,}")
-    if schedule.num_tapes > 1:
-        words.append(f"up to {schedule.num_tapes:,} tapes kept")
-    interval = getattr(schedule, "interval", None)
-    if interval is not None:
-        words.append(f"interval {round(interval, 1):,}")
-    if schedule.file_states:
-        words.append(f"{_number_of(schedule.file_states, 'state')} in the file")
-    return f"{plan.family}, " + ", ".join(words)
-
-
 def _transfers(schedule: Schedule, costs: Costs) -> tuple[int | None, int | None]:
     if schedule.file_states == 0:
         return 0, 0
@@ -283,10 +267,6 @@ def _transfers(schedule: Schedule, costs: Costs) -> tuple[int | None, int | None
 
 def _count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}" if number else "-"
-
-
-def _number_of(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def _aligned(rows: Iterable[tuple[str, ...]]) -> list[str]:

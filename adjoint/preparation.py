@@ -20,7 +20,7 @@ from adjoint.costs import Costs
 from adjoint.errors import ArgumentError
 from adjoint.planning import Plan, choose, without_measuring
 from adjoint.probing import PROBED_STATES, Probe
-from adjoint.report import Report
+from adjoint.report import Report, in_words
 from adjoint.schedules import Schedule, num_leaves
 from adjoint.stepping import Adopting, Stepper
 from adjoint.storage.layout import StateLayout
@@ -85,7 +85,7 @@ class Equipment:
         after = self.statistics()
         blocked = after.wait_seconds + after.post_seconds
         return Report(
-            schedule=repr(self.schedule),
+            schedule=in_words(self.schedule),
             reason=self.reason,
             num_steps=sweep.num_steps,
             state_bytes=self.layout.nbytes,

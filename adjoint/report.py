@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Report", "as_bytes"]
+from adjoint.schedules import Schedule
+
+__all__ = ["Report", "as_bytes", "in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +12,7 @@ class Report:
     """Figures of one gradient on this rank. ``print(report)`` gives them in words."""
 
     schedule: str
-    """The schedule that was played, with its numbers."""
+    """The schedule that was played, in words."""
     reason: str
     """Why the planner chose it; empty where the caller did."""
     num_steps: int
@@ -71,6 +73,25 @@ class Report:
         if not self.bytes_written:
             del rows["file"]
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
+
+
+def in_words(schedule: Schedule) -> str:
+    """Return a schedule in words: "Revolve, 8 slots, leaves of 4"."""
+    words = [type(schedule).__name__, _number_of(schedule.num_slots, "slot")]
+    if schedule.leaf_steps > 1:
+        words.append(f"leaves of {schedule.leaf_steps:,}")
+    if schedule.num_tapes > 1:
+        words.append(f"up to {schedule.num_tapes:,} tapes kept")
+    interval = getattr(schedule, "interval", None)
+    if interval is not None:
+        words.append(f"interval {round(interval, 1):,}")
+    if schedule.file_states:
+        words.append(f"{_number_of(schedule.file_states, 'state')} in the file")
+    return ", ".join(words)
+
+
+def _number_of(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def as_bytes(count: float) -> str:
