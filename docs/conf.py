@@ -38,7 +38,10 @@ suppress_warnings = ["ref.python"]
 
 # Nothing is looked up on the network, so names of other projects cannot be resolved.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(abc|collections|enum|h5py|matplotlib|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*"),
+    (
+        r"py:.*",
+        r"(abc|collections|enum|h5py|matplotlib|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*",
+    ),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
     # Parts of schedules that have no page of their own.
