@@ -89,7 +89,7 @@ class Equipment:
             reason=self.reason,
             num_steps=sweep.num_steps,
             state_bytes=self.layout.nbytes,
-            memory_bytes=self.pool.peak * self.layout.memory_bytes + self.tape_bytes,
+            memory_bytes=self._most_blocks() * self.layout.memory_bytes + self.tape_bytes,
             actions=sweep.actions,
             advanced_steps=sweep.advanced_steps,
             recorded_steps=sweep.recorded_steps,
@@ -102,6 +102,12 @@ class Equipment:
             transfer_seconds=after.transfer_seconds - before.transfer_seconds,
             wait_seconds=blocked - before.wait_seconds - before.post_seconds,
         )
+
+    def _most_blocks(self) -> int:
+        """Return the blocks in use at the most; where tapes are kept, with the room for them."""
+        if self.schedule.num_tapes == 1:
+            return self.pool.peak
+        return max(self.pool.peak, self.schedule.num_slots)
 
     def close(self) -> None:
         """Close the file, give back the memory. Collective."""

@@ -106,3 +106,10 @@ def test_tapes_larger_than_the_slots_counted_for_them_are_refused():
 
     with pytest.raises(ArgumentError, match="tape_slots=3"):
         adjoint.gradient(Large(2, NUM_STEPS), NUM_STEPS, schedule=Mixed(NUM_STEPS, 5, 2))
+
+
+def test_kept_tapes_are_in_the_memory_that_is_reported():
+    schedule = Mixed(NUM_STEPS, NUM_STEPS - 1, 1)
+    assert schedule.num_tapes == NUM_STEPS
+    report = adjoint.gradient(Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=schedule).report
+    assert report.memory_bytes >= (NUM_STEPS - 1) * 4096
