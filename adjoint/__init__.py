@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         AdjointError,
         ArgumentError,
         NonFiniteError,
+        RunInterruptedError,
         ScheduleError,
         SnapshotFileError,
         StepperError,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from adjoint.gradients import Result, gradient
     from adjoint.report import Report
     from adjoint.stepping import FunctionStepper, Stepper
+    from adjoint.storage.snapshot_reader import Snapshots, open_snapshots
 
 __all__ = [
     "AdjointError",
@@ -31,13 +33,16 @@ __all__ = [
     "NonFiniteError",
     "Report",
     "Result",
+    "RunInterruptedError",
     "ScheduleError",
     "SnapshotFileError",
+    "Snapshots",
     "Stepper",
     "StepperError",
     "TransferError",
     "actions",
     "gradient",
+    "open_snapshots",
     "replay",
     "schedules",
     "verification",
@@ -50,8 +55,10 @@ _ROOMS = {
     "Functional": "functional",
     "Report": "report",
     "Result": "gradients",
+    "Snapshots": "storage.snapshot_reader",
     "Stepper": "stepping",
     "gradient": "gradients",
+    "open_snapshots": "storage.snapshot_reader",
 }
 _MODULES = ("actions", "replay", "schedules", "verification")
 

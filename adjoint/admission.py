@@ -41,26 +41,34 @@ def check_stepper(stepper: Stepper) -> None:
     for name, control in stepper.controls.items():
         grown = stepper.accumulators[name]
         _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
-    unknown = set(getattr(stepper, "distributed", ())) - set(stepper.controls)
-    if unknown:
-        raise StepperError(f"distributed names {sorted(unknown)}, which are not controls")
+    for announced in ("distributed", "per_step"):
+        unknown = set(getattr(stepper, announced, ())) - set(stepper.controls)
+        if unknown:
+            raise StepperError(f"{announced} names {sorted(unknown)}, which are not controls")
 
 
-def check_num_steps(num_steps: Any) -> int:
-    """Return the number of steps as an integer.
+def check_num_steps(num_steps: Any, stepper: Stepper) -> None:
+    """Raise unless the number of steps is one, or the stepper knows it.
 
     Raises
     ------
     ArgumentError
-        It is not an integer, or less than one.
+        It is not an integer, or less than one; or None, and the stepper does not know either.
     """
+    if num_steps is None:
+        missing = [name for name in ("finished", "position") if not hasattr(stepper, name)]
+        if missing:
+            raise ArgumentError(
+                f"num_steps=None is for steppers that know where the run ends: this one has no "
+                f"{' and no '.join(missing)}"
+            )
+        return
     try:
         steps = operator.index(num_steps)
     except TypeError:
         raise ArgumentError(f"num_steps must be an integer, not {num_steps!r}") from None
     if steps < 1:
         raise ArgumentError(f"num_steps={steps}: there must be at least one step to reverse")
-    return steps
 
 
 def check_controls(stepper: Stepper, values: Any) -> None:

@@ -21,13 +21,25 @@ from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError
 
-__all__ = ["Communicator", "communicator"]
+__all__ = ["Communicator", "Reduction", "communicator"]
 
 REDUCTION_ELEMENTS = 1 << 24
 """Arrays are summed in pieces of so many elements: MPI counts are 32-bit."""
 
 GRACE_SECONDS = 5.0
 """How long a failing rank waits for the others to fail as well, before it takes them down."""
+
+
+class Reduction(Protocol):
+    """A reduction over all ranks that is under way, while the computation goes on."""
+
+    def progress(self) -> None:
+        """Let it go on: MPI does nothing for it unless it is called. Never blocks."""
+        ...
+
+    def result(self) -> NDArray[np.float64]:
+        """Wait until every rank has begun it; return what it came to, the same on every rank."""
+        ...
 
 
 class Communicator(Protocol):
@@ -44,6 +56,17 @@ class Communicator(Protocol):
 
     def sum(self, array: NDArray[Any]) -> None:
         """Replace a C-contiguous array by its sum over ranks: the same bits on every rank."""
+        ...
+
+    def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
+        """Begin to find, element by element, the largest of all ranks' values; never blocks.
+
+        Every rank must ask for the result before it frees the communicator.
+        """
+        ...
+
+    def has_agreed(self, error: BaseException) -> bool:
+        """Return whether all ranks are raising at this very call because of `agree`."""
         ...
 
     def agree(self, error: Exception | None) -> None:
@@ -95,6 +118,13 @@ class _OneProcess:
     def sum(self, array: NDArray[Any]) -> None:
         del array
 
+    def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
+        return _Own(values.copy())
+
+    def has_agreed(self, error: BaseException) -> bool:
+        del error
+        return True
+
     def agree(self, error: Exception | None) -> None:
         if error is not None:
             raise error
@@ -107,6 +137,35 @@ class _OneProcess:
         pass
 
 
+class _Own:
+    """A reduction over one rank."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._values = values
+
+    def progress(self) -> None:
+        pass
+
+    def result(self) -> NDArray[np.float64]:
+        return self._values
+
+
+class _Nonblocking:
+    """An `Iallreduce`, with the memory that MPI reads and writes until it is done."""
+
+    def __init__(self, comm: Any, values: NDArray[np.float64], operation: Any) -> None:
+        self._sent = values.copy()
+        self._received = np.empty_like(self._sent)
+        self._request = comm.Iallreduce(self._sent, self._received, operation)
+
+    def progress(self) -> None:
+        self._request.Test()
+
+    def result(self) -> NDArray[np.float64]:
+        self._request.Wait()
+        return self._received
+
+
 class _ManyProcesses:
     """An mpi4py communicator, duplicated twice: once for the driver, once for failures."""
 
@@ -116,6 +175,8 @@ class _ManyProcesses:
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._agreed: BaseException | None = None
+        # The module that the caller's communicator comes from; it is not for us to import.
+        self._largest = sys.modules[type(comm).__module__].MAX
 
     def gather(self, value: object) -> list[Any]:
         return self.mpi.allgather(value)
@@ -128,6 +189,12 @@ class _ManyProcesses:
             self.mpi.Allreduce(piece, total)
             self.mpi.Bcast(total)
             piece[...] = total
+
+    def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
+        return _Nonblocking(self.mpi, values, self._largest)
+
+    def has_agreed(self, error: BaseException) -> bool:
+        return error is self._agreed
 
     def agree(self, error: Exception | None) -> None:
         described = None if error is None else (type(error), str(error))

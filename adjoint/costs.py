@@ -1,8 +1,10 @@
 """What things cost: the numbers that schedules are priced with, and planned on."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from itertools import chain
+from typing import Any
 
 from adjoint.errors import ArgumentError
 
@@ -61,6 +63,13 @@ class Costs:
             least = 1.0 if name == "slowdown" else 0.0
             if not (least <= value < math.inf):
                 raise ArgumentError(f"{name} is {value}: it must be finite and at least {least:g}")
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[str, Any]) -> "Costs":
+        """Return the costs of a mapping of names to numbers, those of deeper tiers apart."""
+        names = (field.name for field in fields(cls) if field.name != "deeper")
+        given: dict[str, Any] = {name: float(numbers[name]) for name in names}
+        return cls(**given)
 
     def transfers(self, tier: int) -> tuple[float, float]:
         """Return what one state takes to be written to a tier, and to be read from it."""

@@ -8,6 +8,7 @@ __all__ = [
     "AdjointError",
     "ArgumentError",
     "NonFiniteError",
+    "RunInterruptedError",
     "ScheduleError",
     "SnapshotFileError",
     "StepperError",
@@ -37,6 +38,10 @@ class NonFiniteError(AdjointError, ArithmeticError):
 
 class SnapshotFileError(AdjointError, OSError):
     """A snapshot file that cannot be made, is not ours, or is another problem's."""
+
+
+class RunInterruptedError(AdjointError, RuntimeError):
+    """A run that was told to end by a signal, and has saved what a resumed run needs."""
 
 
 class TransferError(AdjointError, OSError):

@@ -6,7 +6,6 @@ the same schedule in the same buffers and the same file.
 
 import math
 import os
-import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -17,18 +16,22 @@ from numpy.typing import ArrayLike, NDArray
 from adjoint.admission import check_controls, check_num_steps, check_stepper
 from adjoint.agreement import require_same
 from adjoint.comm import Communicator, communicator
+from adjoint.equipment import Equipment
 from adjoint.errors import ArgumentError, NonFiniteError
-from adjoint.preparation import Equipment, Wishes, prepare
+from adjoint.preparation import Wishes, prepare
 from adjoint.progress import ProgressBar
 from adjoint.report import Report
 from adjoint.schedules import Schedule
 from adjoint.stepping import Stepper
-from adjoint.sweep import Handlers, Sweep
+from adjoint.sweep import Handlers
 from adjoint.timeline import Timeline
 
 __all__ = ["Functional"]
 
 ENGINES = (None, "mpi", "thread")
+
+STEPS_AT_ONCE = 1 << 16
+"""Of a run whose end is not known: it may stop in the middle of them."""
 
 
 class Functional:
@@ -43,7 +46,8 @@ class Functional:
         What is stepped; see `adjoint.Stepper` and `adjoint.FunctionStepper`. It is the
         functional's to drive until `close`. Costs are measured by running its first steps.
     num_steps
-        How many steps there are, on every rank.
+        How many steps there are, on every rank; None if only the stepper knows: it then has
+        `finished` and `position`, see `adjoint.Stepper`.
     comm
         The mpi4py communicator whose ranks compute together; None is one process.
     memory
@@ -51,7 +55,8 @@ class Functional:
         By default a quarter of the machine's, shared by the ranks.
     file
         Where states may be stored besides: a path, which is kept, or an existing folder, where a
-        temporary file is made and removed. Without it all states stay in memory.
+        temporary file is made and removed. Without it all states stay in memory. A file that is
+        kept has a journal as well, from which a killed run can be resumed.
     disk
         Bytes the file may hold in total, all ranks together; by default as many as are wanted.
     schedule
@@ -59,6 +64,13 @@ class Functional:
     engine
         How the file is written: "mpi" (nonblocking MPI I/O) or "thread" (a transfer thread). By
         default "mpi" with a `comm`, else "thread".
+    resume
+        Go on with the run that `file` was left by, when it was killed or told to end, in either
+        sweep. It must be of the same problem, on as many ranks. If it was of other controls, or
+        there is no such file, the evaluation begins afresh: so a script can always say True.
+    most_lost
+        The share of a run's time so far that a kill may lose, between 0 and 1: the journal is
+        written as often as that takes, but for at most half a per cent of the time.
     progress
         Show a progress bar on rank 0.
     trace
@@ -74,7 +86,7 @@ class Functional:
     def __init__(
         self,
         stepper: Stepper,
-        num_steps: int,
+        num_steps: int | None,
         *,
         comm: Any = None,
         memory: int | str | None = None,
@@ -82,6 +94,8 @@ class Functional:
         disk: int | str | None = None,
         schedule: Schedule | None = None,
         engine: str | None = None,
+        resume: bool = False,
+        most_lost: float = 0.05,
         progress: bool = False,
         trace: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -93,7 +107,7 @@ class Functional:
         self._trace = trace
         self._equipment: Equipment | None = None
         self._closed = False
-        self._wishes = Wishes(num_steps, memory, disk, file, schedule, engine)
+        self._wishes = Wishes(num_steps, memory, disk, file, schedule, engine, resume, most_lost)
         with self._comm.failing():
             self._admit()
 
@@ -108,8 +122,8 @@ class Functional:
         return self._comm
 
     @property
-    def num_steps(self) -> int:
-        """How many steps there are."""
+    def num_steps(self) -> int | None:
+        """How many steps there are; None if only the stepper knows."""
         return self._wishes.num_steps
 
     @property
@@ -125,9 +139,7 @@ class Functional:
         self._set(controls)
         with self._comm.failing():
             self._stepper.start()
-            cost = self._stepper.advance(0, self.num_steps, cost=0.0)
-            assert cost is not None
-            return self._total(self._stepper.turn(cost))
+            return self._total(self._stepper.turn(self._swept()))
 
     def value_and_gradient(
         self, controls: Mapping[str, ArrayLike] | None = None
@@ -143,8 +155,8 @@ class Functional:
         ------
         NonFiniteError
             The cost, the final state or one that was written is not finite.
-        TransferError
-            The file could not be written or read.
+        RunInterruptedError
+            SIGUSR1 or SIGTERM told the process to end; what `resume` needs is in the file.
         """
         self._set(controls)
         equipment = self._equip()
@@ -179,14 +191,18 @@ class Functional:
         wishes = self._wishes
         error: Exception | None = None
         try:
-            check_num_steps(wishes.num_steps)
             check_stepper(self._stepper)
+            check_num_steps(wishes.num_steps, self._stepper)
+            if not 0 < wishes.most_lost < 1:
+                raise ArgumentError(f"most_lost={wishes.most_lost}: it is a share, between 0 and 1")
             if wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None):
                 raise ArgumentError(
                     f'engine={wishes.engine!r}: it is "thread", or with a comm "mpi"'
                 )
             if wishes.disk is not None and wishes.file is None:
                 raise ArgumentError("disk= is a budget for file=, which is not given")
+            if wishes.resume and (wishes.file is None or os.path.isdir(wishes.file)):
+                raise ArgumentError("resume=True needs file=, a path that the run before had")
         except (ArgumentError, TypeError) as refused:
             error = refused
         self._comm.agree(error)
@@ -198,6 +214,8 @@ class Functional:
             file=None if wishes.file is None else os.fspath(wishes.file),
             schedule=wishes.schedule,
             engine=wishes.engine,
+            resume=wishes.resume,
+            most_lost=wishes.most_lost,
             trace=self._trace,
             names=list(self._stepper.state),
             controls=list(self._stepper.controls),
@@ -221,10 +239,18 @@ class Functional:
         for name, value in given.items():
             self._stepper.controls[name][...] = value
 
+    def _swept(self) -> float:
+        """Step forward to the end; return this rank's cost."""
+        stepper, cost = self._stepper, 0.0
+        if self.num_steps is not None:
+            return _counted(stepper.advance(0, self.num_steps, cost=cost))
+        step = 0
+        while not step or not getattr(stepper, "finished", False):
+            cost = _counted(stepper.advance(step, step + STEPS_AT_ONCE, cost=cost))
+            step = int(getattr(stepper, "position", 0))
+        return cost
+
     def _sweep(self, equipment: Equipment) -> float:
-        equipment.buffers.clear()
-        if equipment.store is not None:
-            equipment.store.clear()
         self.timeline = Timeline() if self._trace is not None else None
         if equipment.store is not None:
             equipment.store.observer = self.timeline.add_transfer if self.timeline else None
@@ -235,20 +261,9 @@ class Functional:
 
     def _play(self, equipment: Equipment, bar: ProgressBar | None) -> float:
         watches = [watcher.watch for watcher in (bar, self.timeline) if watcher is not None]
-        before = equipment.statistics()
-        began = time.perf_counter()
-        self._stepper.start()
-        sweep = Sweep(
-            self._stepper,
-            self.num_steps,
-            equipment.buffers,
-            equipment.store,
-            self._comm,
-            watch=_in_turn(watches),
+        cost, self.report = equipment.evaluate(
+            self._stepper, self.num_steps, self._comm, _in_turn(watches)
         )
-        cost = sweep.run(equipment.schedule)
-        ended = time.perf_counter()
-        self.report = equipment.report(sweep, before, began, ended)
         if self.timeline is not None and self._trace is not None:
             self.timeline.write(self._trace, self._comm)
         return cost
@@ -268,6 +283,11 @@ class Functional:
             if name not in distributed:
                 _sum_over_ranks(gradient[name], self._comm)
         return gradient
+
+
+def _counted(cost: float | None) -> float:
+    assert cost is not None, "a running total was given"
+    return cost
 
 
 def _in_turn(

@@ -30,7 +30,7 @@ class Result:
 
 def gradient(
     stepper: Stepper,
-    num_steps: int,
+    num_steps: int | None,
     *,
     comm: Any = None,
     memory: int | str | None = None,
@@ -38,6 +38,8 @@ def gradient(
     disk: int | str | None = None,
     schedule: Schedule | None = None,
     engine: str | None = None,
+    resume: bool = False,
+    most_lost: float = 0.05,
     progress: bool = False,
     trace: str | os.PathLike[str] | None = None,
 ) -> Result:
@@ -56,6 +58,8 @@ def gradient(
         disk=disk,
         schedule=schedule,
         engine=engine,
+        resume=resume,
+        most_lost=most_lost,
         progress=progress,
         trace=trace,
     ) as functional:

@@ -17,21 +17,23 @@ from adjoint.budgets import Budget, leaf_sizes, parse_bytes
 from adjoint.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
-from adjoint.errors import ArgumentError
+from adjoint.equipment import Equipment
+from adjoint.errors import ArgumentError, SnapshotFileError
+from adjoint.journal import Found, Journal
 from adjoint.planning import Plan, choose, without_measuring
+from adjoint.pricing import with_leaves_of
 from adjoint.probing import PROBED_STATES, Probe
-from adjoint.report import Report, in_words
-from adjoint.schedules import Schedule, num_leaves
+from adjoint.schedules import Online, Schedule, Spilling, num_leaves
 from adjoint.stepping import Adopting, Stepper
+from adjoint.storage.journal_file import JournalFile
+from adjoint.storage.journal_layout import JournalLayout
 from adjoint.storage.layout import StateLayout
 from adjoint.storage.slots import BlockPool
-from adjoint.storage.transfer import Statistics
-from adjoint.sweep import Sweep
 
 if TYPE_CHECKING:
     from adjoint.storage.file_store import FileStore
 
-__all__ = ["Equipment", "Wishes", "prepare"]
+__all__ = ["Wishes", "prepare"]
 
 PROBED_LEAVES = (1, 4, 16)
 """Leaves that are measured, where memory and the number of steps allow it."""
@@ -39,12 +41,22 @@ PROBED_LEAVES = (1, 4, 16)
 PROBED_SHARE = 32
 """A run has at least so many times the steps of a probed leaf: the probe must cost little."""
 
-CHANNEL_SHARE = 0.1
-"""How much of the file's probed speed of writing a plan counts on: a few states go to the page
-cache, many go to the disk, which is some times slower."""
-
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
+
+SPARE_ROWS = 64
+
+MOST_ROWS = 1 << 16
+"""Of a file for a run whose end is not known."""
+
+MOST_ACCEPTED = 1 << 27
+"""Accepted steps of a run whose end is not known: two gigabytes of a sparse file."""
+
+LIKELY_STEPS = 10**6
+"""What a run whose end is not known is planned for."""
+
+MOST_STEPS = 1 << 62
+"""No run has more."""
 
 DEFAULT_MEMORY_SHARE = 4
 """Without `memory`, all ranks together use this part of the machine's memory: one in four."""
@@ -54,68 +66,14 @@ DEFAULT_MEMORY_SHARE = 4
 class Wishes:
     """What the caller asked for."""
 
-    num_steps: int
+    num_steps: int | None
     memory: int | str | None = None
     disk: int | str | None = None
     file: str | os.PathLike[str] | None = None
     schedule: Schedule | None = None
     engine: str | None = None
-
-
-@dataclass(slots=True)
-class Equipment:
-    """A schedule, and all that it takes to play it."""
-
-    schedule: Schedule
-    reason: str
-    predicted_seconds: float
-    probe_seconds: float
-    layout: StateLayout
-    pool: BlockPool
-    buffers: Buffers
-    store: "FileStore | None"
-    tape_bytes: int
-
-    def statistics(self) -> Statistics:
-        """Return what the engine has moved so far, and how long it took."""
-        return Statistics() if self.store is None else replace(self.store.engine.statistics)
-
-    def report(self, sweep: Sweep, before: Statistics, began: float, ended: float) -> Report:
-        """Return the figures of a sweep that ended; `before` is what `statistics` said first."""
-        after = self.statistics()
-        blocked = after.wait_seconds + after.post_seconds
-        return Report(
-            schedule=in_words(self.schedule),
-            reason=self.reason,
-            num_steps=sweep.num_steps,
-            state_bytes=self.layout.nbytes,
-            memory_bytes=self._most_blocks() * self.layout.memory_bytes + self.tape_bytes,
-            actions=sweep.actions,
-            advanced_steps=sweep.advanced_steps,
-            recorded_steps=sweep.recorded_steps,
-            forward_seconds=sweep.turned_at - began,
-            reverse_seconds=ended - sweep.turned_at,
-            predicted_seconds=self.predicted_seconds,
-            probe_seconds=self.probe_seconds,
-            bytes_written=after.bytes_written - before.bytes_written,
-            bytes_read=after.bytes_read - before.bytes_read,
-            transfer_seconds=after.transfer_seconds - before.transfer_seconds,
-            wait_seconds=blocked - before.wait_seconds - before.post_seconds,
-        )
-
-    def _most_blocks(self) -> int:
-        """Return the blocks in use at the most; where tapes are kept, with the room for them."""
-        if self.schedule.num_tapes == 1:
-            return self.pool.peak
-        return max(self.pool.peak, self.schedule.num_slots)
-
-    def close(self) -> None:
-        """Close the file, give back the memory. Collective."""
-        try:
-            if self.store is not None:
-                self.store.close()
-        finally:
-            self.buffers.release()
+    resume: bool = False
+    most_lost: float = 0.05
 
 
 def prepare(stepper: Stepper, wishes: Wishes, comm: Communicator) -> Equipment:
@@ -139,44 +97,150 @@ class _Preparation:
     layout: StateLayout = field(init=False)
     adopts: bool = field(init=False)
     """Whether the stepper is to compute in our blocks, which takes one more of them."""
+    journal_layout: JournalLayout = field(init=False)
+    costs: Costs | None = None
+    """Of the leaf that was chosen, once they are measured."""
 
     def __post_init__(self) -> None:
         self.layout = StateLayout.of(self.stepper.state)
         self.adopts = isinstance(self.stepper, Adopting)
+        stepper = self.stepper
+        self.journal_layout = JournalLayout.of(
+            stepper.state,
+            stepper.adjoint,
+            stepper.accumulators,
+            getattr(stepper, "per_step", ()),
+        )
 
     def equipment(self) -> Equipment:
         wishes = self.wishes
         began = time.perf_counter()
-        if wishes.file is not None:
-            self._opening().check(wishes.file, self.comm, self.layout, self._fingerprint())
+        rows = self._rows_found()
+        if wishes.resume and rows is not None:
+            resumed = self._resumed(rows, began)
+            if resumed is not None:
+                return resumed
         if wishes.schedule is not None:
-            schedule, plan = self._admitted(wishes.schedule), None
+            schedule = self._admitted(wishes.schedule)
+            plan = Plan(schedule, math.nan, "")
         else:
             plan = self._plan()
-            schedule = plan.schedule
+        store = self._store(plan.schedule.file_states)
+        return self._equipped(plan, store, self._journal(store), None, began)
+
+    def _equipped(
+        self,
+        plan: Plan,
+        store: "FileStore | None",
+        journal: Journal | None,
+        found: Found | None,
+        began: float,
+    ) -> Equipment:
+        schedule = plan.schedule
         seconds = time.perf_counter() - began
-        leaf = schedule.leaf_steps
         pool, buffers = self._memory(schedule.num_slots, sparing=schedule.num_tapes > 1)
         return Equipment(
             schedule,
-            plan.reason if plan else "",
-            plan.predicted_seconds if plan else math.nan,
+            self.costs,
+            plan.reason,
+            plan.predicted_seconds,
             seconds,
             self.layout,
             pool,
             buffers,
-            self._store(schedule.file_states),
-            _tape_bytes(self.stepper, self.layout, leaf),
+            store,
+            _tape_bytes(self.stepper, self.layout, schedule.leaf_steps),
+            journal,
+            found,
+        )
+
+    # -- a run that was killed ----------------------------------------------------------------
+
+    def _rows_found(self) -> int | None:
+        """Return the rows of the file there is, if it is one that may be used; else raise."""
+        file = self.wishes.file
+        if file is None:
+            return None
+        return self._opening().rows_at(
+            file,
+            self.comm,
+            self.layout,
+            self._fingerprint(),
+            journal=self.journal_layout,
+            accepted_steps=self._accepted_steps(),
+        )
+
+    def _resumed(self, rows: int, began: float) -> Equipment | None:
+        """Return the equipment to go on with what the file has; None if it has nothing."""
+        assert self.wishes.file is not None
+        store = self._open(self.wishes.file, rows, resume=True)
+        journal = self._journal(store)
+        found = None if journal is None else journal.find()
+        if journal is None or found is None:
+            if journal is not None:
+                journal.close()
+            store.close()
+            return None
+        plan = self._planned_again(found.note.plan, rows)
+        return self._equipped(plan, store, journal, found, began)
+
+    def _planned_again(self, noted: Mapping[str, Any], rows: int) -> Plan:
+        """Return the plan for the leaves, and on the costs, of the run that was killed."""
+        leaf = int(noted["leaf_steps"])
+        if self.wishes.schedule is not None:
+            schedule = self._admitted(self.wishes.schedule)
+            if schedule.leaf_steps != leaf:
+                raise ArgumentError(
+                    f"the run to be resumed has leaves of {leaf} steps, the schedule has "
+                    f"{schedule.leaf_steps}: give it leaf_steps={leaf}"
+                )
+            return Plan(schedule, math.nan, "")
+        if noted["costs"] is None:
+            return self._plan(only=leaf)
+        self.costs = Costs.of_numbers(noted["costs"])
+        budget = self._budget(only=leaf)
+        budget = replace(budget, file_states=min(budget.file_states, rows))
+        if self.wishes.num_steps is None:
+            return self._open_ended_plan({leaf: self.costs}, budget)
+        return choose(
+            self.wishes.num_steps, {leaf: self.costs}, budget, file_must_save=FILE_MUST_SAVE
         )
 
     # -- planning -----------------------------------------------------------------------------
 
-    def _plan(self) -> Plan:
+    def _plan(self, *, only: int | None = None) -> Plan:
+        """Return the best plan; with `only`, of those with leaves of that size."""
         n = self.wishes.num_steps
-        budget = self._budget()
-        plan = without_measuring(n, budget)
+        budget = self._budget(only=only)
+        plan = None if n is None else without_measuring(n, budget)
         if plan is not None:
             return plan
+        costs = self._measured(budget)
+        if n is None:
+            return self._open_ended_plan(costs, budget)
+        plan = choose(n, costs, budget, file_must_save=FILE_MUST_SAVE)
+        self.costs = with_leaves_of(plan.schedule.leaf_steps, costs)
+        return plan
+
+    def _open_ended_plan(self, costs: Mapping[int, Costs], budget: Budget) -> Plan:
+        """Return the plan for a run whose end is not known: the leaf of a long run's plan."""
+        likely = choose(LIKELY_STEPS, costs, budget)
+        leaf = likely.schedule.leaf_steps
+        self.costs = paid = with_leaves_of(leaf, costs)
+        slots = max(1, budget.slots[leaf])
+        if budget.file_states < 2:
+            online = Online(slots, leaf_steps=leaf)
+            return Plan(online, math.nan, "the end of the run is not known, and there is no file")
+        per_leaf = leaf * paid.advance
+        interval = leaf * max(1.0, paid.write / per_leaf if per_leaf else 1.0)
+        spilling = Spilling(
+            None, slots, interval, costs=paid, leaf_steps=leaf, file_states=budget.file_states
+        )
+        return Plan(spilling, math.nan, "the end of the run is not known")
+
+    def _measured(self, budget: Budget) -> dict[int, Costs]:
+        """Return what steps and transfers take, by leaf size."""
+        n = MOST_STEPS if self.wishes.num_steps is None else self.wishes.num_steps
         fitting = [leaf for leaf in PROBED_LEAVES if leaf in budget.slots]
         sizes = [leaf for leaf in fitting if leaf * PROBED_SHARE <= n] or [min(budget.slots)]
         _, buffers = self._memory(min(2, *(budget.slots[leaf] for leaf in sizes)))
@@ -187,19 +251,20 @@ class _Preparation:
             if budget.file_states:
                 # Failing within: to close the store is collective, and one rank alone must not.
                 with self._probed_store() as store, self.comm.failing():
-                    costs = _at_the_disks_pace(probe.file_costs(costs, store))
+                    costs = probe.file_costs(costs, store)
         finally:
             buffers.release()
-        return choose(n, costs, budget, file_must_save=FILE_MUST_SAVE)
+        return costs
 
-    def _budget(self) -> Budget:
+    def _budget(self, *, only: int | None = None) -> Budget:
+        """Return what may be used; with `only`, for leaves of that size alone."""
         memory = (
             parse_bytes(self.wishes.memory)
             if self.wishes.memory is not None
             else self._default_memory()
         )
-        n, insisted = self.wishes.num_steps, getattr(self.stepper, "leaf_steps", None)
-        sizes = leaf_sizes(n, insisted)
+        insisted = getattr(self.stepper, "leaf_steps", None) if only is None else only
+        sizes = leaf_sizes(self._most_steps(), insisted)
         slots = self._slots(memory, sizes)
         if not slots and self.adopts:
             self.adopts = False
@@ -219,20 +284,25 @@ class _Preparation:
         return {leaf: slots for leaf, slots in fitting if slots >= self._least_slots(leaf)}
 
     def _least_slots(self, leaf: int) -> int:
-        if num_leaves(self.wishes.num_steps, leaf) == 1:
+        if num_leaves(self._most_steps(), leaf) == 1:
             return 0
         return 1 if self.wishes.file is None else 2
 
     def _file_states(self) -> int:
         if self.wishes.file is None:
             return 0
+        most = MOST_ROWS if self.wishes.num_steps is None else self.wishes.num_steps
         if self.wishes.disk is None:
-            return self.wishes.num_steps
+            return most
         disk = parse_bytes(self.wishes.disk)
         row = sum(self.comm.gather(self.layout.block_bytes))
         if disk < row:
             raise ArgumentError(f"disk={disk} bytes has no room for one state of {row} bytes")
-        return min(self.wishes.num_steps, disk // row)
+        return min(most, disk // row)
+
+    def _most_steps(self) -> int:
+        """Return how many steps there are, as far as that is known."""
+        return LIKELY_STEPS if self.wishes.num_steps is None else self.wishes.num_steps
 
     def _default_memory(self) -> int:
         machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -302,10 +372,37 @@ class _Preparation:
         return pool, (AdoptingBuffers if self.adopts else CopyingBuffers)(self.stepper, pool)
 
     def _store(self, file_states: int) -> "FileStore | None":
-        if file_states == 0:
+        """Open the file, if there is one: what is kept has a journal, whatever the schedule."""
+        file = self.wishes.file
+        if file is None or (file_states == 0 and self._is_folder()):
             return None
+        # Rows cost nothing until they are used; with more of them, the spacing may become finer.
+        rows = min(self._file_states(), 2 * file_states + SPARE_ROWS)
+        if self.wishes.schedule is not None or file_states == 0:
+            rows = max(1, file_states)
+        return self._open(file, max(rows, file_states))
+
+    def _journal(self, store: "FileStore | None") -> Journal | None:
+        """Return the journal of the file, if it is one that is kept."""
+        if store is None or store.file.placement.journal is None:
+            return None
+        file: Any = None
+        error: Exception | None = None
+        try:
+            file = JournalFile(store.file.placement)
+        except OSError as failure:
+            error = SnapshotFileError(f"cannot open the journal of {store.file.path}: {failure}")
+        self.comm.agree(error)
+        return Journal(file, self.stepper, self.comm, share=self.wishes.most_lost)
+
+    def _accepted_steps(self) -> int:
+        """Return how many accepted steps are kept in the file: none where their number is known."""
+        needed = self.wishes.num_steps is None and hasattr(self.stepper, "accepted_steps")
+        return MOST_ACCEPTED if needed else 0
+
+    def _is_folder(self) -> bool:
         assert self.wishes.file is not None
-        return self._open(self.wishes.file, file_states)
+        return self.comm.gather(os.path.isdir(self.wishes.file))[0]
 
     @contextmanager
     def _probed_store(self) -> Generator["FileStore", None, None]:
@@ -316,10 +413,20 @@ class _Preparation:
         with self._open(folder, PROBED_STATES) as store:
             yield store
 
-    def _open(self, place: str | os.PathLike[str], states: int) -> "FileStore":
-        made_for, engine = self._fingerprint(), self.wishes.engine
-        opening = self._opening()
-        return opening.open_store(place, self.comm, self.layout, states, made_for, engine=engine)
+    def _open(
+        self, place: str | os.PathLike[str], states: int, *, resume: bool = False
+    ) -> "FileStore":
+        return self._opening().open_store(
+            place,
+            self.comm,
+            self.layout,
+            states,
+            self._fingerprint(),
+            engine=self.wishes.engine,
+            journal=self.journal_layout,
+            accepted_steps=self._accepted_steps(),
+            resume=resume,
+        )
 
     def _opening(self) -> Any:
         # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
@@ -329,11 +436,6 @@ class _Preparation:
         own = getattr(self.stepper, "fingerprint", bytes)()
         own = own.encode() if isinstance(own, str) else bytes(own)
         return f"{self.wishes.num_steps} steps;".encode() + own
-
-
-def _at_the_disks_pace(costs: Mapping[int, Costs]) -> dict[int, Costs]:
-    """Return costs with writes as slow as a disk may be once the page cache is full."""
-    return {leaf: replace(paid, write=paid.write / CHANNEL_SHARE) for leaf, paid in costs.items()}
 
 
 def _tape_bytes(stepper: Stepper, layout: StateLayout, leaf_steps: int) -> int:

@@ -23,9 +23,11 @@ class ProgressBar:
     Shown on standard error. A context manager; `watch` wraps a sweep's handlers.
     """
 
-    def __init__(self, num_steps: int) -> None:
+    def __init__(self, num_steps: int | None) -> None:
         self._frontier = 0
-        self._bar = _Bar(total=2 * num_steps, unit="step", smoothing=0.05)
+        self._bar = _Bar(
+            total=None if num_steps is None else 2 * num_steps, unit="step", smoothing=0.05
+        )
 
     def watch(self, handlers: Handlers) -> Handlers:
         """Return the handlers, those that pass steps moving the bar."""

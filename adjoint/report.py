@@ -1,10 +1,14 @@
 """What a gradient did and what it cost: the figures behind `Result.report`."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from adjoint.schedules import Schedule
 
 __all__ = ["Report", "as_bytes", "in_words"]
+
+MOST_NAMED = 8
+"""Lost states that are named one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,26 @@ class Report:
     """What the planner reckoned; nan where it did not plan."""
     probe_seconds: float
     """What measuring costs took, before the sweep; 0 where nothing was measured."""
+    engine: str
+    """What moved states to and from the file; empty where there is none."""
     bytes_written: int
     bytes_read: int
     transfer_seconds: float
     """Time in which a transfer was under way."""
     wait_seconds: float
     """Time in which the computation stood still for a transfer, or posted one."""
+    cost_changes: int
+    """How often the schedule was told that transfers cost something else than before."""
+    lost_states: tuple[int, ...]
+    """States that the file lost, a write or a read having failed; they were recomputed."""
+    journal_records: int
+    """How often what a resumed run needs was written."""
+    journal_seconds: float
+    """What that took."""
+    journal_failure: str
+    """Why the journal could not be written to the end; empty if it was, or there is none."""
+    resumed_from: str
+    """Where an earlier run was gone on with; empty if this one began at the beginning."""
 
     @property
     def trajectory_bytes(self) -> int:
@@ -49,6 +67,16 @@ class Report:
     def recomputation_factor(self) -> float:
         """Steps taken, with a tape or without, over the steps there are. Keeping every state: 2."""
         return (self.advanced_steps + self.recorded_steps) / self.num_steps
+
+    @property
+    def seconds(self) -> float:
+        """Both sweeps, without the probe."""
+        return self.forward_seconds + self.reverse_seconds
+
+    @property
+    def stall_share(self) -> float:
+        """The share of both sweeps in which the computation stood still for transfers."""
+        return self.wait_seconds / self.seconds if self.seconds else 0.0
 
     @property
     def hidden_share(self) -> float:
@@ -72,6 +100,16 @@ class Report:
         }
         if not self.bytes_written:
             del rows["file"]
+        else:
+            rows["stalls"] = f"{self.stall_share:.1%} of the time; by {self.engine}"
+        if isfinite(self.predicted_seconds):
+            rows["predicted"] = f"{self.predicted_seconds:.2f} s, taken {self.seconds:.2f} s"
+        if self.journal_records:
+            share = self.journal_seconds / self.seconds if self.seconds else 0.0
+            rows["journal"] = f"{self.journal_records} records, {share:.1%} of the time"
+        rows["resumed from"] = self.resumed_from
+        rows["lost by the file"] = _list_of(self.lost_states)
+        rows["journal failed"] = self.journal_failure
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
 
 
@@ -88,6 +126,14 @@ def in_words(schedule: Schedule) -> str:
     if schedule.file_states:
         words.append(f"{_number_of(schedule.file_states, 'state')} in the file")
     return ", ".join(words)
+
+
+def _list_of(steps: tuple[int, ...]) -> str:
+    if not steps:
+        return ""
+    named = ", ".join(f"{step:,}" for step in steps[:MOST_NAMED])
+    more = f" and {len(steps) - MOST_NAMED:,} more" if len(steps) > MOST_NAMED else ""
+    return f"{_number_of(len(steps), 'state')}, recomputed: {named}{more}"
 
 
 def _number_of(count: int, what: str) -> str:

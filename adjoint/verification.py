@@ -215,11 +215,11 @@ def bitwise_test(functional: Functional) -> BitwiseResult:
     Collective. `StoreAll` keeps a state a leaf in memory: use a run short enough for that.
     """
     cost, gradient = functional.value_and_gradient()
-    kept = StoreAll(functional.num_steps, leaf_steps=functional.schedule.leaf_steps)
+    assert functional.report is not None
+    num_steps = functional.report.num_steps
+    kept = StoreAll(num_steps, leaf_steps=functional.schedule.leaf_steps)
     comm = functional.comm
-    with Functional(
-        functional.stepper, functional.num_steps, comm=comm.mpi, schedule=kept
-    ) as reference:
+    with Functional(functional.stepper, num_steps, comm=comm.mpi, schedule=kept) as reference:
         expected_cost, expected = reference.value_and_gradient()
     differing = [] if cost == expected_cost else ["cost"]
     differing += [k for k in expected if not _same_bits(gradient[k], expected[k])]

@@ -12,7 +12,9 @@ from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.schedule import Schedule, SteeredStream, num_leaves
+from adjoint.schedules.situation import Situation
 from adjoint.schedules.spilling import Spilling
+from adjoint.schedules.stand_in import stand_in
 from adjoint.schedules.store_all import StoreAll
 
 __all__ = [
@@ -25,8 +27,10 @@ __all__ = [
     "Periodic",
     "Revolve",
     "Schedule",
+    "Situation",
     "Spilling",
     "SteeredStream",
     "StoreAll",
     "num_leaves",
+    "stand_in",
 ]

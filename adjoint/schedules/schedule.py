@@ -89,6 +89,10 @@ class SteeredStream(Protocol):
         """Take note of what things cost, from now on."""
         ...
 
+    def bounded(self, file_states: int) -> None:
+        """Take note that the file has room for so many states, more or fewer than announced."""
+        ...
+
     def lost(self, step: int) -> None:
         """Take note that the file has no snapshot `step`: its write or its read failed.
 

@@ -32,6 +32,7 @@ from adjoint.actions import Action
 from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
 from adjoint.schedules.schedule import num_leaves
+from adjoint.schedules.situation import Situation
 from adjoint.schedules.spilling_keeps import GRID, KeepPlan, plan_keeps
 from adjoint.schedules.spilling_open_ended import OpenEndedStream
 from adjoint.schedules.spilling_pieces import Pace
@@ -139,6 +140,37 @@ class Spilling:
 
     def __iter__(self) -> Iterator[Action]:
         return OpenEndedStream(self) if self.num_steps is None else SpillingStream(self)
+
+    def going_on(self, situation: Situation) -> Iterator[Action]:
+        """Return the actions that are left of a run, from a situation on.
+
+        Its states in the file may lie anywhere, as another schedule would have had them. Where the
+        end of the run is not known, it cannot be being reversed.
+        """
+        if self.num_steps is None:
+            return OpenEndedStream(self, situation)
+        return SpillingStream(self, situation)
+
+    def tuned(self, costs: Costs, pitch: int, room: int) -> "Spilling":
+        """Return the schedule for other costs and another spacing, as far as the file has room."""
+        leaves = 0 if self.num_steps is None else num_leaves(self.num_steps, self.leaf_steps)
+        least = -(-leaves * GRID // max(1, room - 1 - self.num_slots))
+        changed = Spilling(
+            self.num_steps,
+            self.num_slots,
+            max(1.0, max(pitch, least) / GRID) * self.leaf_steps,
+            costs=costs,
+            leaf_steps=self.leaf_steps,
+            tail_slots=self.tail_slots,
+            tail_repeats=self.tail_repeats,
+            split=self.split,
+            patience=self.patience,
+            foresight=self.foresight,
+            reread=self.reread,
+            tape_slots=self.tape_slots,
+            file_states=self.capacity if self.num_steps is None else None,
+        )
+        return changed if changed.file_states <= room else self
 
     @property
     def pitch(self) -> int:

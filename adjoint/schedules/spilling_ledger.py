@@ -11,7 +11,7 @@ from math import inf
 
 from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
-from adjoint.schedules.spilling_keeps import Combs
+from adjoint.schedules.spilling_keeps import Comb, Combs
 from adjoint.schedules.spilling_kept import Kept, by_leaf
 from adjoint.schedules.spilling_pieces import Pieces
 from adjoint.virtual_clock import VirtualClock
@@ -99,6 +99,11 @@ class Ledger:
         """Take note that the tape of a leaf is kept."""
         tape = Kept(leaf, self.locked, self._below(leaf), is_tape=True)
         self._push(tape, self.tape_slots)
+
+    def bury(self, comb: Comb, k: int) -> None:
+        """Take note that the file has the k-th state of a comb, right of all others."""
+        self.buried.add(comb, k)
+        self.in_file += 1
 
     def top(self) -> Kept:
         """Return what is at the top."""

@@ -43,28 +43,26 @@ class OpenEndedStream(SpillingStream):
         self._ended = True
 
     def _play(self) -> Iterator[Action]:
-        yield from self._sweep_on()
+        live, reversed_to = self._stand()
+        assert reversed_to is None, "where a run ends is known once it is being reversed"
+        yield from self._sweep_on(live)
         assert self._num_steps is not None
         self._end = num_leaves(self._num_steps, self._leaf_steps)
         yield from self._stack.cancel_writes()
         yield from self._reverse()
 
-    def _sweep_on(self) -> Iterator[Action]:
+    def _sweep_on(self, live: int) -> Iterator[Action]:
         """Keep states until the run ends; the live state is at its end then."""
-        stack, live = self._stack, 0
-        comb, k = Comb(0, self._pitch, 1), 0
+        stack = self._stack
+        comb, k = Comb(live * GRID, self._pitch, 1), int(live > 0)
         ring: list[Kept] = []
         while not self._ended:
             if live == comb.leaf(k):
                 yield from stack.drop(ring)
-                if stack.in_file == self._schedule.file_states:
-                    yield from stack.thin()
-                    self._given *= 2
-                    self._pitch *= 2
-                    self._replanned = True
+                yield from self._thin()
                 yield from stack.make_room()
                 if stack.free:
-                    yield from stack.store(live, (comb, k))
+                    yield from self._store(live, (comb, k))
                 k += 1
                 if self._replanned:
                     comb, k = Comb(live * GRID, self._pitch, 1), 1

@@ -38,6 +38,11 @@ class Stack(Ledger):
         self._dirty.append(state)
         yield Offload(leaf * self._leaf_steps)
 
+    def store_for_now(self, leaf: int) -> Iterator[Action]:
+        """Store the live state in a free slot, which it gives up as soon as one is wanted."""
+        yield from self.store(leaf)
+        self._doomed.append(self.kept[-1])
+
     def make_room(self) -> Iterator[Action]:
         """Have a free slot, if need be by waiting for a write, if there is a way at all."""
         while not self.free:

@@ -8,6 +8,7 @@ from adjoint.actions import Action, Advance, PullBack, Record, Turn
 from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
 from adjoint.schedules.schedule import num_leaves
+from adjoint.schedules.situation import Situation
 from adjoint.schedules.spilling_keeps import GRID, Comb, KeepPlan
 from adjoint.schedules.spilling_pieces import Pace, Pieces
 from adjoint.schedules.spilling_stack import Kept, Stack
@@ -28,7 +29,8 @@ class SpillingStream:
     rank between the same two.
     """
 
-    def __init__(self, schedule: "Spilling") -> None:
+    def __init__(self, schedule: "Spilling", situation: Situation | None = None) -> None:
+        self._situation = situation
         self._schedule = schedule
         self._leaf_steps = schedule.leaf_steps
         self._num_steps = schedule.num_steps
@@ -49,6 +51,9 @@ class SpillingStream:
         self._turned = False
         self._end = 0
         self._replanned = False
+        self._most_in_file = schedule.file_states
+        self._is_full = False
+        """Whether states in the file must make room for others."""
         self._actions = self._play()
 
     def __iter__(self) -> "SpillingStream":
@@ -94,6 +99,20 @@ class SpillingStream:
             )
         self._stack.lose(leaf, turned=self._turned)
 
+    def bounded(self, file_states: int) -> None:
+        """Take note that the file holds so many states, more or fewer than was announced.
+
+        If it is full, then from the next on that would be one too many, every other state is given
+        up and the spacing doubled.
+        """
+        self._most_in_file = file_states
+        self._is_full = file_states <= self._stack.in_file
+
+    @property
+    def tuned(self) -> "Spilling":
+        """The schedule as it would be made by what was observed last."""
+        return self._schedule.tuned(self._stack.costs, self._pitch, self._most_in_file)
+
     def _spacing(self, write: float) -> int:
         """Return the spacing that was given, changed as the ratio of a write to a step has."""
         costs, pace = self._schedule.costs, self._pace
@@ -110,17 +129,40 @@ class SpillingStream:
     def _play(self) -> Iterator[Action]:
         assert self._num_steps is not None
         self._end = num_leaves(self._num_steps, self._leaf_steps)
-        if self._end == 1:
+        live, reversed_to = self._stand()
+        if reversed_to is not None:
+            self._turned = True
+            self._end = num_leaves(reversed_to, self._leaf_steps)
+            if self._end == 1 and not self._stack.in_file:
+                yield from self._reverse_leaf(0)
+                return
+            if not self._stack.in_file:
+                yield from self._stack.store(0)
+        elif self._end == 1:
             yield from self._reverse_leaf(0)
             return
-        live = yield from self._forward()
-        yield from self._descend(live, resting=False)
+        else:
+            live = yield from self._forward(live)
+            yield from self._descend(live, resting=False)
         yield from self._reverse()
 
-    def _forward(self) -> Generator[Action, None, int]:
+    def _stand(self) -> tuple[int, int | None]:
+        """Take in the situation there is; return the live leaf, and where the adjoint is."""
+        situation = self._situation
+        if situation is None:
+            return 0, None
+        for step in situation.in_file:
+            leaf = step // self._leaf_steps
+            self._stack.bury(*_alone(leaf))
+        return (situation.live or 0) // self._leaf_steps, situation.reversed_to
+
+    def _forward(self, live: int) -> Generator[Action, None, int]:
         """Keep states up to the last that is planned; return its leaf, which is live."""
-        stack, live = self._stack, 0
-        planned = self._planned(self._schedule.keeps(self._end, self._pitch))
+        stack = self._stack
+        if live or stack.in_file:
+            planned = self._replan(live)
+        else:
+            planned = self._planned(self._schedule.keeps(self._end, self._pitch))
         while (keep := next(planned, None)) is not None:
             leaf, place = keep
             if leaf > live:
@@ -128,12 +170,29 @@ class SpillingStream:
                 live = leaf
             if leaf == self._end - 1:
                 break  # it is recorded at once
+            if place is not None:
+                yield from self._thin()
             yield from stack.make_room()
             if stack.free:
-                yield from stack.store(leaf, place)
+                yield from self._store(leaf, place)
             if self._replanned:
                 planned = self._replan(live)
         return live
+
+    def _thin(self) -> Iterator[Action]:
+        """Give up every other state in the file if it is full."""
+        if self._stack.in_file >= self._most_in_file:
+            yield from self._stack.thin()
+            self._given *= 2
+            self._pitch *= 2
+            self._replanned = True
+
+    def _store(self, leaf: int, place: Place | None) -> Iterator[Action]:
+        """Keep the live state: in the file, if it is to go there and there is room."""
+        if place is None or self._stack.in_file < self._most_in_file:
+            yield from self._stack.store(leaf, place)
+        else:
+            yield from self._stack.store_for_now(leaf)
 
     def _planned(self, plan: KeepPlan) -> Iterator[tuple[int, Place | None]]:
         yield 0, (Comb(0, GRID, 1), 0) if plan.first_in_file else None
@@ -148,7 +207,7 @@ class SpillingStream:
         The file holds no more states than the schedule has announced.
         """
         self._replanned = False
-        room = max(1, self._schedule.file_states - self._stack.in_file)
+        room = max(1, self._most_in_file - self._stack.in_file)
         pitch = max(self._pitch, -(-(self._end - live) * GRID // room))
         for leaf, place in self._planned(self._schedule.keeps(self._end, pitch)):
             near = place is not None and (leaf - live) * GRID < pitch - GRID
@@ -156,7 +215,7 @@ class SpillingStream:
                 yield leaf, place
 
     def _has_place(self, place: Place | None) -> bool:
-        return place is None or self._stack.in_file < self._schedule.file_states
+        return place is None or self._stack.in_file < self._most_in_file or self._is_full
 
     # -- the reverse sweep --------------------------------------------------------------------
 

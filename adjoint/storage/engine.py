@@ -10,18 +10,23 @@ were posted (two writes from one block may overlap, which does no harm); others 
 
 A write makes sure of space (a full disk shows there), looks for values that are not finite, takes a
 checksum, writes the data, and after them an entry of this rank in the file's index, which vouches
-for them. A read is compared with that. Only what this engine wrote can be read by it.
+for them. A read is compared with that. Only what this engine wrote, or was told of by `recall`, can
+be read by it.
 
 An engine is used by the thread that made it, and by no other. Its calls are not collective, but for
 opening and closing, where an engine says so.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
 from adjoint.errors import AdjointError
+from adjoint.storage.placement import Entry
 from adjoint.storage.rank_file import RankFile
 from adjoint.storage.slots import Block
 from adjoint.storage.transfer import Statistics, Transfer
@@ -32,13 +37,18 @@ __all__ = ["Engine", "RowEngine", "Statistics", "Transfer"]
 class Engine(Protocol):
     """Moves one rank's states to and from one file. The module says how errors travel."""
 
+    name: str
+    """What it is called in a report."""
+
     @property
     def statistics(self) -> Statistics:
         """What its transfers have amounted to, so far."""
         ...
 
-    def write(self, row: int, block: Block, step: int) -> Transfer:
+    def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
         """Post the write of a block, which holds the state at `step`, to a row.
+
+        `cost` is this rank's running total up to there, which a resumed run goes on from.
 
         Raises
         ------
@@ -54,6 +64,17 @@ class Engine(Protocol):
         ------
         ArgumentError
             The file has no such row.
+        """
+        ...
+
+    def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
+        """Take note of what an earlier run left in the file, by row, and of how much it wrote."""
+        ...
+
+    def take_failed(self) -> list[Transfer]:
+        """Return the transfers found to have failed since this was asked last. Never blocks.
+
+        They are the caller's to deal with then: closing does not raise their errors.
         """
         ...
 
@@ -75,11 +96,26 @@ class Engine(Protocol):
 class RowEngine(ABC):
     """What engines share: figures, what is known of failures, and how they are closed."""
 
+    name = "a transfer thread"
+
     def __init__(self, file: RankFile) -> None:
         self.statistics = Statistics()
         self._file = file
-        self._failed: list[Transfer] = []
+        self._failed: deque[Transfer] = deque()
         self._closed = False
+
+    def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
+        """Take note of what an earlier run left in the file."""
+        self._file.recall(entries, writes)
+
+    def take_failed(self) -> list[Transfer]:
+        """Return the transfers found to have failed since this was asked last."""
+        failed: list[Transfer] = []
+        # A transfer thread may be adding to it.
+        while self._failed:
+            failed.append(self._failed.popleft())
+            failed[-1].reported = True
+        return failed
 
     def close(self) -> None:
         """Carry out every transfer that was posted, and release the file."""

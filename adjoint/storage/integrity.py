@@ -7,15 +7,31 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-__all__ = ["checksum", "first_non_finite"]
+__all__ = ["RunningChecksum", "checksum", "first_non_finite"]
 
 CHUNK_ELEMENTS = 1 << 18
 """Values looked at in one go: the flags of a chunk stay in the cache, and take 256 KiB at most."""
 
 
-def checksum(data: NDArray[np.uint8]) -> int:
+def checksum(data: NDArray[np.uint8], *, seed: int = 0) -> int:
     """Return the 64-bit xxHash (XXH3) of contiguous bytes. Lets other threads run meanwhile."""
-    return xxhash.xxh3_64_intdigest(data.data)
+    return xxhash.xxh3_64_intdigest(data.data, seed)
+
+
+class RunningChecksum:
+    """The 64-bit xxHash (XXH3) of bytes that come piece by piece."""
+
+    def __init__(self, first: bytes = b"") -> None:
+        self._hash = xxhash.xxh3_64(first)
+
+    def update(self, data: NDArray[np.uint8]) -> None:
+        """Go on with contiguous bytes."""
+        self._hash.update(data.data)
+
+    @property
+    def value(self) -> int:
+        """What it has come to so far."""
+        return self._hash.intdigest()
 
 
 def first_non_finite(arrays: Mapping[str, NDArray[Any]]) -> str | None:

@@ -8,7 +8,7 @@ arrays of a slot are views of its block.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -59,13 +59,20 @@ class StateLayout:
         StepperError
             A name is not text, or an array is not C-contiguous or is not plain numbers.
         """
+        for name, array in arrays.items():
+            _require_plain(name, array)
+        return cls.shaped(arrays)
+
+    @classmethod
+    def shaped(cls, arrays: Mapping[str, Any]) -> "StateLayout":
+        """Return the layout of anything with these shapes and dtypes, such as HDF5 datasets."""
         fields: list[Field] = []
         end = 0
         for name, array in arrays.items():
-            _require_plain(name, array)
-            offset = _round_up(end, FIELD_ALIGNMENT)
-            fields.append(Field(name, array.shape, array.dtype, offset))
-            end = offset + array.nbytes
+            field = Field(name, tuple(array.shape), np.dtype(array.dtype), 0)
+            field = replace(field, offset=_round_up(end, FIELD_ALIGNMENT))
+            fields.append(field)
+            end = field.offset + field.nbytes
         return cls(tuple(fields))
 
     @property

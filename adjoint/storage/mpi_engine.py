@@ -15,6 +15,7 @@ posted, a transfer is split at 1 GiB, and what was moved is counted.
 """
 
 import errno
+import math
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,8 @@ class MpiEngine(RowEngine):
         On every rank: the file system cannot reserve space, or a rank cannot open the file.
     """
 
+    name = "nonblocking MPI I/O"
+
     def __init__(self, comm: Communicator, placement: Placement) -> None:
         super().__init__(_opened_here(comm, placement))
         self._duplicate = comm.mpi.Dup()
@@ -64,12 +67,12 @@ class MpiEngine(RowEngine):
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="adjoint-checksum")
         self._under_way: dict[_MpiTransfer, Block] = {}
         self._busy_since = 0.0
-        self._writes = 0
 
-    def write(self, row: int, block: Block, step: int) -> Transfer:
+    def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
         """Post the write of a block, which holds the state at `step`, to a row."""
-        self._writes += 1
-        return self._post("write", self._write(row, block, step, self._writes), row, block, step)
+        self._file.writes += 1
+        stages = self._write(row, block, step, self._file.writes, cost)
+        return self._post("write", stages, row, block, step)
 
     def read(self, row: int, block: Block, step: int) -> Transfer:
         """Post the read of a row, which must hold the state at `step`, into a block."""
@@ -91,10 +94,10 @@ class MpiEngine(RowEngine):
 
     # -- the stages of a transfer -------------------------------------------------------------
 
-    def _write(self, row: int, block: Block, step: int, sequence: int) -> _Stages:
+    def _write(self, row: int, block: Block, step: int, sequence: int, cost: float) -> _Stages:
         file = self._file
         file.prepare_write(row)
-        checked = self._helper.submit(file.vouch, block, step, sequence)
+        checked = self._helper.submit(file.vouch, block, step, sequence, cost)
         moved = _Pieces(self._mpi.Iwrite_at, file.placement.offset(row), block)
         # Both use the block, so both must be over before either may fail the transfer.
         yield moved

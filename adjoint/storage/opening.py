@@ -10,26 +10,36 @@ from adjoint.comm import Communicator
 from adjoint.errors import SnapshotFileError
 from adjoint.storage.engine import Engine
 from adjoint.storage.file_store import FileStore
+from adjoint.storage.journal_layout import JournalLayout
 from adjoint.storage.layout import StateLayout
 from adjoint.storage.placement import Placement
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.thread_engine import ThreadEngine
 
-__all__ = ["check", "open_store"]
+__all__ = ["open_store", "rows_at"]
 
 
-def check(
-    path: str | os.PathLike[str], comm: Communicator, layout: StateLayout, fingerprint: bytes
-) -> None:
-    """Raise if `path` is taken by something that `open_store` would refuse. Collective.
+def rows_at(
+    path: str | os.PathLike[str],
+    comm: Communicator,
+    layout: StateLayout,
+    fingerprint: bytes,
+    *,
+    journal: JournalLayout,
+    accepted_steps: int,
+) -> int | None:
+    """Return how many rows the file at `path` has; None if there is none, or a folder. Collective.
 
     Raises
     ------
     SnapshotFileError
         On every rank: what is there is not ours, or is another problem's.
     """
-    if not _is_folder(path, comm):
-        SnapshotFile.check(path, comm, layout, fingerprint)
+    if _is_folder(path, comm):
+        return None
+    return SnapshotFile.rows_at(
+        path, comm, layout, fingerprint, journal=journal, accepted_steps=accepted_steps
+    )
 
 
 def open_store(
@@ -40,19 +50,34 @@ def open_store(
     fingerprint: bytes,
     *,
     engine: str | None,
+    journal: JournalLayout | None = None,
+    accepted_steps: int = 0,
+    resume: bool = False,
 ) -> FileStore:
     """Return a store of so many states at `path`, or in a temporary file if that is a folder.
 
     Collective. `engine` is "mpi" or "thread"; None is the first where there are ranks and the file
-    system can promise space, without which a full disk would hang MPI.
+    system can promise space, without which a full disk would hang MPI. A file that is kept has a
+    journal, if its layout is given; to resume, it is left as it is.
 
     Raises
     ------
     SnapshotFileError
         On every rank: the file cannot be made or is not ours, or the engine cannot be used on it.
     """
-    make = SnapshotFile.temporary if _is_folder(path, comm) else SnapshotFile.create
-    file = make(path, comm, layout, rows, fingerprint)
+    if _is_folder(path, comm):
+        file = SnapshotFile.temporary(path, comm, layout, rows, fingerprint)
+    else:
+        file = SnapshotFile.create(
+            path,
+            comm,
+            layout,
+            rows,
+            fingerprint,
+            journal=journal,
+            accepted_steps=accepted_steps,
+            resume=resume,
+        )
     try:
         return FileStore(file, _engine(file, comm, engine))
     except BaseException:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from adjoint.errors import ArgumentError
+from adjoint.storage.journal_layout import JournalLayout
 from adjoint.storage.layout import StateLayout
 
-__all__ = ["ENTRY_BYTES", "Entry", "Placement"]
+__all__ = ["ACCEPTED_BYTES", "ENTRY_BYTES", "Entry", "JournalPlacement", "Placement"]
 
-ENTRY_FORMAT = struct.Struct("<qQQ")
+ENTRY_FORMAT = struct.Struct("<qQQd")
 ENTRY_BYTES = ENTRY_FORMAT.size
+
+ACCEPTED_BYTES = 16
+"""An accepted step in the file: the time it began at and its length."""
 
 
 class Entry(NamedTuple):
@@ -23,10 +27,32 @@ class Entry(NamedTuple):
     sequence: int
     """The how-manieth write of its run it is, from 1: ranks whose numbers differ disagree."""
     checksum: int
+    cost: float
+    """This rank's running total of the cost up to the state; nan where it is not known."""
 
     def packed(self) -> bytes:
         """Return the entry as it is in the file."""
         return ENTRY_FORMAT.pack(*self)
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> "Entry":
+        """Return the entry that the file has in those bytes."""
+        return cls(*ENTRY_FORMAT.unpack(data))
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlacement:
+    """The part of one rank in the journal of a snapshot file. Offsets are in bytes."""
+
+    layout: JournalLayout
+    records: tuple[int, ...]
+    """Where this rank's part of each record begins."""
+    rows_start: int
+    """Where this rank's gradients with a row per step begin."""
+    accepted_start: int
+    """Where the accepted steps begin: those of rank 0, which all ranks share."""
+    accepted_steps: int
+    """How many of them there is room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +74,8 @@ class Placement:
     """From one row's index entries to the next row's."""
     reservable: bool
     """Whether the file system can promise space before it is written, on every rank."""
+    journal: JournalPlacement | None = None
+    """Where a resumed run finds what it goes on from; None if the file is a temporary one."""
 
     def require(self, row: int) -> None:
         """Raise `ArgumentError` if there is no such row."""

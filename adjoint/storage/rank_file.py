@@ -6,13 +6,14 @@ checked against that. All errors are `OSError` and `NonFiniteError`, for a trans
 
 import errno
 import os
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.errors import AdjointError, NonFiniteError, TransferError
 from adjoint.storage.integrity import checksum, first_non_finite
-from adjoint.storage.placement import Entry, Placement
+from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
 from adjoint.storage.slots import Block
 
 __all__ = ["MOST_BYTES_AT_ONCE", "RankFile"]
@@ -32,23 +33,31 @@ class RankFile:
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
+        self.writes = 0
+        """Writes that were posted, those of the run that this one resumes included."""
         self._descriptor = os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._entries: dict[int, Entry] = {}
         self._reserved: set[int] = set()
 
+    def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
+        """Take note of what an earlier run left: entries by row, and how many writes it posted."""
+        self._entries = dict(entries)
+        self.writes = writes
+
     def prepare_write(self, row: int) -> None:
-        """Make sure that there is space for a row, and forget what was in it.
+        """Make sure that there is space for a row, and that nobody takes it for what was in it.
 
         This is where a full disk shows, and not in a transfer under way.
         """
-        self._entries.pop(row, None)
+        if self._entries.pop(row, None) is not None:
+            self._put(memoryview(bytes(ENTRY_BYTES)), self.placement.index_offset(row))
         size = self.placement.layout.memory_bytes
         if row in self._reserved or size == 0 or not self.placement.reservable:
             return
         os.posix_fallocate(self._descriptor, self.placement.offset(row), size)
         self._reserved.add(row)
 
-    def vouch(self, block: Block, step: int, sequence: int) -> Entry:
+    def vouch(self, block: Block, step: int, sequence: int, cost: float) -> Entry:
         """Return the index entry of a state that is sound.
 
         Raises
@@ -62,7 +71,7 @@ class RankFile:
                 f"{name!r} is not finite in state {step} on rank {self.placement.rank}, found when "
                 "writing it to the file: is the time step stable, are the controls in range?"
             )
-        return Entry(step, sequence, checksum(self._data(block)))
+        return Entry(step, sequence, checksum(self._data(block)), cost)
 
     def write(self, row: int, block: Block) -> None:
         """Write a block to a row. The index is left alone."""

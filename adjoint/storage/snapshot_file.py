@@ -4,11 +4,17 @@
 ``/snapshots``   bytes, one row a state: every rank's block in rank order, each as long as its
                  layout's `block_bytes`. Contiguous, allocated early and never filled, so it is
                  sparse: a row takes disk space when it is first written.
-``/index``       (rows, ranks) of (step, sequence, checksum): which state each rank's part of a row
-                 holds. A row is valid if all its ranks have the same step and the same sequence
-                 number, and that is not 0.
+``/index``       (rows, ranks) of (step, sequence, checksum, cost): which state each rank's part of
+                 a row holds, and what the run up to it had cost there. A row is valid if all its
+                 ranks have the same step and the same sequence number, and that is not 0.
 ``/layout``      JSON: the names, shapes, dtypes and offsets of the arrays in a block, each
                  different layout once, and for every rank which one it has.
+``/journal``     bytes, two records: what a killed run goes on from; `journal_file` says more. Only
+                 in a file that is kept, as are the two that follow.
+``/gradients``   bytes: the gradients that have a row for each step, rank by rank. Only where there
+                 are such.
+``/steps``       (capacity, 2): time and length of each accepted step. Only where the number of
+                 steps is not known beforehand.
 attributes       ``format_version``, ``communicator_size``, ``fingerprint`` (SHA-256)
 ===============  ==================================================================================
 
@@ -20,6 +26,8 @@ time. With an MPI build of h5py all ranks make it together; with any other rank 
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -31,14 +39,18 @@ from numpy.typing import DTypeLike
 from adjoint.comm import Communicator
 from adjoint.errors import ScheduleError, SnapshotFileError
 from adjoint.storage.claiming import claim, open_regular, refused, remove, reservable
+from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout
 from adjoint.storage.layout import LARGEST_ALIGNMENT, PAGE_BYTES, StateLayout
-from adjoint.storage.placement import ENTRY_BYTES, Placement
-from adjoint.storage.structure import FORMAT_VERSION, INDEX_DTYPE, Structure
+from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
+from adjoint.storage.structure import FORMAT_VERSION, JOURNAL_RECORDS, Structure
 
 __all__ = ["SnapshotFile"]
 
 CLEARED_AT_ONCE = 1 << 20
 """Bytes of the index that are zeroed by one call."""
+
+EMPTY_ROWS = 4096
+"""More rows than may be empty before one that is used: those that failed, or were given up."""
 
 T = TypeVar("T")
 
@@ -66,8 +78,12 @@ class SnapshotFile:
         layout: StateLayout,
         rows: int,
         fingerprint: bytes,
+        *,
+        journal: JournalLayout | None = None,
+        accepted_steps: int = 0,
+        resume: bool = False,
     ) -> Self:
-        """Make the file, or take one that this problem left, emptied; it is kept at close.
+        """Make the file, or take one that this problem left; it is kept at close.
 
         Collective. Rank 0's path counts. Nobody but the file's owner can read it.
 
@@ -75,7 +91,8 @@ class SnapshotFile:
         ----------
         path
             Where. If there is something already, it must be a snapshot file of the same format,
-            fingerprint, layouts and number of ranks. With fewer rows it is made anew.
+            fingerprint, layouts and number of ranks. With fewer rows it is made anew. What it holds
+            is given up, unless it is to be resumed from.
         comm
             The ranks whose states are kept.
         layout
@@ -84,6 +101,12 @@ class SnapshotFile:
             How many states there may be at once.
         fingerprint
             What tells this problem from others.
+        journal
+            Of this rank; None for a file that no run resumes from.
+        accepted_steps
+            How many accepted steps there is to be room for.
+        resume
+            Leave what it holds, for `recall`.
 
         Raises
         ------
@@ -91,7 +114,8 @@ class SnapshotFile:
             On every rank: it cannot be made there, or what is there is something else, which is
             left as it is.
         """
-        return cls._open(os.fspath(path), comm, layout, rows, fingerprint, removed_at_close=False)
+        structure = _structure(comm, layout, rows, fingerprint, journal, accepted_steps)
+        return cls._open(os.fspath(path), comm, structure, removed_at_close=False, keeps=resume)
 
     @classmethod
     def temporary(
@@ -110,13 +134,20 @@ class SnapshotFile:
             On every rank: it cannot be made there.
         """
         path = os.path.join(directory, f"adjoint-{secrets.token_hex(8)}.h5")
-        return cls._open(path, comm, layout, rows, fingerprint, removed_at_close=True)
+        structure = _structure(comm, layout, rows, fingerprint)
+        return cls._open(path, comm, structure, removed_at_close=True)
 
     @staticmethod
-    def check(
-        path: str | os.PathLike[str], comm: Communicator, layout: StateLayout, fingerprint: bytes
-    ) -> None:
-        """Raise if there is something at `path` that `create` would refuse.
+    def rows_at(
+        path: str | os.PathLike[str],
+        comm: Communicator,
+        layout: StateLayout,
+        fingerprint: bytes,
+        *,
+        journal: JournalLayout | None = None,
+        accepted_steps: int = 0,
+    ) -> int | None:
+        """Return how many rows the file at `path` has; None if there is nothing.
 
         Collective. Nothing is made or changed.
 
@@ -125,37 +156,35 @@ class SnapshotFile:
         SnapshotFileError
             On every rank: what is there is not ours, or is another problem's.
         """
-        structure = Structure.of(comm.gather(layout), 1, fingerprint)
+        structure = _structure(comm, layout, 1, fingerprint, journal, accepted_steps)
         place: str = comm.gather(os.path.abspath(path))[0]
-        _on_rank_zero(comm, place, lambda: _check(place, structure))
+        return _on_rank_zero(comm, place, lambda: _rows_at(place, structure))
 
     @classmethod
     def _open(
         cls,
         path: str,
         comm: Communicator,
-        layout: StateLayout,
-        rows: int,
-        fingerprint: bytes,
+        structure: Structure,
         *,
         removed_at_close: bool,
+        keeps: bool = False,
     ) -> Self:
-        structure = Structure.of(comm.gather(layout), rows, fingerprint)
         path = comm.gather(os.path.abspath(path))[0]
-        is_new = _on_rank_zero(comm, path, lambda: _claim(path, structure))
+        is_new = _on_rank_zero(comm, path, lambda: _claim(path, structure, keeps=keeps))
         try:
             if is_new:
-                snapshots, index = _make(path, structure, comm)
+                starts, rows = _make(path, structure, comm), structure.rows
             else:
-                snapshots, index = _on_rank_zero(comm, path, lambda: _reopen(path, structure))
+                reopen = partial(_reopen, path, structure, keeps=keeps)
+                starts, rows = _on_rank_zero(comm, path, reopen)
             every_rank_can = all(_on_all_ranks(comm, path, lambda: reservable(path)))
         except SnapshotFileError:
             if is_new and comm.rank == 0:
                 remove(path)
             raise
-        placement = structure.placement(
-            path, comm.rank, snapshots, index, reservable=every_rank_can
-        )
+        structure = replace(structure, rows=rows if keeps else structure.rows)
+        placement = structure.placement(path, comm.rank, starts, reservable=every_rank_can)
         return cls(placement, removed_at_close=removed_at_close, owns_path=comm.rank == 0)
 
     @property
@@ -172,6 +201,11 @@ class SnapshotFile:
     def disk_bytes_used(self) -> int:
         """What the rows that were ever in use take, all ranks together."""
         return self._touched * self.row_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a row that can be taken."""
+        return bool(self._free) or self._touched < self.placement.rows
 
     def take_row(self) -> int:
         """Return a row that holds nothing: the one given back last, else the first never used.
@@ -207,6 +241,42 @@ class SnapshotFile:
         self._taken.remove(row)
         self._free.append(row)
 
+    def retire_row(self, row: int) -> None:
+        """Give up a row for good: it could not be written, or not be read.
+
+        Raises
+        ------
+        ScheduleError
+            It is not taken.
+        """
+        self.give_back_row(row)
+        self._free.remove(row)
+
+    def recall(self, comm: Communicator, first: int) -> tuple[dict[int, tuple[int, Entry]], int]:
+        """Return what an earlier run left: by step, the row and this rank's entry.
+
+        And the number of the last write of any rank.
+
+        Collective. The rows are taken then. What was written before the write of number `first`
+        does not count, nor does a row on which the ranks disagree.
+        """
+        own = _entries(self.placement)
+        count = max(comm.gather(max(own, default=-1) + 1))
+        found = {row: entry for row, entry in own.items() if entry.sequence >= first}
+        spoken = np.zeros((4, count))
+        for row, entry in found.items():
+            spoken[:, row] = entry.sequence, -entry.sequence, entry.step, -entry.step
+        agreed = comm.begin_largest(spoken.reshape(-1)).result().reshape(4, count)
+        valid = (agreed[0] == -agreed[1]) & (agreed[2] == -agreed[3]) & (agreed[0] > 0)
+        everywhere = [row for row in np.flatnonzero(valid).tolist() if row in found]
+        states: dict[int, tuple[int, Entry]] = {}
+        for row in sorted(everywhere, key=lambda row: found[row].sequence):
+            states[found[row].step] = row, found[row]
+        self._touched = count
+        self._taken = {row for row, _ in states.values()}
+        self._free = [row for row in reversed(range(count)) if row not in self._taken]
+        return states, max(comm.gather(max((e.sequence for e in own.values()), default=0)))
+
     def close(self) -> None:
         """Remove the file if it is a temporary one. Not collective: rank 0 does it."""
         if self._removes:
@@ -223,6 +293,25 @@ class SnapshotFile:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _structure(
+    comm: Communicator,
+    layout: StateLayout,
+    rows: int,
+    fingerprint: bytes,
+    journal: JournalLayout | None = None,
+    accepted_steps: int = 0,
+) -> Structure:
+    """Return the structure of a file for the states of all ranks. Collective."""
+    ranks = comm.gather((layout, journal))
+    return Structure.of(
+        [layout for layout, _ in ranks],
+        rows,
+        fingerprint,
+        journals=[journal for _, journal in ranks if journal is not None],
+        accepted_steps=accepted_steps,
+    )
 
 
 def _on_rank_zero(comm: Communicator, path: str, work: Callable[[], T]) -> T:
@@ -248,13 +337,13 @@ def _on_all_ranks(comm: Communicator, path: str, work: Callable[[], T]) -> list[
 # -- a new file -------------------------------------------------------------------------------
 
 
-def _make(path: str, structure: Structure, comm: Communicator) -> tuple[int, int]:
-    """Write the structure to a claimed file; return where `/snapshots` and `/index` begin."""
+def _make(path: str, structure: Structure, comm: Communicator) -> dict[str, int]:
+    """Write the structure to a claimed file; return where its datasets begin."""
     together = comm.mpi is not None and bool(h5py.get_config().mpi)
     access = {"driver": "mpio", "comm": comm.mpi} if together else {}
     first = comm.rank == 0
 
-    def write() -> tuple[int, int]:
+    def write() -> dict[str, int]:
         return _write_structure(path, structure, access, writes_layout=first)
 
     return _on_all_ranks(comm, path, write)[0] if together else _on_rank_zero(comm, path, write)
@@ -262,8 +351,8 @@ def _make(path: str, structure: Structure, comm: Communicator) -> tuple[int, int
 
 def _write_structure(
     path: str, structure: Structure, access: dict[str, Any], *, writes_layout: bool
-) -> tuple[int, int]:
-    rows, ranks = structure.rows, structure.ranks
+) -> dict[str, int]:
+    ranks = structure.ranks
     described = np.frombuffer(structure.described(), np.uint8)
     large = structure.row_bytes >= LARGEST_ALIGNMENT
     with h5py.File(
@@ -275,15 +364,16 @@ def _write_structure(
         alignment_interval=LARGEST_ALIGNMENT if large else PAGE_BYTES,
         **access,
     ) as file:
-        snapshots = _allocated(file, "snapshots", np.uint8, (rows, structure.row_bytes))
-        index = _allocated(file, "index", INDEX_DTYPE, (rows, ranks))
-        layout = _allocated(file, "layout", np.uint8, described.shape)
+        made = {
+            name: _allocated(file, name, dtype, shape)
+            for name, (dtype, shape) in structure.datasets().items()
+        }
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["communicator_size"] = ranks
         file.attrs["fingerprint"] = np.bytes_(structure.fingerprint.encode())
         if writes_layout:
-            layout[...] = described
-        return snapshots.id.get_offset(), index.id.get_offset()
+            made["layout"][...] = described
+        return {name: dataset.id.get_offset() for name, dataset in made.items()}
 
 
 def _allocated(file: h5py.File, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> Any:
@@ -300,40 +390,53 @@ def _allocated(file: h5py.File, name: str, dtype: DTypeLike, shape: tuple[int, .
 # -- a file that is there already ---------------------------------------------------------------
 
 
-def _reopen(path: str, structure: Structure) -> tuple[int, int]:
-    """Empty a file of the same problem; return where its `/snapshots` and `/index` begin."""
+def _reopen(path: str, structure: Structure, *, keeps: bool) -> tuple[dict[str, int], int]:
+    """Return where the datasets of a file of the same problem begin, and how many rows it has.
+
+    It is emptied, unless it `keeps` what it has.
+    """
     descriptor = open_regular(path)
     try:
-        snapshots, index, rows = _inspect(path, structure)
-        end = index + rows * structure.ranks * ENTRY_BYTES
-        for start in range(index, end, CLEARED_AT_ONCE):
-            os.pwrite(descriptor, bytes(min(CLEARED_AT_ONCE, end - start)), start)
+        starts, rows = _inspect(path, structure)
+        if not keeps:
+            _clear(descriptor, starts["index"], rows * structure.ranks * ENTRY_BYTES)
+            for record in range(JOURNAL_RECORDS if structure.journals else 0):
+                start = starts["journal"] + record * structure.record_bytes
+                for journal in structure.journals:
+                    _clear(descriptor, start, HEADER_BYTES)
+                    start += journal.record_bytes
     finally:
         os.close(descriptor)
-    return snapshots, index
+    return starts, rows
 
 
-def _claim(path: str, structure: Structure) -> bool:
+def _clear(descriptor: int, start: int, count: int) -> None:
+    for done in range(0, count, CLEARED_AT_ONCE):
+        os.pwrite(descriptor, bytes(min(CLEARED_AT_ONCE, count - done)), start + done)
+
+
+def _claim(path: str, structure: Structure, *, keeps: bool) -> bool:
     """Make an empty file; return False if there is one that may serve.
 
     One of the same problem with too few rows makes way: the plan was another one then.
     """
     if os.path.lexists(path):
         os.close(open_regular(path))
-        if _inspect(path, structure)[2] >= structure.rows:
+        if keeps or _inspect(path, structure)[1] >= structure.rows:
             return False
         remove(path)
     return claim(path, structure.metadata_bytes, structure.file_bytes)
 
 
-def _check(path: str, structure: Structure) -> None:
-    if os.path.lexists(path):
-        os.close(open_regular(path))
-        _inspect(path, structure)
+def _rows_at(path: str, structure: Structure) -> int | None:
+    if not os.path.lexists(path):
+        return None
+    os.close(open_regular(path))
+    return _inspect(path, structure)[1]
 
 
-def _inspect(path: str, structure: Structure) -> tuple[int, int, int]:
-    """Return where `/snapshots` and `/index` begin, and the number of rows, if the file is ours."""
+def _inspect(path: str, structure: Structure) -> tuple[dict[str, int], int]:
+    """Return where the datasets begin, and the number of rows, if the file is ours."""
     if not h5py.is_hdf5(path):
         raise refused(path, "is not an HDF5 file")
     try:
@@ -345,12 +448,11 @@ def _inspect(path: str, structure: Structure) -> tuple[int, int, int]:
         known = {"format_version", "communicator_size", "fingerprint"} <= set(attributes)
         if not known or not {"snapshots", "index", "layout"} <= set(file):
             raise refused(path, "is an HDF5 file, but not a snapshot file")
-        snapshots, index = file["snapshots"], file["index"]
-        rows = int(snapshots.shape[0])
+        rows = int(file["snapshots"].shape[0])
         difference = _difference(structure, attributes, file["layout"][...].tobytes())
         if difference is not None:
             raise refused(path, difference)
-        return snapshots.id.get_offset(), index.id.get_offset(), rows
+        return {name: dataset.id.get_offset() for name, dataset in file.items()}, rows
 
 
 def _difference(structure: Structure, attributes: dict[str, Any], layout: bytes) -> str | None:
@@ -365,3 +467,24 @@ def _difference(structure: Structure, attributes: dict[str, Any], layout: bytes)
     if layout != structure.described():
         return "is for states of other names, shapes or types"
     return None
+
+
+# -- what it holds ------------------------------------------------------------------------------
+
+
+def _entries(placement: Placement) -> dict[int, Entry]:
+    """Return this rank's entries, by row, as far as rows were used."""
+    found: dict[int, Entry] = {}
+    empty = 0
+    descriptor = open_regular(placement.path)
+    try:
+        for row in range(placement.rows):
+            entry = Entry.unpacked(os.pread(descriptor, ENTRY_BYTES, placement.index_offset(row)))
+            empty = 0 if entry.sequence else empty + 1
+            if entry.sequence:
+                found[row] = entry
+            if empty > EMPTY_ROWS:
+                break  # rows are used from the first on, so this is where they end
+    finally:
+        os.close(descriptor)
+    return found

@@ -4,6 +4,7 @@ It needs no MPI, works on every file system, and overlaps wherever there is a co
 calls that take time let other threads run.
 """
 
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,17 +33,16 @@ class ThreadEngine(RowEngine):
     def __init__(self, placement: Placement) -> None:
         super().__init__(RankFile(placement))
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="adjoint-transfer")
-        self._writes = 0
 
-    def write(self, row: int, block: Block, step: int) -> Transfer:
+    def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
         """Post the write of a block, which holds the state at `step`, to a row."""
-        self._writes += 1
-        sequence = self._writes
+        self._file.writes += 1
+        sequence = self._file.writes
 
         def write() -> None:
             file = self._file
             file.prepare_write(row)
-            entry = file.vouch(block, step, sequence)
+            entry = file.vouch(block, step, sequence, cost)
             file.write(row, block)
             file.finish_write(row, entry)
             self.statistics.bytes_written += file.placement.layout.nbytes

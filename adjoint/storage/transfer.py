@@ -22,6 +22,13 @@ class Statistics:
     """Time in which a caller stood still, waiting for a transfer."""
     post_seconds: float = 0.0
     """Time spent in `Engine.write` and `Engine.read`."""
+    writes_posted: int = 0
+    writes_done: int = 0
+    reads_done: int = 0
+    write_seconds: float = 0.0
+    """Time in which a write was at work, up to now."""
+    read_seconds: float = 0.0
+    """Time in which a read was at work, up to now."""
 
 
 class Transfer(ABC):

@@ -55,7 +55,7 @@ class SlowEngine:
         self.rows = {}
         self.posted = []
 
-    def write(self, row, block, step):
+    def write(self, row, block, step, cost):
         def move():
             self.rows[row] = block.bytes.copy()
 
@@ -79,12 +79,17 @@ class SlowEngine:
     def progress(self):
         pass
 
+    def take_failed(self):
+        return []
+
     def close(self):
         pass
 
 
 class Rows:
     """Rows without a file."""
+
+    has_room = True
 
     def __init__(self):
         self.taken = 0

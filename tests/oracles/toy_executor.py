@@ -53,6 +53,11 @@ class Toy:
         self.reversed_steps = []
         self.most_slots = self.most_units = self.most_in_file = 0
 
+    def stand_at(self, step):
+        """Have all steps from `step` on reversed already."""
+        self.product = step
+        self.reversed_steps = list(range(step, len(self.true) - 1))[::-1]
+
     def run(self, actions):
         """Carry out all actions; fail unless each step was reversed once, in order."""
         for action in actions:

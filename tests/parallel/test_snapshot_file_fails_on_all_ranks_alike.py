@@ -36,7 +36,7 @@ def test_foreign_file(ranks, tmp_path):
     with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
         SnapshotFile.create(path, ranks, LAYOUT, 3, b"")
     with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
-        SnapshotFile.check(path, ranks, LAYOUT, b"")
+        SnapshotFile.rows_at(path, ranks, LAYOUT, b"")
     ranks.mpi.Barrier()
     assert path.read_text() == "mine\n"
 

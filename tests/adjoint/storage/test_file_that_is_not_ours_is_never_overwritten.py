@@ -84,7 +84,7 @@ def test_other_file_is_refused_and_kept(tmp_path, occupy, complaint):
     assert str(path) in str(raised.value)
     assert path.read_bytes() == before
     with pytest.raises(SnapshotFileError, match=complaint):
-        SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+        SnapshotFile.rows_at(path, ONE_RANK, LAYOUT, b"mine")
 
 
 def test_symbolic_links_are_not_followed(tmp_path):
@@ -96,7 +96,7 @@ def test_symbolic_links_are_not_followed(tmp_path):
         with pytest.raises(SnapshotFileError, match="symbolic link"):
             make(path)
         with pytest.raises(SnapshotFileError, match="symbolic link"):
-            SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+            SnapshotFile.rows_at(path, ONE_RANK, LAYOUT, b"mine")
     assert not (tmp_path / "nowhere.h5").exists()
 
 
@@ -110,9 +110,9 @@ def test_folders_and_pipes_are_refused(tmp_path):
 
 def test_check_passes_what_create_would_take_and_makes_nothing(tmp_path):
     path = tmp_path / "run.h5"
-    SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+    SnapshotFile.rows_at(path, ONE_RANK, LAYOUT, b"mine")
     assert not path.exists()
     make(path)
     before = path.read_bytes()
-    SnapshotFile.check(path, ONE_RANK, LAYOUT, b"mine")
+    SnapshotFile.rows_at(path, ONE_RANK, LAYOUT, b"mine")
     assert path.read_bytes() == before

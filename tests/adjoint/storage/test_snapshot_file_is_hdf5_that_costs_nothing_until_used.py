@@ -26,11 +26,11 @@ def test_structure(tmp_path):
         assert (file["snapshots"].shape, file["snapshots"].dtype) == ((6, 4096), np.uint8)
         assert file["snapshots"].chunks is None
         assert file["index"].shape == (6, 1)
-        assert file["index"].dtype.names == ("step", "sequence", "checksum")
+        assert file["index"].dtype.names == ("step", "sequence", "checksum", "cost")
         assert not file["index"][...]["sequence"].any()
         described = json.loads(file["layout"][...].tobytes())
         assert described == {"layouts": [LAYOUT.description()], "ranks": [0]}
-        assert file.attrs["format_version"] == 1
+        assert file.attrs["format_version"] == 2
         assert file.attrs["communicator_size"] == 1
         assert len(file.attrs["fingerprint"]) == 64
 

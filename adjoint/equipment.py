@@ -1,0 +1,152 @@
+"""A schedule, and all that it takes to play it: set aside once, used by every evaluation."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from adjoint.buffers import Buffers
+from adjoint.comm import Communicator
+from adjoint.costs import Costs
+from adjoint.journal import Found, Journal, hash_of
+from adjoint.report import Report, in_words
+from adjoint.schedules import Schedule
+from adjoint.stepping import Stepper
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.slots import BlockPool
+from adjoint.storage.transfer import Statistics
+from adjoint.sweep import Handlers, Sweep
+
+if TYPE_CHECKING:
+    from adjoint.storage.file_store import FileStore
+
+__all__ = ["Equipment"]
+
+
+@dataclass(slots=True)
+class Equipment:
+    """A schedule, and all that it takes to play it."""
+
+    schedule: Schedule
+    costs: Costs | None
+    """What it was planned on; None where nothing was measured."""
+    reason: str
+    predicted_seconds: float
+    probe_seconds: float
+    layout: StateLayout
+    pool: BlockPool
+    buffers: Buffers
+    store: "FileStore | None"
+    tape_bytes: int
+    journal: Journal | None = None
+    found: Found | None = None
+    """What an earlier run left to go on from. The first evaluation takes it up, if it is of the
+    same controls."""
+
+    def plan(self) -> dict[str, Any]:
+        """Return what a resumed run need not measure again."""
+        costs = None if self.costs is None else asdict(self.costs)
+        return {"leaf_steps": self.schedule.leaf_steps, "costs": costs}
+
+    def evaluate(
+        self,
+        stepper: Stepper,
+        num_steps: int | None,
+        comm: Communicator,
+        watch: Callable[[Handlers], Handlers] | None,
+    ) -> tuple[float, Report]:
+        """Play one forward and one reverse sweep; return this rank's cost, and the figures.
+
+        Collective. The schedule is then what this evaluation's measurements would have it.
+        """
+        self.buffers.clear()
+        found = self._begin_journal(stepper, comm)
+        if self.store is not None and found is None:
+            self.store.clear()
+        before, began = self._statistics(), time.perf_counter()
+        stepper.start()
+        sweep = Sweep(
+            stepper,
+            num_steps,
+            self.buffers,
+            self.store,
+            comm,
+            journal=self.journal,
+            watch=watch,
+        )
+        cost = sweep.run(self.schedule, costs=self.costs, found=found)
+        ended = time.perf_counter()
+        report = self._report(sweep, found, before, began, ended)
+        if sweep.tuned is not None:
+            self.schedule = sweep.tuned
+        return cost, report
+
+    def close(self) -> None:
+        """Close the file, give back the memory. Collective."""
+        try:
+            if self.journal is not None:
+                self.journal.close()
+        finally:
+            try:
+                if self.store is not None:
+                    self.store.close()
+            finally:
+                self.buffers.release()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _begin_journal(self, stepper: Stepper, comm: Communicator) -> Found | None:
+        """Begin the journal of an evaluation; return what it goes on from, if anything."""
+        if self.journal is None or self.store is None:
+            return None
+        found, self.found = self.found, None
+        controls = hash_of(stepper.controls)
+        same = found is not None and all(comm.gather(found.note.controls == controls))
+        found = found if same else None
+        if found is None:
+            self.store.clear()
+        self.journal.begin(controls, self.store.posted + 1, self.plan(), found)
+        return found
+
+    def _statistics(self) -> Statistics:
+        return Statistics() if self.store is None else replace(self.store.engine.statistics)
+
+    def _report(
+        self, sweep: Sweep, found: Found | None, before: Statistics, began: float, ended: float
+    ) -> Report:
+        after = self._statistics()
+        blocked = after.wait_seconds + after.post_seconds
+        num_steps = sweep.num_steps
+        assert num_steps is not None
+        journal = self.journal
+        return Report(
+            schedule=in_words(self.schedule),
+            reason=self.reason,
+            num_steps=num_steps,
+            state_bytes=self.layout.nbytes,
+            memory_bytes=self._most_blocks() * self.layout.memory_bytes + self.tape_bytes,
+            actions=sweep.actions,
+            advanced_steps=sweep.advanced_steps,
+            recorded_steps=sweep.recorded_steps,
+            forward_seconds=sweep.turned_at - began,
+            reverse_seconds=ended - sweep.turned_at,
+            predicted_seconds=self.predicted_seconds,
+            probe_seconds=self.probe_seconds,
+            engine="" if self.store is None else self.store.engine.name,
+            bytes_written=after.bytes_written - before.bytes_written,
+            bytes_read=after.bytes_read - before.bytes_read,
+            transfer_seconds=after.transfer_seconds - before.transfer_seconds,
+            wait_seconds=blocked - before.wait_seconds - before.post_seconds,
+            cost_changes=sweep.cost_changes,
+            lost_states=tuple(sweep.lost_states),
+            journal_records=0 if journal is None else journal.records,
+            journal_seconds=0.0 if journal is None else journal.seconds,
+            journal_failure="" if journal is None else journal.failure or "",
+            resumed_from="" if found is None else f"{found.note.phase}, step {found.note.step:,}",
+        )
+
+    def _most_blocks(self) -> int:
+        """Return the blocks in use at the most; where tapes are kept, with the room for them."""
+        if self.schedule.num_tapes == 1:
+            return self.pool.peak
+        return max(self.pool.peak, self.schedule.num_slots)

@@ -1,0 +1,54 @@
+"""The schedule that takes over where another one cannot go on.
+
+Most schedules can be played from their beginning only. `Spilling` can go on from anywhere, with
+whatever states there are: after a kill, or when the file has lost what another schedule relies on.
+"""
+
+from adjoint.costs import Costs
+from adjoint.schedules.schedule import Schedule, num_leaves
+from adjoint.schedules.spilling import Spilling
+
+__all__ = ["stand_in"]
+
+
+def stand_in(schedule: Schedule, num_steps: int | None, costs: Costs) -> Spilling:
+    """Return a schedule that can go on from any situation of a run of another.
+
+    It keeps leaves on the same grid, and takes no more slots (but one at the least) and no more
+    states in the file. `costs` are those of the run, if the schedule has none.
+    """
+    if isinstance(schedule, Spilling) and schedule.num_steps == num_steps:
+        return schedule
+    costs = getattr(schedule, "costs", costs)
+    leaf, slots = schedule.leaf_steps, max(1, schedule.num_slots)
+    room = schedule.file_states
+    least = 1.0 if costs.advance == 0 else max(1.0, costs.write / (leaf * costs.advance))
+    if num_steps is None:
+        return Spilling(None, slots, least * leaf, costs=costs, leaf_steps=leaf, file_states=room)
+    leaves = num_leaves(num_steps, leaf)
+    # The last states, and what rounding leaves over, are besides those at the interval.
+    spaced = room - slots - 2
+    if spaced < 1:
+        return Spilling(
+            num_steps,
+            slots,
+            float(max(leaf, num_steps)),
+            costs=costs,
+            leaf_steps=leaf,
+            tail_slots=slots,
+            tail_repeats=_repeats(leaves, slots),
+        )
+    interval = leaf * max(least, leaves / spaced)
+    return Spilling(num_steps, slots, interval, costs=costs, leaf_steps=leaf)
+
+
+def _repeats(num_leaves: int, num_slots: int) -> int:
+    """Return how often Revolve takes a step again at the most."""
+    reached, repeats = 1, 0
+    while reached < num_leaves and repeats < MOST_REPEATS:
+        repeats += 1
+        reached = reached * (num_slots + repeats) // repeats
+    return max(1, repeats - 1)
+
+
+MOST_REPEATS = 64

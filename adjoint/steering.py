@@ -1,0 +1,190 @@
+"""What a sweep is told by the world while it goes on, and what it tells: costs, failures, signals.
+
+A schedule's decisions are made by a virtual clock, on costs that all ranks hold. Here are the real
+ones: what steps and writes have taken lately, which writes have failed, whether the process is to
+end. The ranks agree on all of it in the beats of a `Heartbeat`; reads are agreed on when they are
+first used, because they must be anyway.
+
+*Spacing.* The largest of all ranks' mean write times, over the largest of their mean step times, is
+what the spacing of states in the file follows: the mean, because slots absorb what varies from one
+write to the next. It is told to the schedule only if it has changed by more than `DEAD_BAND`, and
+never by more than a factor of `MOST_CHANGE` at once.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Protocol, cast, runtime_checkable
+
+from adjoint.comm import Communicator
+from adjoint.costs import Costs
+from adjoint.heartbeat import Heartbeat, Word
+from adjoint.storage.engine import Statistics
+from adjoint.storage.file_store import FileStore
+
+__all__ = ["Steering"]
+
+DEAD_BAND = 0.15
+
+MOST_CHANGE = 2.0
+
+BACKLOG_WEIGHT, MOST_DRAINING = 0.05, 0.25
+"""Writes are reckoned so much slower for each that waits: else what has piled up would stay."""
+
+LEAST_COST = 1e-12
+"""Seconds: a cost of nothing at all has no ratio to another."""
+
+
+@runtime_checkable
+class _Observing(Protocol):
+    def observe(self, costs: Costs) -> None: ...
+
+
+@dataclass(slots=True)
+class _Mark:
+    """What had been done at some moment."""
+
+    time: float
+    steps: int
+    wait_seconds: float
+    write_seconds: float
+    writes: int
+    read_seconds: float
+    reads: int
+
+
+class Steering:
+    """The real costs of one sweep, and the beats in which ranks agree on them.
+
+    Parameters
+    ----------
+    comm
+        Whose ranks agree.
+    store
+        Whose transfers are measured.
+    grid
+        Beats lie at multiples of so many steps.
+    costs
+        What the schedule was made for; None if it goes by none.
+    elapsed
+        Seconds that the runs have taken which this one resumes.
+    """
+
+    def __init__(
+        self, comm: Communicator, store: FileStore, grid: int, costs: Costs | None, elapsed: float
+    ) -> None:
+        self.heartbeat = Heartbeat(comm, grid)
+        self.changes = 0
+        """How often the schedule was told of other costs."""
+        self.costs = costs
+        """What it was told last."""
+        self._store = store
+        self._grid = grid
+        self._elapsed = elapsed
+        self._began = time.perf_counter()
+        self._steps = 0
+        self._write_seconds = 0.0
+        self._step_seconds = 0.0
+        self._mark = self._now()
+        self._write_mark = self._read_mark = self._mark
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began, by this rank's clock."""
+        return self._elapsed + time.perf_counter() - self._began
+
+    def cut(self, start: int, stop: int) -> int:
+        """Return how far to step from `start` at once, so that the next beat is on time."""
+        left = max(1, self.heartbeat.steps_left())
+        return min(stop, start + -(-left // self._grid) * self._grid)
+
+    def note_steps(self, steps: int, *, forward: bool) -> None:
+        """Take note of steps that were taken, or pulled back."""
+        self.heartbeat.note_steps(steps)
+        self._steps += steps if forward else 0
+
+    def progress(self) -> None:
+        """Let transfers and the reduction under way go on."""
+        self._store.engine.progress()
+        self.heartbeat.progress()
+
+    def beat(self, word: Word) -> Word:
+        """Add this rank's costs to its word and say it; return what all said in the last beat."""
+        self._measure()
+        word.elapsed = self.elapsed
+        word.step_seconds = self._step_seconds
+        word.write_seconds = self._write_seconds
+        statistics = self._store.engine.statistics
+        word.backlog = statistics.writes_posted - statistics.writes_done
+        return self.heartbeat.beat(word)
+
+    def restart_clock(self) -> None:
+        """Leave what was done since the last beat out of what steps take."""
+        self._mark = self._now()
+
+    def adapt(self, word: Word, stream: object) -> None:
+        """Tell a schedule what writes cost now, in the forward sweep."""
+        if self.costs is None or not word.step_seconds or not word.write_seconds:
+            return
+        # By the schedule's clock a step takes what it was said to take: only the ratio matters.
+        step = self.costs.advance * self.costs.slowdown
+        behind = min(MOST_DRAINING, BACKLOG_WEIGHT * max(0.0, word.backlog - 1))
+        write = (1 + behind) * word.write_seconds
+        self._tell(stream, "write", step * write / word.step_seconds)
+        self._step_seconds = word.step_seconds
+
+    def read_seconds(self) -> float:
+        """Return what a read took lately on this rank; 0 if there was none."""
+        now = self._now()
+        reads = now.reads - self._read_mark.reads
+        if reads == 0:
+            return 0.0
+        seconds = (now.read_seconds - self._read_mark.read_seconds) / reads
+        self._read_mark = now
+        return seconds
+
+    def adapt_reads(self, seconds: float, stream: object) -> None:
+        """Tell a schedule what reads cost now: the largest of all ranks' means."""
+        if self.costs is None or not seconds or not self._step_seconds:
+            return
+        step = self.costs.advance * self.costs.slowdown
+        self._tell(stream, "read", step * seconds / self._step_seconds)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _tell(self, stream: object, name: str, seconds: float) -> None:
+        costs = cast(Costs, self.costs)
+        before = max(LEAST_COST, getattr(costs, name))
+        factor = min(MOST_CHANGE, max(1 / MOST_CHANGE, seconds / before))
+        if abs(factor - 1) < DEAD_BAND or not isinstance(stream, _Observing):
+            return
+        self.costs = replace(costs, **{name: factor * before})
+        self.changes += 1
+        stream.observe(self.costs)
+
+    def _measure(self) -> None:
+        """Take the means since the last beat."""
+        mark, now = self._mark, self._now()
+        steps = now.steps - mark.steps
+        if steps:
+            waited = now.wait_seconds - mark.wait_seconds
+            self._step_seconds = max(0.0, now.time - mark.time - waited) / steps
+        busy = now.write_seconds - self._write_mark.write_seconds
+        writes = now.writes - self._write_mark.writes
+        if writes:
+            self._write_seconds = busy / writes
+            self._write_mark = now
+        elif busy > self._write_seconds:
+            self._write_seconds = busy
+        self._mark = now
+
+    def _now(self) -> _Mark:
+        done: Statistics = self._store.engine.statistics
+        return _Mark(
+            time.perf_counter(),
+            self._steps,
+            done.wait_seconds,
+            done.write_seconds,
+            done.writes_done,
+            done.read_seconds,
+            done.reads_done,
+        )
