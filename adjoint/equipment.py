@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from adjoint.buffers import Buffers
@@ -109,7 +109,7 @@ class Equipment:
         return found
 
     def _statistics(self) -> Statistics:
-        return Statistics() if self.store is None else replace(self.store.engine.statistics)
+        return Statistics() if self.store is None else self.store.engine.statistics
 
     def _report(
         self, sweep: Sweep, found: Found | None, before: Statistics, began: float, ended: float

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,9 +26,12 @@ from adjoint.stepping import Stepper
 from adjoint.sweep import Handlers
 from adjoint.timeline import Timeline
 
+if TYPE_CHECKING:
+    from adjoint.storage.opening import EngineFactory
+
 __all__ = ["Functional"]
 
-ENGINES = (None, "mpi", "thread")
+ENGINES = (None, "mpi", "thread", "direct")
 
 STEPS_AT_ONCE = 1 << 16
 """Of a run whose end is not known: it may stop in the middle of them."""
@@ -62,8 +65,9 @@ class Functional:
     schedule
         Overrides the planner: nothing is measured.
     engine
-        How the file is written: "mpi" (nonblocking MPI I/O) or "thread" (a transfer thread). By
-        default "mpi" with a `comm`, else "thread".
+        How the file is written: "mpi" (nonblocking MPI I/O), "thread" (a transfer thread), "direct"
+        (one that passes the page cache by), or a function of (comm, placement) that returns an
+        `adjoint.storage.engine.Engine`. By default what is measured to be best.
     resume
         Go on with the run that `file` was left by, when it was killed or told to end, in either
         sweep. It must be of the same problem, on as many ranks. If it was of other controls, or
@@ -93,7 +97,7 @@ class Functional:
         file: str | os.PathLike[str] | None = None,
         disk: int | str | None = None,
         schedule: Schedule | None = None,
-        engine: str | None = None,
+        engine: "str | EngineFactory | None" = None,
         resume: bool = False,
         most_lost: float = 0.05,
         progress: bool = False,
@@ -195,9 +199,12 @@ class Functional:
             check_num_steps(wishes.num_steps, self._stepper)
             if not 0 < wishes.most_lost < 1:
                 raise ArgumentError(f"most_lost={wishes.most_lost}: it is a share, between 0 and 1")
-            if wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None):
+            if not callable(wishes.engine) and (
+                wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None)
+            ):
                 raise ArgumentError(
-                    f'engine={wishes.engine!r}: it is "thread", or with a comm "mpi"'
+                    f'engine={wishes.engine!r}: it is "thread" or "direct", or with a comm "mpi", '
+                    "or a function of (comm, placement)"
                 )
             if wishes.disk is not None and wishes.file is None:
                 raise ArgumentError("disk= is a budget for file=, which is not given")

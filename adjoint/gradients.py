@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -11,6 +11,9 @@ from adjoint.report import Report
 from adjoint.schedules import Schedule
 from adjoint.stepping import Stepper
 from adjoint.timeline import Timeline
+
+if TYPE_CHECKING:
+    from adjoint.storage.opening import EngineFactory
 
 __all__ = ["Result", "gradient"]
 
@@ -37,7 +40,7 @@ def gradient(
     file: str | os.PathLike[str] | None = None,
     disk: int | str | None = None,
     schedule: Schedule | None = None,
-    engine: str | None = None,
+    engine: "str | EngineFactory | None" = None,
     resume: bool = False,
     most_lost: float = 0.05,
     progress: bool = False,

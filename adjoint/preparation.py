@@ -32,6 +32,7 @@ from adjoint.storage.slots import BlockPool
 
 if TYPE_CHECKING:
     from adjoint.storage.file_store import FileStore
+    from adjoint.storage.opening import EngineFactory
 
 __all__ = ["Wishes", "prepare"]
 
@@ -71,7 +72,7 @@ class Wishes:
     disk: int | str | None = None
     file: str | os.PathLike[str] | None = None
     schedule: Schedule | None = None
-    engine: str | None = None
+    engine: "str | EngineFactory | None" = None
     resume: bool = False
     most_lost: float = 0.05
 

@@ -43,9 +43,8 @@ class OpenEndedStream(SpillingStream):
         self._ended = True
 
     def _play(self) -> Iterator[Action]:
-        live, reversed_to = self._stand()
-        assert reversed_to is None, "where a run ends is known once it is being reversed"
-        yield from self._sweep_on(live)
+        assert self._reversed_to is None, "where a run ends is known once it is being reversed"
+        yield from self._sweep_on(self._from)
         assert self._num_steps is not None
         self._end = num_leaves(self._num_steps, self._leaf_steps)
         yield from self._stack.cancel_writes()

@@ -30,7 +30,6 @@ class SpillingStream:
     """
 
     def __init__(self, schedule: "Spilling", situation: Situation | None = None) -> None:
-        self._situation = situation
         self._schedule = schedule
         self._leaf_steps = schedule.leaf_steps
         self._num_steps = schedule.num_steps
@@ -54,6 +53,8 @@ class SpillingStream:
         self._most_in_file = schedule.file_states
         self._is_full = False
         """Whether states in the file must make room for others."""
+        # At once: it may be told of losses before its first action is asked for.
+        self._from, self._reversed_to = self._stand(situation)
         self._actions = self._play()
 
     def __iter__(self) -> "SpillingStream":
@@ -129,10 +130,9 @@ class SpillingStream:
     def _play(self) -> Iterator[Action]:
         assert self._num_steps is not None
         self._end = num_leaves(self._num_steps, self._leaf_steps)
-        live, reversed_to = self._stand()
-        if reversed_to is not None:
+        if self._reversed_to is not None:
             self._turned = True
-            self._end = num_leaves(reversed_to, self._leaf_steps)
+            self._end = num_leaves(self._reversed_to, self._leaf_steps)
             if self._end == 1 and not self._stack.in_file:
                 yield from self._reverse_leaf(0)
                 return
@@ -142,13 +142,12 @@ class SpillingStream:
             yield from self._reverse_leaf(0)
             return
         else:
-            live = yield from self._forward(live)
+            live = yield from self._forward(self._from)
             yield from self._descend(live, resting=False)
         yield from self._reverse()
 
-    def _stand(self) -> tuple[int, int | None]:
+    def _stand(self, situation: Situation | None) -> tuple[int, int | None]:
         """Take in the situation there is; return the live leaf, and where the adjoint is."""
-        situation = self._situation
         if situation is None:
             return 0, None
         for step in situation.in_file:

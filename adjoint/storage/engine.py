@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from adjoint.errors import AdjointError
+from adjoint.storage.meter import Meter
 from adjoint.storage.placement import Entry
 from adjoint.storage.rank_file import RankFile
 from adjoint.storage.slots import Block
@@ -37,12 +38,14 @@ __all__ = ["Engine", "RowEngine", "Statistics", "Transfer"]
 class Engine(Protocol):
     """Moves one rank's states to and from one file. The module says how errors travel."""
 
-    name: str
-    """What it is called in a report."""
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+        ...
 
     @property
     def statistics(self) -> Statistics:
-        """What its transfers have amounted to, so far."""
+        """What its transfers amount to up to now, those under way included: a copy."""
         ...
 
     def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
@@ -96,13 +99,21 @@ class Engine(Protocol):
 class RowEngine(ABC):
     """What engines share: figures, what is known of failures, and how they are closed."""
 
-    name = "a transfer thread"
-
     def __init__(self, file: RankFile) -> None:
-        self.statistics = Statistics()
         self._file = file
+        self._meter = Meter()
         self._failed: deque[Transfer] = deque()
         self._closed = False
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called in a report."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """What its transfers amount to up to now, those under way included: a copy."""
+        return self._meter.read()
 
     def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
         """Take note of what an earlier run left in the file."""
@@ -152,4 +163,5 @@ class RowEngine(ABC):
         if error is not None:
             transfer.error = self._file.failure(transfer.what, transfer.row, transfer.step, error)
             self._failed.append(transfer)
+        self._meter.over(transfer.what, 0 if error else self._file.placement.layout.nbytes)
         transfer.ended = time.perf_counter()

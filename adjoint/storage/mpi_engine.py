@@ -42,7 +42,9 @@ class _Stage(Protocol):
     def exception(self) -> BaseException | None: ...
 
 
-_Stages = Generator[_Stage, None, None]
+_Stages = Generator[_Stage, float, None]
+"""What a transfer waits for; it is sent when that was over."""
+
 _Ended = Callable[["_MpiTransfer", Exception | None], None]
 
 
@@ -50,7 +52,8 @@ class MpiEngine(RowEngine):
     """Carries out transfers by MPI I/O, on a duplicate of the communicator.
 
     A transfer ends when the main thread notices, in `progress`, `done` or `wait`: that is the
-    moment that `Transfer.ended` tells. Opening and closing are collective on `comm`.
+    moment that `Transfer.ended` tells. Where it was at work until some moment between two looks,
+    the figures take it that it was until the middle. Opening and closing are collective on `comm`.
 
     Raises
     ------
@@ -58,24 +61,28 @@ class MpiEngine(RowEngine):
         On every rank: the file system cannot reserve space, or a rank cannot open the file.
     """
 
-    name = "nonblocking MPI I/O"
-
     def __init__(self, comm: Communicator, placement: Placement) -> None:
         super().__init__(_opened_here(comm, placement))
         self._duplicate = comm.mpi.Dup()
         self._mpi = _opened_by_all(comm, self._duplicate, placement)
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="adjoint-checksum")
         self._under_way: dict[_MpiTransfer, Block] = {}
-        self._busy_since = 0.0
+
+    @property
+    def name(self) -> str:
+        """What it is called in a report."""
+        return "nonblocking MPI I/O"
 
     def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
         """Post the write of a block, which holds the state at `step`, to a row."""
+        self._file.placement.require(row)
         self._file.writes += 1
         stages = self._write(row, block, step, self._file.writes, cost)
         return self._post("write", stages, row, block, step)
 
     def read(self, row: int, block: Block, step: int) -> Transfer:
         """Post the read of a row, which must hold the state at `step`, into a block."""
+        self._file.placement.require(row)
         return self._post("read", self._read(row, block, step), row, block, step)
 
     def progress(self) -> None:
@@ -97,41 +104,38 @@ class MpiEngine(RowEngine):
     def _write(self, row: int, block: Block, step: int, sequence: int, cost: float) -> _Stages:
         file = self._file
         file.prepare_write(row)
+        self._meter.begin("write")
         checked = self._helper.submit(file.vouch, block, step, sequence, cost)
         moved = _Pieces(self._mpi.Iwrite_at, file.placement.offset(row), block)
         # Both use the block, so both must be over before either may fail the transfer.
-        yield moved
-        yield checked
+        moved_at = yield moved
+        self._meter.end("write", max(moved_at, (yield checked)))
         moved.result()
         indexed = self._helper.submit(file.finish_write, row, checked.result())
         yield indexed
         indexed.result()
-        self.statistics.bytes_written += file.placement.layout.nbytes
 
     def _read(self, row: int, block: Block, step: int) -> _Stages:
         file = self._file
         file.prepare_read(row, step)
+        self._meter.begin("read")
         moved = _Pieces(self._mpi.Iread_at, file.placement.offset(row), block)
-        yield moved
+        self._meter.end("read", (yield moved))
         moved.result()
         verified = self._helper.submit(file.finish_read, row, block)
         yield verified
         verified.result()
-        self.statistics.bytes_read += file.placement.layout.nbytes
 
     # -- inside -------------------------------------------------------------------------------
 
     def _post(self, what: str, stages: _Stages, row: int, block: Block, step: int) -> Transfer:
         began = time.perf_counter()
-        self._file.placement.require(row)
         self._settle_conflicts(what, row, block)
-        if not self._under_way:
-            self._busy_since = time.perf_counter()
-        transfer = _MpiTransfer(what, row, step, self.statistics)
+        transfer = _MpiTransfer(what, row, step, self._meter.figures)
         self._under_way[transfer] = block
         transfer.begin(stages, self._ended)
         block.hold(transfer)
-        self.statistics.post_seconds += time.perf_counter() - began
+        self._meter.posted(what, time.perf_counter() - began)
         return transfer
 
     def _settle_conflicts(self, what: str, row: int, block: Block) -> None:
@@ -144,8 +148,6 @@ class MpiEngine(RowEngine):
     def _ended(self, transfer: "_MpiTransfer", error: Exception | None) -> None:
         self._end(transfer, error)
         del self._under_way[transfer]
-        if not self._under_way:
-            self.statistics.transfer_seconds += transfer.ended - self._busy_since
 
 
 class _MpiTransfer(Transfer):
@@ -155,8 +157,10 @@ class _MpiTransfer(Transfer):
         """Set out; `ended` is called when it is over."""
         self._stages = stages
         self._stage: _Stage | None = None
+        self._looked = self.began
         self._ended = ended
         self._over = False
+        self._set_out()
         self.go_on()
 
     @property
@@ -167,18 +171,27 @@ class _MpiTransfer(Transfer):
 
     def go_on(self) -> None:
         """Pass every stage that is done."""
-        while not self._over and (self._stage is None or self._stage.done()):
-            self._next_stage()
+        now = time.perf_counter()
+        while self._stage is not None:
+            if not self._stage.done():
+                self._looked = now
+                return
+            self._pass((self._looked + now) / 2)
 
     def _finish(self) -> None:
-        while not self._over:
-            if self._stage is not None:
-                self._stage.exception()
-            self._next_stage()
+        while self._stage is not None:
+            self._stage.exception()
+            self._pass(time.perf_counter())
 
-    def _next_stage(self) -> None:
+    def _set_out(self) -> None:
+        self._to_next(lambda: next(self._stages))
+
+    def _pass(self, at: float) -> None:
+        self._to_next(lambda: self._stages.send(at))
+
+    def _to_next(self, stage: Callable[[], _Stage]) -> None:
         try:
-            self._stage = next(self._stages)
+            self._stage = stage()
         except StopIteration:
             self._end(None)
         except Exception as error:  # Whatever it is, it is the caller's to know.
@@ -247,8 +260,8 @@ def _opened_here(comm: Communicator, placement: Placement) -> RankFile:
     file, error = None, None
     if not placement.reservable:
         error = SnapshotFileError(
-            f"the file system of {placement.path} cannot reserve space, and nonblocking MPI I/O "
-            "does not survive a full disk: use a ThreadEngine"
+            f"the file system of {placement.path} cannot reserve space, and there nonblocking "
+            'MPI I/O may hang when the disk is full: use engine="thread"'
         )
     else:
         try:

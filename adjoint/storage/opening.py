@@ -5,6 +5,8 @@ Loaded where there is a file, and not before: importing h5py under mpirun may in
 
 import importlib
 import os
+from collections.abc import Callable
+from functools import partial
 
 from adjoint.comm import Communicator
 from adjoint.errors import SnapshotFileError
@@ -16,7 +18,10 @@ from adjoint.storage.placement import Placement
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.thread_engine import ThreadEngine
 
-__all__ = ["open_store", "rows_at"]
+__all__ = ["EngineFactory", "open_engine", "open_store", "rows_at"]
+
+EngineFactory = Callable[[Communicator, Placement], Engine]
+"""Opens an engine of another kind on this rank's part of a file. Called by all ranks."""
 
 
 def rows_at(
@@ -49,16 +54,15 @@ def open_store(
     rows: int,
     fingerprint: bytes,
     *,
-    engine: str | None,
+    engine: str | EngineFactory | None,
     journal: JournalLayout | None = None,
     accepted_steps: int = 0,
     resume: bool = False,
 ) -> FileStore:
     """Return a store of so many states at `path`, or in a temporary file if that is a folder.
 
-    Collective. `engine` is "mpi" or "thread"; None is the first where there are ranks and the file
-    system can promise space, without which a full disk would hang MPI. A file that is kept has a
-    journal, if its layout is given; to resume, it is left as it is.
+    Collective. `engine` is as in `open_engine`. A file that is kept has a journal, if its layout is
+    given; to resume, it is left as it is.
 
     Raises
     ------
@@ -79,34 +83,48 @@ def open_store(
             resume=resume,
         )
     try:
-        return FileStore(file, _engine(file, comm, engine))
+        return FileStore(file, open_engine(file.placement, comm, engine))
     except BaseException:
         file.close()
         raise
+
+
+def open_engine(
+    placement: Placement, comm: Communicator, wanted: str | EngineFactory | None
+) -> Engine:
+    """Return an engine on this rank's part of a file. Collective.
+
+    `wanted` is "mpi" (nonblocking MPI I/O), "thread" (a transfer thread), "direct" (one that passes
+    the page cache by, where it can), or what opens an engine of another kind. None is the first
+    where there are ranks and the file system can promise space, without which a full disk would
+    hang MPI; else the second.
+
+    Raises
+    ------
+    SnapshotFileError
+        On every rank: the engine cannot be used on that file.
+    """
+    if callable(wanted):
+        return _opened_alike(placement, comm, partial(wanted, comm, placement))
+    if wanted is None:
+        wanted = "mpi" if comm.mpi is not None and placement.reservable else "thread"
+    if wanted != "mpi":
+        open_thread = partial(ThreadEngine, placement, direct=wanted == "direct")
+        return _opened_alike(placement, comm, open_thread)
+    return importlib.import_module("adjoint.storage.mpi_engine").MpiEngine(comm, placement)
 
 
 def _is_folder(path: str | os.PathLike[str], comm: Communicator) -> bool:
     return comm.gather(os.path.isdir(path))[0]
 
 
-def _engine(file: SnapshotFile, comm: Communicator, wanted: str | None) -> Engine:
-    placement = file.placement
-    if wanted == "thread" or comm.mpi is None:
-        return _thread_engine(placement, comm)
-    if not placement.reservable:
-        if wanted == "mpi":
-            raise SnapshotFileError(
-                f"{placement.path} is where space cannot be promised, and there nonblocking "
-                'MPI I/O may hang when the disk is full: use engine="thread"'
-            )
-        return _thread_engine(placement, comm)
-    return importlib.import_module("adjoint.storage.mpi_engine").MpiEngine(comm, placement)
-
-
-def _thread_engine(placement: Placement, comm: Communicator) -> Engine:
+def _opened_alike(
+    placement: Placement, comm: Communicator, open_own: Callable[[], Engine]
+) -> Engine:
+    """Open this rank's engine; if any rank cannot, raise on all."""
     engine, error = None, None
     try:
-        engine = ThreadEngine(placement)
+        engine = open_own()
     except OSError as failure:
         error = SnapshotFileError(f"cannot open the snapshot file {placement.path}: {failure}")
     try:

@@ -99,12 +99,7 @@ class RankFile:
 
     def read(self, row: int, block: Block) -> None:
         """Read a row into a block, whatever is in it."""
-        data, offset = block.bytes.data, self.placement.offset(row)
-        while data:
-            count = os.preadv(self._descriptor, [data[:MOST_BYTES_AT_ONCE]], offset)
-            if count == 0:
-                raise _cut_short(offset, offset + len(data))
-            data, offset = data[count:], offset + count
+        self._get(block.bytes.data, self.placement.offset(row))
 
     def finish_read(self, row: int, block: Block) -> None:
         """Compare a block that was read from a row with what the index says."""
@@ -137,6 +132,13 @@ class RankFile:
 
     def _data(self, block: Block) -> NDArray[np.uint8]:
         return block.bytes[: self.placement.layout.nbytes]
+
+    def _get(self, data: memoryview, offset: int) -> None:
+        while data:
+            count = os.preadv(self._descriptor, [data[:MOST_BYTES_AT_ONCE]], offset)
+            if count == 0:
+                raise _cut_short(offset, offset + len(data))
+            data, offset = data[count:], offset + count
 
     def _put(self, data: memoryview, offset: int) -> None:
         while data:

@@ -13,22 +13,28 @@ class Statistics:
     """What the transfers of one engine amounted to, on this rank."""
 
     bytes_written: int = 0
-    """State bytes of the writes that are done."""
+    """State bytes of the writes that are done, and did not fail."""
     bytes_read: int = 0
-    """State bytes of the reads that are done."""
-    transfer_seconds: float = 0.0
-    """Time in which at least one transfer was at work."""
+    """State bytes of the reads that are done, and did not fail."""
     wait_seconds: float = 0.0
     """Time in which a caller stood still, waiting for a transfer."""
     post_seconds: float = 0.0
     """Time spent in `Engine.write` and `Engine.read`."""
     writes_posted: int = 0
+    """Those that are not done yet are the backlog."""
     writes_done: int = 0
+    """Writes that are over, well or not."""
     reads_done: int = 0
+    """Reads that are over, well or not."""
     write_seconds: float = 0.0
-    """Time in which a write was at work, up to now."""
+    """Time in which writes were at work, up to now; see `adjoint.storage.meter`."""
     read_seconds: float = 0.0
-    """Time in which a read was at work, up to now."""
+    """Time in which reads were at work, up to now."""
+
+    @property
+    def transfer_seconds(self) -> float:
+        """Time in which at least one transfer was at work."""
+        return self.write_seconds + self.read_seconds
 
 
 class Transfer(ABC):

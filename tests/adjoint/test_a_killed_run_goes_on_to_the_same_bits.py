@@ -1,0 +1,27 @@
+"""Killed or told to end, at random moments, on 1 to 3 ranks; resumed, and bitwise the same.
+
+The reference is the gradient for which every state is kept in memory, on as many ranks.
+`tests/benchmarks/fault_campaign.py` does this hundreds of times.
+"""
+
+import pytest
+from kill_campaign import KINDS, Campaign
+
+from tests.conftest import mpirun
+
+SEEDS = range(8)
+"""Two of each of the `KINDS`."""
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory):
+    return Campaign(tmp_path_factory.mktemp("campaign"), mpirun())
+
+
+@pytest.mark.needs("mpirun")
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_kills(seed, campaign):
+    assert len(SEEDS) % len(KINDS) == 0
+    outcome = campaign.run(seed)
+    assert outcome.ok, outcome
