@@ -81,6 +81,10 @@ class Communicator(Protocol):
         """Return a context in which an exception met by some ranks only ends all of them."""
         ...
 
+    def on_this_node(self) -> "Communicator":
+        """Return the ranks that share this one's memory; to be freed."""
+        ...
+
     def free(self) -> None:
         """Give back the duplicate communicators."""
         ...
@@ -132,6 +136,9 @@ class _OneProcess:
     @contextmanager
     def failing(self) -> Generator[None, None, None]:
         yield
+
+    def on_this_node(self) -> "Communicator":
+        return _OneProcess()
 
     def free(self) -> None:
         pass
@@ -225,6 +232,14 @@ class _ManyProcesses:
                 return False
             time.sleep(0.01)
         return True
+
+    def on_this_node(self) -> Communicator:
+        shared = sys.modules[type(self.mpi).__module__].COMM_TYPE_SHARED
+        node = self.mpi.Split_type(shared)
+        try:
+            return _ManyProcesses(node)
+        finally:
+            node.Free()
 
     def free(self) -> None:
         self.mpi.Free()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adjoint.buffers import Buffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
+from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal, hash_of
 from adjoint.report import Report, in_words
 from adjoint.schedules import Schedule
@@ -42,6 +43,9 @@ class Equipment:
     found: Found | None = None
     """What an earlier run left to go on from. The first evaluation takes it up, if it is of the
     same controls."""
+    access: FileAccess | None = None
+    engine_reason: str = ""
+    """Why the engine was chosen; empty where nothing was measured."""
 
     def plan(self) -> dict[str, Any]:
         """Return what a resumed run need not measure again."""
@@ -91,6 +95,8 @@ class Equipment:
                 if self.store is not None:
                     self.store.close()
             finally:
+                if self.access is not None:
+                    self.access.close()
                 self.buffers.release()
 
     # -- inside -------------------------------------------------------------------------------
@@ -133,6 +139,7 @@ class Equipment:
             predicted_seconds=self.predicted_seconds,
             probe_seconds=self.probe_seconds,
             engine="" if self.store is None else self.store.engine.name,
+            engine_reason=self.engine_reason,
             bytes_written=after.bytes_written - before.bytes_written,
             bytes_read=after.bytes_read - before.bytes_read,
             transfer_seconds=after.transfer_seconds - before.transfer_seconds,

@@ -7,20 +7,27 @@ numbers, lest a file system that compresses flatter itself.
 
 import importlib
 import os
-from typing import Any
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from adjoint.buffers import CopyingBuffers
-from adjoint.comm import communicator
+from adjoint.comm import Communicator, communicator
 from adjoint.costs import Costs
 from adjoint.errors import ArgumentError
-from adjoint.probing import PROBED_STATES, Probe
+from adjoint.overlap import best
+from adjoint.probing import Probe, with_file
 from adjoint.stepping import Arrays, FunctionStepper
+from adjoint.storage.file_store import FileStore
 from adjoint.storage.layout import StateLayout
 from adjoint.storage.slots import BlockPool
 
-__all__ = ["probe_file"]
+if TYPE_CHECKING:
+    from adjoint.storage.opening import EngineFactory
+
+__all__ = ["candidates", "opener", "probe_file", "stand_in"]
 
 LARGEST_PROBED = 32 << 20
 """Larger states are measured at so many bytes and reckoned in proportion: seconds, not minutes."""
@@ -32,9 +39,10 @@ MOST_STEPS = 10**9
 def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     """Return what a state of so many bytes takes to be written, read, posted, stored and restored.
 
-    The other costs are those of `Costs()`. In one process; takes a second or so, seven states of
-    memory, of at most 32 MiB, and a temporary file of four in `folder`, removed again. Such a file
-    may never leave the page cache: it says how fast the file can be, not how fast the disk is.
+    By the engine that a gradient would use. The other costs are those of `Costs()`. In one process;
+    takes a second or two, seven states of memory, of at most 32 MiB, and temporary files of some
+    64 MiB in `folder`, removed again. Such a file may never leave the page cache: it says how fast
+    the file can be, not how fast the disk is.
 
     Raises
     ------
@@ -47,33 +55,44 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     """
     if not os.path.isdir(folder):
         raise ArgumentError(f"cannot probe {os.fspath(folder)!r}: it is not a folder")
+    comm = communicator(None)
     probed = min(state_bytes, LARGEST_PROBED)
-    with_file = _measured(folder, probed)
-    share = state_bytes / probed
-    return Costs(
-        write=share * with_file.write,
-        read=share * with_file.read,
-        post=with_file.post,
-        store=share * with_file.advance,
-        restore=share * with_file.advance,
-        slowdown=with_file.slowdown,
-    )
-
-
-def _measured(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
-    stepper, comm = _Copying(state_bytes), communicator(None)
-    layout = StateLayout.of(stepper.state)
-    buffers = CopyingBuffers(stepper, BlockPool(layout, 3))
-    probe = Probe(stepper, MOST_STEPS, (1,), buffers, comm)
-    # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
-    opening: Any = importlib.import_module("adjoint.storage.opening")
-    try:
+    with stand_in(probed, comm) as probe:
         costs = probe.stepper_costs()
-        rows = PROBED_STATES
-        with opening.open_store(folder, comm, layout, rows, b"", engine=None) as store:
-            return probe.file_costs(costs, store)[1]
+        survey = probe.engines(costs, candidates(comm), opener(folder, comm))
+    chosen = best(survey.scaled(state_bytes / probed)).overlap
+    copying = state_bytes / probed * costs[1].advance
+    found = with_file({1: Costs(store=copying, restore=copying)}, chosen)
+    return found[1]
+
+
+def candidates(comm: Communicator) -> tuple[str, ...]:
+    """Return the engines there may be on a file of these ranks, in the order to look at them."""
+    return ("mpi", "direct", "thread") if comm.mpi is not None else ("direct", "thread")
+
+
+@contextmanager
+def stand_in(state_bytes: int, comm: Communicator) -> Generator[Probe, None, None]:
+    """Give a probe of steps that copy a state of so many bytes on each rank."""
+    stepper = _Copying(state_bytes)
+    buffers = CopyingBuffers(stepper, BlockPool(StateLayout.of(stepper.state), 3))
+    try:
+        yield Probe(stepper, MOST_STEPS, (1,), buffers, comm)
     finally:
         buffers.release()
+
+
+def opener(
+    folder: str | os.PathLike[str], comm: Communicator
+) -> "Callable[[StateLayout, int, str | EngineFactory], FileStore]":
+    """Return what opens stores in temporary files in a folder. To call it is collective."""
+    # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
+    opening: Any = importlib.import_module("adjoint.storage.opening")
+
+    def open_store(layout: StateLayout, rows: int, engine: "str | EngineFactory") -> FileStore:
+        return opening.open_store(folder, comm, layout, rows, b"", engine=engine)
+
+    return open_store
 
 
 class _Copying(FunctionStepper):

@@ -18,13 +18,14 @@ from adjoint.agreement import require_same
 from adjoint.comm import Communicator, communicator
 from adjoint.equipment import Equipment
 from adjoint.errors import ArgumentError, NonFiniteError
-from adjoint.preparation import Wishes, prepare
+from adjoint.preparation import prepare
 from adjoint.progress import ProgressBar
 from adjoint.report import Report
 from adjoint.schedules import Schedule
 from adjoint.stepping import Stepper
 from adjoint.sweep import Handlers
 from adjoint.timeline import Timeline
+from adjoint.wishes import Wishes
 
 if TYPE_CHECKING:
     from adjoint.storage.opening import EngineFactory
@@ -68,6 +69,9 @@ class Functional:
         How the file is written: "mpi" (nonblocking MPI I/O), "thread" (a transfer thread), "direct"
         (one that passes the page cache by), or a function of (comm, placement) that returns an
         `adjoint.storage.engine.Engine`. By default what is measured to be best.
+    file_per_node
+        Make one file for the ranks of each node, where one for all would be the bottleneck: `file`
+        with the node's first rank in its name, in a folder that may be local to the node.
     resume
         Go on with the run that `file` was left by, when it was killed or told to end, in either
         sweep. It must be of the same problem, on as many ranks. If it was of other controls, or
@@ -98,6 +102,7 @@ class Functional:
         disk: int | str | None = None,
         schedule: Schedule | None = None,
         engine: "str | EngineFactory | None" = None,
+        file_per_node: bool = False,
         resume: bool = False,
         most_lost: float = 0.05,
         progress: bool = False,
@@ -111,7 +116,9 @@ class Functional:
         self._trace = trace
         self._equipment: Equipment | None = None
         self._closed = False
-        self._wishes = Wishes(num_steps, memory, disk, file, schedule, engine, resume, most_lost)
+        self._wishes = Wishes(
+            num_steps, memory, disk, file, schedule, engine, file_per_node, resume, most_lost
+        )
         with self._comm.failing():
             self._admit()
 
@@ -221,6 +228,7 @@ class Functional:
             file=None if wishes.file is None else os.fspath(wishes.file),
             schedule=wishes.schedule,
             engine=wishes.engine,
+            file_per_node=wishes.file_per_node,
             resume=wishes.resume,
             most_lost=wishes.most_lost,
             trace=self._trace,

@@ -3,12 +3,10 @@
 What comes out, `Equipment`, serves every later evaluation of the same functional.
 """
 
-import importlib
 import math
 import os
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +16,24 @@ from adjoint.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
 from adjoint.equipment import Equipment
-from adjoint.errors import ArgumentError, SnapshotFileError
+from adjoint.errors import ArgumentError
+from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal
+from adjoint.overlap import best
 from adjoint.planning import Plan, choose, without_measuring
 from adjoint.pricing import with_leaves_of
-from adjoint.probing import PROBED_STATES, Probe
+from adjoint.probing import Probe, with_file
 from adjoint.schedules import Online, Schedule, Spilling, num_leaves
 from adjoint.stepping import Adopting, Stepper
-from adjoint.storage.journal_file import JournalFile
-from adjoint.storage.journal_layout import JournalLayout
 from adjoint.storage.layout import StateLayout
 from adjoint.storage.slots import BlockPool
+from adjoint.wishes import Wishes
 
 if TYPE_CHECKING:
     from adjoint.storage.file_store import FileStore
     from adjoint.storage.opening import EngineFactory
 
-__all__ = ["Wishes", "prepare"]
+__all__ = ["prepare"]
 
 PROBED_LEAVES = (1, 4, 16)
 """Leaves that are measured, where memory and the number of steps allow it."""
@@ -50,9 +49,6 @@ SPARE_ROWS = 64
 MOST_ROWS = 1 << 16
 """Of a file for a run whose end is not known."""
 
-MOST_ACCEPTED = 1 << 27
-"""Accepted steps of a run whose end is not known: two gigabytes of a sparse file."""
-
 LIKELY_STEPS = 10**6
 """What a run whose end is not known is planned for."""
 
@@ -61,20 +57,6 @@ MOST_STEPS = 1 << 62
 
 DEFAULT_MEMORY_SHARE = 4
 """Without `memory`, all ranks together use this part of the machine's memory: one in four."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the caller asked for."""
-
-    num_steps: int | None
-    memory: int | str | None = None
-    disk: int | str | None = None
-    file: str | os.PathLike[str] | None = None
-    schedule: Schedule | None = None
-    engine: "str | EngineFactory | None" = None
-    resume: bool = False
-    most_lost: float = 0.05
 
 
 def prepare(stepper: Stepper, wishes: Wishes, comm: Communicator) -> Equipment:
@@ -98,27 +80,28 @@ class _Preparation:
     layout: StateLayout = field(init=False)
     adopts: bool = field(init=False)
     """Whether the stepper is to compute in our blocks, which takes one more of them."""
-    journal_layout: JournalLayout = field(init=False)
+    access: FileAccess | None = None
+    """To the file, if there is to be one."""
     costs: Costs | None = None
     """Of the leaf that was chosen, once they are measured."""
+    engine: "str | EngineFactory | None" = None
+    """What moves states, once that is chosen."""
+    engine_reason: str = ""
 
     def __post_init__(self) -> None:
         self.layout = StateLayout.of(self.stepper.state)
         self.adopts = isinstance(self.stepper, Adopting)
-        stepper = self.stepper
-        self.journal_layout = JournalLayout.of(
-            stepper.state,
-            stepper.adjoint,
-            stepper.accumulators,
-            getattr(stepper, "per_step", ()),
-        )
+        self.engine = self.wishes.engine
+        if self.wishes.file is not None:
+            self.access = FileAccess(self.stepper, self.wishes, self.comm, self.layout)
 
     def equipment(self) -> Equipment:
         wishes = self.wishes
         began = time.perf_counter()
-        rows = self._rows_found()
-        if wishes.resume and rows is not None:
-            resumed = self._resumed(rows, began)
+        access = self.access
+        rows = None if access is None else access.rows_found()
+        if access is not None and wishes.resume and rows is not None:
+            resumed = self._resumed(access, rows, began)
             if resumed is not None:
                 return resumed
         if wishes.schedule is not None:
@@ -127,7 +110,8 @@ class _Preparation:
         else:
             plan = self._plan()
         store = self._store(plan.schedule.file_states)
-        return self._equipped(plan, store, self._journal(store), None, began)
+        journal = None if access is None else access.journal(store)
+        return self._equipped(plan, store, journal, None, began)
 
     def _equipped(
         self,
@@ -153,29 +137,16 @@ class _Preparation:
             _tape_bytes(self.stepper, self.layout, schedule.leaf_steps),
             journal,
             found,
+            self.access,
+            self.engine_reason,
         )
 
     # -- a run that was killed ----------------------------------------------------------------
 
-    def _rows_found(self) -> int | None:
-        """Return the rows of the file there is, if it is one that may be used; else raise."""
-        file = self.wishes.file
-        if file is None:
-            return None
-        return self._opening().rows_at(
-            file,
-            self.comm,
-            self.layout,
-            self._fingerprint(),
-            journal=self.journal_layout,
-            accepted_steps=self._accepted_steps(),
-        )
-
-    def _resumed(self, rows: int, began: float) -> Equipment | None:
+    def _resumed(self, access: FileAccess, rows: int, began: float) -> Equipment | None:
         """Return the equipment to go on with what the file has; None if it has nothing."""
-        assert self.wishes.file is not None
-        store = self._open(self.wishes.file, rows, resume=True)
-        journal = self._journal(store)
+        store = access.opened(rows, self.engine, resume=True)
+        journal = access.journal(store)
         found = None if journal is None else journal.find()
         if journal is None or found is None:
             if journal is not None:
@@ -249,13 +220,20 @@ class _Preparation:
             sizes = [min(leaf, n) for leaf in sizes]
             probe = Probe(self.stepper, n, tuple(sizes), buffers, self.comm)
             costs = probe.stepper_costs()
-            if budget.file_states:
-                # Failing within: to close the store is collective, and one rank alone must not.
-                with self._probed_store() as store, self.comm.failing():
-                    costs = probe.file_costs(costs, store)
+            if budget.file_states and self.access is not None:
+                survey = probe.engines(costs, self._candidates(), self.access.opened_for_probe)
+                choice = best(survey)
+                self.engine, self.engine_reason = choice.engine, choice.reason
+                costs = with_file(costs, choice.overlap)
         finally:
             buffers.release()
         return costs
+
+    def _candidates(self) -> "list[str | EngineFactory]":
+        """Return the engines that may be used."""
+        if self.engine is not None:
+            return [self.engine]
+        return ["direct", "thread"] if self.comm.mpi is None else ["mpi", "direct", "thread"]
 
     def _budget(self, *, only: int | None = None) -> Budget:
         """Return what may be used; with `only`, for leaves of that size alone."""
@@ -374,69 +352,14 @@ class _Preparation:
 
     def _store(self, file_states: int) -> "FileStore | None":
         """Open the file, if there is one: what is kept has a journal, whatever the schedule."""
-        file = self.wishes.file
-        if file is None or (file_states == 0 and self._is_folder()):
+        access = self.access
+        if access is None or (file_states == 0 and access.is_folder()):
             return None
         # Rows cost nothing until they are used; with more of them, the spacing may become finer.
         rows = min(self._file_states(), 2 * file_states + SPARE_ROWS)
         if self.wishes.schedule is not None or file_states == 0:
             rows = max(1, file_states)
-        return self._open(file, max(rows, file_states))
-
-    def _journal(self, store: "FileStore | None") -> Journal | None:
-        """Return the journal of the file, if it is one that is kept."""
-        if store is None or store.file.placement.journal is None:
-            return None
-        file: Any = None
-        error: Exception | None = None
-        try:
-            file = JournalFile(store.file.placement)
-        except OSError as failure:
-            error = SnapshotFileError(f"cannot open the journal of {store.file.path}: {failure}")
-        self.comm.agree(error)
-        return Journal(file, self.stepper, self.comm, share=self.wishes.most_lost)
-
-    def _accepted_steps(self) -> int:
-        """Return how many accepted steps are kept in the file: none where their number is known."""
-        needed = self.wishes.num_steps is None and hasattr(self.stepper, "accepted_steps")
-        return MOST_ACCEPTED if needed else 0
-
-    def _is_folder(self) -> bool:
-        assert self.wishes.file is not None
-        return self.comm.gather(os.path.isdir(self.wishes.file))[0]
-
-    @contextmanager
-    def _probed_store(self) -> Generator["FileStore", None, None]:
-        assert self.wishes.file is not None
-        folder = os.path.dirname(os.path.abspath(self.wishes.file))
-        if os.path.isdir(self.wishes.file):
-            folder = os.fspath(self.wishes.file)
-        with self._open(folder, PROBED_STATES) as store:
-            yield store
-
-    def _open(
-        self, place: str | os.PathLike[str], states: int, *, resume: bool = False
-    ) -> "FileStore":
-        return self._opening().open_store(
-            place,
-            self.comm,
-            self.layout,
-            states,
-            self._fingerprint(),
-            engine=self.wishes.engine,
-            journal=self.journal_layout,
-            accepted_steps=self._accepted_steps(),
-            resume=resume,
-        )
-
-    def _opening(self) -> Any:
-        # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
-        return importlib.import_module("adjoint.storage.opening")
-
-    def _fingerprint(self) -> bytes:
-        own = getattr(self.stepper, "fingerprint", bytes)()
-        own = own.encode() if isinstance(own, str) else bytes(own)
-        return f"{self.wishes.num_steps} steps;".encode() + own
+        return access.opened(max(rows, file_states), self.engine)
 
 
 def _tape_bytes(stepper: Stepper, layout: StateLayout, leaf_steps: int) -> int:

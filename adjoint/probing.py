@@ -6,26 +6,33 @@ warm, in the same buffers, through the same file store.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from adjoint.agreement import agreed_costs, largest
 from adjoint.buffers import Buffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
+from adjoint.overlap import Computation, Overlap, Survey, look_at, measure, rows_for
 from adjoint.stepping import Stepper, copy_arrays
 from adjoint.storage.file_store import FileStore
+from adjoint.storage.layout import Field, StateLayout
+from adjoint.storage.slots import Block
 
-__all__ = ["PROBED_STATES", "Probe"]
+if TYPE_CHECKING:
+    from adjoint.storage.opening import EngineFactory
+
+__all__ = ["PROBED_STATES", "Probe", "first_part", "with_file"]
 
 ENOUGH_SECONDS = 0.03
 """A measurement this long is good enough."""
 
 MOST_REPEATS = 8
 
-PROBED_STATES = 4
-"""How many states are written to the file and read back."""
+PROBED_STATES = 6
+"""How many states a file must have room for in which costs are measured."""
 
 ACTION_SECONDS = 2e-6
 """What the driver itself takes for one action."""
@@ -33,8 +40,14 @@ ACTION_SECONDS = 2e-6
 ACTIONS_PER_LEAF = 5
 """Store, Restore, Discard, Record and PullBack; the advances are counted with the steps."""
 
-CHUNKS = 16
-"""Pieces of computation between which transfers are given a chance to go on."""
+PAUSES = 64
+"""How often transfers are given a chance to go on in one computation."""
+
+ENGINES_SECONDS = 1.0
+"""Once engines were measured for so long, no other one is."""
+
+PROBED_BYTES = 16 << 20
+"""Of larger states so much is written to measure engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +104,47 @@ class Probe:
             A write or a read failed, on any rank.
         """
         self._fill_slots()
-        posted = store.engine.statistics.post_seconds
-        write = self._timed(lambda: self._write(store)) / PROBED_STATES
-        read = self._timed(lambda: self._read(store)) / PROBED_STATES
-        post = (store.engine.statistics.post_seconds - posted) / (2 * PROBED_STATES)
-        slowdown = self._slowdown(costs[self.grid].advance, write, store)
+        slots = tuple(self.buffers.slots.values())
+        overlap = measure(store, slots, self._computation(costs), self.comm)
         self._restart()
-        self.comm.agree(store.clear())
-        measured = {"write": write, "read": read, "post": post, "slowdown": slowdown}
-        return {
-            leaf: agreed_costs(replace(paid, **measured), self.comm) for leaf, paid in costs.items()
-        }
+        return with_file(costs, overlap)
+
+    def engines(
+        self,
+        costs: Mapping[int, Costs],
+        candidates: "Sequence[str | EngineFactory]",
+        open_store: "Callable[[StateLayout, int, str | EngineFactory], FileStore]",
+        *,
+        seconds: float = ENGINES_SECONDS,
+    ) -> Survey:
+        """Return what transfers cost these steps, by one engine after the other.
+
+        Large states are measured by their first 16 MiB, and the rest is reckoned. `open_store`
+        opens an empty store of so many states of that layout with such an engine; the candidate
+        comes first that is to be used if there is time for one only. Which is best, says
+        `adjoint.overlap.best`.
+
+        Raises
+        ------
+        TransferError
+            A write or a read failed, on any rank.
+        """
+        self._fill_slots()
+        whole = self.buffers.slots[0]
+        layout = first_part(StateLayout.of(whole.arrays), PROBED_BYTES)
+        blocks = [_part(block, layout) for block in self.buffers.slots.values()]
+        rows = rows_for(sum(self.comm.gather(layout.block_bytes)))
+        survey = look_at(
+            candidates,
+            partial(open_store, layout, rows),
+            blocks,
+            self._computation(costs),
+            self.comm,
+            seconds=seconds,
+        )
+        self._restart()
+        factor = largest(whole.bytes.size / max(1, layout.memory_bytes), self.comm)
+        return survey.scaled(max(1.0, factor))
 
     # -- the stepper --------------------------------------------------------------------------
 
@@ -153,38 +196,24 @@ class Probe:
         for step in range(2):
             copy_arrays(self.stepper.state, self.buffers.fill(step).arrays)
 
-    def _write(self, store: FileStore) -> None:
-        for step in range(PROBED_STATES):
-            store.offload(step, self.buffers.slots[step % 2])
-        self.comm.agree(store.settle())
+    def _computation(self, costs: Mapping[int, Costs]) -> Computation:
+        return Computation(self._compute, costs[self.grid].advance, self.grid)
 
-    def _read(self, store: FileStore) -> None:
-        for step in range(PROBED_STATES):
-            store.prefetch(step, self.buffers.slots[step % 2])
-            if step % 2:
-                self.comm.agree(store.settle())
-        self.comm.agree(store.settle())
+    def _compute(self, steps: int, pause: Callable[[], None]) -> None:
+        chunk = self.grid * max(1, steps // (PAUSES * self.grid))
+        while steps > 0:
+            self.stepper.start()
+            steps -= self._stepped(min(steps, self.num_steps), chunk, pause)
 
-    def _slowdown(self, advance: float, write: float, store: FileStore) -> float:
-        """Return how many times longer a step takes while a write is under way."""
-        transfers = PROBED_STATES * write
-        wanted = int(2 * transfers / max(advance, 1e-9) / CHUNKS) + 1
-        chunk = self.grid * -(-wanted // self.grid)
-        chunk = min(chunk, max(self.num_steps // CHUNKS, 1))
-        alone = self._timed(lambda: self._compute(chunk, store))
-        self.comm.agree(store.clear())
-        for step in range(PROBED_STATES):
-            store.offload(step, self.buffers.slots[step % 2])
-        busy = self._timed(lambda: self._compute(chunk, store))
-        overlapped = min(transfers, alone)
-        lost = min(0.9, max(0.0, (busy - alone) / overlapped)) if overlapped > 0 else 0.0
-        return 1 / (1 - lost)
-
-    def _compute(self, chunk: int, store: FileStore) -> None:
-        self.stepper.start()
-        for start in range(0, min(CHUNKS * chunk, self.num_steps), chunk):
-            self.stepper.advance(start, min(start + chunk, self.num_steps))
-            store.engine.progress()
+    def _stepped(self, steps: int, chunk: int, pause: Callable[[], None]) -> int:
+        """Advance so many steps, or to where the stepper says that it has finished."""
+        at = 0
+        while at < steps and not (at and getattr(self.stepper, "finished", False)):
+            stop = min(at + chunk, steps)
+            self.stepper.advance(at, stop)
+            at = stop
+            pause()
+        return at
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -197,3 +226,38 @@ class Probe:
         began = time.perf_counter()
         work()
         return largest(time.perf_counter() - began, self.comm)
+
+
+def with_file(costs: Mapping[int, Costs], overlap: Overlap) -> dict[int, Costs]:
+    """Return `costs` with what an engine takes, by leaf size."""
+    return {
+        leaf: replace(
+            paid,
+            write=overlap.write_while_computing,
+            read=overlap.read_while_computing,
+            post=overlap.post_seconds,
+            slowdown=overlap.slowdown,
+        )
+        for leaf, paid in costs.items()
+    }
+
+
+def first_part(layout: StateLayout, most_bytes: int) -> StateLayout:
+    """Return the layout of as much of a state as fits: the last array may be cut."""
+    fields: list[Field] = []
+    for field in layout.fields:
+        room = most_bytes - field.offset
+        if field.nbytes > room:
+            count = max(0, room // field.dtype.itemsize)
+            fields += [replace(field, shape=(count,))] if count else []
+            break
+        fields.append(field)
+    return StateLayout(tuple(fields))
+
+
+def _part(block: Block, layout: StateLayout) -> Block:
+    """Return the beginning of a block, in the same memory, as a block of that layout."""
+    part = Block(layout)
+    part.bytes = block.bytes[: layout.memory_bytes]
+    part.arrays = layout.views(part.bytes)
+    return part

@@ -39,6 +39,8 @@ class Report:
     """What measuring costs took, before the sweep; 0 where nothing was measured."""
     engine: str
     """What moved states to and from the file; empty where there is none."""
+    engine_reason: str
+    """Why it was chosen; empty where the caller did, or there is none."""
     bytes_written: int
     bytes_read: int
     transfer_seconds: float
@@ -101,7 +103,9 @@ class Report:
         if not self.bytes_written:
             del rows["file"]
         else:
-            rows["stalls"] = f"{self.stall_share:.1%} of the time; by {self.engine}"
+            rows["stalls"] = f"{self.stall_share:.1%} of the time"
+            because = f": {self.engine_reason}" if self.engine_reason else ""
+            rows["moved by"] = f"{self.engine}{because}"
         if isfinite(self.predicted_seconds):
             rows["predicted"] = f"{self.predicted_seconds:.2f} s, taken {self.seconds:.2f} s"
         if self.journal_records:

@@ -172,6 +172,8 @@ class Sweep:
                 self.turned_at = time.perf_counter()
             if stream is None:
                 self._journal.start_afresh()
+        if hasattr(self._stream, "bounded"):
+            self._stream.bounded(store.file.placement.rows)  # pyright: ignore[reportAttributeAccessIssue]
         elapsed = 0.0 if found is None else found.note.seconds
         self._pulse = Pulse(
             self._comm, store, self._journal, interruption, schedule.leaf_steps, costs, elapsed

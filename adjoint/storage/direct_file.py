@@ -31,8 +31,12 @@ class DirectRankFile(RankFile):
     """
 
     def __init__(self, placement: Placement) -> None:
-        super().__init__(placement)
         self._direct_descriptor = _opened_directly(placement)
+        try:
+            super().__init__(placement)
+        except OSError:
+            self._close_directly()
+            raise
 
     @property
     def direct(self) -> bool:
