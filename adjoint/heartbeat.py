@@ -77,6 +77,9 @@ class Heartbeat:
         self._next = grid
         self._writes = 0
         self._elapsed = 0.0
+        self._length = 0
+        """Steps from the beat before the last to the last."""
+        self._last = 0
         self._pending: Reduction | None = None
 
     def steps_left(self) -> int:
@@ -119,9 +122,13 @@ class Heartbeat:
         return Word() if pending is None else Word(*map(float, pending.result()))
 
     def _adapt(self, heard: Word) -> None:
-        taken = heard.elapsed - self._elapsed
-        if taken > 0:
-            factor = min(MOST_GROWTH, max(1 / MOST_GROWTH, BEAT_SECONDS / taken))
-            self._spacing = max(1, round(self._spacing * factor / self._grid)) * self._grid
-            self._elapsed = heard.elapsed
+        steps, taken = self._length, heard.elapsed - self._elapsed
+        if taken > 0 and steps:
+            wanted = steps * BEAT_SECONDS / taken
+            least, most = self._spacing / MOST_GROWTH, self._spacing * MOST_GROWTH
+            wanted = min(most, max(least, wanted))
+            self._spacing = max(1, round(wanted / self._grid)) * self._grid
+        self._elapsed = max(self._elapsed, heard.elapsed)
+        self._length = self._done - self._last
+        self._last = self._done
         self._next = (self._done // self._grid) * self._grid + self._spacing
