@@ -1,8 +1,7 @@
 """Pictures of plans and schedules: time against memory, and what runs when.
 
 `draw_plans` and `draw_schedule` draw on axes of yours; `draw_answer` makes the figure that
-``adjoint plan --plot`` saves. The colours are those of Okabe and Ito (2008), which can be told
-apart whatever one's eyes, and no figure goes through pyplot: nothing is shown or left open.
+``adjoint plan --plot`` saves. No figure goes through pyplot: nothing is shown or left open.
 """
 
 import math
@@ -12,31 +11,40 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
 
 from adjoint.costs import Costs
 from adjoint.errors import ArgumentError
 from adjoint.plan_table import Answer, Question
 from adjoint.planning import Plan
 from adjoint.quantities import readable_unit
-from adjoint.raster import busy_shares, level_counts, line_counts, longest, thinned
+from adjoint.raster import level_counts, line_counts, longest, thinned
 from adjoint.report import as_bytes
 from adjoint.schedules import Schedule
-from adjoint.simulated_timeline import Segments, SimulatedTimeline, short_enough
+from adjoint.simulated_timeline import SimulatedTimeline, short_enough
+from adjoint.strokes import (
+    ADVANCE,
+    IN_FILE,
+    IN_MEMORY,
+    MOST_LINES,
+    PULL_BACK,
+    RASTER,
+    READ,
+    RECORD,
+    WRITE,
+    add_lines,
+    blend,
+    draw_track,
+    save,
+)
 
-__all__ = ["draw_answer", "draw_plans", "draw_schedule", "require_drawable"]
+__all__ = ["draw_answer", "draw_plans", "draw_schedule"]
 
 MOST_ACTIONS = 3_000_000
 """Longer schedules are not played to be drawn, but shorter ones of their kind."""
-
-MOST_LINES = 20_000
-"""More lines than these are drawn as a raster."""
 
 CROWDED_STEPS = 300
 """Of more steps than these, lines are thin."""
@@ -47,9 +55,6 @@ LONG = 0.03
 MOST_LONG = 400
 """Unless there are more of them: then they would hide one another."""
 
-RASTER = (700, 1000)
-"""Its rows and columns."""
-
 BUDGETS = 12
 """Memory sizes that plans are drawn for, from the least there can be to keeping everything."""
 
@@ -59,12 +64,6 @@ HIGHEST_TIME = 30
 FAMILY_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 FAMILY_MARKERS = "osD^vPX<"
-
-ADVANCE, RECORD, PULL_BACK = "#0072B2", "#E69F00", "#009E73"
-
-IN_MEMORY, IN_FILE = "#8C8C8C", "#56B4E9"
-
-WRITE, READ = "#D55E00", "#CC79A7"
 
 TRACK = 0.055
 """Height of the track of writes, and of that of reads, as a part of the steps'."""
@@ -85,30 +84,7 @@ def draw_answer(answer: Answer, path: str | os.PathLike[str]) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(2, 3))
     draw_plans(left, answer.question)
     draw_schedule(right, answer.chosen.plan.schedule, answer.question.costs)
-    try:
-        figure.savefig(path, dpi=130)
-    except OSError as error:
-        raise ArgumentError(f"cannot write the picture {os.fspath(path)!r}: {error}") from None
-
-
-def require_drawable(path: str | os.PathLike[str]) -> None:
-    """Raise if no figure can be saved there, as far as that can be told before it is drawn.
-
-    Raises
-    ------
-    ArgumentError
-        The ending is not that of a format that figures can be saved in, or there is no such folder.
-    """
-    ending = os.path.splitext(path)[1].lower().lstrip(".")
-    possible = Figure().canvas.get_supported_filetypes()
-    if ending not in possible:
-        raise ArgumentError(
-            f"cannot draw to {os.fspath(path)!r}: its name must end in one of "
-            + ", ".join(f".{name}" for name in sorted(possible))
-        )
-    folder = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(folder):
-        raise ArgumentError(f"cannot draw to {os.fspath(path)!r}: there is no folder {folder}")
+    save(figure, path)
 
 
 # -- time against memory ----------------------------------------------------------------------
@@ -231,7 +207,7 @@ def draw_schedule(axes: Axes, schedule: Schedule, costs: Costs) -> None:
     else:
         _draw_lines(axes, timeline, size)
     if timeline.writes or timeline.reads:
-        _draw_track(axes, timeline, size)
+        _draw_tracks(axes, timeline, size)
     top = timeline.num_steps
     axes.set_xlim(0, timeline.makespan / size)
     lowest = -(2.6 * TRACK) * top if timeline.writes or timeline.reads else -0.01 * top
@@ -264,7 +240,7 @@ def _draw_lines(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) ->
         (timeline.pull_backs, PULL_BACK, width),
     ):
         everything = np.ones(len(segments), bool)
-        _add_lines(axes, segments, everything, unit_seconds, color=colour, linewidth=thickness)
+        add_lines(axes, segments, everything, unit_seconds, color=colour, linewidth=thickness)
 
 
 def _draw_raster(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -> None:
@@ -278,9 +254,9 @@ def _draw_raster(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -
         (timeline.records, RECORD, line_counts, 1.0, 1.0),
     )
     for segments, colour, counts, strongest, thickness in layers:
-        _blend(picture, counts(segments, duration, height, RASTER), colour, strongest)
+        blend(picture, counts(segments, duration, height, RASTER), colour, strongest)
         long = longest(segments, duration, height, LONG, MOST_LONG)
-        _add_lines(axes, segments, long, unit_seconds, color=colour, linewidth=thickness)
+        add_lines(axes, segments, long, unit_seconds, color=colour, linewidth=thickness)
     axes.imshow(
         picture,
         origin="lower",
@@ -297,72 +273,12 @@ def _draw_raster(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -
         axes.plot(times / unit_seconds, steps, color=colour, linewidth=1.5)
 
 
-def _add_lines(
-    axes: Axes, segments: Segments, which: NDArray[np.bool_], unit_seconds: float, **style: Any
-) -> None:
-    begins, ends, starts, stops = (
-        np.asarray(values, float)[which]
-        for values in (segments.begins, segments.ends, segments.starts, segments.stops)
-    )
-    began = np.column_stack([begins / unit_seconds, starts])
-    ended = np.column_stack([ends / unit_seconds, stops])
-    axes.add_collection(LineCollection(list(np.stack([began, ended], axis=1)), **style))
-
-
-def _blend(
-    picture: NDArray[np.float64], counts: NDArray[np.int64], colour: str, strongest: float
-) -> None:
-    """Lay a colour over a picture: the more lines there are in a pixel, the more of it."""
-    if not counts.any():
-        return
-    many = np.quantile(counts[counts > 0], 0.95)
-    opacity = np.where(counts > 0, 0.3 + 0.7 * np.minimum(1, counts / many), 0) * strongest
-    picture += opacity[:, :, np.newaxis] * (np.array(to_rgb(colour)) - picture)
-
-
-def _draw_track(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -> None:
-    """Draw when the channel writes and reads: bars, or darker where more of the time is taken."""
+def _draw_tracks(axes: Axes, timeline: SimulatedTimeline, unit_seconds: float) -> None:
     top = timeline.num_steps
     rows = (("writes", timeline.writes, WRITE, 1.2), ("reads", timeline.reads, READ, 2.4))
     for name, intervals, colour, level in rows:
-        bottom, height = -level * TRACK * top, TRACK * top
-        if len(intervals) > MOST_LINES // 20:
-            _draw_shares(axes, timeline, intervals, colour, (bottom, height), unit_seconds)
-        else:
-            bars = [(b / unit_seconds, (e - b) / unit_seconds) for b, e in intervals]
-            axes.broken_barh(bars, (bottom, height), color=colour, linewidth=0.8)
-        axes.annotate(
-            name,
-            (0, bottom + height / 2),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            fontsize="small",
-            color=colour,
-        )
-
-
-def _draw_shares(
-    axes: Axes,
-    timeline: SimulatedTimeline,
-    intervals: list[tuple[float, float]],
-    colour: str,
-    place: tuple[float, float],
-    unit_seconds: float,
-) -> None:
-    shares = busy_shares(intervals, timeline.makespan, RASTER[1])
-    row = np.ones((1, RASTER[1], 3))
-    shares = np.where(shares > 0, 0.3 + 0.7 * shares, 0)
-    row += shares[np.newaxis, :, np.newaxis] * (np.array(to_rgb(colour)) - row)
-    axes.imshow(
-        row,
-        origin="lower",
-        extent=(0, timeline.makespan / unit_seconds, place[0], place[0] + place[1]),
-        aspect="auto",
-        interpolation="antialiased",
-    )
+        place = (-level * TRACK * top, TRACK * top)
+        draw_track(axes, name, intervals, colour, place, (timeline.makespan, unit_seconds))
 
 
 def _legend(timeline: SimulatedTimeline) -> Iterator[Any]:

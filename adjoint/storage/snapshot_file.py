@@ -39,6 +39,7 @@ from numpy.typing import DTypeLike
 from adjoint.comm import Communicator
 from adjoint.errors import ScheduleError, SnapshotFileError
 from adjoint.storage.claiming import claim, open_regular, refused, remove, reservable
+from adjoint.storage.foreign import Found, examine
 from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout
 from adjoint.storage.layout import LARGEST_ALIGNMENT, PAGE_BYTES, StateLayout
 from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
@@ -437,35 +438,31 @@ def _rows_at(path: str, structure: Structure) -> int | None:
 
 def _inspect(path: str, structure: Structure) -> tuple[dict[str, int], int]:
     """Return where the datasets begin, and the number of rows, if the file is ours."""
-    if not h5py.is_hdf5(path):
-        raise refused(path, "is not an HDF5 file")
+    descriptor = open_regular(path)
     try:
-        file: Any = h5py.File(path, "r", locking=False)
-    except OSError as failure:
-        raise refused(path, f"cannot be opened as HDF5 ({failure})") from failure
-    with file:
-        attributes = dict(file.attrs)
-        known = {"format_version", "communicator_size", "fingerprint"} <= set(attributes)
-        if not known or not {"snapshots", "index", "layout"} <= set(file):
-            raise refused(path, "is an HDF5 file, but not a snapshot file")
-        rows = int(file["snapshots"].shape[0])
-        difference = _difference(structure, attributes, file["layout"][...].tobytes())
-        if difference is not None:
-            raise refused(path, difference)
-        return {name: dataset.id.get_offset() for name, dataset in file.items()}, rows
+        found = examine(descriptor, path)
+    except SnapshotFileError as failure:
+        raise refused(path, str(failure).removeprefix(f"{path} ")) from failure
+    finally:
+        os.close(descriptor)
+    difference = _difference(structure, found)
+    if difference is not None:
+        raise refused(path, difference)
+    return {name: extent.start for name, extent in found.extents.items()}, found.rows
 
 
-def _difference(structure: Structure, attributes: dict[str, Any], layout: bytes) -> str | None:
+def _difference(structure: Structure, found: Found) -> str | None:
     """Return why a snapshot file cannot serve as the one wanted, if it cannot."""
-    version, ranks = attributes["format_version"], attributes["communicator_size"]
-    if int(version) != FORMAT_VERSION:
-        return f"has format version {version}, not {FORMAT_VERSION}"
-    if int(ranks) != structure.ranks:
-        return f"was made on {ranks} ranks, not {structure.ranks}"
-    if bytes(attributes["fingerprint"]).decode() != structure.fingerprint:
+    if found.ranks != structure.ranks:
+        return f"was made on {found.ranks} ranks, not {structure.ranks}"
+    if found.fingerprint != structure.fingerprint:
         return "belongs to another problem"
-    if layout != structure.described():
+    if found.described != structure.described():
         return "is for states of other names, shapes or types"
+    shapes = {name: extent.shape for name, extent in found.extents.items()}
+    expected = replace(structure, rows=found.rows).datasets()
+    if shapes != {name: shape for name, (_, shape) in expected.items()}:
+        return "has room for another journal, or another number of accepted steps"
     return None
 
 

@@ -1,5 +1,7 @@
 """What ranks say in a beat is heard in the next, at the same step on every rank."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -81,7 +83,7 @@ def test_the_spacing_grows_by_no_more_than_a_factor():
         lengths.append(beats.steps_left())
         beats.note_steps(lengths[-1])
         beats.beat(Word(elapsed=1e-6 * (k + 1)))
-    assert all(b <= MOST_GROWTH * a for a, b in zip(lengths, lengths[1:], strict=False))
+    assert all(b <= MOST_GROWTH * a for a, b in pairwise(lengths))
     assert lengths[-1] > lengths[0]
 
 

@@ -1,6 +1,7 @@
 """Bad input is exit code 2 and one line on stderr, which says what is wrong and what would do."""
 
 import pytest
+import traces
 
 from adjoint import cli
 
@@ -43,6 +44,62 @@ def test_a_bad_argument(changed, said, capsys):
     assert cli.main(["plan", *arguments]) == 2
     complaint = capsys.readouterr().err
     assert complaint.startswith("adjoint: ")
+    assert complaint.count("\n") == 1
+    assert said in complaint
+
+
+NO_TRACES = {
+    "text": ("results of three months", "is not a trace of a run"),
+    "another document": ('{"steps": [1, 2]}', "there are no events in it"),
+    "no events": ('{"traceEvents": []}', "there are no events in it"),
+    "an event without a name": (
+        '[{"ph": "X", "ts": 0, "dur": 1, "pid": 0}]',
+        "event 0 has no name",
+    ),
+    "no time": ('[{"ph": "X", "name": "Advance", "ts": NaN, "dur": 1, "pid": 0}]', "has no time"),
+    "no length": ('[{"ph": "X", "name": "Advance", "ts": 1, "dur": -1, "pid": 0}]', "has no time"),
+    "huge steps": (
+        '[{"ph": "X", "name": "A", "ts": 1, "dur": 1, "pid": 0, "args": {"start": 1e99}}]',
+        "event 0 has the steps",
+    ),
+    "very deep": ("[" * 200_000, "is not a trace of a run"),
+    "not UTF-8": (b"\xff\xfe{}", "is not a trace of a run"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), NO_TRACES.values(), ids=NO_TRACES)
+def test_no_trace(text, said, tmp_path, capsys):
+    path = tmp_path / "run.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert cli.main(["trace", str(path)]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert said in complaint
+    assert len(complaint) < 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trace"], "FILE"),
+        (["trace", "no/such/run.json"], "cannot read the trace"),
+        (["trace", "."], "cannot read the trace"),
+        (["trace", "TRACE", "--from=soon"], '"20 ms"'),
+        (["trace", "TRACE", "--from=2", "--to=1"], "nothing happened from 2.0 s"),
+        (["trace", "TRACE", "--from=99"], "the run took 1 s"),
+        (["trace", "TRACE", "--plot=run.doc"], ".png"),
+        (["inspect"], "FILE"),
+        (["inspect", "no/such/run.h5"], "No such file"),
+        (["inspect", "."], "not a regular file"),
+        (["inspect", "TRACE"], "not an HDF5 file"),
+    ],
+)
+def test_no_such_file_or_time(arguments, said, tmp_path, capsys):
+    if "--plot=run.doc" in arguments:
+        pytest.importorskip("matplotlib")
+    path = traces.write(tmp_path / "run.json", [traces.event("Advance", 0, 1, 0, 1)])
+    assert cli.main([str(path) if word == "TRACE" else word for word in arguments]) == 2
+    complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert said in complaint
 

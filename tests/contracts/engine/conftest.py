@@ -1,6 +1,5 @@
 """The workbench on which every engine passes the same tests: a file, blocks, and known states."""
 
-import importlib
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,11 +10,12 @@ import numpy as np
 import pytest
 
 from adjoint.comm import Communicator, communicator
+from adjoint.errors import SnapshotFileError
 from adjoint.storage.engine import RowEngine
 from adjoint.storage.layout import StateLayout
+from adjoint.storage.opening import open_engine
 from adjoint.storage.slots import Block, BlockPool
 from adjoint.storage.snapshot_file import SnapshotFile
-from adjoint.storage.thread_engine import ThreadEngine
 
 MPI = None
 with suppress(ImportError):
@@ -73,7 +73,7 @@ def is_state() -> Callable[[Block, int], bool]:
     return compare
 
 
-@pytest.fixture(params=["thread", pytest.param("mpi", marks=pytest.mark.needs("mpi4py"))])
+@pytest.fixture(params=["thread", "direct", pytest.param("mpi", marks=pytest.mark.needs("mpi4py"))])
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -109,13 +109,14 @@ def make_bench(
 
     def make(rows: int = 8, blocks: int = 8, folder: Path = tmp_path) -> Bench:
         layout = StateLayout.of(STATE)
-        comm = communicator(None if kind == "thread" else MPI.COMM_SELF)
+        comm = communicator(MPI.COMM_SELF if kind == "mpi" else None)
         file = SnapshotFile.create(folder / "snapshots.h5", comm, layout, rows, b"bench")
-        if kind == "thread":
-            engine = ThreadEngine(file.placement)
-        else:
-            mpi_engine = importlib.import_module("adjoint.storage.mpi_engine")
-            engine = mpi_engine.MpiEngine(comm, file.placement)
+        try:
+            engine = open_engine(file.placement, comm, kind)
+        except SnapshotFileError:
+            file.close()
+            comm.free()
+            raise
         benches.append(Bench(comm, file, engine, BlockPool(layout, blocks)))
         return benches[-1]
 

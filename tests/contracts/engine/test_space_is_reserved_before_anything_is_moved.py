@@ -1,0 +1,48 @@
+"""A disk that has no room for a row says so before one byte of it is on its way."""
+
+import errno
+import os
+
+import pytest
+
+from adjoint.errors import TransferError
+from adjoint.storage import rank_file
+
+
+@pytest.fixture
+def bench(make_bench, monkeypatch):
+    """A bench on a disk that has room for one more reservation; it notes all that are made."""
+    bench = make_bench()
+    bench.asked = []
+    reserve = os.posix_fallocate
+
+    def refuse(descriptor, offset, size):
+        bench.asked.append((offset, size))
+        if len(bench.asked) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reserve(descriptor, offset, size)
+
+    monkeypatch.setattr(rank_file.os, "posix_fallocate", refuse)
+    return bench
+
+
+def test_nothing_is_written_where_nothing_was_reserved(bench, is_state):
+    bench.engine.write(0, bench.block(7), step=7).wait()
+    place, size = bench.file.placement, bench.pool.layout.memory_bytes
+    assert bench.asked == [(place.offset(0), size)]
+    with pytest.raises(TransferError) as raised:
+        bench.engine.write(1, bench.block(8), step=8).wait()
+    assert raised.value.errno == errno.ENOSPC
+    assert bench.asked[1:] == [(place.offset(1), size)]
+    with open(bench.file.path, "rb") as file:
+        file.seek(place.offset(1))
+        assert not any(file.read(size))
+    target = bench.blank()
+    bench.engine.read(0, target, step=7).wait()
+    assert is_state(target, 7)
+
+
+def test_a_row_is_reserved_once(bench):
+    for step in range(5):
+        bench.engine.write(0, bench.block(step), step).wait()
+    assert len(bench.asked) == 1

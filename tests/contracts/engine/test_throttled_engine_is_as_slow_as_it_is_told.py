@@ -1,0 +1,43 @@
+"""`Throttle`, which benchmarks and other tests use, is a disk of the speed that it is given."""
+
+import numpy as np
+from throttled_engine import Throttle
+
+from adjoint.comm import communicator
+from adjoint.storage.layout import StateLayout
+from adjoint.storage.opening import open_engine
+from adjoint.storage.slots import Block
+from adjoint.storage.snapshot_file import SnapshotFile
+
+LAYOUT = StateLayout.of({"u": np.zeros(100)})
+
+
+def busy(tmp_path, throttle, count):
+    """Return the seconds of each of so many writes, and those of one read."""
+    comm = communicator(None)
+    with (
+        SnapshotFile.create(tmp_path / "run.h5", comm, LAYOUT, 1, b"") as file,
+        open_engine(file.placement, comm, throttle) as engine,
+    ):
+        block, taken = Block(LAYOUT), [0.0]
+        for step in range(count):
+            engine.write(0, block, step).wait()
+            taken.append(engine.statistics.write_seconds)
+        engine.read(0, block, count - 1).wait()
+        return np.diff(taken), engine.statistics.read_seconds
+
+
+def test_every_transfer_takes_its_time(tmp_path):
+    writes, read = busy(tmp_path, Throttle(0.01, 0.02), 3)
+    assert min(writes) >= 0.01
+    assert read >= 0.02
+
+
+def test_the_speed_may_drop(tmp_path):
+    writes, _ = busy(tmp_path, Throttle(0.01, after_writes=2, factor=4), 4)
+    assert min(writes[2:]) >= 0.04
+
+
+def test_one_rank_alone_may_be_slow(tmp_path):
+    _, read = busy(tmp_path, Throttle(0.0, 3.0, only_rank=1), 1)
+    assert read < 3.0

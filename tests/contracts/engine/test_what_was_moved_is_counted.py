@@ -1,0 +1,66 @@
+"""A call that moves less than it was asked to, in silence, leaves no wrong state behind."""
+
+import errno
+import os
+from types import SimpleNamespace
+
+import pytest
+
+from adjoint.errors import TransferError
+from adjoint.storage import direct_file, rank_file
+
+PIECE = 8192
+
+
+class Short:
+    """Nonblocking MPI calls on a file, that leave out all but the first bytes."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def Iwrite_at(self, offset, buffer):  # noqa: N802
+        return self.file.Iwrite_at(offset, [buffer[0][:PIECE], PIECE, buffer[2]])
+
+    def Iread_at(self, offset, buffer):  # noqa: N802
+        return self.file.Iread_at(offset, [buffer[0][:PIECE], PIECE, buffer[2]])
+
+    def Close(self):  # noqa: N802
+        self.file.Close()
+
+
+@pytest.fixture
+def shortened(monkeypatch):
+    """Have every call of the operating system move a piece at the most, from now on."""
+
+    def make():
+        short = SimpleNamespace(
+            pwrite=lambda fd, data, offset: os.pwrite(fd, data[:PIECE], offset),
+            preadv=lambda fd, data, offset: os.preadv(fd, [data[0][:PIECE]], offset),
+            **{name: getattr(os, name) for name in ("posix_fallocate", "fstat", "close")},
+        )
+        monkeypatch.setattr(rank_file, "os", short)
+        monkeypatch.setattr(direct_file, "os", short)
+
+    return make
+
+
+def test_it_is_told_or_made_up_for(bench, kind, shortened, is_state):
+    assert bench.pool.layout.nbytes > 2 * PIECE
+    if kind == "mpi":
+        bench.engine.write(1, bench.block(5), step=5).wait()
+        bench.engine._mpi = Short(bench.engine._mpi)
+        for transfer in (
+            bench.engine.write(0, bench.block(4), step=4),
+            bench.engine.read(1, bench.blank(), step=5),
+        ):
+            with pytest.raises(TransferError, match="MPI left out") as raised:
+                transfer.wait()
+            assert raised.value.errno == errno.EIO
+        with pytest.raises(TransferError, match="no sound state"):
+            bench.engine.read(0, bench.blank(), step=4).wait()
+        return
+    shortened()
+    bench.engine.write(0, bench.block(4), step=4).wait()
+    target = bench.blank()
+    bench.engine.read(0, target, step=4).wait()
+    assert is_state(target, 4)
