@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from adjoint.comm import Communicator
 from adjoint.stepping import Arrays, Stepper
 from adjoint.storage.integrity import RunningChecksum
-from adjoint.storage.journal_file import FORWARD, REVERSE, JournalFile, Note
+from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, Note
 from adjoint.storage.journal_layout import RowField
 from adjoint.storage.layout import StateLayout
 
@@ -31,8 +31,6 @@ LEAST_GAP = 200
 """A record is written at the earliest after so many times what one takes."""
 
 HASHED_BYTES = 1 << 22
-
-BEGUN = "begun"
 
 
 @dataclass(frozen=True, slots=True)

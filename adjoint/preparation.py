@@ -110,8 +110,15 @@ class _Preparation:
         else:
             plan = self._plan()
         store = self._store(plan.schedule.file_states)
-        journal = None if access is None else access.journal(store)
-        return self._equipped(plan, store, journal, None, began)
+        if access is None or store is None:
+            return self._equipped(plan, store, None, None, began)
+        journal = None
+        try:
+            journal = access.journal(store)
+            return self._equipped(plan, store, journal, None, began)
+        except BaseException:
+            _close(store, journal)
+            raise
 
     def _equipped(
         self,
@@ -146,15 +153,18 @@ class _Preparation:
     def _resumed(self, access: FileAccess, rows: int, began: float) -> Equipment | None:
         """Return the equipment to go on with what the file has; None if it has nothing."""
         store = access.opened(rows, self.engine, resume=True)
-        journal = access.journal(store)
-        found = None if journal is None else journal.find()
-        if journal is None or found is None:
-            if journal is not None:
-                journal.close()
-            store.close()
-            return None
-        plan = self._planned_again(found.note.plan, rows)
-        return self._equipped(plan, store, journal, found, began)
+        journal = None
+        try:
+            journal = access.journal(store)
+            found = None if journal is None else journal.find()
+            if found is not None:
+                plan = self._planned_again(found.note.plan, rows)
+                return self._equipped(plan, store, journal, found, began)
+        except BaseException:
+            _close(store, journal)
+            raise
+        _close(store, journal)
+        return None
 
     def _planned_again(self, noted: Mapping[str, Any], rows: int) -> Plan:
         """Return the plan for the leaves, and on the costs, of the run that was killed."""
@@ -360,6 +370,12 @@ class _Preparation:
         if self.wishes.schedule is not None or file_states == 0:
             rows = max(1, file_states)
         return access.opened(max(rows, file_states), self.engine)
+
+
+def _close(store: "FileStore", journal: Journal | None) -> None:
+    if journal is not None:
+        journal.close()
+    store.close()
 
 
 def _tape_bytes(stepper: Stepper, layout: StateLayout, leaf_steps: int) -> int:

@@ -1,4 +1,4 @@
-"""Measuring what a planner must know: the stepper's costs, and the file's.
+"""Measuring what a planner must know: the stepper's costs, and what each engine's transfers cost.
 
 The stepper is run for real, over its first steps, and started afresh afterwards. Every length is
 agreed between ranks, because steps may be collective. What is measured is what a sweep will do:
@@ -15,7 +15,7 @@ from adjoint.agreement import agreed_costs, largest
 from adjoint.buffers import Buffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
-from adjoint.overlap import Computation, Overlap, Survey, look_at, measure, rows_for
+from adjoint.overlap import Computation, Overlap, Survey, look_at, rows_for
 from adjoint.stepping import Stepper, copy_arrays
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.layout import Field, StateLayout
@@ -24,15 +24,12 @@ from adjoint.storage.slots import Block
 if TYPE_CHECKING:
     from adjoint.storage.opening import EngineFactory
 
-__all__ = ["PROBED_STATES", "Probe", "first_part", "with_file"]
+__all__ = ["Probe", "first_part", "with_file"]
 
 ENOUGH_SECONDS = 0.03
 """A measurement this long is good enough."""
 
 MOST_REPEATS = 8
-
-PROBED_STATES = 6
-"""How many states a file must have room for in which costs are measured."""
 
 ACTION_SECONDS = 2e-6
 """What the driver itself takes for one action."""
@@ -94,20 +91,6 @@ class Probe:
             found[leaf] = agreed_costs(costs, self.comm)
         self._restart()
         return found
-
-    def file_costs(self, costs: Mapping[int, Costs], store: FileStore) -> dict[int, Costs]:
-        """Return `costs` with those of the file: write, read, post, and the slowdown meanwhile.
-
-        Raises
-        ------
-        TransferError
-            A write or a read failed, on any rank.
-        """
-        self._fill_slots()
-        slots = tuple(self.buffers.slots.values())
-        overlap = measure(store, slots, self._computation(costs), self.comm)
-        self._restart()
-        return with_file(costs, overlap)
 
     def engines(
         self,

@@ -33,7 +33,7 @@ HEADER = struct.Struct("<QQQ")
 
 READ_AT_ONCE = 1 << 22
 
-FORWARD, REVERSE = "forward", "reverse"
+BEGUN, FORWARD, REVERSE = PHASES = ("begun", "forward", "reverse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +180,32 @@ class JournalFile:
 
 
 def read_note(header: bytes) -> tuple[int, Note] | None:
-    """Return the number of a record and what it says, from its header; None if it is not one."""
+    """Return the number of a record and what it says, from its header.
+
+    None if it is not one, or says what no run would write.
+    """
     if len(header) < HEADER_BYTES:
         return None
     number, _, length = HEADER.unpack_from(header)
     if number == 0 or length > HEADER_BYTES - HEADER.size:
         return None
     try:
-        return number, Note(**json.loads(header[HEADER.size : HEADER.size + length]))
-    except (ValueError, TypeError):
+        note = Note(**json.loads(header[HEADER.size : HEADER.size + length]))
+    except (ValueError, TypeError, RecursionError):
         return None
+    return (number, note) if _is_sane(note) else None
+
+
+def _is_sane(note: Note) -> bool:
+    counts = (note.step, note.num_steps or 0, note.first_sequence, note.accepted)
+    return (
+        note.phase in PHASES
+        and all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
+        and type(note.rows_checksum) is int
+        and all(type(value) in {int, float} for value in (note.cost, note.seconds))
+        and type(note.controls) is str
+        and type(note.plan) is dict
+    )
 
 
 def rows_checksum(start: int, rows: NDArray[Any]) -> int:

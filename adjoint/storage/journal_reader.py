@@ -20,8 +20,6 @@ __all__ = ["JournalRecord", "read_journal"]
 
 READ_AT_ONCE = 1 << 22
 
-PHASES = ("begun", FORWARD, REVERSE)
-
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
@@ -64,7 +62,7 @@ def _record(
     """Return a record, if the headers of all ranks agree on it."""
     number, first, cost = 0, None, 0.0
     for journal in journals:
-        read = _sane_note(os.pread(descriptor, HEADER_BYTES, start))
+        read = read_note(os.pread(descriptor, HEADER_BYTES, start))
         if read is None or (first is not None and read[0] != number):
             return None
         number, note = read
@@ -74,25 +72,6 @@ def _record(
     if first is None:
         return None
     return JournalRecord(number, replace(first, cost=cost), None)
-
-
-def _sane_note(header: bytes) -> tuple[int, Note] | None:
-    """Return what a header says, unless it is what no run would write."""
-    try:
-        read = read_note(header)
-    except RecursionError:
-        return None
-    if read is None:
-        return None
-    note = read[1]
-    counts = (note.step, note.first_sequence, note.accepted, note.num_steps or 0)
-    is_sane = (
-        note.phase in PHASES
-        and all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
-        and all(type(value) in {int, float} for value in (note.cost, note.seconds))
-        and type(note.controls) is str
-    )
-    return read if is_sane else None
 
 
 def _verified(
@@ -108,7 +87,7 @@ def _verified(
 def _is_whole(descriptor: int, start: int, journal: JournalLayout) -> bool:
     """Return whether the arrays of one rank are those that its header vouches for."""
     header = os.pread(descriptor, HEADER_BYTES, start)
-    read = _sane_note(header)
+    read = read_note(header)
     if read is None:
         return False
     _, expected, length = HEADER.unpack_from(header)
