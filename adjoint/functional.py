@@ -269,6 +269,8 @@ class Functional:
         self.timeline = Timeline() if self._trace is not None else None
         if equipment.store is not None:
             equipment.store.observer = self.timeline.add_transfer if self.timeline else None
+        if equipment.journal is not None:
+            equipment.journal.observer = self.timeline.add_pause if self.timeline else None
         if not self._progress or self._comm.rank:
             return self._play(equipment, None)
         with ProgressBar(self.num_steps) as bar:

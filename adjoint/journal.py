@@ -11,7 +11,7 @@ fewer: they take one part in `LEAST_GAP` of the run.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,6 +66,8 @@ class Journal:
         """Records written in this run."""
         self.seconds = 0.0
         """What they took."""
+        self.observer: Callable[[str, int, float, float], None] | None = None
+        """Told of every record: "Journal", its step, beginning and end."""
         self._file = file
         self._stepper = stepper
         self._comm = comm
@@ -198,7 +200,10 @@ class Journal:
         self._saved_at = note.seconds
         self._longest = max(self._longest, taken)
         self.records += 1
-        self.seconds += time.perf_counter() - began
+        ended = time.perf_counter()
+        self.seconds += ended - began
+        if self.observer is not None:
+            self.observer("Journal", note.step, began, ended)
 
     def _agree(self, failure: str | None, seconds: float = 0.0) -> float:
         """Note the first rank's failure, if there is one; return the longest of the times."""

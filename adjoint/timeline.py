@@ -56,6 +56,10 @@ class Timeline:
         """Note a transfer; times are of `time.perf_counter`."""
         self._add(2 * self._number(name) + TRANSFER, step, step, began, ended)
 
+    def add_pause(self, name: str, step: int, began: float, ended: float) -> None:
+        """Note something besides the actions that the computation waited for."""
+        self._add(2 * self._number(name) + COMPUTE, step, step, began, ended)
+
     def write(self, path: str | os.PathLike[str], comm: Communicator) -> None:
         """Write every rank's events to one file, on rank 0. Collective."""
         ranks = comm.gather(list(self) if comm.rank else None)
