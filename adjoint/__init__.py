@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         RunInterruptedError,
         ScheduleError,
         SnapshotFileError,
+        SolveError,
         StepperError,
         TransferError,
     )
@@ -37,6 +38,7 @@ __all__ = [
     "ScheduleError",
     "SnapshotFileError",
     "Snapshots",
+    "SolveError",
     "Stepper",
     "StepperError",
     "TransferError",

@@ -144,7 +144,11 @@ class AdoptingBuffers:
         if not self._pinned:
             return self._stepper.advance(start, stop, cost=cost)
         block = self._pool.take()
-        total = self._adopting.advance(start, stop, cost=cost, out=block.arrays)
+        try:
+            total = self._adopting.advance(start, stop, cost=cost, out=block.arrays)
+        except BaseException:
+            self._pool.give_back(block)
+            raise
         self._live = block
         self._pinned = False
         return total

@@ -11,6 +11,7 @@ __all__ = [
     "RunInterruptedError",
     "ScheduleError",
     "SnapshotFileError",
+    "SolveError",
     "StepperError",
     "TransferError",
 ]
@@ -42,6 +43,10 @@ class SnapshotFileError(AdjointError, OSError):
 
 class RunInterruptedError(AdjointError, RuntimeError):
     """A run that was told to end by a signal, and has saved what a resumed run needs."""
+
+
+class SolveError(AdjointError, ArithmeticError):
+    """A linear or nonlinear solver that did not converge."""
 
 
 class TransferError(AdjointError, OSError):

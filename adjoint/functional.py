@@ -17,7 +17,7 @@ from adjoint.admission import check_controls, check_num_steps, check_stepper
 from adjoint.agreement import require_same
 from adjoint.comm import Communicator, communicator
 from adjoint.equipment import Equipment
-from adjoint.errors import ArgumentError, NonFiniteError
+from adjoint.errors import ArgumentError, NonFiniteError, StepperError
 from adjoint.preparation import prepare
 from adjoint.progress import ProgressBar
 from adjoint.report import Report
@@ -258,7 +258,14 @@ class Functional:
         """Step forward to the end; return this rank's cost."""
         stepper, cost = self._stepper, 0.0
         if self.num_steps is not None:
-            return _counted(stepper.advance(0, self.num_steps, cost=cost))
+            cost = _counted(stepper.advance(0, self.num_steps, cost=cost))
+            reached = getattr(stepper, "position", self.num_steps)
+            if reached != self.num_steps:
+                raise StepperError(
+                    f"asked for {self.num_steps} steps, the stepper came to step {reached}: "
+                    "num_steps=None takes as many as there are"
+                )
+            return cost
         step = 0
         while not step or not getattr(stepper, "finished", False):
             cost = _counted(stepper.advance(step, step + STEPS_AT_ONCE, cost=cost))

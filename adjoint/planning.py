@@ -48,11 +48,12 @@ class Plan:
         return type(self.schedule).__name__
 
 
-def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
+def without_measuring(num_steps: int, budget: Budget, *, cheap_slots: int = 0) -> Plan | None:
     """Return the plan to keep every leaf's start in memory if the budget holds them, else None.
 
-    No cost can speak against it: every step is taken once and recorded once. Of the leaves that
-    fit, the one that uses least memory is taken.
+    No cost can speak against it. Of the leaves that fit, the one that uses least memory is taken;
+    but the smallest that does with `cheap_slots`: a longer one is advanced over again where its
+    tape is its states.
     """
     fitting = [
         (leaf + num_leaves(num_steps, leaf), leaf)
@@ -61,7 +62,8 @@ def without_measuring(num_steps: int, budget: Budget) -> Plan | None:
     ]
     if not fitting:
         return None
-    leaf = min(fitting)[1]
+    cheap = [leaf for _, leaf in fitting if num_leaves(num_steps, leaf) <= cheap_slots]
+    leaf = min(cheap) if cheap else min(fitting)[1]
     return Plan(StoreAll(num_steps, leaf_steps=leaf), math.nan, "every leaf's start fits in memory")
 
 

@@ -44,6 +44,9 @@ PROBED_SHARE = 32
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
 
+CHEAP_BYTES = 64 << 20
+"""So much memory is touched in a moment: where it holds every state, nothing is computed again."""
+
 SPARE_ROWS = 64
 
 MOST_ROWS = 1 << 16
@@ -194,7 +197,8 @@ class _Preparation:
         """Return the best plan; with `only`, of those with leaves of that size."""
         n = self.wishes.num_steps
         budget = self._budget(only=only)
-        plan = None if n is None else without_measuring(n, budget)
+        cheap = CHEAP_BYTES // max(1, *self.comm.gather(self.layout.memory_bytes))
+        plan = None if n is None else without_measuring(n, budget, cheap_slots=cheap)
         if plan is not None:
             return plan
         costs = self._measured(budget)

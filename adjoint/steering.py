@@ -84,6 +84,8 @@ class Steering:
         self._steps = 0
         self._write_seconds = 0.0
         self._step_seconds = 0.0
+        self._agreed_step_seconds = 0.0
+        """Of all ranks: nothing that only this rank has measured may change what is done."""
         self._mark = self._now()
         self._write_mark = self._read_mark = self._mark
 
@@ -129,8 +131,8 @@ class Steering:
         step = self.costs.advance * self.costs.slowdown
         behind = min(MOST_DRAINING, BACKLOG_WEIGHT * max(0.0, word.backlog - 1))
         write = (1 + behind) * word.write_seconds
+        self._agreed_step_seconds = word.step_seconds
         self._tell(stream, "write", step * write / word.step_seconds)
-        self._step_seconds = word.step_seconds
 
     def read_seconds(self) -> float:
         """Return what a read took lately on this rank; 0 if there was none."""
@@ -144,10 +146,10 @@ class Steering:
 
     def adapt_reads(self, seconds: float, stream: object) -> None:
         """Tell a schedule what reads cost now: the largest of all ranks' means."""
-        if self.costs is None or not seconds or not self._step_seconds:
+        if self.costs is None or not seconds or not self._agreed_step_seconds:
             return
         step = self.costs.advance * self.costs.slowdown
-        self._tell(stream, "read", step * seconds / self._step_seconds)
+        self._tell(stream, "read", step * seconds / self._agreed_step_seconds)
 
     # -- inside ---------------------------------------------------------------------------------
 

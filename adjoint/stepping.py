@@ -47,7 +47,7 @@ class Stepper(Protocol):
     C-contiguous. Every call is collective where the solver itself is; the driver makes the same
     calls on all ranks.
 
-    Four more attributes are announced by their presence:
+    More attributes are announced by their presence:
 
     ``reproducible`` (bool, default True)
         `advance` is a function of state, step and controls alone, and ranges compose: one call
@@ -62,6 +62,17 @@ class Stepper(Protocol):
     ``distributed`` (collection of names)
         The controls of which every rank holds its own part. The others are replicated: every
         rank holds the same values, and the gradient is the sum over ranks.
+    ``per_step`` (collection of names)
+        The controls whose first axis is the step. A row of their gradients is final once its step
+        is pulled back: it goes to the journal once, and they may be memory maps or HDF5 datasets.
+    ``position`` (int) and ``finished`` (bool)
+        For a run whose end only the stepper knows: the step that the live state is at, and whether
+        that is the end. Only then may `advance` stop early, and on all ranks at the same step.
+    ``accepted_steps`` (float64 array) and ``accept_steps(rows)``
+        Time and length of every step accepted so far, shaped (steps, 2); a resumed run gives them
+        back. A step that was accepted is taken again with that very length.
+    ``first_non_finite`` (int or None)
+        The first step whose cost is not finite, for an error that names it.
     ``fingerprint()`` (bytes or str)
         What makes this problem this problem, beside the names, shapes and dtypes of its state.
     """

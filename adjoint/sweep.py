@@ -294,8 +294,10 @@ class Sweep:
                 f"no cost came back for the steps [{start}, {stop}): return the running total"
             )
         if self._error is None and not math.isfinite(total):
+            known = getattr(self._stepper, "first_non_finite", None)
+            place = f"the steps [{start}, {stop})" if known is None else f"step {known}"
             self._error = NonFiniteError(
-                f"the cost became {total} in the steps [{start}, {stop}){self._where()}: "
+                f"the cost became {total} in {place}{self._where()}: "
                 "is the time step stable, are the controls in range?"
             )
         self._standing.cost = total

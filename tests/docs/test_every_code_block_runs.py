@@ -1,9 +1,14 @@
 """Every Python block of the README and the documentation runs, in order, as a reader would."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+# Loaded here: the pipes that MPI opens stay open, and are no page's doing.
+with suppress(ImportError):
+    import petsc4py.PETSc  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -14,7 +19,18 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+OPTIONAL = re.compile(r"^(?:import|from) (jax|petsc4py|torch)\b", re.MULTILINE)
+
+
+def pages():
+    """Give each page, with what its blocks cannot do without."""
+    for page in PAGES:
+        code = "".join(block[1] for block in BLOCK.finditer(page.read_text()))
+        marks = [pytest.mark.needs(name) for name in sorted(set(OPTIONAL.findall(code)))]
+        yield pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
+
+
+@pytest.mark.parametrize("page", list(pages()))
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = page.read_text()
