@@ -1,7 +1,8 @@
 """Time-stepping solvers with exact discrete adjoints, written against `adjoint.stepping`.
 
 Public names are loaded when they are first used: importing this package imports neither numba nor
-mpi4py nor matplotlib.
+mpi4py nor matplotlib. What needs PETSc, PyTorch or JAX is imported from its own module, such as
+`solvers.petsc_ts`, `solvers.torch_cell` or `solvers.jax_scan`.
 """
 
 import importlib
@@ -11,15 +12,17 @@ if TYPE_CHECKING:
     from solvers.gauges import Gauges
     from solvers.grid import Grid
     from solvers.halo import Halo
+    from solvers.recurrent import RecurrentNetwork
     from solvers.salish_sea import SalishSea
     from solvers.shallow_water import ShallowWater
 
-__all__ = ["Gauges", "Grid", "Halo", "SalishSea", "ShallowWater"]
+__all__ = ["Gauges", "Grid", "Halo", "RecurrentNetwork", "SalishSea", "ShallowWater"]
 
 _ROOMS = {
     "Gauges": "gauges",
     "Grid": "grid",
     "Halo": "halo",
+    "RecurrentNetwork": "recurrent",
     "SalishSea": "salish_sea",
     "ShallowWater": "shallow_water",
 }

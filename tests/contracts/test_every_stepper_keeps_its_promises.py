@@ -11,6 +11,7 @@ import pytest
 from basins import NUM_STEPS, basin, cost_by_hand, gradient_by_hand
 from numpy.testing import assert_array_equal
 from pendulums import Pendulums
+from recurrent_unrolled import Problem
 
 from adjoint.stepping import Adopting, Stepper, copy_arrays, state_bytes
 
@@ -18,6 +19,9 @@ STEPPERS = {
     "pendulums": lambda: Pendulums(3, NUM_STEPS),
     "shallow water, open": basin,
     "shallow water, closed": lambda: basin(open_sides=()),
+    "tanh": lambda: Problem("tanh", num_steps=NUM_STEPS).network(leaf_steps=1),
+    "gru": lambda: Problem("gru", 2, num_steps=NUM_STEPS, lengths=(12, 5, 9)).network(leaf_steps=1),
+    "lstm": lambda: Problem("lstm", 2, num_steps=NUM_STEPS).network(leaf_steps=1),
 }
 
 
