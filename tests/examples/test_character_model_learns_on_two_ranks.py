@@ -1,0 +1,60 @@
+"""The example, small: it learns, keeps to its memory, and both ranks end with the same weights."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import mpirun
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "character_model.py"
+OPTIONS = ["--hidden", "32", "--batch", "4", "--lengths", "20", "300", "--characters", "1600"]
+OPTIONS += ["--least-updates", "3", "--memory", "600 kB", "--leaf", "20", "--sample", "20"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("example")
+    command = [str(mpirun()), "-n", "2", sys.executable, str(SCRIPT), *OPTIONS]
+    variables = dict(os.environ) | {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiler")}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, folder
+
+
+pytestmark = [pytest.mark.needs("mpirun"), pytest.mark.needs("torch")]
+
+
+def test_it_learns(run):
+    output, _ = run
+    learned = re.findall(r"a character (\S+) -> (\S+); text held out (\S+)", output)
+    assert len(learned) == 2
+    (first, last, held_out), (_, _, held_out_at_the_end) = learned
+    assert float(last) < 0.9 * float(first)
+    assert float(held_out_at_the_end) < 1.1 * float(held_out) < float(first)
+
+
+def test_it_keeps_to_its_memory(run):
+    output, _ = run
+    used, graph = re.findall(r"memory +(\S+) KiB a rank; autograd would keep (\S+) MiB", output)[-1]
+    assert float(used) < 600e3 / 1024 < 1024 * float(graph)
+
+
+def test_it_writes_and_draws(run):
+    output, folder = run
+    assert "the same on all ranks" in output
+    assert "NOT" not in output
+    assert len(re.findall(r"it writes: 'The .{16,}'|it writes: \"The .{16,}\"", output)) == 2
+    assert "accuracy" in output
+    assert (folder / "character_model.png").read_bytes().startswith(b"\x89PNG")
