@@ -1,0 +1,179 @@
+"""What did the pattern grow from? The initial state of a reaction from a later one, by PETSc.
+
+    mpirun -n 2 python examples/reaction_diffusion.py [-cells 64] [-steps 100] [-iterations 40]
+        [-memory "4 MiB"] [-noise 0.01] [-output reaction_diffusion.png] [any option of PETSc]
+
+A *twin experiment* with Gray and Scott's reaction, PETSc's tutorial for adjoints. From a state of
+our own making the reaction is run forward; its end, overlaid with noise, is what is seen. The start
+is then sought with TAO: the state that ends closest to what was seen, with a small penalty on what
+differs from the first guess.
+
+The reaction is a TS of petsc4py as any other: Crank-Nicolson by default, but ``-ts_type rk`` or
+``-ts_type theta -ts_theta_theta 0.7`` will do, ``-snes_monitor``, ``-ksp_type bcgs`` and
+``-tao_type cg`` are what they are everywhere. `TSStepper` steps and reverses it, and the states
+that the reversal needs are kept within the memory allowed.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
+import numpy as np
+import petsc4py
+from numpy.typing import NDArray
+
+petsc4py.init(sys.argv)
+from petsc4py import PETSc  # noqa: E402  (it is told the command line first)
+from reaction_picture import draw  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+import adjoint  # noqa: E402
+from adjoint.report import as_bytes  # noqa: E402
+from solvers.gray_scott import GrayScott  # noqa: E402
+from solvers.petsc_ts import TSStepper  # noqa: E402
+
+Array = NDArray[np.float64]
+
+TIME_STEP = 0.1
+PENALTY = 3e-2
+"""Of the distance from the first guess, over that from what is seen."""
+SPOTS = ((0.9, 1.0, 0.25), (1.5, 1.6, 0.18), (1.7, 0.8, 0.12))
+"""Where the true state has spots: y, x and radius."""
+
+
+@dataclass(slots=True)
+class Twin:
+    """The reaction, what was seen of it, and how far the search has come."""
+
+    problem: GrayScott
+    noise: float
+    truth: Array
+    guess: Array
+    seen: Array
+    misfits: list[float] = field(default_factory=list[float])
+
+    def ts(self, num_steps: int) -> tuple[Any, Any]:
+        """Return the reaction as a TS with the options of the command line, and its solution."""
+        problem, controls = self.problem, self.problem.controls
+        ts, u = PETSc.TS().create(problem.grid.comm), problem.grid.vector()
+        ts.setType("cn")
+        ts.setDM(problem.grid.dm)
+        ts.setRHSFunction(lambda _, t, u, f: problem.rhs(t, u, controls, f), u.duplicate())
+        ts.setRHSJacobian(
+            lambda _, t, u, a, b: problem.rhs_jacobian(t, u, controls, a, b), problem.matrix
+        )
+        ts.setTimeStep(TIME_STEP)
+        ts.setMaxSteps(num_steps)
+        ts.setFromOptions()
+        return ts, u
+
+    def misfit(self, u: Any) -> float:
+        """Return this rank's part of half the squared distance of the end from what was seen."""
+        distance = self.problem.grid.read(u) - self.seen
+        return 0.5 * float(np.sum(distance**2)) / self.noise**2
+
+    def misfit_vjp(self, u: Any, lam: Any, gradient: Any) -> None:
+        """Add its derivative to lambda; there are no parameters."""
+        del gradient
+        distance = self.problem.grid.read(u) - self.seen
+        self.problem.grid.own_array(lam)[...] += distance / self.noise**2
+
+    def objective(self, functional: adjoint.Functional, x: Any, slope: Any) -> float:
+        """Return misfit and penalty at a start `x`, and write the derivative. Collective."""
+        start = x.getArray(readonly=True)
+        cost, gradient = functional.value_and_gradient({"initial": start})
+        self.misfits.append(cost)
+        weight = PENALTY / self.noise**2
+        away = start - self.guess.ravel()
+        slope.setArray(gradient["initial"] + weight * away)
+        slope.assemble()
+        return cost + 0.5 * weight * sum(functional.comm.gather(float(away @ away)))
+
+
+def set_up(cells: int, num_steps: int, noise: float) -> Twin:
+    """Make the reaction, run it, and look at its end. Collective."""
+    problem = GrayScott((cells, cells), comm=PETSc.COMM_WORLD)
+    y, x = np.meshgrid(
+        *(2.5 / cells * np.arange(own.start, own.stop) for own in problem.grid.own), indexing="ij"
+    )
+    spots = sum(np.exp(-((((y - a) ** 2 + (x - b) ** 2) / r**2) ** 2)) for a, b, r in SPOTS)
+    truth = np.stack([1 - 0.5 * spots, 0.25 * spots], axis=-1)
+    guess = np.stack([1 - 0 * spots, 0.05 + 0 * spots], axis=-1)
+    twin = Twin(problem, noise, truth, guess, truth)
+    ts, u = twin.ts(num_steps)
+    problem.grid.own_array(u)[...] = truth
+    ts.solve(u)
+    rank = PETSc.COMM_WORLD.getRank()
+    shaken = noise * np.random.default_rng([0, rank]).standard_normal(truth.shape)
+    twin.seen = problem.grid.read(ts.getSolution()) + shaken
+    return twin
+
+
+def recover(twin: Twin, functional: adjoint.Functional, iterations: int) -> Array:
+    """Return the start that was found, this rank's cells. Collective."""
+    x = twin.problem.grid.vector()
+    twin.problem.grid.own_array(x)[...] = twin.guess
+    tao = PETSc.TAO().create(PETSc.COMM_WORLD)
+    tao.setType("blmvm")
+    tao.setObjectiveGradient(
+        lambda _, x, slope: twin.objective(functional, x, slope), x.duplicate()
+    )
+    bounds = x.duplicate(), x.duplicate()
+    bounds[0].set(0.0)
+    bounds[1].set(1.5)
+    tao.setVariableBounds(bounds)
+    tao.setTolerances(gatol=0.0, grtol=1e-4)
+    tao.setMaximumIterations(iterations)
+    tao.setFromOptions()
+    with tqdm(total=iterations, unit="iteration", disable=functional.comm.rank > 0) as bar:
+
+        def show(tao: Any) -> None:
+            bar.set_postfix_str(f"misfit {twin.misfits[-1]:.4g} of {twin.misfits[0]:.4g}")
+            bar.update(tao.getIterationNumber() - bar.n)
+
+        tao.setMonitor(show)
+        tao.solve(x)
+    return twin.problem.grid.read(x).copy()
+
+
+def gathered(twin: Twin, part: Array) -> Array:
+    """Return the substance v in all cells, on every rank. Collective."""
+    shape = twin.problem.grid.shape
+    whole = np.zeros(shape)
+    parts = PETSc.COMM_WORLD.tompi4py().allgather((twin.problem.grid.own, part[..., 1]))
+    for own, values in parts:
+        whole[own] = values
+    return whole
+
+
+def main() -> None:
+    """Run the experiment and say what was done."""
+    given = PETSc.Options()
+    cells, num_steps = given.getInt("cells", 64), given.getInt("steps", 100)
+    memory, output = given.getString("memory", "4 MiB"), given.getString("output", "")
+    twin = set_up(cells, num_steps, given.getReal("noise", 0.01))
+    stepper = TSStepper(
+        *twin.ts(num_steps), terminal_cost=twin.misfit, terminal_cost_vjp=twin.misfit_vjp
+    )
+    with adjoint.Functional(stepper, num_steps, comm=stepper.comm, memory=memory) as functional:
+        found = recover(twin, functional, given.getInt("iterations", 40))
+        report = functional.report
+    assert report is not None
+    states = [gathered(twin, part) for part in (twin.truth, twin.guess, twin.seen, found)]
+    correlation = np.corrcoef(states[0].ravel(), states[3].ravel())[0, 1]
+    say = PETSc.Sys.Print
+    say(f"{cells} x {cells} cells, {num_steps} steps, {PETSc.COMM_WORLD.getSize()} ranks")
+    noise_alone = cells**2
+    say(f"misfit         {twin.misfits[0]:.4g} -> {min(twin.misfits):.4g} (noise: {noise_alone})")
+    say(f"initial state  correlation with the true one {correlation:.3f}")
+    say(f"trajectory     {as_bytes(report.trajectory_bytes)} a rank, memory allowed: {memory}")
+    say(f"recomputation  factor {report.recomputation_factor:.2f}, by {report.schedule}")
+    output = output or "reaction_diffusion.png"
+    if functional.comm.rank == 0:
+        draw(states, twin.misfits, noise_alone, output)
+    say(f"{output} written")
+
+
+if __name__ == "__main__":
+    main()

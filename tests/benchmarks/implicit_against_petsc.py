@@ -1,0 +1,129 @@
+"""How long a gradient takes by own integrators, over PETSc's own forward and adjoint times.
+
+    python tests/benchmarks/implicit_against_petsc.py [--cells 64] [--steps 100] [-ksp_type …]
+
+Gray and Scott's reaction, the same callbacks for both. *F* is `TS.solve` without a trajectory, *A*
+is `TS.adjointSolve` after one that keeps everything in memory. Figures of a row are taken in one
+run, interleaved, each the best of its repeats; the last columns are ratios:
+
+forward    a sweep of the integrator, costs included, over F
+ample      a gradient with room for all states, over 2 F + A
+tight      a gradient with room for 12 states, over 2 F + A
+petsc      PETSc's own: forward with the trajectory, and back, over 2 F + A
+"""
+
+import argparse
+import time
+
+import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that one needs)
+from petsc4py import PETSc
+
+import adjoint
+from solvers import butcher
+from solvers.gray_scott import GrayScott
+from solvers.runge_kutta import RungeKutta
+from solvers.theta import BackwardEuler, CrankNicolson
+
+METHODS = {
+    "beuler": (0.5, BackwardEuler, {"ts_type": "beuler"}),
+    "cn": (0.5, CrankNicolson, {"ts_type": "cn"}),
+    "rk 4": (
+        0.5,
+        lambda p, h: RungeKutta(p, h, butcher.RUNGE_KUTTA_4),
+        {"ts_type": "rk", "ts_rk_type": "4"},
+    ),
+    "rk 3bs": (
+        0.5,
+        lambda p, h: RungeKutta(p, h, butcher.BOGACKI_SHAMPINE_3),
+        {"ts_type": "rk", "ts_rk_type": "3bs"},
+    ),
+}
+TIGHT_STATES = 12
+
+
+def seconds(work) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def peer_seconds(
+    problem, size: float, num_steps: int, options: dict, *, back: bool
+) -> tuple[float, float]:
+    """Return the seconds of PETSc's forward solve, and of its adjoint solve if it is wanted."""
+    database = PETSc.Options()
+    for name, value in {"ts_adapt_type": "none", "ts_trajectory_type": "memory", **options}.items():
+        database[name] = value
+    ts, m, u = PETSc.TS().create(), problem.controls, problem.template.duplicate()
+    ts.setRHSFunction(lambda _, t, u, f: problem.rhs(t, u, m, f), u.duplicate())
+    matrix = problem.matrix
+    ts.setRHSJacobian(lambda _, t, u, j, p: problem.rhs_jacobian(t, u, m, matrix, matrix), matrix)
+    ts.setTimeStep(size)
+    ts.setMaxSteps(num_steps)
+    ts.setMaxTime(1e9)
+    ts.setExactFinalTime(PETSc.TS.ExactFinalTime.STEPOVER)
+    if back:
+        ts.setSaveTrajectory()
+    ts.setFromOptions()
+    if ts.getType() != "rk":
+        ts.getSNES().setTolerances(rtol=1e-12)
+        ts.getSNES().getKSP().setTolerances(rtol=1e-12)
+    problem.initial_state(m, u)
+    adjoint = u.duplicate()
+    adjoint.set(1.0)
+    ts.setCostGradients([adjoint], None)
+    forward = seconds(lambda: ts.solve(u))
+    backward = seconds(ts.adjointSolve) if back else 0.0
+    ts.destroy()
+    return forward, backward
+
+
+def own_seconds(stepper, num_steps: int, memory) -> float:
+    with adjoint.Functional(stepper, num_steps, memory=memory) as functional:
+        functional.schedule  # noqa: B018 (plans, and so measures, before the clock starts)
+        functional.value_and_gradient()
+        report = functional.report
+        assert report is not None
+        return report.forward_seconds + report.reverse_seconds
+
+
+def measure(name: str, given: argparse.Namespace) -> None:
+    size, make, options = METHODS[name]
+    problem = GrayScott((given.cells, given.cells))
+    stepper = make(problem, size)
+    state = stepper.state["u"].nbytes
+    best: dict[str, float] = {}
+
+    def note(**found: float) -> None:
+        best.update({key: min(best.get(key, 1e9), value) for key, value in found.items()})
+
+    for _ in range(given.repeats):
+        note(F=peer_seconds(problem, size, given.steps, options, back=False)[0])
+        kept, backward = peer_seconds(problem, size, given.steps, options, back=True)
+        note(A=backward, petsc=kept + backward)
+        stepper.start()
+        note(forward=seconds(lambda: stepper.advance(0, given.steps, cost=0.0)))
+        note(ample=own_seconds(stepper, given.steps, "4 GB"))
+        note(tight=own_seconds(stepper, given.steps, TIGHT_STATES * state))
+    ideal = 2 * best["F"] + best["A"]
+    ratios = [best["forward"] / best["F"], *(best[k] / ideal for k in ("ample", "tight", "petsc"))]
+    shown = "".join(f"{ratio:10.2f}" for ratio in ratios)
+    print(f"{name:>8}{best['F']:9.3f}{best['A']:9.3f}{shown}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=2)
+    given, of_petsc = parser.parse_known_args()
+    PETSc.Options().insertString(" ".join(of_petsc))
+    print(f"{given.cells} x {given.cells} cells, {given.steps} steps")
+    titles = ("F s", "A s"), ("forward", "ample", "tight", "petsc")
+    print(" " * 8 + "".join(f"{t:>9}" for t in titles[0]) + "".join(f"{t:>10}" for t in titles[1]))
+    for name in METHODS:
+        measure(name, given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Implicit steps through the driver: every schedule and evaluation gives the same bits."""
+
+import pytest
+
+pytest.importorskip("petsc4py")
+
+from plates import NUM_STEPS, SIZE, plate
+from reactions import reaction
+
+import adjoint
+from adjoint.schedules import Asynchronous, Mixed, Revolve, StoreAll
+from adjoint.verification import dot_product_test, replay_test, taylor_test
+from solvers import butcher
+from solvers.bdf2 import Bdf2
+from solvers.runge_kutta import RungeKutta
+from solvers.theta import CrankNicolson
+
+RANKS = (1, 2)
+
+STEPPERS = {
+    "heat, Crank-Nicolson": lambda comm: CrankNicolson(plate(comm), SIZE),
+    "heat, BDF2": lambda comm: Bdf2(plate(comm), SIZE),
+    "Gray-Scott, Crank-Nicolson": lambda comm: CrankNicolson(reaction(comm), SIZE),
+    "Gray-Scott, ESDIRK": lambda comm: RungeKutta(reaction(comm), SIZE, butcher.ESDIRK_3),
+}
+SCHEDULES = [
+    Revolve(NUM_STEPS, 2),
+    Revolve(NUM_STEPS, 2, leaf_steps=3),
+    Asynchronous(NUM_STEPS, 2, 3),
+    Mixed(NUM_STEPS, 6, 2),
+]
+
+
+@pytest.mark.parametrize("make", STEPPERS.values(), ids=STEPPERS)
+def test_bitwise(comm, make, tmp_path):
+    stepper = make(comm)
+    kept = adjoint.gradient(stepper, NUM_STEPS, comm=comm, schedule=StoreAll(NUM_STEPS))
+    for schedule in SCHEDULES:
+        options = {"file": tmp_path / "run.h5"} if isinstance(schedule, Asynchronous) else {}
+        wishes = {"comm": comm, "schedule": schedule, **options}
+        with adjoint.Functional(stepper, NUM_STEPS, **wishes) as functional:
+            for _ in range(2):
+                cost, gradient = functional.value_and_gradient()
+                assert cost == kept.cost
+                for name, expected in kept.gradient.items():
+                    assert gradient[name].tobytes() == expected.tobytes(), (schedule, name)
+
+
+@pytest.mark.parametrize("make", STEPPERS.values(), ids=STEPPERS)
+def test_verification(comm, make):
+    stepper = make(comm)
+    assert replay_test(stepper, NUM_STEPS, comm=comm).passed
+    assert dot_product_test(stepper, 4, comm=comm).passed
+
+
+def test_taylor(comm):
+    stepper = CrankNicolson(plate(comm), SIZE)
+    with adjoint.Functional(stepper, NUM_STEPS, comm=comm, memory="40 kB") as functional:
+        assert taylor_test(functional).passed

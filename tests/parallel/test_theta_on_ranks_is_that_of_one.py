@@ -1,0 +1,18 @@
+"""Theta methods and BDF2 have the cost and gradient of one process, to solver tolerance."""
+
+import pytest
+
+pytest.importorskip("petsc4py")
+
+from on_ranks import assert_as_on_one
+from plates import NUM_STEPS, SIZE, line, plate
+from reactions import reaction
+
+from solvers.bdf2 import Bdf2
+from solvers.theta import BackwardEuler, CrankNicolson
+
+
+@pytest.mark.parametrize("problem", [plate, line, reaction])
+@pytest.mark.parametrize("method", [BackwardEuler, CrankNicolson, Bdf2])
+def test_gradient(comm, method, problem):
+    assert_as_on_one(comm, problem, lambda p: method(p, SIZE), NUM_STEPS, 1e-9)
