@@ -1,0 +1,59 @@
+"""What engines cost is that of the slowest rank, on every rank; so all take the same engine."""
+
+import os
+
+import pytest
+from throttled_engine import Throttle
+
+from adjoint.comm import communicator
+from adjoint.engine_table import probe_engines
+from adjoint.errors import TransferError
+from adjoint.file_probe import opener, stand_in
+
+RANKS = (1, 2)
+
+
+@pytest.fixture
+def ranks(comm):
+    ranks = communicator(comm)
+    yield ranks
+    ranks.free()
+
+
+def survey(ranks, folder, engines):
+    with stand_in(20000, ranks) as probe:
+        return probe.engines(probe.stepper_costs(), engines, opener(folder, ranks), seconds=60)
+
+
+def test_the_slowest_rank_counts(ranks, tmp_path):
+    last = ranks.size - 1
+    slow, fast = Throttle(0.04, 0.04, only_rank=last), Throttle(0.004, 0.004)
+    found = survey(ranks, tmp_path, [slow, fast]).found
+    assert found[slow].write_seconds >= 0.04
+    assert found[slow].read_seconds >= 0.04
+    assert found[fast].write_seconds < 0.04
+
+
+def test_an_error_of_one_rank_is_one_of_all(ranks, tmp_path):
+    def broken(comm, placement):
+        engine = Throttle()(comm, placement)
+        if comm.rank == ranks.size - 1:
+            engine._file.write = fail
+        return engine
+
+    def fail(row, block):
+        raise OSError(5, "the disk is on fire")
+
+    with pytest.raises(TransferError, match="on fire"):
+        survey(ranks, tmp_path, [broken])
+    ranks.mpi.Barrier()
+    assert not os.listdir(tmp_path)
+
+
+def test_all_have_the_same_figures_and_the_same_choice(ranks, tmp_path):
+    rows = probe_engines(tmp_path, [10000], ranks)
+    assert [row.engine for row in rows] == ["mpi", "direct", "thread"] * (len(rows) // 3)
+    assert sum(row.used for row in rows) == len(rows) // 3
+    assert all(others == rows for others in ranks.gather(rows))
+    ranks.mpi.Barrier()
+    assert not os.listdir(tmp_path)
