@@ -30,6 +30,8 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints_format = "short"
 autosummary_ignore_module_all = False
+# PyTorch is in the other environment: its modules are read, not run.
+autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
 
@@ -40,10 +42,13 @@ suppress_warnings = ["ref.python"]
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(abc|collections|enum|h5py|matplotlib|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*",
+        r"(abc|collections|enum|h5py|jax|matplotlib|mpi4py|numpy|numba|os|pathlib|petsc4py|scipy|torch"
+            r"|types|typing)\b.*",
     ),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
+    (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
+    (r"py:class", r"solvers\.(jax_trees\.Value|torch_unroll\.LeafData)"),
     # Parts of schedules that have no page of their own.
     (r"py:class", r"adjoint\.schedules\.\w+\.(KeepPlan|Pace|Tally|TapeTable)"),
     (r"py:class", r"solvers\.shallow_water_kernels\.(Fields|Problem|Function)"),

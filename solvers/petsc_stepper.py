@@ -31,7 +31,7 @@ from solvers.implicit_problem import Controls, Problem, ResidualProblem, Vec
 from solvers.petsc_fields import Window, check_template
 from solvers.time_steps import TimeSteps
 
-__all__ = ["PetscStepper", "Stages", "Tape"]
+__all__ = ["PetscStepper", "Tape"]
 
 Stages = list[NDArray[Any]]
 """Memory for the stages of one step."""

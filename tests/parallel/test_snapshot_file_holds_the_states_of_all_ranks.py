@@ -49,12 +49,12 @@ def file(request, ranks, tmp_path, monkeypatch):
         ranks.mpi.Barrier()
 
 
-@pytest.fixture(params=["thread", "mpi"])
+@pytest.fixture(params=["thread", "direct", "mpi"])
 def engine(request, ranks, file):
     if request.param == "mpi":
         engine = MpiEngine(ranks, file.placement)
     else:
-        engine = ThreadEngine(file.placement)
+        engine = ThreadEngine(file.placement, direct=request.param == "direct")
     with engine:
         yield engine
 
