@@ -44,13 +44,16 @@ class Equipment:
     """What an earlier run left to go on from. The first evaluation takes it up, if it is of the
     same controls."""
     access: FileAccess | None = None
+    engine: str = ""
+    """Its name among the arguments; empty where it was not chosen, or is none of those."""
     engine_reason: str = ""
     """Why the engine was chosen; empty where nothing was measured."""
 
     def plan(self) -> dict[str, Any]:
         """Return what a resumed run need not measure again."""
         costs = None if self.costs is None else asdict(self.costs)
-        return {"leaf_steps": self.schedule.leaf_steps, "costs": costs}
+        leaf = self.schedule.leaf_steps
+        return {"leaf_steps": leaf, "costs": costs, "engine": self.engine}
 
     def evaluate(
         self,

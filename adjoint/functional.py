@@ -34,6 +34,9 @@ __all__ = ["Functional"]
 
 ENGINES = (None, "mpi", "thread", "direct")
 
+SUMMED_TOGETHER = 1 << 22
+"""Gradients of no more bytes are summed in one reduction, all of one dtype: many are small."""
+
 STEPS_AT_ONCE = 1 << 16
 """Of a run whose end is not known: it may stop in the middle of them."""
 
@@ -301,11 +304,18 @@ class Functional:
     def _gradient(self) -> dict[str, NDArray[Any]]:
         distributed = getattr(self._stepper, "distributed", ())
         gradient: dict[str, NDArray[Any]] = {}
+        small: dict[np.dtype[Any], list[NDArray[Any]]] = {}
         for name, grown in self._stepper.accumulators.items():
             in_memory = type(grown) is np.ndarray
             gradient[name] = grown.copy() if in_memory else grown
-            if name not in distributed:
+            if name in distributed:
+                continue
+            if in_memory and grown.nbytes <= SUMMED_TOGETHER:
+                small.setdefault(grown.dtype, []).append(gradient[name])
+            else:
                 _sum_over_ranks(gradient[name], self._comm)
+        for arrays in small.values():
+            _sum_together(arrays, self._comm)
         return gradient
 
 
@@ -326,6 +336,18 @@ def _in_turn(
         return handlers
 
     return watch
+
+
+def _sum_together(arrays: list[NDArray[Any]], comm: Communicator) -> None:
+    """Replace arrays of one dtype by their sums over ranks, in one reduction."""
+    if comm.size == 1:
+        return
+    joined = np.concatenate([array.reshape(-1) for array in arrays])
+    comm.sum(joined)
+    start = 0
+    for array in arrays:
+        array[...] = joined[start : start + array.size].reshape(array.shape)
+        start += array.size
 
 
 def _sum_over_ranks(array: NDArray[Any], comm: Communicator) -> None:

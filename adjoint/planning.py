@@ -26,7 +26,7 @@ from adjoint.pricing import (
     with_leaves_of,
     with_tapes,
 )
-from adjoint.schedules import Schedule, StoreAll, num_leaves
+from adjoint.schedules import Schedule, Spilling, StoreAll, num_leaves
 from adjoint.spilling_reckoning import reckoned
 from adjoint.spilling_search import best_spilling
 
@@ -73,6 +73,7 @@ def choose(
     budget: Budget,
     *,
     file_must_save: float = 0.0,
+    steered_within: float = 0.0,
 ) -> Plan:
     """Return the cheapest plan within a budget.
 
@@ -87,6 +88,9 @@ def choose(
     file_must_save
         A plan with a file is taken only if it is predicted to save this share of the time of the
         best one without: predictions err.
+    steered_within
+        Of the plans with a file, one whose schedule can be told what transfers cost in the end is
+        taken if it is predicted to take no more than this share longer than the best.
 
     Raises
     ------
@@ -100,6 +104,10 @@ def choose(
     best = plans[0]
     if without and best.predicted_seconds > (1 - file_must_save) * without[0].predicted_seconds:
         return without[0]
+    if best.schedule.file_states:
+        longest = (1 + steered_within) * best.predicted_seconds
+        in_time = [plan for plan in plans if plan.predicted_seconds <= longest]
+        return next((plan for plan in in_time if isinstance(plan.schedule, Spilling)), best)
     return best
 
 

@@ -44,8 +44,14 @@ PROBED_SHARE = 32
 FILE_MUST_SAVE = 0.05
 """A plan with a file is taken only if it is predicted to save this share: predictions err."""
 
+STEERED_WITHIN = 0.02
+"""A schedule that follows what transfers really take is worth so much more time, as predicted."""
+
 CHEAP_BYTES = 64 << 20
 """So much memory is touched in a moment: where it holds every state, nothing is computed again."""
+
+NOTED_ENGINES = ("mpi", "thread", "direct")
+"""What a journal may say of the engine."""
 
 SPARE_ROWS = 64
 
@@ -148,6 +154,7 @@ class _Preparation:
             journal,
             found,
             self.access,
+            self.engine if isinstance(self.engine, str) else "",
             self.engine_reason,
         )
 
@@ -162,6 +169,11 @@ class _Preparation:
             found = None if journal is None else journal.find()
             if found is not None:
                 plan = self._planned_again(found.note.plan, rows)
+                noted = found.note.plan.get("engine")
+                if self.engine is None and noted in NOTED_ENGINES:
+                    store.close()
+                    self.engine, self.engine_reason = noted, "as the run before"
+                    store = access.opened(rows, self.engine, resume=True)
                 return self._equipped(plan, store, journal, found, began)
         except BaseException:
             _close(store, journal)
@@ -187,9 +199,7 @@ class _Preparation:
         budget = replace(budget, file_states=min(budget.file_states, rows))
         if self.wishes.num_steps is None:
             return self._open_ended_plan({leaf: self.costs}, budget)
-        return choose(
-            self.wishes.num_steps, {leaf: self.costs}, budget, file_must_save=FILE_MUST_SAVE
-        )
+        return self._chosen(self.wishes.num_steps, {leaf: self.costs}, budget)
 
     # -- planning -----------------------------------------------------------------------------
 
@@ -204,9 +214,18 @@ class _Preparation:
         costs = self._measured(budget)
         if n is None:
             return self._open_ended_plan(costs, budget)
-        plan = choose(n, costs, budget, file_must_save=FILE_MUST_SAVE)
+        plan = self._chosen(n, costs, budget)
         self.costs = with_leaves_of(plan.schedule.leaf_steps, costs)
         return plan
+
+    def _chosen(self, num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Plan:
+        return choose(
+            num_steps,
+            costs,
+            budget,
+            file_must_save=FILE_MUST_SAVE,
+            steered_within=STEERED_WITHIN,
+        )
 
     def _open_ended_plan(self, costs: Mapping[int, Costs], budget: Budget) -> Plan:
         """Return the plan for a run whose end is not known: the leaf of a long run's plan."""

@@ -38,12 +38,12 @@ from adjoint.errors import AdjointError, NonFiniteError, ScheduleError, StepperE
 from adjoint.interruption import Interruption
 from adjoint.journal import Found, Journal
 from adjoint.pulse import Pulse
+from adjoint.reads import Reads
 from adjoint.recovery import UNDEFINED, Recovery, Standing
 from adjoint.schedules import Schedule
 from adjoint.stepping import Stepper
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.integrity import first_non_finite
-from adjoint.storage.slots import Block
 
 __all__ = ["Handler", "Handlers", "Sweep"]
 
@@ -51,6 +51,8 @@ Handler = Callable[..., None]
 """Carries out one action. That of `Record` is given the action after it as well."""
 
 Handlers = dict[type[Action], Handler]
+
+# A long file: eleven actions, and what may go wrong with each, are one machine.
 
 
 class Sweep:
@@ -101,8 +103,7 @@ class Sweep:
         self._journal = journal
         self._stream: Iterator[Action] = iter(())
         self._open = False
-        self._reads: set[int] = set()
-        self._unread: set[int] = set()
+        self._reads = None if store is None else Reads(store)
         self._error: Exception | None = None
         self._pulse: Pulse | None = None
         self._recovery: Recovery | None = None
@@ -336,15 +337,16 @@ class Sweep:
 
     def _restore(self, action: Restore) -> None:
         step = action.step
-        if step in self._reads and not self._finish_read(step):
+        if self._is_ahead(step) and not self._finish_read(step):
             return
         if step in self._buffers.slots:
             self._buffers.restore(step)
             self._standing.position = step
             return
         self._standing.position = UNDEFINED
-        store = self._file(action)
-        self._buffers.receive(step, partial(self._read, store, step))
+        self._file(action)
+        assert self._reads is not None
+        self._buffers.receive(step, partial(self._reads.read, step))
         if self._is_read(step):
             self._standing.position = step
 
@@ -365,13 +367,12 @@ class Sweep:
             self._pulse.note_write()
 
     def _prefetch(self, action: Prefetch) -> None:
-        store = self._file(action)
-        block = self._buffers.fill(action.step)
-        self._post_read(store, action.step, block)
-        self._reads.add(action.step)
+        self._file(action)
+        assert self._reads is not None
+        self._reads.post_ahead(action.step, self._buffers.fill(action.step))
 
     def _wait(self, action: Wait) -> None:
-        if action.step in self._reads:
+        if self._is_ahead(action.step):
             self._finish_read(action.step)
         else:
             self._attempt(self._file(action).wait, action.step)
@@ -381,42 +382,27 @@ class Sweep:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def _read(self, store: FileStore, step: int, block: Block) -> None:
-        """Read a state at once."""
-        self._post_read(store, step, block)
-        if step not in self._unread:
-            try:
-                store.wait(step)
-            except TransferError:
-                self._unread.add(step)
-
-    def _post_read(self, store: FileStore, step: int, block: Block) -> None:
-        try:
-            store.prefetch(step, block)
-        except (TransferError, NonFiniteError):
-            self._unread.add(step)
-
     def _finish_read(self, step: int) -> bool:
         """Wait for a state that is read ahead; return whether all ranks have it."""
-        assert self._store is not None
-        if step not in self._unread:
-            try:
-                self._store.wait(step)
-            except TransferError:
-                self._unread.add(step)
+        assert self._reads is not None
+        self._reads.finish(step)
         return self._is_read(step)
 
     def _is_read(self, step: int) -> bool:
         """Return whether all ranks have read a state, once they agree on it; else it is lost."""
         assert self._pulse is not None
+        assert self._reads is not None
         seconds = self._pulse.read_seconds()
-        ranks = self._comm.gather((step not in self._unread, seconds))
+        ranks = self._comm.gather((self._reads.is_good(step), seconds))
         if all(read for read, _ in ranks):
-            self._reads.discard(step)
+            self._reads.forget(step)
             self._pulse.adapt_reads(max(seconds for _, seconds in ranks), self._stream)
             return True
         self._lose([step])
         return False
+
+    def _is_ahead(self, step: int) -> bool:
+        return self._reads is not None and step in self._reads
 
     def _attempt(self, transfer: Callable[[int], None], step: int) -> None:
         """Wait for a write, or give one up; if it has failed, the next beat will tell."""
@@ -453,14 +439,13 @@ class Sweep:
         """Drop states that the file has lost, and have the schedule go on without."""
         if not steps:
             return
-        store, recovery = self._store, self._recovery
+        store, recovery, reads = self._store, self._recovery, self._reads
         assert store is not None
         assert recovery is not None
+        assert reads is not None
         can_tell = hasattr(self._stream, "lost")
         for step in steps:
-            self._unread.discard(step)
-            if step in self._reads:
-                self._reads.discard(step)
+            if reads.forget(step):
                 self._buffers.discard(step)
             store.forget(step)
             self.lost_states.append(step)
@@ -468,8 +453,7 @@ class Sweep:
             if can_tell:
                 self._stream.lost(step)  # pyright: ignore[reportAttributeAccessIssue]
         if not can_tell:
-            self._reads.clear()
-            self._unread.clear()
+            reads.clear()
             self._stream = recovery.start_over(self._standing)
             self._open = hasattr(self._stream, "finished") and self._standing.adjoint_at is None
 
