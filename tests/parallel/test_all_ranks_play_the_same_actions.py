@@ -15,7 +15,7 @@ from adjoint import heartbeat
 from adjoint.costs import Costs
 from adjoint.schedules import Asynchronous, Spilling, StoreAll
 
-RANKS = (2, 3)
+RANKS = (2,)
 
 NUM_STEPS = 400
 

@@ -13,6 +13,8 @@ from plates import SIZE, plate
 from adjoint.errors import AdjointError, NonFiniteError, SolveError
 from solvers.theta import BackwardEuler
 
+RANKS = (2,)
+
 
 def words(comm, stepper, kind) -> str:
     """Return what is said when a stepper fails, which must be the same on all ranks."""

@@ -11,7 +11,7 @@ from jax import lax  # noqa: E402
 from adjoint.errors import ArgumentError, NonFiniteError, StepperError  # noqa: E402
 from solvers import jax_scan  # noqa: E402
 
-RANKS = (1, 3)
+RANKS = (3,)
 NUM_STEPS, UNITS, WHOLE = 11, 3, 6
 
 

@@ -9,7 +9,7 @@ import numpy as np  # noqa: E402
 
 from solvers import jax_scan  # noqa: E402
 
-RANKS = (1, 2)
+RANKS = (2,)
 NUM_STEPS, UPDATES, RATE = 12, 100, 0.05
 BATCH, UNITS = 2, 4
 

@@ -10,7 +10,7 @@ from adjoint import heartbeat, journal
 from adjoint.costs import Costs
 from adjoint.schedules import Spilling, StoreAll
 
-RANKS = (2, 3)
+RANKS = (3,)
 
 NUM_STEPS = 120
 

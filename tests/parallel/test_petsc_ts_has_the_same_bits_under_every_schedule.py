@@ -9,6 +9,8 @@ import adjoint
 from adjoint.schedules import Multistage, Revolve, StoreAll
 from adjoint.verification import replay_test
 
+RANKS = (2,)
+
 NUM_STEPS = 5
 METHODS = ["rk 3bs", "cn"]
 SCHEDULES = [Revolve(NUM_STEPS, 2, leaf_steps=2), Multistage(NUM_STEPS, 1, 2)]

@@ -13,7 +13,7 @@ import adjoint
 from adjoint.schedules import Revolve
 from adjoint.verification import dot_product_test, taylor_test
 
-RANKS = (1, 2)
+RANKS = (2,)
 NUM_STEPS = 3
 
 

@@ -13,7 +13,7 @@ from adjoint.schedules import StoreAll
 from solvers.gray_scott import GrayScott
 from solvers.petsc_ts import TSStepper
 
-RANKS = (2, 3)
+RANKS = (2,)
 
 
 def bare_ts(comm):

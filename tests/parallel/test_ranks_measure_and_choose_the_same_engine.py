@@ -10,7 +10,7 @@ from adjoint.engine_table import probe_engines
 from adjoint.errors import TransferError
 from adjoint.file_probe import opener, stand_in
 
-RANKS = (1, 2)
+RANKS = (2,)
 
 
 @pytest.fixture

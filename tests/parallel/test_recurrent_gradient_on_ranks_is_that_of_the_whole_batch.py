@@ -10,6 +10,8 @@ from adjoint.schedules import Multistage
 from adjoint.verification import taylor_test
 from solvers.sequences import common_num_steps
 
+RANKS = (1, 3)
+
 LENGTHS = (20, 7, 13, 4, 20, 9)
 WHOLE = Problem("lstm", 2, 20, len(LENGTHS), 3, 5, lengths=LENGTHS, classes=4)
 

@@ -5,6 +5,8 @@ from recurrent_unrolled import Problem
 
 import adjoint
 
+RANKS = (2,)
+
 NUM_STEPS, UPDATES, RATE = 8, 100, np.float32(0.01)
 
 

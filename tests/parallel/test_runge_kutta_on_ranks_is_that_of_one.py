@@ -12,6 +12,8 @@ from solvers import butcher
 from solvers.adaptive_runge_kutta import AdaptiveRungeKutta
 from solvers.runge_kutta import RungeKutta
 
+RANKS = (2, 3)
+
 
 @pytest.mark.parametrize("problem", [plate, line, reaction])
 def test_implicit(comm, problem):

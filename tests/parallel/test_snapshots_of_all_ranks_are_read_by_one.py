@@ -7,7 +7,7 @@ import adjoint
 from adjoint import cli
 from adjoint.schedules import Asynchronous
 
-RANKS = (1, 3)
+RANKS = (3,)
 STEPS = 40
 
 

@@ -15,7 +15,7 @@ from solvers.bdf2 import Bdf2
 from solvers.runge_kutta import RungeKutta
 from solvers.theta import CrankNicolson
 
-RANKS = (1, 2)
+RANKS = (2,)
 
 STEPPERS = {
     "heat, Crank-Nicolson": lambda comm: CrankNicolson(plate(comm), SIZE),

@@ -11,6 +11,8 @@ from reactions import reaction
 from solvers.bdf2 import Bdf2
 from solvers.theta import BackwardEuler, CrankNicolson
 
+RANKS = (2, 3)
+
 
 @pytest.mark.parametrize("problem", [plate, line, reaction])
 @pytest.mark.parametrize("method", [BackwardEuler, CrankNicolson, Bdf2])
