@@ -23,6 +23,9 @@ import hypothesis
 import numpy as np
 import pytest
 
+# PETSc would list what it did not use after the closing line of the suite.
+os.environ.setdefault("PETSC_OPTIONS", "-options_left no")
+
 GRACE_SECONDS = 1.0
 """How long threads and files that a test has let go of may take to disappear."""
 

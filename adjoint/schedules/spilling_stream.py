@@ -130,6 +130,8 @@ class SpillingStream:
     def _play(self) -> Iterator[Action]:
         assert self._num_steps is not None
         self._end = num_leaves(self._num_steps, self._leaf_steps)
+        if self._reversed_to == 0:
+            return  # nothing is left
         if self._reversed_to is not None:
             self._turned = True
             self._end = num_leaves(self._reversed_to, self._leaf_steps)

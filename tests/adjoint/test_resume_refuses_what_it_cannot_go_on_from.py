@@ -37,13 +37,13 @@ class Crashing(CoupledPendulums):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0005)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0)
     monkeypatch.setattr(journal, "LEAST_GAP", 0)
 
 
 def run(stepper, file, *, resume, schedule=SCHEDULE, **options):
     return adjoint.gradient(
-        stepper, NUM_STEPS, file=file, schedule=schedule, resume=resume, most_lost=0.02, **options
+        stepper, NUM_STEPS, file=file, schedule=schedule, resume=resume, most_lost=1e-6, **options
     )
 
 
@@ -67,14 +67,12 @@ def expected():
 def test_it_goes_on(at, phase, tmp_path, expected):
     file = tmp_path / "run.h5"
     crashed(file, at)
-    stepper = Crashing()
-    resumed = run(stepper, file, resume=True)
+    resumed = run(Crashing(), file, resume=True)
     assert_same(resumed, expected)
     assert resumed.report.resumed_from.startswith(phase)
     assert f"resumed from         {phase}" in str(resumed.report)
-    fresh = Crashing()
-    run(fresh, tmp_path / "other.h5", resume=False)
-    assert stepper.taken < fresh.taken - 0.8 * min(at, NUM_STEPS)
+    step = int(resumed.report.resumed_from.rpartition(" ")[2])
+    assert (0.8 * at < step < at) if phase == "forward" else (0 < step < NUM_STEPS)
 
 
 def test_without_resume_it_begins_afresh(tmp_path, expected):

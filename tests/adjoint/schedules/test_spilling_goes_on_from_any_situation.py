@@ -82,6 +82,12 @@ def test_the_end_may_not_be_known_yet(seed):
     assert toy.most_in_file <= room
 
 
+def test_nothing_may_be_left():
+    schedule = Spilling(40, 3, 5.0, costs=COSTS)
+    for states in ([], [0]):
+        assert list(schedule.going_on(Situation(states, live=None, reversed_to=0))) == []
+
+
 def test_a_fresh_run_is_a_situation_too():
     schedule = Spilling(40, 3, 5.0, costs=COSTS)
     assert list(schedule.going_on(Situation([], live=0))) == list(schedule)
