@@ -43,7 +43,7 @@ nitpick_ignore_regex = [
     (
         r"py:.*",
         r"(abc|collections|enum|h5py|jax|matplotlib|mpi4py|numpy|numba|os|pathlib|petsc4py|scipy|torch"
-            r"|types|typing)\b.*",
+        r"|types|typing)\b.*",
     ),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
