@@ -18,12 +18,14 @@ from typing import Protocol, cast, runtime_checkable
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
 from adjoint.heartbeat import Heartbeat, Word
-from adjoint.storage.engine import Statistics
 from adjoint.storage.file_store import FileStore
 
 __all__ = ["Steering"]
 
 DEAD_BAND = 0.15
+
+REMEMBERED = 4
+"""Transfers that the mean of those before counts for."""
 
 MOST_CHANGE = 2.0
 
@@ -46,10 +48,6 @@ class _Mark:
     time: float
     steps: int
     wait_seconds: float
-    write_seconds: float
-    writes: int
-    read_seconds: float
-    reads: int
 
 
 class Steering:
@@ -86,8 +84,10 @@ class Steering:
         self._step_seconds = 0.0
         self._agreed_step_seconds = 0.0
         """Of all ranks: nothing that only this rank has measured may change what is done."""
-        self._mark = self._now()
-        self._write_mark = self._read_mark = self._mark
+        done = store.engine.statistics
+        self._writes = _Mean(done.writes_done, done.finished_write_seconds)
+        self._reads = _Mean(done.reads_done, done.finished_read_seconds)
+        self._mark = _Mark(self._began, 0, done.wait_seconds)
 
     @property
     def elapsed(self) -> float:
@@ -121,7 +121,8 @@ class Steering:
 
     def restart_clock(self) -> None:
         """Leave what was done since the last beat out of what steps take."""
-        self._mark = self._now()
+        waited = self._store.engine.statistics.wait_seconds
+        self._mark = _Mark(time.perf_counter(), self._steps, waited)
 
     def adapt(self, word: Word, stream: object) -> None:
         """Tell a schedule what writes cost now, in the forward sweep."""
@@ -136,13 +137,8 @@ class Steering:
 
     def read_seconds(self) -> float:
         """Return what a read took lately on this rank; 0 if there was none."""
-        now = self._now()
-        reads = now.reads - self._read_mark.reads
-        if reads == 0:
-            return 0.0
-        seconds = (now.read_seconds - self._read_mark.read_seconds) / reads
-        self._read_mark = now
-        return seconds
+        done = self._store.engine.statistics
+        return self._reads.mean(done.reads_done, done.finished_read_seconds)
 
     def adapt_reads(self, seconds: float, stream: object) -> None:
         """Tell a schedule what reads cost now: the largest of all ranks' means."""
@@ -165,28 +161,35 @@ class Steering:
 
     def _measure(self) -> None:
         """Take the means since the last beat."""
-        mark, now = self._mark, self._now()
-        steps = now.steps - mark.steps
+        mark, done, now = self._mark, self._store.engine.statistics, time.perf_counter()
+        steps = self._steps - mark.steps
         if steps:
-            waited = now.wait_seconds - mark.wait_seconds
-            self._step_seconds = max(0.0, now.time - mark.time - waited) / steps
-        busy = now.write_seconds - self._write_mark.write_seconds
-        writes = now.writes - self._write_mark.writes
-        if writes:
-            self._write_seconds = busy / writes
-            self._write_mark = now
-        elif busy > self._write_seconds:
-            self._write_seconds = busy
-        self._mark = now
+            waited = done.wait_seconds - mark.wait_seconds
+            self._step_seconds = max(0.0, now - mark.time - waited) / steps
+        self._write_seconds = self._writes.mean(done.writes_done, done.finished_write_seconds)
+        under_way = done.write_seconds - done.finished_write_seconds
+        planned = 0.0 if self.costs is None else self.costs.write
+        if under_way > max(self._write_seconds, planned):
+            self._write_seconds = under_way  # and so much at the least
+        self.restart_clock()
 
-    def _now(self) -> _Mark:
-        done: Statistics = self._store.engine.statistics
-        return _Mark(
-            time.perf_counter(),
-            self._steps,
-            done.wait_seconds,
-            done.write_seconds,
-            done.writes_done,
-            done.read_seconds,
-            done.reads_done,
-        )
+
+class _Mean:
+    """The mean time of the transfers that were over lately, each counted once.
+
+    Not of those that were over before: there were so many, which took so long.
+    """
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._count = count
+        self._seconds = seconds
+        self._mean = 0.0
+
+    def mean(self, count: int, seconds: float) -> float:
+        """Return it, given how many are over, and what they have taken; 0 if none is."""
+        new = count - self._count
+        if new:
+            share = min(1.0, new / REMEMBERED) if self._mean else 1.0
+            self._mean += share * ((seconds - self._seconds) / new - self._mean)
+            self._count, self._seconds = count, seconds
+        return self._mean

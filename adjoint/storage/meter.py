@@ -56,9 +56,11 @@ class Meter:
         with self._lock:
             if what == "write":
                 self.figures.writes_done += 1
+                self.figures.finished_write_seconds = self.figures.write_seconds
                 self.figures.bytes_written += nbytes
             else:
                 self.figures.reads_done += 1
+                self.figures.finished_read_seconds = self.figures.read_seconds
                 self.figures.bytes_read += nbytes
 
     def _count(self, what: str, change: int) -> None:

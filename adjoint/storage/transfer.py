@@ -30,6 +30,10 @@ class Statistics:
     """Time in which writes were at work, up to now; see `adjoint.storage.meter`."""
     read_seconds: float = 0.0
     """Time in which reads were at work, up to now."""
+    finished_write_seconds: float = 0.0
+    """What `write_seconds` was when a write was over last: the one under way is not in it."""
+    finished_read_seconds: float = 0.0
+    """What `read_seconds` was when a read was over last."""
 
     @property
     def transfer_seconds(self) -> float:
