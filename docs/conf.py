@@ -42,9 +42,9 @@ suppress_warnings = ["ref.python"]
 nitpick_ignore_regex = [
     (
         r"py:.*",
-        r"(abc|collections|enum|h5py|jax|matplotlib|mpi4py|numpy|numba|os|pathlib|petsc4py|scipy|torch"
-        r"|types|typing)\b.*",
+        r"(abc|collections|enum|h5py|matplotlib|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*",
     ),
+    (r"py:.*", r"(jax|petsc4py|torch)\b.*"),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
     (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
