@@ -60,6 +60,7 @@ def measured(stepper, num_steps, comm, ratio, folder):
     write = (
         report.transfer_seconds / max(1, report.bytes_written + report.bytes_read) * state / step
     )
+    write = write if comm is None else comm.bcast(write)
     disk = DiskRevolve(num_steps, SLOTS - 2, write=max(0.01, write), read=max(0.01, write))
     with adjoint.Functional(
         stepper, num_steps, schedule=disk, **without_memory(options)
