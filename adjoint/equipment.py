@@ -67,9 +67,7 @@ class Equipment:
         Collective. The schedule is then what this evaluation's measurements would have it.
         """
         self.buffers.clear()
-        found = self._begin_journal(stepper, comm)
-        if self.store is not None and found is None:
-            self.store.clear()
+        found = self._begin(stepper, comm)
         before, began = self._statistics(), time.perf_counter()
         stepper.start()
         sweep = Sweep(
@@ -104,9 +102,12 @@ class Equipment:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _begin_journal(self, stepper: Stepper, comm: Communicator) -> Found | None:
-        """Begin the journal of an evaluation; return what it goes on from, if anything."""
-        if self.journal is None or self.store is None:
+    def _begin(self, stepper: Stepper, comm: Communicator) -> Found | None:
+        """Empty the file, or leave what an evaluation goes on from, and return that."""
+        if self.store is None:
+            return None
+        if self.journal is None:
+            self.store.clear()
             return None
         found, self.found = self.found, None
         controls = hash_of(stepper.controls)

@@ -14,7 +14,7 @@ from adjoint.errors import SnapshotFileError
 from adjoint.journal import Journal
 from adjoint.stepping import Stepper
 from adjoint.storage.journal_file import JournalFile
-from adjoint.storage.journal_layout import JournalLayout
+from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
 from adjoint.storage.layout import StateLayout
 from adjoint.wishes import Wishes
 
@@ -80,6 +80,13 @@ class FileAccess:
         ranks = self.comm.gather(rows)
         return None if None in ranks else min(ranks)
 
+    def journal_bytes(self) -> int:
+        """Return what the journal takes on disk, all ranks together; 0 in a temporary file."""
+        if self.is_folder():
+            return 0
+        layout = self.journal_layout
+        return sum(self.comm.gather(JOURNAL_RECORDS * layout.record_bytes + layout.rows_bytes))
+
     def opened(
         self, rows: int, engine: "str | EngineFactory | None", *, resume: bool = False
     ) -> "FileStore":
@@ -115,8 +122,11 @@ class FileAccess:
             On every rank: it cannot be made, or the engine cannot be used on it.
         """
         folder = self.place if self.is_folder() else os.path.dirname(os.path.abspath(self.place))
-        opening = self._opening()
-        return opening.open_store(folder, self.comm, layout, rows, b"probe", engine=engine)
+        return self._agreed(
+            lambda: self._opening().open_store(
+                folder, self._sharers(), layout, rows, b"probe", engine=engine
+            )
+        )
 
     def journal(self, store: "FileStore | None") -> Journal | None:
         """Return the journal in a store's file, if it is one that is kept.

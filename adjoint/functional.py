@@ -298,7 +298,10 @@ class Functional:
     def _total(self, cost: float) -> float:
         total = math.fsum(self._comm.gather(cost))
         if not math.isfinite(total):
-            self._comm.agree(NonFiniteError(f"the cost is {total}, summed over all ranks"))
+            steps = self._comm.gather(getattr(self._stepper, "first_non_finite", None))
+            known = [step for step in steps if step is not None]
+            where = f", and was not finite first in step {min(known)}" if known else ""
+            self._comm.agree(NonFiniteError(f"the cost is {total}, summed over all ranks{where}"))
         return total
 
     def _gradient(self) -> dict[str, NDArray[Any]]:

@@ -39,6 +39,8 @@ class Word:
     """What a step took lately, waiting apart; 0 where there was none."""
     write_seconds: float = 0.0
     """What a write took lately; 0 where there was none."""
+    busy: float = 0.0
+    """The share of the time in which steps were taken that a write was at work in."""
     backlog: float = 0.0
     """Writes that are posted and not done."""
     lost_first: float = -inf
@@ -69,7 +71,6 @@ class Heartbeat:
     """
 
     def __init__(self, comm: Communicator, grid: int) -> None:
-        self.beats = 0
         self._comm = comm
         self._grid = grid
         self._spacing = grid
@@ -113,7 +114,6 @@ class Heartbeat:
         self._pending = self._comm.begin_largest(word.packed())
         self._adapt(heard)
         self._writes = 0
-        self.beats += 1
         return heard
 
     def finish(self) -> Word:

@@ -308,9 +308,13 @@ class _Preparation:
             return most
         disk = parse_bytes(self.wishes.disk)
         row = sum(self.comm.gather(self.layout.block_bytes))
-        if disk < row:
-            raise ArgumentError(f"disk={disk} bytes has no room for one state of {row} bytes")
-        return min(most, disk // row)
+        journal = 0 if self.access is None else self.access.journal_bytes()
+        if disk < row + journal:
+            besides = f" besides {journal} for the journal" if journal else ""
+            raise ArgumentError(
+                f"disk={disk} bytes has no room for one state of {row} bytes{besides}"
+            )
+        return min(most, (disk - journal) // row)
 
     def _most_steps(self) -> int:
         """Return how many steps there are, as far as that is known."""

@@ -5,10 +5,13 @@ ones: what steps and writes have taken lately, which writes have failed, whether
 end. The ranks agree on all of it in the beats of a `Heartbeat`; reads are agreed on when they are
 first used, because they must be anyway.
 
-*Spacing.* The largest of all ranks' mean write times, over the largest of their mean step times, is
-what the spacing of states in the file follows: the mean, because slots absorb what varies from one
-write to the next. It is told to the schedule only if it has changed by more than `DEAD_BAND`, and
-never by more than a factor of `MOST_CHANGE` at once.
+*Spacing.* Only ratios matter, since by a schedule's clock a step takes what it was said to take.
+The largest of all ranks' mean write times, over the largest of their mean step times, is what the
+spacing of states in the file follows: the mean, because slots absorb what varies from one write to
+the next. Steps that were measured while writes were at work, for a share ``b`` of the time, and
+that these slow by a factor ``s``, would take ``1 - b + b / s`` of that without them. The schedule
+is told only if the ratio has changed by more than `DEAD_BAND`, and never by more than a factor of
+`MOST_CHANGE` at once.
 """
 
 import time
@@ -48,6 +51,7 @@ class _Mark:
     time: float
     steps: int
     wait_seconds: float
+    write_seconds: float
 
 
 class Steering:
@@ -82,12 +86,14 @@ class Steering:
         self._steps = 0
         self._write_seconds = 0.0
         self._step_seconds = 0.0
+        self._busy = 0.0
         self._agreed_step_seconds = 0.0
-        """Of all ranks: nothing that only this rank has measured may change what is done."""
+        """Of all ranks, and without what writes slow them by: nothing that only this rank has
+        measured may change what is done."""
         done = store.engine.statistics
         self._writes = _Mean(done.writes_done, done.finished_write_seconds)
         self._reads = _Mean(done.reads_done, done.finished_read_seconds)
-        self._mark = _Mark(self._began, 0, done.wait_seconds)
+        self._mark = _Mark(self._began, 0, done.wait_seconds, done.write_seconds)
 
     @property
     def elapsed(self) -> float:
@@ -115,25 +121,24 @@ class Steering:
         word.elapsed = self.elapsed
         word.step_seconds = self._step_seconds
         word.write_seconds = self._write_seconds
+        word.busy = self._busy
         statistics = self._store.engine.statistics
         word.backlog = statistics.writes_posted - statistics.writes_done
         return self.heartbeat.beat(word)
 
     def restart_clock(self) -> None:
         """Leave what was done since the last beat out of what steps take."""
-        waited = self._store.engine.statistics.wait_seconds
-        self._mark = _Mark(time.perf_counter(), self._steps, waited)
+        done = self._store.engine.statistics
+        self._mark = _Mark(time.perf_counter(), self._steps, done.wait_seconds, done.write_seconds)
 
     def adapt(self, word: Word, stream: object) -> None:
         """Tell a schedule what writes cost now, in the forward sweep."""
         if self.costs is None or not word.step_seconds or not word.write_seconds:
             return
-        # By the schedule's clock a step takes what it was said to take: only the ratio matters.
-        step = self.costs.advance * self.costs.slowdown
+        slowed = 1 - word.busy + word.busy / self.costs.slowdown
+        self._agreed_step_seconds = word.step_seconds * slowed
         behind = min(MOST_DRAINING, BACKLOG_WEIGHT * max(0.0, word.backlog - 1))
-        write = (1 + behind) * word.write_seconds
-        self._agreed_step_seconds = word.step_seconds
-        self._tell(stream, "write", step * write / word.step_seconds)
+        self._tell(stream, "write", (1 + behind) * word.write_seconds)
 
     def read_seconds(self) -> float:
         """Return what a read took lately on this rank; 0 if there was none."""
@@ -144,15 +149,16 @@ class Steering:
         """Tell a schedule what reads cost now: the largest of all ranks' means."""
         if self.costs is None or not seconds or not self._agreed_step_seconds:
             return
-        step = self.costs.advance * self.costs.slowdown
-        self._tell(stream, "read", step * seconds / self._agreed_step_seconds)
+        self._tell(stream, "read", seconds)
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _tell(self, stream: object, name: str, seconds: float) -> None:
+        """Tell a schedule of a cost, if it has changed, in the units of its own clock."""
         costs = cast(Costs, self.costs)
         before = max(LEAST_COST, getattr(costs, name))
-        factor = min(MOST_CHANGE, max(1 / MOST_CHANGE, seconds / before))
+        now = costs.advance * seconds / self._agreed_step_seconds
+        factor = min(MOST_CHANGE, max(1 / MOST_CHANGE, now / before))
         if abs(factor - 1) < DEAD_BAND or not isinstance(stream, _Observing):
             return
         self.costs = replace(costs, **{name: factor * before})
@@ -165,7 +171,9 @@ class Steering:
         steps = self._steps - mark.steps
         if steps:
             waited = done.wait_seconds - mark.wait_seconds
-            self._step_seconds = max(0.0, now - mark.time - waited) / steps
+            computing = max(LEAST_COST, now - mark.time - waited)
+            self._step_seconds = computing / steps
+            self._busy = min(1.0, (done.write_seconds - mark.write_seconds) / computing)
         self._write_seconds = self._writes.mean(done.writes_done, done.finished_write_seconds)
         under_way = done.write_seconds - done.finished_write_seconds
         planned = 0.0 if self.costs is None else self.costs.write

@@ -152,6 +152,8 @@ class Sweep:
                 f"the schedule ended with the adjoint at step {self._standing.adjoint_at}, not 0"
             )
         self._stepper.finish()
+        if self._pulse is not None:
+            self._error = self._error or self._pulse.write_error()
         self._agree()
         self.tuned = getattr(self._stream, "tuned", None) if self.cost_changes else None
         return self.cost

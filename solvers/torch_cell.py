@@ -46,7 +46,7 @@ import torch
 from numpy.typing import ArrayLike
 
 import adjoint
-from adjoint.errors import ArgumentError, NonFiniteError
+from adjoint.errors import ArgumentError
 from solvers.sequences import common_num_steps
 from solvers.torch_batch import Batch, num_rows
 from solvers.torch_graph import graph_before, without_hooks
@@ -211,10 +211,7 @@ class TorchSequence:
                 "backward() under torch.no_grad(): loss() gives the value without a gradient"
             )
         self._use(batch)
-        try:
-            value, gradient = self._functional.value_and_gradient()
-        except NonFiniteError as error:
-            raise self._named(error) from error
+        value, gradient = self._functional.value_and_gradient()
         tensors = {name: torch.from_numpy(array) for name, array in gradient.items()}
         own = self._stepper.batch
         used = self._used(gradient)
@@ -229,10 +226,7 @@ class TorchSequence:
     def loss(self, **batch: Any) -> float:
         """Return the loss, summed over ranks, without a gradient. Arguments as of `backward`."""
         self._use(batch)
-        try:
-            return self._functional.value()
-        except NonFiniteError as error:
-            raise self._named(error) from error
+        return self._functional.value()
 
     def close(self) -> None:
         """Give back memory and file. Collective."""
@@ -286,12 +280,6 @@ class TorchSequence:
             if gradient is not None and isinstance(tensor, torch.nn.Parameter):
                 comm.sum(gradient.contiguous().numpy())
         _accumulate(pair for pair in zip(begun, found, strict=True) if pair[1] is not None)
-
-    def _named(self, error: NonFiniteError) -> NonFiniteError:
-        if self._stepper.non_finite is None:
-            return error
-        step, loss = self._stepper.non_finite
-        return NonFiniteError(f"the loss of step {step} is {loss}: {error}")
 
 
 def _unroll(cell: Any, loss: Any, final_loss: Any) -> Unroll:

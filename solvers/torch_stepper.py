@@ -82,7 +82,7 @@ class TorchStepper:
         self.parameters = dict(parameters)
         self.used: set[str] = set()
         """The controls that the run's cost depends on, as far as it has been pulled back."""
-        self.non_finite: tuple[int, float] | None = None
+        self.first_non_finite: int | None = None
         """The first step of this run whose loss is not finite, and what that is."""
         self.final_state: Tree = None
         """The state after the last step of the last run."""
@@ -168,7 +168,7 @@ class TorchStepper:
             total.zero_()
         self._tapes.clear()
         self.used.clear()
-        self.non_finite = None
+        self.first_non_finite = None
         self._first_end = None
 
     def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
@@ -270,8 +270,8 @@ class TorchStepper:
             return cost
         for step, loss in enumerate(losses.tolist(), start):
             cost += loss
-            if not math.isfinite(loss) and self.non_finite is None:
-                self.non_finite = step, loss
+            if not math.isfinite(loss) and self.first_non_finite is None:
+                self.first_non_finite = step
         return cost
 
     def _pull(self, tape: Tape, start: int) -> None:

@@ -13,7 +13,10 @@ import numpy as np
 
 from adjoint.storage.layout import PAGE_BYTES, StateLayout
 
-__all__ = ["HEADER_BYTES", "JournalLayout", "RowField"]
+__all__ = ["HEADER_BYTES", "JOURNAL_RECORDS", "JournalLayout", "RowField"]
+
+JOURNAL_RECORDS = 2
+"""They are written in turn, so that one of them is always whole."""
 
 HEADER_BYTES = PAGE_BYTES
 """At the beginning of each rank's part of a record."""

@@ -29,29 +29,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
-
-import h5py
-import numpy as np
-from h5py import h5d, h5p, h5s, h5t  # pyright: ignore[reportAttributeAccessIssue]
-from numpy.typing import DTypeLike
+from typing import Self, TypeVar, cast
 
 from adjoint.comm import Communicator
 from adjoint.errors import ScheduleError, SnapshotFileError
 from adjoint.storage.claiming import claim, open_regular, refused, remove, reservable
+from adjoint.storage.file_creation import can_write_together, write_structure
 from adjoint.storage.foreign import Found, examine
-from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout
-from adjoint.storage.layout import LARGEST_ALIGNMENT, PAGE_BYTES, StateLayout
+from adjoint.storage.journal_layout import HEADER_BYTES, JOURNAL_RECORDS, JournalLayout
+from adjoint.storage.layout import StateLayout
 from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
-from adjoint.storage.structure import FORMAT_VERSION, JOURNAL_RECORDS, Structure
+from adjoint.storage.recalling import recalled
+from adjoint.storage.structure import Structure
 
 __all__ = ["SnapshotFile"]
 
 CLEARED_AT_ONCE = 1 << 20
 """Bytes of the index that are zeroed by one call."""
-
-EMPTY_ROWS = 4096
-"""More rows than may be empty before one that is used: those that failed, or were given up."""
 
 T = TypeVar("T")
 
@@ -256,27 +250,14 @@ class SnapshotFile:
     def recall(self, comm: Communicator, first: int) -> tuple[dict[int, tuple[int, Entry]], int]:
         """Return what an earlier run left: by step, the row and this rank's entry.
 
-        And the number of the last write of any rank.
-
-        Collective. The rows are taken then. What was written before the write of number `first`
-        does not count, nor does a row on which the ranks disagree.
+        And the number of the last write of any rank. Collective. The rows are taken then. What was
+        written before the write of number `first` does not count.
         """
-        own = _entries(self.placement)
-        count = max(comm.gather(max(own, default=-1) + 1))
-        found = {row: entry for row, entry in own.items() if entry.sequence >= first}
-        spoken = np.zeros((4, count))
-        for row, entry in found.items():
-            spoken[:, row] = entry.sequence, -entry.sequence, entry.step, -entry.step
-        agreed = comm.begin_largest(spoken.reshape(-1)).result().reshape(4, count)
-        valid = (agreed[0] == -agreed[1]) & (agreed[2] == -agreed[3]) & (agreed[0] > 0)
-        everywhere = [row for row in np.flatnonzero(valid).tolist() if row in found]
-        states: dict[int, tuple[int, Entry]] = {}
-        for row in sorted(everywhere, key=lambda row: found[row].sequence):
-            states[found[row].step] = row, found[row]
-        self._touched = count
-        self._taken = {row for row, _ in states.values()}
-        self._free = [row for row in reversed(range(count)) if row not in self._taken]
-        return states, max(comm.gather(max((e.sequence for e in own.values()), default=0)))
+        found = recalled(self.placement, comm, first)
+        self._touched = found.rows
+        self._taken = {row for row, _ in found.states.values()}
+        self._free = [row for row in reversed(range(found.rows)) if row not in self._taken]
+        return found.states, found.writes
 
     def close(self) -> None:
         """Remove the file if it is a temporary one. Not collective: rank 0 does it."""
@@ -340,52 +321,10 @@ def _on_all_ranks(comm: Communicator, path: str, work: Callable[[], T]) -> list[
 
 def _make(path: str, structure: Structure, comm: Communicator) -> dict[str, int]:
     """Write the structure to a claimed file; return where its datasets begin."""
-    together = comm.mpi is not None and bool(h5py.get_config().mpi)
-    access = {"driver": "mpio", "comm": comm.mpi} if together else {}
-    first = comm.rank == 0
-
-    def write() -> dict[str, int]:
-        return _write_structure(path, structure, access, writes_layout=first)
-
+    together = comm.mpi is not None and can_write_together()
+    ranks = comm.mpi if together else None
+    write = partial(write_structure, path, structure, ranks, writes_layout=comm.rank == 0)
     return _on_all_ranks(comm, path, write)[0] if together else _on_rank_zero(comm, path, write)
-
-
-def _write_structure(
-    path: str, structure: Structure, access: dict[str, Any], *, writes_layout: bool
-) -> dict[str, int]:
-    ranks = structure.ranks
-    described = np.frombuffer(structure.described(), np.uint8)
-    large = structure.row_bytes >= LARGEST_ALIGNMENT
-    with h5py.File(
-        path,
-        "w",
-        # Some parallel file systems have no locks, and nothing is left open to be locked against.
-        locking=False,
-        alignment_threshold=PAGE_BYTES,
-        alignment_interval=LARGEST_ALIGNMENT if large else PAGE_BYTES,
-        **access,
-    ) as file:
-        made = {
-            name: _allocated(file, name, dtype, shape)
-            for name, (dtype, shape) in structure.datasets().items()
-        }
-        file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["communicator_size"] = ranks
-        file.attrs["fingerprint"] = np.bytes_(structure.fingerprint.encode())
-        if writes_layout:
-            made["layout"][...] = described
-        return {name: dataset.id.get_offset() for name, dataset in made.items()}
-
-
-def _allocated(file: h5py.File, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> Any:
-    """Make a dataset that has its place in the file now, and is never filled: it reads as zero."""
-    creation = h5p.create(h5p.DATASET_CREATE)
-    creation.set_layout(h5d.CONTIGUOUS)
-    creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
-    creation.set_fill_time(h5d.FILL_TIME_NEVER)
-    kind = h5t.py_create(np.dtype(dtype), logical=True)
-    space = h5s.create_simple(shape)
-    return h5py.Dataset(h5d.create(file.id, name.encode(), kind, space, dcpl=creation))
 
 
 # -- a file that is there already ---------------------------------------------------------------
@@ -464,24 +403,3 @@ def _difference(structure: Structure, found: Found) -> str | None:
     if shapes != {name: shape for name, (_, shape) in expected.items()}:
         return "has room for another journal, or another number of accepted steps"
     return None
-
-
-# -- what it holds ------------------------------------------------------------------------------
-
-
-def _entries(placement: Placement) -> dict[int, Entry]:
-    """Return this rank's entries, by row, as far as rows were used."""
-    found: dict[int, Entry] = {}
-    empty = 0
-    descriptor = open_regular(placement.path)
-    try:
-        for row in range(placement.rows):
-            entry = Entry.unpacked(os.pread(descriptor, ENTRY_BYTES, placement.index_offset(row)))
-            empty = 0 if entry.sequence else empty + 1
-            if entry.sequence:
-                found[row] = entry
-            if empty > EMPTY_ROWS:
-                break  # rows are used from the first on, so this is where they end
-    finally:
-        os.close(descriptor)
-    return found

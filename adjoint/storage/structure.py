@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adjoint.errors import ArgumentError, StepperError
-from adjoint.storage.journal_layout import JournalLayout
+from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
 from adjoint.storage.layout import LARGEST_ALIGNMENT, StateLayout
 from adjoint.storage.placement import (
     ACCEPTED_BYTES,
@@ -22,9 +22,6 @@ from adjoint.storage.placement import (
 __all__ = ["FORMAT_VERSION", "INDEX_DTYPE", "Structure"]
 
 FORMAT_VERSION = 2
-
-JOURNAL_RECORDS = 2
-"""They are written in turn, so that one of them is always whole."""
 
 HDF5_BYTES = 1 << 16
 """More than the HDF5 library writes of its own to a file of six datasets."""

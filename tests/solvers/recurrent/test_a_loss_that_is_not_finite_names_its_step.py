@@ -17,8 +17,13 @@ def test_the_step_of_bad_data_is_named(name, bad):
     data = PROBLEM.data()[name]
     data[17, 1] = bad
     network = PROBLEM.network(leaf_steps=4, **{name: data})
-    with pytest.raises(adjoint.NonFiniteError):
+    with pytest.raises(adjoint.NonFiniteError, match="in step 17"):
         adjoint.gradient(network, 30)
+    with (
+        adjoint.Functional(network, 30) as functional,
+        pytest.raises(adjoint.NonFiniteError, match="first in step 17"),
+    ):
+        functional.value()
     assert network.first_non_finite == 17
 
 

@@ -1,0 +1,141 @@
+"""What a schedule is told of costs, worked out by hand: on a clock and a store that do as told."""
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+
+import pytest
+
+from adjoint import steering
+from adjoint.comm import communicator
+from adjoint.costs import Costs
+from adjoint.heartbeat import Word
+from adjoint.storage.transfer import Statistics
+
+COSTS = Costs(advance=1.0, pull_back=2.0, write=10.0, read=10.0)
+
+
+@dataclass
+class Bench:
+    """A steering, its clock, its store's figures, and what it has told a schedule."""
+
+    clock: list[float] = field(default_factory=lambda: [0.0])
+    figures: Statistics = field(default_factory=Statistics)
+    told: list[Costs] = field(default_factory=list)
+
+    def observe(self, costs):
+        self.told.append(costs)
+
+    def steps(self, count, seconds):
+        """Take steps of so many seconds."""
+        self.steering.note_steps(count, forward=True)
+        self.clock[0] += count * seconds
+
+    def wrote(self, *seconds, under_way=0.0):
+        """Have writes done that took so long each, and another at work for some time."""
+        done = self.figures.finished_write_seconds + sum(seconds)
+        self.figures = replace(
+            self.figures,
+            writes_posted=self.figures.writes_posted + len(seconds),
+            writes_done=self.figures.writes_done + len(seconds),
+            finished_write_seconds=done,
+            write_seconds=done + under_way,
+        )
+
+    def beat(self):
+        """Say what there is to say, hear what was said before, and adapt."""
+        heard = self.steering.beat(Word())
+        self.steering.adapt(heard, self)
+
+
+@pytest.fixture
+def make(monkeypatch):
+    def make(costs=COSTS):
+        bench = Bench()
+        monkeypatch.setattr(steering.time, "perf_counter", lambda: bench.clock[0])
+        engine = type("Engine", (), {"statistics": property(lambda self: bench.figures)})()
+        store = SimpleNamespace(engine=engine)
+        bench.steering = steering.Steering(communicator(None), store, 1, costs, 0.0)
+        return bench
+
+    return make
+
+
+def test_what_is_as_planned_is_not_told(make):
+    bench = make()
+    for _ in range(5):
+        bench.steps(10, 1.0)
+        bench.wrote(10.0)
+        bench.beat()
+    assert bench.told == []
+
+
+def test_a_write_that_has_just_begun_is_no_short_one(make):
+    bench = make()
+    for _ in range(5):
+        bench.steps(1, 1.0)
+        bench.wrote(under_way=0.5)
+        bench.beat()
+    assert bench.told == []
+
+
+def test_each_write_counts_as_a_whole(make):
+    bench = make()
+    for _ in range(6):
+        bench.steps(10, 1.0)
+        bench.wrote(10.0, under_way=7.0)
+        bench.beat()
+        bench.steps(10, 1.0)
+        bench.wrote(10.0, under_way=1.0)
+        bench.beat()
+    assert bench.told == []
+
+
+def test_the_ratio_to_a_step_is_what_counts(make):
+    bench = make()
+    for _ in range(3):
+        bench.steps(1000, 0.002)
+        bench.wrote(*[0.03] * 4)
+        bench.beat()
+    # A write takes 15 steps, and a step is still 1 by the schedule's clock.
+    assert [costs.write for costs in bench.told] == pytest.approx([15.0])
+    assert bench.told[0].advance == COSTS.advance
+
+
+def test_no_change_is_more_than_twofold(make):
+    bench = make()
+    for _ in range(4):
+        bench.steps(100, 1.0)
+        bench.wrote(*[55.0] * 4)
+        bench.beat()
+    assert [costs.write for costs in bench.told] == pytest.approx([20.0, 40.0, 55.0])
+
+
+def test_a_write_that_does_not_end_takes_as_long_as_it_has(make):
+    bench = make()
+    for k in range(1, 4):
+        bench.steps(10, 1.0)
+        bench.wrote(under_way=10.0 * k)
+        bench.beat()
+    assert [costs.write for costs in bench.told] == pytest.approx([20.0])
+
+
+def test_steps_that_writes_slow_down_are_reckoned_without_that(make):
+    slowed = replace(COSTS, slowdown=4.0)
+    bench = make(slowed)
+    for _ in range(3):
+        # Writes are at work for 8 of every 26 seconds: those 8 are worth 2 steps.
+        bench.steps(20, 26 / 20)
+        bench.wrote(8.0)
+        bench.beat()
+    assert [costs.write for costs in bench.told] == pytest.approx([8.0])
+
+
+def test_reads_are_told_by_the_same_measure(make):
+    bench = make()
+    for _ in range(2):
+        bench.steps(10, 2.0)
+        bench.wrote(20.0)
+        bench.beat()
+    assert bench.told == []
+    bench.steering.adapt_reads(30.0, bench)
+    assert bench.told[-1].read == pytest.approx(15.0)
