@@ -1,35 +1,18 @@
 """The example, small: it learns, keeps to its memory, and both ranks end with the same weights."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import mpirun
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "character_model.py"
 OPTIONS = ["--hidden", "32", "--batch", "4", "--lengths", "20", "300", "--characters", "1600"]
 OPTIONS += ["--least-updates", "3", "--memory", "600 kB", "--leaf", "20", "--sample", "20"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, run_example):
     folder = tmp_path_factory.mktemp("example")
-    command = [str(mpirun()), "-n", "2", sys.executable, str(SCRIPT), *OPTIONS]
-    variables = dict(os.environ) | {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiler")}
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    variables = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "compiler")}
+    done = run_example("character_model.py", OPTIONS, folder, ranks=2, variables=variables)
     return done.stdout, folder
 
 

@@ -1,38 +1,21 @@
 """The example, on a coarse plate: it finds the inclusions and keeps to its memory."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-from tests.conftest import mpirun
 
 pytest.importorskip("petsc4py")
 pytest.importorskip("scipy")
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "heat_conductivity.py"
 OPTIONS = ["--cells", "20", "--steps", "40", "--iterations", "12", "--memory", "40 kB"]
 OF_PETSC = ["-ksp_type", "cg", "-ksp_converged_reason"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, run_example):
     folder = tmp_path_factory.mktemp("example")
-    command = [str(mpirun()), "-n", "2", sys.executable, str(SCRIPT), *OPTIONS, *OF_PETSC]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        # As this process began: an MPI that a test initialised has added to the C environment.
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    options = [*OPTIONS, *OF_PETSC]
+    done = run_example("heat_conductivity.py", options, folder, ranks=2)
     return done, folder
 
 

@@ -1,14 +1,9 @@
 """The example, on short sequences: exact gradients learn what truncated ones do not."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "long_memory.py"
 OPTIONS = {
     "steps": 300,
     "reading": 30,
@@ -21,19 +16,10 @@ OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, run_example):
     folder = tmp_path_factory.mktemp("example")
     options = [text for name, value in OPTIONS.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT), *options],
-        cwd=folder,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_example("long_memory.py", options, folder, python=("-W", "error"))
     return done, folder
 
 

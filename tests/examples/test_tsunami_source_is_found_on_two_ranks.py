@@ -1,34 +1,16 @@
 """The example, on a coarse grid: it finds its source, keeps to its memory and uses the file."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import mpirun
-
-SCRIPT = Path(__file__).parents[2] / "examples" / "tsunami_source.py"
 OPTIONS = ["--refine", "0.6", "--steps", "300", "--iterations", "5", "--memory", "400 kB"]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, run_example):
     folder = tmp_path_factory.mktemp("example")
-    command = [str(mpirun()), "-n", "2", sys.executable, str(SCRIPT), *OPTIONS]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        # As this process began: an MPI that a test initialised has added to the C environment.
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run_example("tsunami_source.py", OPTIONS, folder, ranks=2)
     return done, folder
 
 
