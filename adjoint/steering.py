@@ -9,9 +9,10 @@ first used, because they must be anyway.
 The largest of all ranks' mean write times, over the largest of their mean step times, is what the
 spacing of states in the file follows: the mean, because slots absorb what varies from one write to
 the next. Steps that were measured while writes were at work, for a share ``b`` of the time, and
-that these slow by a factor ``s``, would take ``1 - b + b / s`` of that without them. The schedule
-is told only if the ratio has changed by more than `DEAD_BAND`, and never by more than a factor of
-`MOST_CHANGE` at once.
+that these slow by a factor ``s``, would take ``1 - b + b / s`` of that without them. The steps
+before the first beat are not reckoned with: what compiles itself does so then, and memory is
+touched for the first time. The schedule is told only if the ratio has changed by more than
+`DEAD_BAND`, and never by more than a factor of `MOST_CHANGE` at once.
 """
 
 import time
@@ -84,6 +85,7 @@ class Steering:
         self._elapsed = elapsed
         self._began = time.perf_counter()
         self._steps = 0
+        self._is_warm = False
         self._write_seconds = 0.0
         self._step_seconds = 0.0
         self._busy = 0.0
@@ -169,7 +171,7 @@ class Steering:
         """Take the means since the last beat."""
         mark, done, now = self._mark, self._store.engine.statistics, time.perf_counter()
         steps = self._steps - mark.steps
-        if steps:
+        if steps and self._is_warm:
             waited = done.wait_seconds - mark.wait_seconds
             computing = max(LEAST_COST, now - mark.time - waited)
             self._step_seconds = computing / steps
@@ -179,6 +181,7 @@ class Steering:
         planned = 0.0 if self.costs is None else self.costs.write
         if under_way > max(self._write_seconds, planned):
             self._write_seconds = under_way  # and so much at the least
+        self._is_warm = True
         self.restart_clock()
 
 

@@ -22,7 +22,7 @@ def stand_in(schedule: Schedule, num_steps: int | None, costs: Costs) -> Spillin
     costs = getattr(schedule, "costs", costs)
     leaf, slots = schedule.leaf_steps, max(1, schedule.num_slots)
     room = schedule.file_states
-    least = 1.0 if costs.advance == 0 else max(1.0, costs.write / (leaf * costs.advance))
+    least = _least_spacing(costs, leaf)
     if num_steps is None:
         return Spilling(None, slots, least * leaf, costs=costs, leaf_steps=leaf, file_states=room)
     leaves = num_leaves(num_steps, leaf)
@@ -39,7 +39,16 @@ def stand_in(schedule: Schedule, num_steps: int | None, costs: Costs) -> Spillin
             tail_repeats=_repeats(leaves, slots),
         )
     interval = leaf * max(least, leaves / spaced)
-    return Spilling(num_steps, slots, interval, costs=costs, leaf_steps=leaf)
+    return Spilling(num_steps, slots, interval, costs=costs, leaf_steps=leaf, tail_repeats=0)
+
+
+def _least_spacing(costs: Costs, leaf: int) -> float:
+    """Return how many leaves must lie between two states at the least, for no transfer to delay."""
+    forward = leaf * costs.advance
+    reverse = forward + costs.recording(leaf, reach_stop=False) + leaf * costs.pull_back
+    hidden = costs.write / forward if forward else 1.0
+    awaited = (costs.read + forward) / reverse if reverse else 1.0
+    return max(1.0, hidden, awaited)
 
 
 def _repeats(num_leaves: int, num_slots: int) -> int:

@@ -52,7 +52,7 @@ def test_a_disk_without_room_for_one_state(tmp_path):
 
 def test_the_journal_is_in_the_disks_budget(tmp_path):
     options = {"memory": 20_000, "disk": 8192}
-    with pytest.raises(ArgumentError, match="besides [0-9]+ for the journal"):
+    with pytest.raises(ArgumentError, match=r"besides [0-9]+ for the journal"):
         adjoint.gradient(Untouched(2, 900), 900, file=tmp_path / "run.h5", **options)
     with adjoint.Functional(Pendulums(2, 900), 900, file=tmp_path, **options) as functional:
         assert functional.schedule.file_states <= 2

@@ -49,12 +49,14 @@ class Bench:
 
 @pytest.fixture
 def make(monkeypatch):
-    def make(costs=COSTS):
+    def make(costs=COSTS, *, warm=True):
         bench = Bench()
         monkeypatch.setattr(steering.time, "perf_counter", lambda: bench.clock[0])
         engine = type("Engine", (), {"statistics": property(lambda self: bench.figures)})()
         store = SimpleNamespace(engine=engine)
         bench.steering = steering.Steering(communicator(None), store, 1, costs, 0.0)
+        if warm:
+            bench.beat()
         return bench
 
     return make
@@ -66,6 +68,16 @@ def test_what_is_as_planned_is_not_told(make):
         bench.steps(10, 1.0)
         bench.wrote(10.0)
         bench.beat()
+    assert bench.told == []
+
+
+def test_the_steps_before_the_first_beat_are_not_reckoned_with(make):
+    bench = make(warm=False)
+    bench.steps(1, 500.0)
+    for _ in range(5):
+        bench.wrote(10.0)
+        bench.beat()
+        bench.steps(10, 1.0)
     assert bench.told == []
 
 
