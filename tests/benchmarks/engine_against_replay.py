@@ -34,6 +34,9 @@ from adjoint.schedules import DiskRevolve, Revolve  # noqa: E402
 
 SLOTS = 16
 
+SLOW = 100.0
+"""Steps that a write takes on a disk of which nothing is known but that it is too slow."""
+
 
 def seconds_of(functional):
     """Return what one gradient took, planning not included."""
@@ -57,9 +60,9 @@ def measured(stepper, num_steps, comm, ratio, folder):
         stepper, num_steps, comm=comm, schedule=Revolve(num_steps, SLOTS)
     ) as functional:
         revolve = seconds_of(functional)
-    write = (
-        report.transfer_seconds / max(1, report.bytes_written + report.bytes_read) * state / step
-    )
+    moved = report.bytes_written + report.bytes_read
+    # Where nothing was moved, a disk of its speed would have been too slow to be used.
+    write = report.transfer_seconds / moved * state / step if moved else ratio or SLOW
     write = write if comm is None else comm.bcast(write)
     disk = DiskRevolve(num_steps, SLOTS - 2, write=max(0.01, write), read=max(0.01, write))
     with adjoint.Functional(
