@@ -38,9 +38,8 @@ def asynchronous_seconds(schedule: Asynchronous, costs: Costs) -> float:
 
 class _Clock(VirtualClock):
     def __init__(self, schedule: Asynchronous, costs: Costs) -> None:
-        super().__init__(costs.slowdown)
+        super().__init__(costs)
         self._schedule = schedule
-        self._costs = costs
         self._pace = Pace.of(costs, schedule.leaf_steps)
         self._resident: deque[Transfer] = deque()
         """Transfers of the boundary states in slots, the oldest first."""

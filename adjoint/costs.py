@@ -52,7 +52,9 @@ class Costs:
     turn: float = 0.0
     """The terminal cost and its derivative."""
     slowdown: float = 1.0
-    """How many times longer computing takes while a transfer is under way."""
+    """How many times longer computing takes while a write is under way."""
+    read_slowdown: float = 1.0
+    """How many times longer computing takes while a read is under way."""
     deeper: tuple[tuple[float, float], ...] = ()
     """(write, read) of one state, for each tier below the file."""
 
@@ -60,7 +62,7 @@ class Costs:
         plain = ((name, getattr(self, name)) for name in self.__slots__ if name != "deeper")
         below = (("deeper", seconds) for pair in self.deeper for seconds in pair)
         for name, value in chain(plain, below):
-            least = 1.0 if name == "slowdown" else 0.0
+            least = 1.0 if name.endswith("slowdown") else 0.0
             if not (least <= value < math.inf):
                 raise ArgumentError(f"{name} is {value}: it must be finite and at least {least:g}")
 
@@ -70,6 +72,13 @@ class Costs:
         names = (field.name for field in fields(cls) if field.name != "deeper")
         given: dict[str, Any] = {name: float(numbers[name]) for name in names}
         return cls(**given)
+
+    @property
+    def disturbance(self) -> float:
+        """What a state's way to the file and back keeps the processor from computing."""
+        lost_writing = (1 - 1 / self.slowdown) * self.write
+        lost_reading = (1 - 1 / self.read_slowdown) * self.read
+        return 2 * self.post + lost_writing + lost_reading
 
     def transfers(self, tier: int) -> tuple[float, float]:
         """Return what one state takes to be written to a tier, and to be read from it."""

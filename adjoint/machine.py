@@ -50,7 +50,7 @@ class Machine:
         self.num_steps = limits.num_steps
         self.num_slots = math.inf if limits.num_slots is None else limits.num_slots
         self.tape_slots = limits.tape_slots
-        self.clock = VirtualClock(costs.slowdown)
+        self.clock = VirtualClock(costs)
         self.live: int | None = 0
         self.adjoint: int | None = None
         self.tapes: set[tuple[int, int]] = set()

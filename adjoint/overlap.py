@@ -71,6 +71,8 @@ class Overlap:
     """What a write takes of the computation's time, all in all."""
     slowdown: float
     """How many times longer computing takes while a write is under way."""
+    read_slowdown: float
+    """How many times longer computing takes while a read is under way."""
     read_seen_seconds: float
     """What a read takes of the computation's time, all in all."""
     cached: bool
@@ -259,6 +261,7 @@ def measure(
         wait_seconds=writing.wait,
         seen_seconds=writing.seen,
         slowdown=writing.slowdown,
+        read_slowdown=reading.slowdown,
         read_seen_seconds=reading.seen,
         cached=any(cached),
     )

@@ -220,6 +220,7 @@ def with_file(costs: Mapping[int, Costs], overlap: Overlap) -> dict[int, Costs]:
             read=overlap.read_while_computing,
             post=overlap.post_seconds,
             slowdown=overlap.slowdown,
+            read_slowdown=overlap.read_slowdown,
         )
         for leaf, paid in costs.items()
     }

@@ -87,7 +87,7 @@ class SimulatedTimeline:
         self._kept: dict[tuple[int, int], float] = {}
         limits = Limits(schedule.num_steps, schedule.num_slots, tape_slots=schedule.tape_slots)
         machine = Machine(costs, limits)
-        machine.clock = clock = _NotingClock(costs.slowdown)
+        machine.clock = clock = _NotingClock(costs)
         self._play(schedule, machine, clock)
         self.writes = [(t.begins, t.ends) for t in clock.transfers if not t.reading]
         """Beginning and end of each, in order."""
@@ -184,8 +184,8 @@ def _value(node: ast.expr) -> Any:
 class _NotingClock(VirtualClock):
     """A clock that keeps every transfer it was given and that was not taken back."""
 
-    def __init__(self, slowdown: float) -> None:
-        super().__init__(slowdown)
+    def __init__(self, costs: Costs) -> None:
+        super().__init__(costs)
         self.transfers: list[Transfer] = []
 
     def post(self, seconds: float, *, reading: bool) -> Transfer:

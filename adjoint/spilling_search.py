@@ -110,6 +110,8 @@ def best_spilling(case: Case) -> Offer | None:
         return search.offer()
     for _reckoned, variant in search.variants[:FRONT_RUNNERS]:
         search.rehearse(variant, keep_back=ALL_ACTIONS // 2)
+    for variant in search.undisturbed():
+        search.rehearse(variant)
     if case.tape_slots:
         for foresight in FORESIGHTS:
             search.rehearse(replace(search.best, foresight=foresight))
@@ -148,6 +150,21 @@ class _Search:
         if self.case.tape_slots:
             reason += "; tapes are kept where they fit"
         return Offer(schedule, self.seconds, reason, self.doubt)
+
+    def undisturbed(self) -> Iterator[Variant]:
+        """Give the widest spacings at which no step is taken again more than once, or twice.
+
+        What transfers take of the processor is not reckoned: where it is much, a state in the file
+        that saves one leaf is not worth it.
+        """
+        case = self.case
+        if case.costs.disturbance <= case.leaf_steps * case.costs.advance:
+            return
+        for repeats in (1, 2):
+            leaves = beta(case.num_slots + 1, repeats)
+            variant = Variant(GRID * min(leaves, case.num_leaves), 0, 0)
+            if leaves > self.reckoning.natural and self._fits(self._keeps(variant)):
+                yield variant
 
     def rehearse_all(self) -> None:
         """Rehearse whatever may be best for a very short run."""

@@ -11,8 +11,9 @@ spacing of states in the file follows: the mean, because slots absorb what varie
 the next. Steps that were measured while writes were at work, for a share ``b`` of the time, and
 that these slow by a factor ``s``, would take ``1 - b + b / s`` of that without them. The steps
 before the first beat are not reckoned with: what compiles itself does so then, and memory is
-touched for the first time. The schedule is told only if the ratio has changed by more than
-`DEAD_BAND`, and never by more than a factor of `MOST_CHANGE` at once.
+touched for the first time. A transfer is taken to keep the processor from as much computing whether
+it takes long or not: its bytes are as many. The schedule is told only if the ratio has changed by
+more than `DEAD_BAND`, and never by more than a factor of `MOST_CHANGE` at once.
 """
 
 import time
@@ -29,12 +30,18 @@ __all__ = ["Steering"]
 DEAD_BAND = 0.15
 
 REMEMBERED = 4
-"""Transfers that the mean of those before counts for."""
+"""Writes that the mean of those before counts for."""
+
+REMEMBERED_READS = 16
+"""The same of reads: to look for them a little too early does little harm."""
 
 MOST_CHANGE = 2.0
 
 BACKLOG_WEIGHT, MOST_DRAINING = 0.05, 0.25
 """Writes are reckoned so much slower for each that waits: else what has piled up would stay."""
+
+MOST_LOST = 0.9
+"""Of the time of computing, to a transfer that is at work meanwhile."""
 
 LEAST_COST = 1e-12
 """Seconds: a cost of nothing at all has no ratio to another."""
@@ -93,8 +100,8 @@ class Steering:
         """Of all ranks, and without what writes slow them by: nothing that only this rank has
         measured may change what is done."""
         done = store.engine.statistics
-        self._writes = _Mean(done.writes_done, done.finished_write_seconds)
-        self._reads = _Mean(done.reads_done, done.finished_read_seconds)
+        self._writes = _Mean(done.writes_done, done.finished_write_seconds, REMEMBERED)
+        self._reads = _Mean(done.reads_done, done.finished_read_seconds, REMEMBERED_READS)
         self._mark = _Mark(self._began, 0, done.wait_seconds, done.write_seconds)
 
     @property
@@ -163,7 +170,9 @@ class Steering:
         factor = min(MOST_CHANGE, max(1 / MOST_CHANGE, now / before))
         if abs(factor - 1) < DEAD_BAND or not isinstance(stream, _Observing):
             return
-        self.costs = replace(costs, **{name: factor * before})
+        slowing = "slowdown" if name == "write" else "read_slowdown"
+        slowdown = _as_disturbing(getattr(costs, slowing), factor)
+        self.costs = replace(costs, **{name: factor * before, slowing: slowdown})
         self.changes += 1
         stream.observe(self.costs)
 
@@ -185,13 +194,20 @@ class Steering:
         self.restart_clock()
 
 
+def _as_disturbing(slowdown: float, factor: float) -> float:
+    """Return what slows computing as much in all if it takes so many times as long."""
+    share = (1 - 1 / slowdown) / factor
+    return 1 / (1 - min(MOST_LOST, share))
+
+
 class _Mean:
     """The mean time of the transfers that were over lately, each counted once.
 
     Not of those that were over before: there were so many, which took so long.
     """
 
-    def __init__(self, count: int, seconds: float) -> None:
+    def __init__(self, count: int, seconds: float, remembered: int) -> None:
+        self._remembered = remembered
         self._count = count
         self._seconds = seconds
         self._mean = 0.0
@@ -200,7 +216,7 @@ class _Mean:
         """Return it, given how many are over, and what they have taken; 0 if none is."""
         new = count - self._count
         if new:
-            share = min(1.0, new / REMEMBERED) if self._mean else 1.0
+            share = min(1.0, new / self._remembered) if self._mean else 1.0
             self._mean += share * ((seconds - self._seconds) / new - self._mean)
             self._count, self._seconds = count, seconds
         return self._mean

@@ -3,10 +3,13 @@
 The processor computes one thing after another. The channel carries one state at a time, either
 way, in the order in which transfers were posted, and never idles while one is posted. So whenever
 it is busy it stays busy until the last posted transfer is done, and all times follow exactly:
-there is no time step. While the channel is busy the processor computes slower by a factor.
+there is no time step. While the channel is busy the processor computes slower by a factor: that of
+writes or that of reads, whichever were posted last.
 """
 
 from collections.abc import Iterable
+
+from adjoint.costs import Costs
 
 __all__ = ["Transfer", "VirtualClock"]
 
@@ -29,16 +32,21 @@ class VirtualClock:
 
     Parameters
     ----------
-    slowdown
-        How many times longer computing takes while the channel is busy, at least 1.
+    costs
+        Of which it needs how much longer computing takes while the channel is busy.
     """
 
-    def __init__(self, slowdown: float) -> None:
+    def __init__(self, costs: Costs) -> None:
         self.now = 0.0
         self.stall = 0.0
         """Time that the processor has stood still."""
         self.busy_until = 0.0
-        self._slowdown = slowdown
+        self._costs = costs
+        self._slowdown = costs.slowdown
+
+    def observe(self, costs: Costs) -> None:
+        """Go by other costs from now on; what is under way takes what it was to take."""
+        self._costs = costs
 
     def compute(self, work: float) -> None:
         """Compute for so long, and longer where the channel is busy meanwhile."""
@@ -56,6 +64,7 @@ class VirtualClock:
         """Give the channel a transfer, which begins when those before it are done."""
         begins = max(self.now, self.busy_until)
         self.busy_until = begins + seconds
+        self._slowdown = self._costs.read_slowdown if reading else self._costs.slowdown
         return Transfer(begins, self.busy_until, reading=reading)
 
     def wait(self, transfer: Transfer) -> None:

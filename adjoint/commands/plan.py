@@ -165,17 +165,27 @@ def _with_file(costs: Costs, options: argparse.Namespace) -> tuple[Costs, list[s
         as_writing = origin if options.write is None else "assumed: as fast as writing"
     write = measured.write if options.write is None else size / options.write
     read = measured.read if options.read is None else size / options.read
-    slowdown = measured.slowdown if options.slowdown is None else options.slowdown
+    slowdown, while_reading = measured.slowdown, measured.read_slowdown
+    if options.slowdown is not None:
+        slowdown = while_reading = options.slowdown
     notes = [
         f"writing a state: {_speed(size, write)}{_unless(options.write, origin)}",
         f"reading a state: {_speed(size, read)}{_unless(options.read, as_writing)}",
-        f"steps {slowdown:.2f} times slower during a transfer{_unless(options.slowdown, origin)}",
+        f"{_slower(slowdown, while_reading)}{_unless(options.slowdown, origin)}",
     ]
     if options.probe is not None:
         notes.append(f"copying a state: {_speed(size, measured.store)} (as measured here)")
-    moving = {"write": write, "read": read, "slowdown": slowdown}
+    slower = {"slowdown": slowdown, "read_slowdown": while_reading}
+    moving = {"write": write, "read": read, **slower}
     kept = {"store": measured.store, "restore": measured.restore, "post": measured.post}
     return dataclasses.replace(costs, **moving, **kept), notes
+
+
+def _slower(writing: float, reading: float) -> str:
+    """Return how much slower steps are during a transfer, either way."""
+    if writing == reading:
+        return f"steps {writing:.2f} times slower during a transfer"
+    return f"steps {writing:.2f} times slower during a write, {reading:.2f} during a read"
 
 
 def _unless(given: object, origin: str) -> str:

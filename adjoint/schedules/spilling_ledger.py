@@ -56,7 +56,7 @@ class Ledger:
         self.num_slots = num_slots
         self.tape_slots = tape_slots
         self.costs = costs
-        self.clock = VirtualClock(costs.slowdown)
+        self.clock = VirtualClock(costs)
         self.kept: deque[Kept] = deque()
         self.buried = Combs()
         self.clean: list[Kept] = []
@@ -129,11 +129,8 @@ class Ledger:
 
     def observe(self, costs: Costs) -> None:
         """Go by other costs from now on; what is under way takes what it was to take."""
-        before = self.clock
         self.costs = costs
-        self.clock = VirtualClock(costs.slowdown)
-        self.clock.now, self.clock.stall = before.now, before.stall
-        self.clock.busy_until = before.busy_until
+        self.clock.observe(costs)
 
     # -- looking ahead -------------------------------------------------------------------------
 

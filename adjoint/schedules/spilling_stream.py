@@ -71,14 +71,16 @@ class SpillingStream:
     def observe(self, costs: Costs) -> None:
         """Take note of what things cost from now on.
 
-        The spacing of what is still to be written changes as the ratio of a write to a step does;
-        reads are posted as long ahead as they now take.
+        The spacing of what is still to be written changes as the ratio of a write to a step does,
+        but is not made closer than was given, or than saves a step (`_closest`), where each state
+        in the file takes more of the processor than it saves. Reads are posted as long ahead as
+        they now take.
         """
         self._pace = Pace.of(costs, self._leaf_steps)
         self._stack.observe(costs)
         self._pieces.forget(self._pace)
         self._stack.reckon()
-        pitch = self._spacing(costs.write)
+        pitch = max(self._closest(costs), self._spacing(costs.write))
         self._replanned = self._replanned or pitch != self._pitch
         self._pitch = pitch
 
@@ -124,6 +126,16 @@ class SpillingStream:
         if costs.write == 0:
             return max(self._given, round(leaves * GRID))
         return max(GRID, round(self._given * leaves * given_advance / costs.write))
+
+    def _closest(self, costs: Costs) -> int:
+        """Return the least spacing that is not slower for the transfers it takes.
+
+        Up to ``S + 2`` leaves, for `S` slots, lie between states of which none is taken again more
+        than once: any closer, a state saves one leaf.
+        """
+        if costs.disturbance <= self._pace.advance:
+            return GRID
+        return min(self._given, GRID * (self._schedule.num_slots + 2))
 
     # -- the forward sweep --------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ def assert_same_bits(found, expected):
 
 
 QUICK = Costs(advance=1, unreached=1, pull_back=1, write=0.5, read=0.5)
-SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2)
+SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2, read_slowdown=1.4)
 
 SCHEDULES = [
     Revolve(NUM_STEPS, 1),

@@ -69,6 +69,7 @@ def test_work_in_the_wait(measured, write):
 def test_work_on_the_core_of_the_computation(measured, write):
     found = measured("on the core", write, write)
     assert found.slowdown == pytest.approx(2, rel=0.02)
+    assert found.read_slowdown == pytest.approx(2, rel=0.02)
     assert found.write_while_computing == pytest.approx(2 * write, rel=0.02)
     assert found.seen_seconds == pytest.approx(write, rel=0.02)
     assert "takes the processor" in found.in_words()

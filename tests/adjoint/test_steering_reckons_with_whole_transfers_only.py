@@ -142,6 +142,19 @@ def test_steps_that_writes_slow_down_are_reckoned_without_that(make):
     assert [costs.write for costs in bench.told] == pytest.approx([8.0])
 
 
+def test_a_write_takes_as_much_of_computing_however_long_it_is(make):
+    bench = make(replace(COSTS, slowdown=2.0))
+    for _ in range(3):
+        bench.steps(20, 1.0)
+        bench.wrote(6.0)
+        bench.beat()
+    # It was to take 5 seconds of computing, out of 10: now it is 5 out of what a write takes.
+    assert bench.told
+    for told in bench.told:
+        assert told.write < 10
+        assert (1 - 1 / told.slowdown) * told.write == pytest.approx(5)
+
+
 def test_reads_are_told_by_the_same_measure(make):
     bench = make()
     for _ in range(2):

@@ -97,6 +97,7 @@ def draw_costs(draw):
         restore=draw(st.sampled_from([0, 0.3])),
         turn=draw(st.sampled_from([0, 5])),
         slowdown=draw(st.sampled_from([1, 1.3, 2.5])),
+        read_slowdown=draw(st.sampled_from([1, 1.2, 4])),
     )
 
 

@@ -5,7 +5,10 @@ import pytest
 from adjoint.budgets import Budget, parse_bytes
 from adjoint.errors import ArgumentError
 from adjoint.planning import choose, without_measuring
-from adjoint.replay import Costs
+from adjoint.pricing import Case
+from adjoint.replay import Costs, price
+from adjoint.schedules import Spilling
+from adjoint.spilling_search import best_spilling
 
 SLOTS = {1: 9, 2: 8, 4: 6, 8: 2}
 
@@ -24,6 +27,20 @@ def test_writes_that_cost_more_than_recomputing_are_not():
 
 def test_writes_that_bring_the_computation_to_a_halt_are_not():
     assert plan(write=4.0, read=4.0, slowdown=50.0, post=3e3).schedule.file_states == 0
+
+
+def test_states_that_save_less_than_they_take_are_not_written():
+    """A core shared with transfers: a state in the file takes two steps, and saves at most one."""
+    slow = {"slowdown": 10.0, "read_slowdown": 10.0}
+    dense = plan(write=1.2, read=1.2).schedule
+    assert isinstance(dense, Spilling)
+    assert dense.interval == pytest.approx(1.2, rel=0.1)
+    costs = Costs(advance=1.0, pull_back=2.0, write=1.2, read=1.2, **slow)
+    assert plan(write=1.2, read=1.2, **slow).predicted_seconds < 0.9 * price(dense, costs).makespan
+    found = best_spilling(Case(10_000, 1, SLOTS[1], 10_000, 0, costs))
+    assert found is not None
+    assert found.schedule.interval >= SLOTS[1]
+    assert found.seconds < 0.9 * price(dense, costs).makespan
 
 
 def test_a_full_disk_is_never_overrun():

@@ -14,7 +14,14 @@ STEP = 1.0
 
 
 def costs(write=3.0, read=3.0, pull_back=2.0, slowdown=1.0):
-    return Costs(advance=STEP, pull_back=pull_back, write=write, read=read, slowdown=slowdown)
+    return Costs(
+        advance=STEP,
+        pull_back=pull_back,
+        write=write,
+        read=read,
+        slowdown=slowdown,
+        read_slowdown=slowdown,
+    )
 
 
 def budget(states, *, file_states=0, leaves=(1, 2, 4, 8, 16)):

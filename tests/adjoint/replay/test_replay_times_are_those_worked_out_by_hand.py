@@ -102,6 +102,17 @@ def test_computing_is_slower_while_the_channel_is_busy(steps_meanwhile, expected
     assert found.stall == max(0, 6 - expected)
 
 
+def test_reads_slow_computing_by_a_factor_of_their_own():
+    run = [
+        *(Store(0), Offload(0), Wait(0), Discard(0, MEMORY)),  # 0 is written in [0, 6]
+        *(Prefetch(0), Advance(0, 2)),  # read in [6, 10], beside which a step takes 4: now 11
+        *(Wait(0), Restore(0), Discard(0, MEMORY), Discard(0, FILE)),
+        *(Record(0, 3), Turn(), PullBack(0, 3)),
+    ]
+    found = price(run, Costs(write=6, read=4, pull_back=0, slowdown=2, read_slowdown=4))
+    assert (found.makespan, found.stall) == (6 + 4 + 1 + 3, 6)
+
+
 def test_a_slot_given_up_is_waited_for_when_it_is_taken():
     def run(limit):
         actions = [

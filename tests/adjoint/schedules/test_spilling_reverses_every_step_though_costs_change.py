@@ -17,7 +17,8 @@ def observing(schedule):
             name: getattr(costs, name) * 4 ** chance.uniform(-1, 1)
             for name in ("advance", "pull_back", "write", "read")
         }
-        stream.observe(replace(costs, slowdown=chance.choice([1, 1.5, 3]), **change))
+        slower = {name: chance.choice([1, 1.5, 3]) for name in ("slowdown", "read_slowdown")}
+        stream.observe(replace(costs, **slower, **change))
 
     return told
 

@@ -44,6 +44,18 @@ def test_spacing(known, times, slots, transfer, tapes):
     assert spacing(actions, 4300, 7000) == pytest.approx(transfer, rel=0.1)
 
 
+def test_spacing_where_a_state_takes_more_of_the_processor_than_it_saves():
+    """With 5 slots, up to 7 leaves lie between states of which none is taken more than once again.
+
+    A schedule of known length would not write more than it has announced in any case.
+    """
+    now = replace(costs(12), slowdown=1.2, read_slowdown=1.2)
+    then = replace(now, write=1.0, slowdown=10.0)
+    schedule = Spilling(None, 5, 12, costs=now, tail_repeats=0, file_states=STEPS)
+    actions = Changing(STEPS, [(0, now), (2000, then)]).run(iter(schedule), observed=True)
+    assert spacing(actions, 2300, 7000) == pytest.approx(7, rel=0.1)
+
+
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize(("slots", "transfer", "tapes"), [(4, 10, 0), (16, 10, 1), (8, 50, 0)])
 def test_stall_where_the_bandwidth_drops_to_a_quarter(known, slots, transfer, tapes):
