@@ -68,9 +68,12 @@ class Costs:
 
     @classmethod
     def of_numbers(cls, numbers: Mapping[str, Any]) -> "Costs":
-        """Return the costs of a mapping of names to numbers, those of deeper tiers apart."""
-        names = (field.name for field in fields(cls) if field.name != "deeper")
-        given: dict[str, Any] = {name: float(numbers[name]) for name in names}
+        """Return the costs of a mapping of names to numbers, those of deeper tiers apart.
+
+        What is not told is as by default: a file may be older than a cost.
+        """
+        known = {field.name for field in fields(cls)} - {"deeper"}
+        given: dict[str, Any] = {name: float(numbers[name]) for name in known & set(numbers)}
         return cls(**given)
 
     @property

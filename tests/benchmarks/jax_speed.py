@@ -37,10 +37,10 @@ def scratch(compiled) -> int:
     return compiled.memory_analysis().temp_size_in_bytes
 
 
-def fastest_segments(given, num_steps: int, allowed: int):
+def fastest_segments(given, segments, allowed: int):
     """Return the fastest scan of scans that needs no more memory than allowed, and its segment."""
     best = (np.inf, None, 0)
-    for segment in [k for k in range(8, num_steps // 4) if num_steps % k == 0]:
+    for segment in segments:
         gradient = jax.jit(jax.value_and_grad(segmented_scan(segment))).lower(*given).compile()
         if scratch(gradient) <= allowed:
             gradient(*given)
@@ -56,9 +56,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--leaf-steps", type=int, default=64)
     parser.add_argument("--memory", default="40 MB")
+    parser.add_argument(
+        "--segments", type=int, nargs="+", help="of remat; all there are by default"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     params, carry0 = arguments(asked.units, asked.batch)
+    divisors = [k for k in range(8, asked.steps // 4) if asked.steps % k == 0]
     given = params, carry0, jax.numpy.asarray(sequences(asked.steps, asked.units, asked.batch))
     full = jax.jit(jax.value_and_grad(full_scan)).lower(*given).compile()
     forward = jax.jit(full_scan).lower(*given).compile()
@@ -66,7 +70,9 @@ def main() -> None:
         body, loss, leaf_steps=asked.leaf_steps, memory=asked.memory
     ) as ours:
         ours(*given)
-        remat, segment = fastest_segments(given, asked.steps, ours.report.memory_bytes)
+        remat, segment = fastest_segments(
+            given, asked.segments or divisors, ours.report.memory_bytes
+        )
         ways = {"forward": forward, "full": full, "ours": ours}
         if remat is not None:
             ways["remat"] = remat
