@@ -8,9 +8,9 @@ computed (``VmHWM``), over what was resident before, with parameters, data and c
 there and, of ours, a shorter gradient done, and with what the C library kept for later given back.
 The default budget has no room for the carries of all leaves, not even of 1000 steps.
 
-XLA's threads free a program's memory a little after its results are there, so on a busy machine
-the next program may find it still taken: figures then scatter by that much, and each is the least
-of its repeats. It needs Linux and glibc.
+On a busy machine figures scatter by some megabytes, perhaps because XLA's threads then free a
+program's memory only after the next one has begun; each is the least of its repeats. It needs Linux
+and glibc.
 """
 
 import argparse
