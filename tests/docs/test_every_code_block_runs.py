@@ -8,7 +8,7 @@ import pytest
 
 # Loaded here: the pipes that MPI opens stay open, and are no page's doing.
 with suppress(ImportError):
-    import mpi4py.MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
+    import mpi4py.MPI  # noqa: F401  (first: it finds the MPI that petsc4py needs)
     import petsc4py.PETSc  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
