@@ -3,8 +3,8 @@
 Stage ``i`` of a step ``h`` from ``u`` has the base ``Z_i = u + h sum_{j<i} a_ij K_j``. It is
 explicit where ``a_ii = 0``; else it is an equation with the shift ``s = 1 / (h a_ii)``::
 
-    X_i = Z_i,                 M K_i = f(t + c_i h, X_i, m)
-    F(t + c_i h, X_i, K_i, m) = 0,     K_i = s (X_i - Z_i)
+    explicit:   F(t + c_i h, X_i, K_i, m) = 0,     X_i = Z_i
+    implicit:   F(t + c_i h, X_i, K_i, m) = 0,     K_i = s (X_i - Z_i)
 
     u_next = u + h sum_i b_i K_i
 
@@ -17,7 +17,7 @@ equation, of the same order). With the adjoint ``l`` of ``u_next``, from the las
 first, ``k_i`` being the adjoint of ``K_i`` and ``z_i`` that of ``Z_i``::
 
     k_i = h b_i l + sum_{j>i} h a_ji z_j
-    explicit:   M^T w = k_i,                       z_i = (df/du)^T w + h b_i dr/du
+    explicit:   (dF/du')^T w = k_i,            z_i = -(dF/du)^T w + h b_i dr/du
     implicit:   J^T w = s k_i + h b_i dr/du,       z_i = s (dF/du')^T w - s k_i
     gradient -= (dF/dm)^T w,                       l <- l + sum_i z_i
 
@@ -33,12 +33,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from adjoint.errors import StepperError
 from adjoint.stepping import Arrays
 from solvers.butcher import Tableau
-from solvers.implicit_problem import Controls, Problem, RhsProblem, Vec
+from solvers.implicit_problem import Controls, Problem, ResidualProblem, RhsProblem, Vec
 from solvers.petsc_stepper import PetscStepper, Stages
-from solvers.stage_solver import MassSolver, Place, stages_of
+from solvers.slope_solver import MassSolver, RateSolver
+from solvers.stage_solver import Place, stages_of
 from solvers.time_steps import TimeSteps
 
 __all__ = ["RungeKutta"]
@@ -58,7 +58,7 @@ class RungeKutta(PetscStepper):
     ------
     StepperError
         The method has implicit stages and the problem no Jacobian; or explicit ones, and the
-        problem is a residual. Or as `PetscStepper`.
+        problem is a residual whose Jacobian is matrix-free. Or as `PetscStepper`.
     """
 
     def __init__(
@@ -77,10 +77,12 @@ class RungeKutta(PetscStepper):
         self.num_stages = tableau.num_needed - self._first_is_state
         super().__init__(problem, steps, start_time=start_time, options_prefix=options_prefix)
         self._implicit = None if tableau.explicit else stages_of(problem, options_prefix)
-        self.reproducible = self._implicit is None or self._implicit.reproducible
-        self._mass = None
+        self._mass: MassSolver | None = None
+        self._rates: RateSolver | None = None
         if not np.diag(tableau.a).all():
-            self._mass = self._explicit_stages()
+            self._prepare_explicit_stages()
+        solvers = (self._implicit, self._rates)
+        self.reproducible = all(solver is None or solver.reproducible for solver in solvers)
         new = problem.template.duplicate
         self._slopes = [new() for _ in tableau.b]
         self._base_adjoints = [new() for _ in range(tableau.num_needed)]
@@ -156,7 +158,7 @@ class RungeKutta(PetscStepper):
         begin, size = self.steps.time(k), self.steps.size(k)
         u, adjoint = self.window("state").on(before["u"]), self.adjoint_vector("u")
         if self.needs_rates:
-            self._find_slopes(size, u, stages)
+            self._find_slopes(k, begin, size, u, stages, m)
         for i in reversed(range(self.tableau.num_needed)):
             x, place = self.stage_vector(i, u, stages), self.place(k, i, begin, size, m)
             self._gather_slope_adjoint(i, size, adjoint)
@@ -208,6 +210,9 @@ class RungeKutta(PetscStepper):
             result.maxpy(factors, [self._slopes[j] for j in used])
 
     def _explicit_slope(self, place: Place, x: Vec, slope: Vec) -> None:
+        if self._rates is not None:
+            self._rates.solve(place, x, slope)
+            return
         assert self._mass is not None
         if self._mass.is_identity:
             self.problem.slope(place.time, x, place.controls, slope)
@@ -215,25 +220,29 @@ class RungeKutta(PetscStepper):
             self.problem.slope(place.time, x, place.controls, self._product)
             self._mass.solve(place, self._product, slope)
 
-    def _explicit_stages(self) -> MassSolver:
-        if not isinstance(self.problem, RhsProblem):
-            raise StepperError(
-                f"{self.tableau.name} has an explicit stage, and {type(self.problem).__name__}, a "
-                "ResidualProblem, has no slope for it: make it a RhsProblem with a mass matrix, or "
-                "use Theta, Bdf2 or SDIRK_2"
-            )
-        if not self.problem.has("rhs_state_vjp"):
-            self.problem.require_matrix("an explicit method without rhs_state_vjp")
-        return MassSolver(self.problem, self.options_prefix)
+    def _prepare_explicit_stages(self) -> None:
+        problem = self.problem
+        if isinstance(problem, ResidualProblem):
+            self._rates = RateSolver(problem, self.options_prefix)
+            return
+        assert isinstance(problem, RhsProblem)
+        if not problem.has("rhs_state_vjp"):
+            problem.require_matrix("an explicit method without rhs_state_vjp")
+        self._mass = MassSolver(problem, self.options_prefix)
 
-    def _find_slopes(self, size: float, u: Vec, stages: Stages) -> None:
-        """Compute the slopes again, from the stages; all of them are implicit."""
+    def _find_slopes(
+        self, k: int, begin: float, size: float, u: Vec, stages: Stages, m: Controls
+    ) -> None:
+        """Compute the slopes again, from the stages."""
         for i in range(self.tableau.num_needed):
-            row = self.tableau.a[i]
+            row, slope = self.tableau.a[i], self._slopes[i]
+            x, place = self.stage_vector(i, u, stages), self.place(k, i, begin, size, m)
+            if row[i] == 0:
+                self._explicit_slope(place, x, slope)
+                continue
             self._combine(self._base, u, size, row[:i])
-            slope = self._slopes[i]
-            slope.waxpy(-1.0, self._base, self.stage_vector(i, u, stages))
-            slope.scale(1 / (size * float(row[i])))
+            slope.waxpy(-1.0, self._base, x)
+            slope.scale(place.shift)
 
     def _gather_slope_adjoint(self, i: int, size: float, adjoint: Vec) -> None:
         """Compute ``k_i``."""
@@ -253,6 +262,13 @@ class RungeKutta(PetscStepper):
         self, i: int, place: Place, x: Vec, weight: float, gradient: Mapping[str, Any]
     ) -> None:
         problem, m, out = self.problem, place.controls, self._base_adjoints[i]
+        if self._rates is not None:
+            rate, w = self._slopes[i], self._w
+            self._rates.solve_transposed(place, x, rate, self._slope_adjoint, w)
+            problem.stage_control_vjp(place.time, x, rate, m, w, gradient)
+            self._rates.state_vjp(place, x, rate, w, out)
+            self.running_cost_vjp(place.time, x, m, weight, out, gradient)
+            return
         assert self._mass is not None
         w = self._slope_adjoint
         if not self._mass.is_identity:

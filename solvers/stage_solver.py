@@ -29,12 +29,25 @@ from adjoint.errors import StepperError
 from solvers.implicit_problem import Controls, Mat, Problem, RhsProblem, Vec
 from solvers.petsc_failures import check_nonlinear, solve, solve_transposed, solving
 
-__all__ = ["ConstantStages", "MassSolver", "NewtonStages", "Place", "Stages", "stages_of"]
+__all__ = [
+    "MATRIX_FREE",
+    "RELATIVE_TOLERANCE",
+    "ConstantStages",
+    "NewtonStages",
+    "Place",
+    "Stages",
+    "is_reproducible",
+    "linear_solver",
+    "stages_of",
+]
 
 RELATIVE_TOLERANCE = 1e-12
 
 KEPT_SHIFTS = 2
 """Shifts whose operators are kept: that of the steps, and that of a first or last one."""
+
+MATRIX_FREE = ("python", "shell")
+"""Types of matrices of which nothing can be kept, nor be subtracted."""
 
 MULTIGRID = ("gamg", "mg", "hmg", "ml", "hypre")
 """Preconditioners that are not the same bits when they are made again: their smoothers estimate
@@ -117,7 +130,7 @@ class NewtonStages:
         self._snes.setTolerances(rtol=RELATIVE_TOLERANCE)
         self._snes.getKSP().setTolerances(rtol=RELATIVE_TOLERANCE)
         self._snes.setFromOptions()
-        self.reproducible = _is_reproducible(self._snes.getKSP())
+        self.reproducible = is_reproducible(self._snes.getKSP())
         self._stage: tuple[Place, Vec, Vec | None] | None = None
         self._assembled: tuple[int, float, float] | None = None
         # A product of the user's own leaves the matrix alone.
@@ -200,7 +213,7 @@ class ConstantStages:
     """Stages of a problem whose Jacobian is constant: ``-ksp_type`` and so on, with the prefix."""
 
     def __init__(self, problem: Problem, prefix: str) -> None:
-        if problem.matrix.getType() in {"python", "shell"}:
+        if problem.matrix.getType() in MATRIX_FREE:
             raise StepperError(
                 f"{type(problem).__name__} says constant_jacobian, and its matrix is matrix-free: "
                 "operators can be kept of assembled matrices only. Leave constant_jacobian out"
@@ -209,7 +222,7 @@ class ConstantStages:
         self._prefix = prefix
         self._right = problem.template.duplicate()
         self._operators: OrderedDict[float, _Operator] = OrderedDict()
-        self.reproducible = _is_reproducible(_Operator(problem, prefix).ksp)
+        self.reproducible = is_reproducible(_Operator(problem, prefix).ksp)
 
     def start(self) -> None:
         for operator in self._operators.values():
@@ -265,39 +278,16 @@ class _Operator:
         self.jacobian = problem.matrix.duplicate()
         separate = problem.preconditioner is not problem.matrix
         self.other = problem.preconditioner.duplicate() if separate else self.jacobian
-        self.ksp = _linear_solver(problem, prefix, self.jacobian, self.other)
+        self.ksp = linear_solver(problem, prefix, self.jacobian, self.other)
 
 
-class MassSolver:
-    """Solves with the mass matrix: options with ``mass_`` after the prefix."""
-
-    def __init__(self, problem: RhsProblem, prefix: str) -> None:
-        self._ksp = None
-        if problem.mass is not None:
-            self._ksp = _linear_solver(problem, f"{prefix}mass_", problem.mass, problem.mass)
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether there is nothing to solve."""
-        return self._ksp is None
-
-    def solve(self, place: Place, right: Vec, out: Vec) -> None:
-        """Write ``M^-1 right``; raises as `Stages.solve`."""
-        assert self._ksp is not None
-        what = "the solve with the mass matrix"
-        solve(self._ksp, right, out, what, place.step, place.time)
-
-    def solve_transposed(self, place: Place, right: Vec, out: Vec) -> None:
-        """Write ``M^-T right``; raises as `Stages.solve`."""
-        assert self._ksp is not None
-        solve_transposed(self._ksp, right, out, place.step, place.time)
-
-
-def _is_reproducible(ksp: Any) -> bool:
+def is_reproducible(ksp: Any) -> bool:
+    """Return whether a solver gives the same bits however often it is made again."""
     return ksp.getPC().getType() not in MULTIGRID
 
 
-def _linear_solver(problem: Problem, prefix: str, matrix: Mat, preconditioner: Mat) -> Any:
+def linear_solver(problem: Problem, prefix: str, matrix: Mat, preconditioner: Mat) -> Any:
+    """Return a KSP for a matrix of a problem, set up from the options of that prefix."""
     ksp = PETSc.KSP().create(comm=problem.template.getComm())
     ksp.setOptionsPrefix(prefix)
     ksp.setOperators(matrix, preconditioner)

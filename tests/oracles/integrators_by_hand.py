@@ -36,6 +36,15 @@ def stage(eq, t, base, shift, m, guess, affine=0.0):
     )
 
 
+def rate_at(eq, t, x, m):
+    """Return K with ``F(t, X, K) = 0``."""
+    return newton(
+        lambda rate: eq.residual(t, x, rate, m),
+        lambda rate: eq.jacobian(x, rate, 1.0, m) - eq.jacobian(x, rate, 0.0, m),
+        0 * x,
+    )
+
+
 def theta_step(theta):
     def step(eq, k, t, h, u, m, cost):
         (u,) = u
@@ -59,7 +68,7 @@ def bdf2_step(sizes):
 
 
 def runge_kutta_step(a, b, c):
-    """Return a step by slopes; explicit stages solve with the mass matrix of the equation."""
+    """Return a step by slopes; explicit stages solve for the rate."""
 
     def step(eq, k, t, h, levels, m, cost):
         (u,) = levels
@@ -69,7 +78,7 @@ def runge_kutta_step(a, b, c):
             at = t + c[i] * h
             if a[i][i] == 0:
                 x = base
-                slopes.append(np.linalg.solve(eq.mass, -eq.residual(at, x, 0 * x, m)))
+                slopes.append(rate_at(eq, at, x, m))
             else:
                 x = stage(eq, at, base, 1 / (h * a[i][i]), m, u)
                 slopes.append((x - base) / (h * a[i][i]))

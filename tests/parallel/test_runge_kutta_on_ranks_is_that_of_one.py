@@ -7,6 +7,7 @@ pytest.importorskip("petsc4py")
 from on_ranks import assert_as_on_one
 from plates import NUM_STEPS, SIZE, line, plate
 from reactions import reaction
+from residual_of_rhs import Residual
 
 from solvers import butcher
 from solvers.adaptive_runge_kutta import AdaptiveRungeKutta
@@ -29,6 +30,14 @@ def test_explicit(comm, problem):
         return RungeKutta(p, SIZE / 4, butcher.RUNGE_KUTTA_4)
 
     assert_as_on_one(comm, problem, make, NUM_STEPS, 1e-12)
+
+
+@pytest.mark.parametrize("tableau", [butcher.TR_BDF2, butcher.HEUN_2], ids=lambda t: t.name)
+def test_residual(comm, tableau):
+    def make(p):
+        return RungeKutta(p, SIZE / 4, tableau)
+
+    assert_as_on_one(comm, lambda comm=None: Residual(reaction(comm)), make, NUM_STEPS, 1e-9)
 
 
 def test_adaptive(comm):

@@ -33,6 +33,12 @@ def test_gradient(method):
         assert_allclose(found.gradient[name], array, rtol=1e-11, atol=1e-12, err_msg=name)
 
 
+def test_an_explicit_stage_of_a_residual_is_refused():
+    for tableau in (butcher.RUNGE_KUTTA_4, butcher.TR_BDF2):
+        with pytest.raises(StepperError, match="matrix-free"):
+            RungeKutta(triads.MatrixFreeTriad(), triads.SIZES, tableau)
+
+
 def test_a_constant_one_is_refused():
     problem = triads.MatrixFreeTriad()
     problem.constant_jacobian = True

@@ -48,11 +48,6 @@ def test_a_missing_matrix():
         BackwardEuler(problem, triads.SIZES)
 
 
-def test_a_residual_with_an_explicit_stage():
-    with pytest.raises(StepperError, match="use Theta, Bdf2 or SDIRK_2"):
-        RungeKutta(triads.ResidualTriad(), triads.SIZES, butcher.TR_BDF2)
-
-
 def test_a_cost_without_its_derivative():
     class Careless(NoJacobian):
         terminal_cost_vjp = RhsProblem.terminal_cost_vjp

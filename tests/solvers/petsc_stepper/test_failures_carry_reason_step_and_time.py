@@ -127,3 +127,20 @@ def test_a_preconditioner_without_a_transpose():
     stepper.record(0, 1, reach_stop=False)
     with pytest.raises(StepperError, match="transpose under -ksp_type gmres -pc_type python"):
         stepper.pull_back(0, 1)
+
+
+def test_no_slope():
+    """A constraint instead of an equation of motion: no rate fulfils it."""
+
+    class Constraint(triads.ResidualTriad):
+        def residual(self, t, u, rate, m, f):
+            f.setArray(1 + triads.read(u) ** 2)
+
+        def jacobian(self, t, u, rate, m, shift, jacobian, other):
+            triads.fill(jacobian, np.diag(2 * triads.read(u)))
+
+    triads.direct()
+    stepper = RungeKutta(Constraint(), triads.SIZES, butcher.RUNGE_KUTTA_4)
+    stepper.start()
+    with pytest.raises(SolveError, match=r"the solve for a slope.*step 0, t = 0.0"):
+        stepper.advance(0, 1)

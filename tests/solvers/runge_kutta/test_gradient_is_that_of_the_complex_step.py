@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from triads_by_hand import gradient_by_hand
 
 import adjoint
-from solvers.butcher import SDIRK_3, TABLEAUX, one_leg
+from solvers.butcher import TABLEAUX, one_leg
 from solvers.runge_kutta import RungeKutta
 
 
@@ -36,6 +36,6 @@ def test_without_a_mass(tableau):
 
 
 @pytest.mark.parametrize("make", [triads.ResidualTriad, triads.LinearResidualTriad])
-@pytest.mark.parametrize("tableau", [SDIRK_3, one_leg(0.5)], ids=lambda tableau: tableau.name)
+@pytest.mark.parametrize("tableau", [*TABLEAUX, one_leg(0.5)], ids=lambda tableau: tableau.name)
 def test_residual(make, tableau):
     assert_right(make(), tableau)
