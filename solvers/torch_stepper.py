@@ -83,7 +83,7 @@ class TorchStepper:
         self.used: set[str] = set()
         """The controls that the run's cost depends on, as far as it has been pulled back."""
         self.first_non_finite: int | None = None
-        """The first step of this run whose loss is not finite, and what that is."""
+        """The first step of this run whose loss is not finite."""
         self.final_state: Tree = None
         """The state after the last step of the last run."""
         self._form = StateForm(batch.state)

@@ -128,10 +128,10 @@ class SpillingStream:
         return max(GRID, round(self._given * leaves * given_advance / costs.write))
 
     def _closest(self, costs: Costs) -> int:
-        """Return the least spacing that is not slower for the transfers it takes.
+        """Return the least spacing at which transfers do not take more than they save.
 
-        Up to ``S + 2`` leaves, for `S` slots, lie between states of which none is taken again more
-        than once: any closer, a state saves one leaf.
+        With `S` slots and states up to ``S + 2`` leaves apart, no leaf is taken again more than
+        once: one state more, then, saves no more than one leaf.
         """
         if costs.disturbance <= self._pace.advance:
             return GRID
