@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from adjoint.agreement import agreed_costs
 from adjoint.buffers import Buffers
+from adjoint.calibration import Calibration
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
 from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal, hash_of
+from adjoint.planning import predicted_seconds
 from adjoint.report import Report, in_words
-from adjoint.schedules import Schedule
+from adjoint.schedules import Schedule, Spilling
 from adjoint.stepping import Stepper
 from adjoint.storage.layout import StateLayout
 from adjoint.storage.slots import BlockPool
@@ -30,9 +34,10 @@ class Equipment:
 
     schedule: Schedule
     costs: Costs | None
-    """What it was planned on; None where nothing was measured."""
+    """What it was planned on, or has taken since; None where nothing was measured."""
     reason: str
-    predicted_seconds: float
+    predict: Callable[[], float]
+    """Returns what an evaluation takes, by the costs; nan where that is not known."""
     probe_seconds: float
     layout: StateLayout
     pool: BlockPool
@@ -64,11 +69,12 @@ class Equipment:
     ) -> tuple[float, Report]:
         """Play one forward and one reverse sweep; return this rank's cost, and the figures.
 
-        Collective. The schedule is then what this evaluation's measurements would have it.
+        Collective. Schedule and costs are then as this evaluation's measurements would have them.
         """
         self.buffers.clear()
         found = self._begin(stepper, comm)
         before, began = self._statistics(), time.perf_counter()
+        calibration = Calibration(self._statistics)
         stepper.start()
         sweep = Sweep(
             stepper,
@@ -77,13 +83,17 @@ class Equipment:
             self.store,
             comm,
             journal=self.journal,
-            watch=watch,
+            watch=calibration.watch if watch is None else lambda own: watch(calibration.watch(own)),
         )
         cost = sweep.run(self.schedule, costs=self.costs, found=found)
         ended = time.perf_counter()
         report = self._report(sweep, found, before, began, ended)
-        if sweep.tuned is not None:
-            self.schedule = sweep.tuned
+        tuned = self.schedule if sweep.tuned is None else sweep.tuned
+        if self.costs is not None and found is None and not sweep.lost_states:
+            self.costs = agreed_costs(calibration.costs(self.costs), comm)
+            tuned = self._calibrated(tuned, self.costs, was_told=sweep.tuned is not None)
+            self.predict = cache(partial(predicted_seconds, tuned, self.costs))
+        self.schedule = tuned
         return cost, report
 
     def close(self) -> None:
@@ -118,6 +128,12 @@ class Equipment:
         self.journal.begin(controls, self.store.posted + 1, self.plan(), found)
         return found
 
+    def _calibrated(self, schedule: Schedule, costs: Costs, *, was_told: bool) -> Schedule:
+        """Return a schedule that goes by these costs, if it goes by any."""
+        if not isinstance(schedule, Spilling) or self.store is None:
+            return schedule
+        return schedule.calibrated(costs, self.store.file.placement.rows, keep_ratios=was_told)
+
     def _statistics(self) -> Statistics:
         return Statistics() if self.store is None else self.store.engine.statistics
 
@@ -140,7 +156,7 @@ class Equipment:
             recorded_steps=sweep.recorded_steps,
             forward_seconds=sweep.turned_at - began,
             reverse_seconds=ended - sweep.turned_at,
-            predicted_seconds=self.predicted_seconds,
+            predict=self.predict,
             probe_seconds=self.probe_seconds,
             engine="" if self.store is None else self.store.engine.name,
             engine_reason=self.engine_reason,

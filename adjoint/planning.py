@@ -26,11 +26,13 @@ from adjoint.pricing import (
     with_leaves_of,
     with_tapes,
 )
+from adjoint.replay import price
 from adjoint.schedules import Schedule, Spilling, StoreAll, num_leaves
+from adjoint.schedules.spilling_rehearsal import Rehearsal
 from adjoint.spilling_reckoning import reckoned
 from adjoint.spilling_search import best_spilling
 
-__all__ = ["Plan", "choose", "compare", "without_measuring"]
+__all__ = ["Plan", "choose", "compare", "predicted_seconds", "without_measuring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,17 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
             best[family] = offer
     ranked = sorted(best.values(), key=_doubted)
     return [Plan(offer.schedule, offer.seconds, offer.reason) for offer in ranked]
+
+
+def predicted_seconds(schedule: Schedule, costs: Costs) -> float:
+    """Return what playing a whole schedule takes; nan where its number of steps is not known."""
+    if schedule.num_steps is None:
+        return math.nan
+    if isinstance(schedule, Spilling) and schedule.costs == costs:
+        rehearsal = Rehearsal(schedule)
+        rehearsal.run()
+        return rehearsal.seconds
+    return price(schedule, costs).makespan
 
 
 def _doubted(offer: Offer) -> float:

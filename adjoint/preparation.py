@@ -144,7 +144,7 @@ class _Preparation:
             schedule,
             self.costs,
             plan.reason,
-            plan.predicted_seconds,
+            lambda: plan.predicted_seconds,
             seconds,
             self.layout,
             pool,

@@ -1,6 +1,7 @@
 """What a gradient did and what it cost: the figures behind `Result.report`."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import isfinite
 
 from adjoint.schedules import Schedule
@@ -33,8 +34,8 @@ class Report:
     """From the start to the turn."""
     reverse_seconds: float
     """From the turn to the end."""
-    predicted_seconds: float
-    """What the planner reckoned; nan where it did not plan."""
+    predict: Callable[[], float] = field(repr=False)
+    """Returns `predicted_seconds`."""
     probe_seconds: float
     """What measuring costs took, before the sweep; 0 where nothing was measured."""
     engine: str
@@ -59,6 +60,15 @@ class Report:
     """Why the journal could not be written to the end; empty if it was, or there is none."""
     resumed_from: str
     """Where an earlier run was gone on with; empty if this one began at the beginning."""
+
+    @property
+    def predicted_seconds(self) -> float:
+        """What the planner reckoned, or of a later evaluation, what the one before tells.
+
+        That is what `adjoint.replay` says of the schedule on the costs that were measured; nan
+        where nothing was. It is worked out when it is asked for first: microseconds an action.
+        """
+        return self.predict()
 
     @property
     def trajectory_bytes(self) -> int:

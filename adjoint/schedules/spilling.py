@@ -25,6 +25,7 @@ transfer really is done. So all ranks decide alike.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from operator import index
 
@@ -42,6 +43,9 @@ from adjoint.schedules.tape_table import TapeTable
 __all__ = ["Spilling"]
 
 MOST_STEPS = 1e300
+MOST_CHANGE = 2.0
+"""How many times closer or wider one evaluation may make the spacing of the next."""
+
 MOST_PATIENCE = 1e9
 """So patient, no state gives up its slot; without end, a read that takes no time has no meaning."""
 
@@ -171,6 +175,28 @@ class Spilling:
             file_states=self.capacity if self.num_steps is None else None,
         )
         return changed if changed.file_states <= room else self
+
+    def calibrated(self, costs: Costs, room: int, *, keep_ratios: bool) -> "Spilling":
+        """Return the schedule for what an evaluation has measured, as far as the file has room.
+
+        States are as far apart, in writes, as they were, but not closer where each of them takes
+        more of the processor than a leaf does. With `keep_ratios` it is known better what
+        transfers cost in the end, in steps: as this schedule has it.
+        """
+        told, leaf = self.costs, self.leaf_steps
+        if not (told.advance and costs.advance):
+            return self
+        if keep_ratios:
+            unit = costs.advance / told.advance
+            return self.tuned(
+                replace(costs, write=unit * told.write, read=unit * told.read), self.pitch, room
+            )
+        longer = 1.0
+        if told.write and costs.write:
+            longer = costs.write / costs.advance * (told.advance / told.write)
+        least = 1.0 if costs.disturbance > leaf * costs.advance else 1 / MOST_CHANGE
+        longer = min(MOST_CHANGE, max(least, longer))
+        return self.tuned(costs, round(longer * self.pitch), room)
 
     @property
     def pitch(self) -> int:

@@ -9,7 +9,7 @@ is for 16 states. All of a row is taken in one run:
 
 taken        seconds of the gradient, planning and probe not included
 predicted    taken over what `adjoint.replay` says of the schedule, on the costs that were measured
-again        the same for a second evaluation, which begins with what the first has learnt
+again        the same for a second evaluation, which goes by what the first has measured
 stalls       share of the second in which the computation stood still for transfers
 revolve      taken again over what Revolve takes with the same memory
 in step      over what waiting for every transfer takes with the same memory (disk-Revolve)
@@ -53,9 +53,9 @@ def measured(stepper, num_steps, comm, ratio, folder):
     with adjoint.Functional(stepper, num_steps, **options) as functional:
         first = seconds_of(functional)
         predicted = functional.report.predicted_seconds
-        schedule = functional.report.schedule
         again = seconds_of(functional)
         report = functional.report
+    foreseen = report.predicted_seconds
     with adjoint.Functional(
         stepper, num_steps, comm=comm, schedule=Revolve(num_steps, SLOTS)
     ) as functional:
@@ -73,8 +73,8 @@ def measured(stepper, num_steps, comm, ratio, folder):
         told = "real" if ratio is None else f"{ratio:g}"
         print(
             f"{state / 1e6:8.2f}{1e3 * step:9.3f}{told:>7}{num_steps:8}{first:9.2f}"
-            f"{first / predicted:11.3f}{again / predicted:8.3f}{report.stall_share:8.1%}"
-            f"{again / revolve:9.2f}{again / in_step:9.2f}   {schedule}",
+            f"{first / predicted:11.3f}{again / foreseen:8.3f}{report.stall_share:8.1%}"
+            f"{again / revolve:9.2f}{again / in_step:9.2f}   {report.schedule}",
             flush=True,
         )
 
