@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from adjoint.errors import ArgumentError, NonFiniteError, SolveError, StepperError
 from adjoint.stepping import Arrays
 from solvers.accepted_steps import AcceptedSteps
-from solvers.butcher import Tableau
+from solvers.butcher import Tableau, check_tableau
 from solvers.implicit_problem import Problem
 from solvers.petsc_stepper import Stages
 from solvers.runge_kutta import RungeKutta
@@ -150,6 +150,7 @@ class AdaptiveRungeKutta(RungeKutta):
         start_time: float = 0.0,
         options_prefix: str = "",
     ) -> None:
+        check_tableau(tableau)
         if tableau.embedded is None:
             raise ArgumentError(f"{tableau.name} has no embedded method to estimate errors with")
         if min(relative, absolute) < 0 or max(relative, absolute) <= 0:

@@ -39,6 +39,7 @@ __all__ = [
     "TABLEAUX",
     "TR_BDF2",
     "Tableau",
+    "check_tableau",
     "one_leg",
 ]
 
@@ -110,6 +111,21 @@ def _tableau(
     if embedded is not None:
         other = np.array([float(x) for x in np.asarray(embedded, dtype=object)])
     return Tableau(name, a, weights, a.sum(axis=1), order, other, embedded_order)
+
+
+def check_tableau(given: object) -> None:
+    """Refuse what is not a tableau: a name, perhaps.
+
+    Raises
+    ------
+    ArgumentError
+        It says where tableaux are, and which.
+    """
+    if not isinstance(given, Tableau):
+        known = ", ".join(name for name in __all__ if name.isupper() and name != "TABLEAUX")
+        raise ArgumentError(
+            f"tableau is a Tableau of solvers.butcher, not {given!r}: one of {known}, or one's own"
+        )
 
 
 def one_leg(theta: float) -> Tableau:

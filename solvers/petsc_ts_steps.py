@@ -17,7 +17,9 @@ last stage is the first of the next step (3bs, PETSc's default, and 5dp, 5bs, 6v
 begin with a derivative that belongs to another state: errors up to 4e-3 were seen in gradients of
 PETSc's own stride checkpointing. Where the derivative that is carried over has the bits of one
 evaluated anew, it is carried over: of the methods above only in 3bs, whose sums of stages PETSc
-adds up in the same order for the last stage and for the step.
+adds up in the same order for the last stage and for the step. The adjoint step knows nothing of the last
+stage of such a method, which is the solution: a right-hand side in Python is not evaluated for it
+where a step is taken to be reversed.
 
 *Hooks.* The pre-step and post-step functions of a TS are not part of `TSStep`. They are called
 here. A hook may set what the equation needs at a step, from time and step number alone: it is
@@ -37,6 +39,7 @@ from petsc4py import PETSc
 from adjoint.errors import StepperError
 from solvers.accepted_steps import AcceptedSteps
 from solvers.petsc_ts_failures import diverged, failed
+from solvers.petsc_ts_last_stage import LastStage
 
 __all__ = ["StepCost", "StepCostVjp", "Steps"]
 
@@ -94,6 +97,7 @@ class Steps:
         self._hooked = self._hooks != (None, None)
         self._implicit = ts.getType() != "rk"
         self._carries = not self._hooked and _method(ts) in CARRIES_DERIVATIVE
+        self._last_stage = LastStage.put_into(ts, _method(ts))
         self._kept = u.duplicate() if rejects else None
         self._tolerances = ts.getTolerances() if rejects else None
         self._any_error = False
@@ -339,7 +343,11 @@ class Steps:
         if self._hooked:
             self._call(0)
         ts.setTimeStep(size)
-        self._take(k, None)
+        if self._last_stage is None:
+            self._take(k, None)
+        else:
+            with self._last_stage.left_out():
+                self._take(k, None)
         self._check_accepted(k, time, size)
         return size
 

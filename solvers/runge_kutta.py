@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from adjoint.stepping import Arrays
-from solvers.butcher import Tableau
+from solvers.butcher import Tableau, check_tableau
 from solvers.implicit_problem import Controls, Problem, ResidualProblem, RhsProblem, Vec
 from solvers.petsc_stepper import PetscStepper, Stages
 from solvers.slope_solver import MassSolver, RateSolver
@@ -56,6 +56,8 @@ class RungeKutta(PetscStepper):
 
     Raises
     ------
+    ArgumentError
+        `tableau` is not a `Tableau`: a name, say.
     StepperError
         The method has implicit stages and the problem no Jacobian; or explicit ones, and the
         problem is a residual whose Jacobian is matrix-free. Or as `PetscStepper`.
@@ -70,6 +72,7 @@ class RungeKutta(PetscStepper):
         start_time: float = 0.0,
         options_prefix: str = "",
     ) -> None:
+        check_tableau(tableau)
         self.tableau = tableau
         self.ends_in_last_stage = tableau.stiffly_accurate
         # An explicit first stage is the state before the step.

@@ -99,6 +99,13 @@ def test_vectors_that_numpy_cannot_share():
             window.on(array)
 
 
+def test_a_tableau_by_name():
+    with pytest.raises(ArgumentError, match=r"not 'rk4': one of .*RUNGE_KUTTA_4"):
+        RungeKutta(triads.RhsTriad(), triads.SIZES, "rk4")
+    with pytest.raises(ArgumentError, match="solvers.butcher"):
+        AdaptiveRungeKutta(triads.RhsTriad(), None, 1.0)
+
+
 def test_adaptive_steps_without_sense():
     problem = triads.RhsTriad()
     problem.observation_times = (0.5, 0.2)
