@@ -123,7 +123,7 @@ class TorchSequence:
         modules: Any = (),
         num_steps: int | None = None,
         lengths: ArrayLike | None = None,
-        leaf_steps: int = 64,
+        leaf_steps: int = 32,
         comm: Any = None,
         memory: int | str | None = None,
         file: str | os.PathLike[str] | None = None,

@@ -72,7 +72,7 @@ class TorchStepper:
         modules: Mapping[str, Any],
         *,
         final_loss: Callable[[Tree], Any] | None = None,
-        leaf_steps: int = 64,
+        leaf_steps: int = 32,
         rank: int = 0,
     ) -> None:
         self.leaf_steps = leaf_steps

@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--shapes", nargs="+", default=["256x16", "1024x64"])
     parser.add_argument("--kinds", nargs="+", default=["nn.LSTMCell", "nn.LSTM"])
-    parser.add_argument("--leaf", type=int, default=64)
+    parser.add_argument("--leaf", type=int, default=32)
     parser.add_argument("--memory", default="1 GiB")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
