@@ -39,6 +39,7 @@ from adjoint.schedules.spilling_open_ended import OpenEndedStream
 from adjoint.schedules.spilling_pieces import Pace
 from adjoint.schedules.spilling_stream import SpillingStream
 from adjoint.schedules.tape_table import TapeTable
+from adjoint.schedules.timed_table import TimedTable
 
 __all__ = ["Spilling"]
 
@@ -87,6 +88,9 @@ class Spilling:
         when it is decided where tapes are kept: between 0 and 1.
     tape_slots
         Slots that each tape takes that is kept while others are recorded; 0 to keep none.
+    timed
+        Whether the reverse sweep reckons with the slots that transfers hold, as `TimedTable` does.
+        It pays where slots are few; then states are sent to the file in the reverse sweep, too.
     file_states
         The most states in the file at once; None for as many as there are. It must be given if
         `num_steps` is not: when the file is full, every other state is given up and the interval
@@ -113,6 +117,7 @@ class Spilling:
         foresight: float = 0.0,
         reread: float = 0.1,
         tape_slots: int = 0,
+        timed: bool = False,
         file_states: int | None = None,
     ) -> None:
         self.num_steps = None if num_steps is None else index(num_steps)
@@ -127,6 +132,7 @@ class Spilling:
         self.foresight = float(foresight)
         self.reread = float(reread)
         self.tape_slots = index(tape_slots)
+        self.timed = bool(timed)
         self.capacity = None if file_states is None else index(file_states)
         self._check()
         self.num_tapes = 1 + (self.num_slots // self.tape_slots if self.tape_slots else 0)
@@ -138,7 +144,7 @@ class Spilling:
             f"interval={self.interval!r}, costs={self.costs!r}, leaf_steps={self.leaf_steps}, "
             f"tail_slots={self.tail_slots}, tail_repeats={self.tail_repeats}, split={self.split}, "
             f"patience={self.patience}, foresight={self.foresight}, reread={self.reread}, "
-            f"tape_slots={self.tape_slots}, "
+            f"tape_slots={self.tape_slots}, timed={self.timed}, "
             f"file_states={self.capacity})"
         )
 
@@ -172,6 +178,7 @@ class Spilling:
             foresight=self.foresight,
             reread=self.reread,
             tape_slots=self.tape_slots,
+            timed=self.timed,
             file_states=self.capacity if self.num_steps is None else None,
         )
         return changed if changed.file_states <= room else self
@@ -228,6 +235,26 @@ class Spilling:
             tape_slots=self.tape_slots,
             unreached=pace.unreached,
             reread=pace.in_advances(self.reread * self.costs.read),
+        )
+
+    @cached_property
+    def timing(self) -> TimedTable | None:
+        """Where states and tapes are kept if it is reckoned with what transfers hold."""
+        pace = Pace.of(self.costs, self.leaf_steps)
+        most = 2 + -(-int(1.05 * self.interval) // self.leaf_steps)
+        if self.num_steps is not None:
+            most = min(most, num_leaves(self.num_steps, self.leaf_steps))
+        if not self.timed or pace.advance == 0 or not self.costs.read or not self.costs.write:
+            return None
+        return TimedTable(
+            most,
+            self.num_slots,
+            tape_slots=self.tape_slots,
+            unreached=pace.unreached,
+            pull_back=pace.in_advances(pace.pull_back),
+            extra=pace.in_advances(pace.keep - pace.advance),
+            read=pace.in_advances(self.costs.read),
+            write=pace.in_advances(self.costs.write),
         )
 
     def _check(self) -> None:

@@ -18,6 +18,7 @@ class Kept:
     __slots__ = (
         "above",
         "below",
+        "held",
         "in_file",
         "in_slot",
         "is_tape",
@@ -34,6 +35,8 @@ class Kept:
         self.is_tape = is_tape
         self.in_slot = True
         self.in_file = False
+        self.held = False
+        """In the file, and to keep its slot all the same."""
         self.pinned = False
         """Being read ahead, or read and not used yet."""
         self.spent = False
@@ -46,6 +49,11 @@ class Kept:
         self.below = below
         self.above = below
         """`below`, with its own piece: up to where the next one above begins."""
+
+    @property
+    def locks(self) -> bool:
+        """Whether it locks its slot: a state that is in the file may give it up."""
+        return self.held or not self.in_file
 
     @property
     def is_resident(self) -> bool:

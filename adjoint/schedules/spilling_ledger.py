@@ -14,9 +14,13 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.spilling_keeps import Comb, Combs
 from adjoint.schedules.spilling_kept import Kept, by_leaf
 from adjoint.schedules.spilling_pieces import Pieces
+from adjoint.schedules.timed_table import TimedTable
 from adjoint.virtual_clock import VirtualClock
 
 __all__ = ["AHEAD", "Ledger"]
+
+MOST_OFF = 1.25
+"""By which factor costs may differ from those that `TimedTable` was made for."""
 
 AHEAD = 1.02
 """A read is posted so much earlier than it must be, lest rounding make it late."""
@@ -40,6 +44,8 @@ class Ledger:
     foresight
         A slot is kept back for a read that will be due before this share is reversed of what is
         reversed next.
+    timed
+        Where states are kept if it is reckoned with what transfers hold.
     """
 
     def __init__(
@@ -52,10 +58,11 @@ class Ledger:
         *,
         patience: float,
         foresight: float,
+        timed: TimedTable | None = None,
     ) -> None:
         self.num_slots = num_slots
         self.tape_slots = tape_slots
-        self.costs = costs
+        self.costs = self._given = costs
         self.clock = VirtualClock(costs)
         self.kept: deque[Kept] = deque()
         self.buried = Combs()
@@ -72,6 +79,8 @@ class Ledger:
         self._pieces = pieces
         self._patience = patience
         self._foresight = foresight
+        self.timed = timed
+        self._notice = AHEAD if timed is None else 1.0
         self._absent: list[Kept] = []
         """Listed states that are in the file alone, oldest first."""
         self._dirty: deque[Kept] = deque()
@@ -129,6 +138,8 @@ class Ledger:
 
     def observe(self, costs: Costs) -> None:
         """Go by other costs from now on; what is under way takes what it was to take."""
+        if self.timed is not None and _differ(costs, self._given):
+            self.timed = None
         self.costs = costs
         self.clock.observe(costs)
 
@@ -138,8 +149,60 @@ class Ledger:
         """Return what reversing so many leaves from a kept state, or by a kept tape, takes."""
         if state.is_tape:
             return self._pieces.pull_back_seconds
+        if (
+            self.timed is not None
+            and 0 < leaves <= self.timed.max_leaves
+            and state.locked < self.num_slots
+        ):
+            unit, ahead = self.costs.advance * self._leaf_steps, self.ahead(state)
+            cost, _move = self.timed.look(leaves, state.locked, ahead / unit, in_file=state.in_file)
+            if cost < inf:
+                return cost * unit
         slots = self.num_slots - state.locked
         return self._pieces.seconds_and_split(leaves, slots, state.in_file)[0]
+
+    def ahead(self, state: Kept, piece: float | None = None) -> float:
+        """Return how long after the piece of a kept state is reversed the next read is wanted.
+
+        If `piece` is given, that is what the state's piece takes, and how long after the one above.
+        """
+        from_now = state.below
+        if piece is not None:
+            if state.in_file and not state.held:
+                return 0.0
+            from_now += piece
+        for other in reversed(self.kept):
+            if other.leaf < state.leaf and other.in_file and not other.held:
+                return from_now - other.above
+        return 0.0 if self.buried.count else inf
+
+    def until_written(self) -> float:
+        """Return how much longer a slot is held by a write."""
+        for state in self._dirty:
+            if not state.held:
+                return max(0.0, self.clock.busy_until - self.clock.now)
+        return 0.0
+
+    def hold(self, state: Kept) -> None:
+        """Take note that a state in the file keeps its slot."""
+        state.held = True
+        self.locked += 1
+        if state in self.clean:
+            self.clean.remove(state)
+
+    def let_go(self, leaf: int) -> None:
+        """Take note that the top, if it is the state of a leaf, need not keep its slot."""
+        if self.kept and self.kept[-1].leaf == leaf:
+            self.release(self.kept[-1])
+
+    def release(self, state: Kept) -> None:
+        """Take note that a state in the file need not keep its slot any more."""
+        if not state.held:
+            return
+        state.held = False
+        self.locked -= 1
+        if state not in self._dirty:
+            insort(self.clean, state, key=by_leaf)
 
     def needs_no_slot(self, top: Kept, until_top: float, until_below: float) -> bool:
         """Return whether the top, which is in the file, leaves all slots to what is above it.
@@ -189,7 +252,7 @@ class Ledger:
         below = until_below + top.below
         first = until_top if absent[-1] is top else below - absent[-1].above
         if len(absent) > 1:
-            first = min(first, below - absent[-2].above - AHEAD * self.costs.read)
+            first = min(first, below - absent[-2].above - self._notice * self.costs.read)
         return first - notice
 
     # -- when the world says otherwise ---------------------------------------------------------
@@ -203,7 +266,7 @@ class Ledger:
             state.locked, state.below = locked, below
             if state.is_tape:
                 locked += self.tape_slots
-            elif not state.in_file:
+            elif state.locks:
                 locked += 1
             under = state
 
@@ -227,6 +290,8 @@ class Ledger:
         if leaf == 0 and not resident:
             raise ScheduleError("the initial state is lost: there is nothing to recompute it from")
         self.in_file -= 1
+        if state is not None:
+            self.release(state)
         if state is None:
             self._lost.add(leaf)
             return
@@ -275,7 +340,9 @@ class Ledger:
             transfer = dirty[0].transfer
             if transfer is not None and transfer.ends > now:
                 return
-            insort(self.clean, dirty.popleft(), key=by_leaf)
+            state = dirty.popleft()
+            if not state.held:
+                insort(self.clean, state, key=by_leaf)
 
     def _long_enough(self, piece: float) -> float:
         """Return how long a state must not be needed to give up its slot.
@@ -288,7 +355,7 @@ class Ledger:
     def notice(self) -> float:
         """Return how long before its use a state must be asked for."""
         backlog = self.clock.busy_until - self.clock.now
-        return AHEAD * self.costs.read + (backlog if backlog > 0 else 0.0)
+        return self._notice * self.costs.read + (backlog if backlog > 0 else 0.0)
 
     def _unbury(self) -> None:
         leaf, place = self.buried.pop()
@@ -305,6 +372,16 @@ class Ledger:
             state.below = state.above - self.seconds(above.leaf - leaf, state)
         self.kept.appendleft(state)
         self._absent.insert(0, state)
+
+
+def _differ(costs: Costs, others: Costs) -> bool:
+    """Return whether a table for some costs is of no use for others: it need not be the best."""
+    pairs = ((costs.read, others.read), (costs.write, others.write))
+    return any(
+        max(now * others.advance, was * costs.advance)
+        > MOST_OFF * min(now * others.advance, was * costs.advance)
+        for now, was in pairs
+    )
 
 
 def _is_state(kept: Kept) -> bool:

@@ -57,6 +57,8 @@ class Rehearsal(SpillingStream):
         scarce = slots < (left - 1) * max(1, stack.tape_slots)
         if scarce and (stack.clean or stack.is_writing or stack.reserved):
             return False  # more slots may come, and when is not known
+        if self._is_timed(left):
+            return False  # transfers are reckoned with in all that is decided
         seconds, _split = self._pieces.seconds_and_split(left, slots, False)
         leaf = self._pace.record + self._pace.pull_back
         if seconds == inf or self._due_within(seconds + leaf, live):

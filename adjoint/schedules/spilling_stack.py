@@ -175,6 +175,19 @@ class Stack(Ledger):
                 yield from self._unpin(pinned)
                 yield from self.make_room()
 
+    def make_room_for(
+        self, needed: int, until_top: float, until_below: float
+    ) -> Generator[Action, None, bool]:
+        """Have so many free slots, if those that give theirs up suffice; return whether they do."""
+        live_top = self.kept[-1] if needed else None
+        while self.free - self.reserved < needed:
+            if not self.evictable(until_top, until_below) or (
+                self.clean[0] is live_top and until_top == until_below
+            ):
+                return False
+            yield from self.evict(self.clean[0])
+        return True
+
     def prefetch(self, until_top: float, until_below: float, look: float) -> Iterator[Action]:
         """Read ahead what is due within `look`, if there is a slot; else keep back the next one.
 
@@ -182,6 +195,8 @@ class Stack(Ledger):
         """
         self.reserved = 0
         while (due := self.until_due(until_top, until_below)) <= look:
+            if self.timed is not None and self.clock.busy_until - self.clock.now > look:
+                return  # it would only queue, in a slot
             if not self.free:
                 self.reserved = 1
                 return
@@ -212,6 +227,7 @@ class Stack(Ledger):
             yield from self._unpin(state)
             if not state.in_slot:
                 return
+        self.release(state)
         if state.transfer is not None and state.transfer.begins > self.clock.now:
             yield self._cancel(state)
         self._leaving = state

@@ -10,8 +10,10 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.schedule import num_leaves
 from adjoint.schedules.situation import Situation
 from adjoint.schedules.spilling_keeps import GRID, Comb, KeepPlan
+from adjoint.schedules.spilling_outlook import Outlook, timed_outlook
 from adjoint.schedules.spilling_pieces import Pace, Pieces
 from adjoint.schedules.spilling_stack import Kept, Stack
+from adjoint.schedules.timed_table import SEND
 
 if TYPE_CHECKING:
     from adjoint.schedules.spilling import Spilling
@@ -44,6 +46,7 @@ class SpillingStream:
             self._pieces,
             patience=schedule.patience,
             foresight=schedule.foresight,
+            timed=schedule.timing,
         )
         self.turned_at = 0.0
         """When the turn was, by the virtual clock."""
@@ -274,9 +277,15 @@ class SpillingStream:
         It is live, or `resting` in the slot of the top.
         """
         stack = self._stack
+        stack.let_go(live)
         while (left := self._end - live) > 1:
             if self._foreseen(live):
                 return
+            if self._is_timed(left):
+                stop = yield from self._go_on(live, resting=resting)
+                if stop is not None:
+                    live, resting = stop, resting and stop == live
+                    continue
             slots, in_file = yield from self._slots(live)
             split = self._pieces.seconds_and_split(left, slots, in_file)[1]
             if split == 0:
@@ -294,6 +303,51 @@ class SpillingStream:
         if stack.kept and stack.kept[-1].leaf == live:
             yield from stack.discard_top()
         yield from self._reverse_leaf(live)
+
+    def _is_timed(self, left: int) -> bool:
+        """Return whether the table that reckons with transfers says what to do."""
+        timed = self._stack.timed
+        return self._turned and timed is not None and left <= timed.max_leaves
+
+    def _timed_outlook(self, live: int) -> Outlook | None:
+        stack = self._stack
+        if not self._is_timed(self._end - live):
+            return None
+        assert stack.timed is not None
+        has_room = stack.in_file < self._most_in_file
+        unit = self._pace.advance
+        return timed_outlook(stack, stack.timed, live, self._end - live, unit, has_room=has_room)
+
+    def _go_on(self, live: int, *, resting: bool) -> Generator[Action, None, int | None]:
+        """Do what the table says next; return where the live state is, None if it cannot be done.
+
+        Only that of a state that is sent to the file has not moved.
+        """
+        stack, outlook = self._stack, self._timed_outlook(live)
+        if outlook is None:
+            return None
+        until_top, until_below, move = outlook
+        if stack.has_absent:
+            ahead = 0 if move == SEND else abs(move)
+            yield from stack.prefetch(until_top, until_below, ahead * self._pace.advance)
+        own = stack.top() if stack.top().leaf == live else None
+        if own is not None and move > 0 and not own.is_resident:
+            return None
+        needed = int(own is None) if move else stack.tape_slots - stack.gives_up(own)
+        if not (yield from stack.make_room_for(needed, until_top, until_below)):
+            return None
+        if move == 0:
+            return live + 1 if (yield from self._keep_tape(live, resting=resting)) else None
+        if own is None and not (yield from self._keep_state(live, send=move == SEND)):
+            return None
+        if move == SEND:
+            return live
+        if resting:
+            yield stack.restore(stack.top())
+        if own is not None and move > 0 and own.in_file:
+            stack.hold(own)
+        yield self._advance(live, live + abs(move))
+        return live + abs(move)
 
     def _foreseen(self, live: int) -> bool:
         """Return whether what is right of a state was passed over: see `Rehearsal`."""
@@ -329,6 +383,9 @@ class SpillingStream:
         In seconds from now, if what is right of the live state is reversed next.
         """
         stack, left = self._stack, self._end - live
+        if (outlook := self._timed_outlook(live)) is not None:
+            until_top, until_below, move = outlook
+            return until_top, until_below, 0 if move == SEND else abs(move)
         if top.leaf == live:
             slots = stack.num_slots - top.locked
             below, split = self._pieces.seconds_and_split(left, slots, top.in_file)
@@ -343,14 +400,14 @@ class SpillingStream:
         until_top, split = self._pieces.seconds_and_split(left, slots, False)
         return until_top, until_top + stack.seconds(live - top.leaf, top), split
 
-    def _keep_state(self, live: int) -> Generator[Action, None, bool]:
+    def _keep_state(self, live: int, *, send: bool = False) -> Generator[Action, None, bool]:
         """Keep the live state in a slot; return False if there is none after all."""
         stack = self._stack
         while stack.free <= stack.reserved and stack.clean:
             yield from stack.evict(stack.clean[0])
         if not stack.free:
             return False
-        yield from stack.store(live)
+        yield from stack.store(live, _alone(live) if send else None)
         return True
 
     def _keep_tape(self, live: int, *, resting: bool) -> Generator[Action, None, bool]:
