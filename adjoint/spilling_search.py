@@ -18,6 +18,7 @@ from adjoint.schedules.revolve import beta
 from adjoint.schedules.spilling_keeps import GRID, KeepPlan, plan_keeps
 from adjoint.schedules.spilling_rehearsal import Rehearsal
 from adjoint.schedules.tape_table import TapeTable
+from adjoint.schedules.timed_table import TimedTable
 from adjoint.spilling_reckoning import REREAD, Reckoning
 
 __all__ = ["best_spilling"]
@@ -56,6 +57,15 @@ FEW_LEAVES = 16
 FEW_SLOTS = 8
 """With so few slots, one that is held by a read counts for more."""
 
+TIMED_SLOTS = 6
+"""With so few slots, what transfers hold of them is worth reckoning with."""
+
+TIMED_LEAVES = (24, 256)
+"""Spacings for which that is done: closer ones gain little, wider ones take long to plan."""
+
+TIMED_ACTIONS = 24_000
+"""Of these rehearsals, at the most: nothing is passed over in them."""
+
 FRONT_RUNNERS = 10
 PATIENCES = (1.5, 1.0, 3.0)
 SPLITS = (0.5, 0.0, 1.0)
@@ -74,9 +84,12 @@ class Variant:
     split: float = SPLITS[0]
     foresight: float = 0.0
     reread: float = REREAD
+    timed: bool = False
 
-    def schedule(self, case: Case, tapes: TapeTable | None = None) -> Spilling:
-        """Return the schedule itself; a table of tapes that is large enough saves making one."""
+    def schedule(
+        self, case: Case, tapes: TapeTable | None = None, timing: TimedTable | None = None
+    ) -> Spilling:
+        """Return the schedule itself; tables that are large enough save making them."""
         schedule = Spilling(
             case.num_steps,
             case.num_slots,
@@ -90,10 +103,13 @@ class Variant:
             foresight=self.foresight,
             reread=self.reread,
             tape_slots=case.tape_slots,
+            timed=self.timed,
             file_states=case.file_states,
         )
         if tapes is not None and self.reread == REREAD:
             schedule.tapes = tapes
+        if timing is not None and self.timed:
+            schedule.timing = timing
         return schedule
 
 
@@ -123,6 +139,7 @@ def best_spilling(case: Case) -> Offer | None:
             search.rehearse(replace(search.best, split=split))
     for patience in PATIENCES[1:]:
         search.rehearse(replace(search.best, patience=patience))
+    search.rehearse_timed()
     return search.offer()
 
 
@@ -141,11 +158,12 @@ class _Search:
         self.seconds = inf
         self.doubt = BLIND
         self._left = ALL_ACTIONS
+        self._timing: TimedTable | None = None
         self._tried: set[Variant] = set()
 
     def offer(self) -> Offer:
         """Return the best of what was rehearsed."""
-        schedule = self.best.schedule(self.case)
+        schedule = self.best.schedule(self.case, timing=self._timing)
         reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
         if self.case.tape_slots:
             reason += "; tapes are kept where they fit"
@@ -181,6 +199,23 @@ class _Search:
             if keeps.file_states <= self.case.file_states and (keeps, split) not in seen:
                 seen.add((keeps, split))
                 self.rehearse(variant)
+
+    def rehearse_timed(self) -> None:
+        """Rehearse what reckons with the slots that transfers hold."""
+        natural = _coarsely(self.reckoning.natural)
+        if not self.case.tape_slots or self.case.num_slots > TIMED_SLOTS:
+            return
+        if not TIMED_LEAVES[0] * GRID <= natural <= TIMED_LEAVES[1] * GRID:
+            return
+        best = self.best
+        variants = [
+            Variant(natural, tails, repeats, patience=1.0, timed=True)
+            for tails, repeats in dict.fromkeys([(best.tail_slots, best.tail_repeats), (0, 0)])
+        ]
+        self._timing = variants[-1].schedule(self.case).timing
+        self._left = TIMED_ACTIONS
+        for variant in variants:
+            self.rehearse(variant)
 
     def rehearse(self, variant: Variant, *, keep_back: int = 0) -> None:
         """Find out what a variant takes; keep it if it is the best so far.
@@ -260,7 +295,7 @@ class _Search:
         case = self.case
         if leaves < case.num_leaves:
             case = replace(case, num_steps=leaves * case.leaf_steps)
-        rehearsal = Rehearsal(variant.schedule(case, self.reckoning.table))
+        rehearsal = Rehearsal(variant.schedule(case, self.reckoning.table, self._timing))
         done = rehearsal.run(marks, most_actions=max(self._left, REHEARSED_ACTIONS))
         self._left -= rehearsal.actions
         if not done:
