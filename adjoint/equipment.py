@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from adjoint.agreement import agreed_costs
+from adjoint.agreement import agreed_costs, largest
 from adjoint.buffers import Buffers
 from adjoint.calibration import Calibration
 from adjoint.comm import Communicator
@@ -14,6 +14,7 @@ from adjoint.costs import Costs
 from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal, hash_of
 from adjoint.planning import predicted_seconds
+from adjoint.pricing import Case, in_memory, with_tapes
 from adjoint.report import Report, in_words
 from adjoint.schedules import Schedule, Spilling
 from adjoint.stepping import Stepper
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from adjoint.storage.file_store import FileStore
 
 __all__ = ["Equipment"]
+
+WORTH_GIVING_UP = 0.03
+"""The file is given up if that saves this share of what an evaluation with it has taken."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,7 @@ class Equipment:
         if self.costs is not None and found is None and not sweep.lost_states:
             self.costs = agreed_costs(calibration.costs(self.costs), comm)
             tuned = self._calibrated(tuned, self.costs, was_told=sweep.tuned is not None)
+            tuned = self._without_file(largest(report.seconds, comm)) or tuned
             self.predict = cache(partial(predicted_seconds, tuned, self.costs))
         self.schedule = tuned
         return cost, report
@@ -133,6 +138,25 @@ class Equipment:
         if not isinstance(schedule, Spilling) or self.store is None:
             return schedule
         return schedule.calibrated(costs, self.store.file.placement.rows, keep_ratios=was_told)
+
+    def _without_file(self, taken: float) -> Schedule | None:
+        """Return a schedule in as much memory that is worth giving up the file for, or None.
+
+        Costs that were measured in an evaluation say what it would have taken without transfers,
+        with the leaves that it had. A file that a run can be resumed from is not given up.
+        """
+        schedule, costs = self.schedule, self.costs
+        if schedule.file_states == 0 or self.journal is not None or schedule.num_steps is None:
+            return None
+        assert costs is not None
+        tapes = getattr(schedule, "tape_slots", 0)
+        case = Case(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, tapes, costs)
+        offers = [*in_memory(case), *with_tapes(case)]
+        best = min(offers, key=lambda offer: offer.seconds)
+        if best.seconds > (1 - WORTH_GIVING_UP) * taken:
+            return None
+        self.reason = f"the file was given up, since it took {taken:.3g} s with it; {best.reason}"
+        return best.schedule
 
     def _statistics(self) -> Statistics:
         return Statistics() if self.store is None else self.store.engine.statistics

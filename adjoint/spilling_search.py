@@ -124,22 +124,16 @@ def best_spilling(case: Case) -> Offer | None:
     if case.num_leaves <= FEW_LEAVES:
         search.rehearse_all()
         return search.offer()
+    keep_back = search.actions_left // 2
     for _reckoned, variant in search.variants[:FRONT_RUNNERS]:
-        search.rehearse(variant, keep_back=ALL_ACTIONS // 2)
+        search.rehearse(variant, keep_back=keep_back)
     for variant in search.undisturbed():
         search.rehearse(variant)
-    if case.tape_slots:
-        for foresight in FORESIGHTS:
-            search.rehearse(replace(search.best, foresight=foresight))
-        search.rehearse(replace(search.best, patience=PATIENCES[-1], foresight=FORESIGHTS[0]))
-        if case.num_slots <= FEW_SLOTS:
-            search.rehearse(replace(search.best, reread=2 * REREAD, patience=2.0, foresight=0.0))
-    else:
-        for split in SPLITS[1:]:
-            search.rehearse(replace(search.best, split=split))
+    search.rehearse_rules()
     for patience in PATIENCES[1:]:
         search.rehearse(replace(search.best, patience=patience))
-    search.rehearse_timed()
+    if search.has_timed:
+        search.rehearse_timed()
     return search.offer()
 
 
@@ -157,9 +151,15 @@ class _Search:
         self.best = self.variants[0][1] if self.variants else Variant(GRID, 0, 0)
         self.seconds = inf
         self.doubt = BLIND
-        self._left = ALL_ACTIONS
+        self.actions_left = ALL_ACTIONS // 2 if self.has_timed else ALL_ACTIONS
         self._timing: TimedTable | None = None
         self._tried: set[Variant] = set()
+
+    @property
+    def has_timed(self) -> bool:
+        """Whether it is worth reckoning with the slots that transfers hold."""
+        few = self.case.tape_slots > 0 and self.case.num_slots <= TIMED_SLOTS
+        return few and TIMED_LEAVES[0] <= self.reckoning.natural <= TIMED_LEAVES[1]
 
     def offer(self) -> Offer:
         """Return the best of what was rehearsed."""
@@ -200,20 +200,27 @@ class _Search:
                 seen.add((keeps, split))
                 self.rehearse(variant)
 
+    def rehearse_rules(self) -> None:
+        """Rehearse other rules for what is kept between two states of the file."""
+        if self.case.tape_slots:
+            for foresight in FORESIGHTS:
+                self.rehearse(replace(self.best, foresight=foresight))
+            self.rehearse(replace(self.best, patience=PATIENCES[-1], foresight=FORESIGHTS[0]))
+            if self.case.num_slots <= FEW_SLOTS:
+                self.rehearse(replace(self.best, reread=2 * REREAD, patience=2.0, foresight=0.0))
+        else:
+            for split in SPLITS[1:]:
+                self.rehearse(replace(self.best, split=split))
+
     def rehearse_timed(self) -> None:
         """Rehearse what reckons with the slots that transfers hold."""
-        natural = _coarsely(self.reckoning.natural)
-        if not self.case.tape_slots or self.case.num_slots > TIMED_SLOTS:
-            return
-        if not TIMED_LEAVES[0] * GRID <= natural <= TIMED_LEAVES[1] * GRID:
-            return
-        best = self.best
+        natural, best = _coarsely(self.reckoning.natural), self.best
         variants = [
             Variant(natural, tails, repeats, patience=1.0, timed=True)
             for tails, repeats in dict.fromkeys([(best.tail_slots, best.tail_repeats), (0, 0)])
         ]
         self._timing = variants[-1].schedule(self.case).timing
-        self._left = TIMED_ACTIONS
+        self.actions_left = TIMED_ACTIONS
         for variant in variants:
             self.rehearse(variant)
 
@@ -226,7 +233,7 @@ class _Search:
             return
         self._tried.add(variant)
         keeps = self._keeps(variant)
-        if self._left <= keep_back:
+        if self.actions_left <= keep_back:
             self._guess(variant, keeps)
             return
         try:
@@ -296,8 +303,8 @@ class _Search:
         if leaves < case.num_leaves:
             case = replace(case, num_steps=leaves * case.leaf_steps)
         rehearsal = Rehearsal(variant.schedule(case, self.reckoning.table, self._timing))
-        done = rehearsal.run(marks, most_actions=max(self._left, REHEARSED_ACTIONS))
-        self._left -= rehearsal.actions
+        done = rehearsal.run(marks, most_actions=max(self.actions_left, REHEARSED_ACTIONS))
+        self.actions_left -= rehearsal.actions
         if not done:
             raise _TooLongError
         return rehearsal

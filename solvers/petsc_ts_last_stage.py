@@ -23,7 +23,8 @@ class LastStage:
     """A right-hand side that need not be evaluated for the last stage of a step."""
 
     def __init__(self, function: Callable[..., Any], stages: int) -> None:
-        self._function = function
+        self.given = function
+        """The user's."""
         self._stages = stages
         self._left = -1
         """Evaluations until one is left out; negative if none is."""
@@ -37,7 +38,7 @@ class LastStage:
             return None
         function, args, keywords = given
         while isinstance(function, cls):  # another stepper had this TS
-            function = function._function
+            function = function.given
         found = cls(function, stages)
         ts.setRHSFunction(found, vector, args, keywords)
         return found
@@ -46,7 +47,7 @@ class LastStage:
         """Evaluate, or leave `f` as it is."""
         self._left -= 1
         if self._left:
-            self._function(ts, time, u, f, *args, **keywords)
+            self.given(ts, time, u, f, *args, **keywords)
 
     @contextmanager
     def left_out(self) -> Iterator[None]:

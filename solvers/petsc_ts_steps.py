@@ -17,9 +17,9 @@ last stage is the first of the next step (3bs, PETSc's default, and 5dp, 5bs, 6v
 begin with a derivative that belongs to another state: errors up to 4e-3 were seen in gradients of
 PETSc's own stride checkpointing. Where the derivative that is carried over has the bits of one
 evaluated anew, it is carried over: of the methods above only in 3bs, whose sums of stages PETSc
-adds up in the same order for the last stage and for the step. The adjoint step knows nothing of the last
-stage of such a method, which is the solution: a right-hand side in Python is not evaluated for it
-where a step is taken to be reversed.
+adds up in the same order for the last stage and for the step. The adjoint step knows nothing of the
+last stage of such a method, which is the solution: a right-hand side in Python is not evaluated for
+it where a step is taken to be reversed.
 
 *Hooks.* The pre-step and post-step functions of a TS are not part of `TSStep`. They are called
 here. A hook may set what the equation needs at a step, from time and step number alone: it is

@@ -47,11 +47,14 @@ MOST_STEPS = 1e300
 MOST_CHANGE = 2.0
 """How many times closer or wider one evaluation may make the spacing of the next."""
 
+TABLES_SERVE = 1.04
+"""Where the ratio of a write to a step has changed by less, tables need not be made anew."""
+
 MOST_PATIENCE = 1e9
 """So patient, no state gives up its slot; without end, a read that takes no time has no meaning."""
 
 TABLE_LEAVES = 512
-"""Pieces up to so many leaves may keep tapes: longer ones are split first, as Revolve does."""
+"""Pieces up to so many leaves are looked up in tables: longer ones are split, as Revolve does."""
 
 
 class Spilling:
@@ -203,7 +206,12 @@ class Spilling:
             longer = costs.write / costs.advance * (told.advance / told.write)
         least = 1.0 if costs.disturbance > leaf * costs.advance else 1 / MOST_CHANGE
         longer = min(MOST_CHANGE, max(least, longer))
-        return self.tuned(costs, round(longer * self.pitch), room)
+        found = self.tuned(costs, round(longer * self.pitch), room)
+        if max(longer, 1 / longer) < TABLES_SERVE:
+            for name in ("tapes", "timing"):
+                if name in self.__dict__:
+                    setattr(found, name, getattr(self, name))
+        return found
 
     @property
     def pitch(self) -> int:
@@ -241,7 +249,7 @@ class Spilling:
     def timing(self) -> TimedTable | None:
         """Where states and tapes are kept if it is reckoned with what transfers hold."""
         pace = Pace.of(self.costs, self.leaf_steps)
-        most = 2 + -(-int(1.05 * self.interval) // self.leaf_steps)
+        most = min(TABLE_LEAVES, 2 + -(-int(1.05 * self.interval) // self.leaf_steps))
         if self.num_steps is not None:
             most = min(most, num_leaves(self.num_steps, self.leaf_steps))
         if not self.timed or pace.advance == 0 or not self.costs.read or not self.costs.write:

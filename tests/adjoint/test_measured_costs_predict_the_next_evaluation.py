@@ -174,6 +174,40 @@ def test_evaluations_are_predicted_anew(tmp_path):
     assert all(0 < seconds < np.inf for seconds in predicted)
 
 
+def test_a_file_that_has_become_slow_is_given_up(tmp_path):
+    num_steps, stepper = 300, CoupledPendulums(400, 300, pause=0.0005)
+    state = sum(array.nbytes for array in stepper.state.values())
+    engine = Throttle(0.0005, 0.0005)
+    with adjoint.Functional(
+        stepper, num_steps, memory=10 * state, file=tmp_path, engine=engine
+    ) as functional:
+        assert functional.schedule.file_states > 0
+        object.__setattr__(engine, "factor", 100)
+        first = functional.value_and_gradient()
+        assert functional.schedule.file_states == 0
+        again = functional.value_and_gradient()
+        report = functional.report
+        assert report is not None
+        assert report.bytes_written == 0
+        assert "given up" in report.reason
+        assert again[0] == first[0]
+        for name, array in first[1].items():
+            np.testing.assert_array_equal(again[1][name], array)
+
+
+def test_a_file_that_a_run_can_be_resumed_from_is_not_given_up(tmp_path):
+    num_steps, stepper = 300, CoupledPendulums(400, 300, pause=0.0005)
+    state = sum(array.nbytes for array in stepper.state.values())
+    engine = Throttle(0.0005, 0.0005)
+    with adjoint.Functional(
+        stepper, num_steps, memory=10 * state, file=tmp_path / "run.h5", engine=engine
+    ) as functional:
+        assert functional.schedule.file_states > 0
+        object.__setattr__(engine, "factor", 100)
+        functional.value_and_gradient()
+        assert functional.schedule.file_states > 0
+
+
 def test_states_stay_as_far_apart_in_writes():
     schedule = Spilling(10_000, 8, 20.0, costs=Costs(advance=1.0, write=20.0, read=20.0))
     seconds = Costs(advance=0.5, pull_back=1.0, write=8.0, read=9.0)
@@ -206,3 +240,13 @@ def test_a_file_without_room_leaves_the_schedule_as_it_is():
     costs = Costs(advance=1.0, write=15.0, read=20.0)
     found = schedule.calibrated(costs, schedule.file_states, keep_ratios=False)
     assert found.file_states <= schedule.file_states
+
+
+def test_tables_are_made_anew_only_if_they_must():
+    given = Costs(advance=1.0, unreached=1.0, pull_back=1.0, write=40.0, read=40.0)
+    schedule = Spilling(1_000, 4, 40.0, costs=given, tape_slots=1, timed=True)
+    tapes, timing = schedule.tapes, schedule.timing
+    for write, same in ((41.0, True), (60.0, False)):
+        found = schedule.calibrated(replace(given, write=write), 1_000, keep_ratios=False)
+        assert (found.tapes is tapes, found.timing is timing) == (same, same)
+        price(found, found.costs, num_slots=4, tape_slots=1)

@@ -1,4 +1,4 @@
-"""A derivative that only the next step uses is not evaluated where a step is taken to be reversed."""
+"""A derivative that only the next step uses is not evaluated for a step that is to be reversed."""
 
 import numpy as np
 import pytest
@@ -54,5 +54,5 @@ def test_a_second_stepper_takes_the_place_of_the_first():
     for _ in range(2):
         stepper = oscillator.stepper(parameters=False)
         wrapped = oscillator.ts.getRHSFunction()[1][0]
-        assert wrapped._function == function
+        assert wrapped.given == function
         adjoint.gradient(stepper, NUM_STEPS, schedule=StoreAll(NUM_STEPS))
