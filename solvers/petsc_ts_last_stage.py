@@ -6,7 +6,7 @@ the step is taken again for its stages, a function in Python is spared the last 
 and what the vector held before stays: any numbers, as long as they are finite, times zero.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,7 +50,7 @@ class LastStage:
             self.given(ts, time, u, f, *args, **keywords)
 
     @contextmanager
-    def left_out(self) -> Iterator[None]:
+    def left_out(self) -> Generator[None, None, None]:
         """Have the next evaluation for a last stage left out: one step is taken meanwhile."""
         self._left = self._stages
         try:
