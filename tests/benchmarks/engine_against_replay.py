@@ -9,8 +9,8 @@ is for 16 states. All of a row is taken in one run:
 
 taken        seconds of the gradient, planning and probe not included
 predicted    taken over what `adjoint.replay` says of the schedule, on the costs that were measured
-again        the same for a second evaluation, which goes by what the first has measured
-stalls       share of the second in which the computation stood still for transfers
+again        the same for the third evaluation, which goes by what the one before has measured
+stalls       share of the third in which the computation stood still for transfers
 revolve      taken again over what Revolve takes with the same memory
 in step      over what waiting for every transfer takes with the same memory (disk-Revolve)
 plan         what was chosen
@@ -53,6 +53,7 @@ def measured(stepper, num_steps, comm, ratio, folder):
     with adjoint.Functional(stepper, num_steps, **options) as functional:
         first = seconds_of(functional)
         predicted = functional.report.predicted_seconds
+        seconds_of(functional)
         again = seconds_of(functional)
         report = functional.report
     foreseen = report.predicted_seconds
