@@ -5,9 +5,9 @@
 Each figure is of a process of its own: the most memory that was resident while the gradient was
 computed, less that before, after a warm-up (two steps, one at a time, of either way). Inputs are
 made as they are read and there are no targets, so the data takes nothing. Full-unroll autograd is
-shown beside it, for up to --full-to steps; beyond, what it takes a step is extrapolated. How much of
-the heap is between pieces that are in use is chance, and a short run has fewer chances: of up to 10,000
-steps the most of three runs is given.
+shown beside it, for up to --full-to steps; beyond, what it takes a step is extrapolated. How much
+of the heap lies idle between pieces that are in use is chance, and a short run has fewer chances:
+for up to 10,000 steps, the most of three runs is given.
 """
 
 import argparse
