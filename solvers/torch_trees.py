@@ -48,6 +48,10 @@ class StateForm:
         if not self.tensors:
             raise ArgumentError("the state is empty: give a tensor, or a tuple of tensors")
         self._likes = [(like.dtype, like.shape) for like in self.tensors]
+        flat = isinstance(self._example, tuple | list)
+        flat = flat and all(isinstance(child, torch.Tensor) for child in self._example)
+        self._flat = len(self.tensors) if flat else 0
+        """How many tensors a state is a mere tuple of; 0 if it is anything else."""
 
     def split(self, state: Tree, step: int) -> list[Any]:
         """Return the tensors of the state before `step`, after checking them.
@@ -58,8 +62,8 @@ class StateForm:
             The structure, a shape, a dtype or a device is another one. The message names the step
             that returned it.
         """
-        found: list[Any] = []
-        if not _collect(state, self._example, found):
+        found = self._collected(state)
+        if found is None:
             raise StepperError(
                 f"step {step - 1} returned a state of structure {_described(state)}: it must be "
                 f"{_described(self._example)}, as the initial state is"
@@ -80,7 +84,16 @@ class StateForm:
 
     def matches(self, tree: Tree) -> bool:
         """Return whether a tree has the structure of a state."""
-        return _collect(tree, self._example, [])
+        return self._collected(tree) is not None
+
+    def _collected(self, tree: Tree) -> list[Any] | None:
+        """Return the tensors of a tree; None if its structure is not that of a state."""
+        if self._flat and isinstance(tree, tuple | list):  # the way of every step of an LSTM
+            found = list(tree)
+            if len(found) == self._flat and set(map(type, found)) == {torch.Tensor}:
+                return found
+        found = list[Any]()
+        return found if _collect(tree, self._example, found) else None
 
 
 def tensor_of(rows: Any) -> Any:
