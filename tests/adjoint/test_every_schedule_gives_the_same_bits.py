@@ -47,7 +47,10 @@ def assert_same_bits(found, expected):
 QUICK = Costs(advance=1, unreached=1, pull_back=1, write=0.5, read=0.5)
 SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2, read_slowdown=1.4)
 
+SENT = Costs(advance=1, unreached=1, pull_back=1, write=5, read=5)
+
 SCHEDULES = [
+    Spilling(NUM_STEPS, 3, 10.0, costs=SENT, tape_slots=1, timed=True),
     Revolve(NUM_STEPS, 1),
     Revolve(NUM_STEPS, 4),
     Revolve(NUM_STEPS, 3, leaf_steps=4),

@@ -23,6 +23,7 @@ from adjoint.schedules import Asynchronous, DiskRevolve, Multistage, Revolve, Sp
 NUM_PENDULUMS = 400
 
 COSTS = Costs(advance=1e-4, pull_back=2e-4, write=8e-4, read=8e-4)
+SLOW = Costs(advance=1e-4, unreached=1e-4, pull_back=1e-4, write=1e-3, read=1e-3)
 
 SCHEDULES = {
     "Asynchronous": lambda n: Asynchronous(n, 4, 20),
@@ -32,6 +33,7 @@ SCHEDULES = {
     "Spilling": lambda n: Spilling(n, 4, 9.5, costs=COSTS),
     "Spilling, leaves": lambda n: Spilling(n, 4, 12.0, costs=COSTS, leaf_steps=3),
     "Spilling, tapes": lambda n: Spilling(n, 6, 10.0, costs=COSTS, tape_slots=1),
+    "Spilling, timed": lambda n: Spilling(n, 4, 20.0, costs=SLOW, tape_slots=1, timed=True),
 }
 
 

@@ -23,6 +23,8 @@ PAUSE = 0.0002
 
 COSTS = Costs(advance=PAUSE, pull_back=PAUSE, write=4 * PAUSE, read=4 * PAUSE)
 
+SLOW = Costs(advance=PAUSE, unreached=PAUSE, pull_back=PAUSE, write=10 * PAUSE, read=10 * PAUSE)
+
 THROTTLES = {
     "one slow rank": Throttle(0.005, 0.004, only_rank=1),
     "a bandwidth that drops": Throttle(0.001, 0.001, after_writes=10, factor=8),
@@ -32,6 +34,7 @@ THROTTLES = {
 SCHEDULES = {
     "Spilling": Spilling(NUM_STEPS, 6, 4.0, costs=COSTS),
     "Spilling, tapes": Spilling(NUM_STEPS, 8, 5.0, costs=COSTS, tape_slots=1),
+    "Spilling, timed": Spilling(NUM_STEPS, 4, 20.0, costs=SLOW, tape_slots=1, timed=True),
     "Asynchronous": Asynchronous(NUM_STEPS, 5, 20),
 }
 
