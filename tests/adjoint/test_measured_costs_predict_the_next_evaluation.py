@@ -175,14 +175,14 @@ def test_evaluations_are_predicted_anew(tmp_path):
 
 
 def test_a_file_that_has_become_slow_is_given_up(tmp_path):
-    num_steps, stepper = 300, CoupledPendulums(400, 300, pause=0.0005)
+    num_steps, stepper = 120, CoupledPendulums(400, 120, pause=0.002)
     state = sum(array.nbytes for array in stepper.state.values())
     engine = Throttle(0.0005, 0.0005)
     with adjoint.Functional(
         stepper, num_steps, memory=10 * state, file=tmp_path, engine=engine
     ) as functional:
         assert functional.schedule.file_states > 0
-        object.__setattr__(engine, "factor", 100)
+        object.__setattr__(engine, "factor", 200)
         first = functional.value_and_gradient()
         assert functional.schedule.file_states == 0
         again = functional.value_and_gradient()
@@ -196,14 +196,14 @@ def test_a_file_that_has_become_slow_is_given_up(tmp_path):
 
 
 def test_a_file_that_a_run_can_be_resumed_from_is_not_given_up(tmp_path):
-    num_steps, stepper = 300, CoupledPendulums(400, 300, pause=0.0005)
+    num_steps, stepper = 120, CoupledPendulums(400, 120, pause=0.002)
     state = sum(array.nbytes for array in stepper.state.values())
     engine = Throttle(0.0005, 0.0005)
     with adjoint.Functional(
         stepper, num_steps, memory=10 * state, file=tmp_path / "run.h5", engine=engine
     ) as functional:
         assert functional.schedule.file_states > 0
-        object.__setattr__(engine, "factor", 100)
+        object.__setattr__(engine, "factor", 200)
         functional.value_and_gradient()
         assert functional.schedule.file_states > 0
 
