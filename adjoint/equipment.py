@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from adjoint.agreement import agreed_costs, largest
@@ -13,7 +12,7 @@ from adjoint.comm import Communicator
 from adjoint.costs import Costs
 from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal, hash_of
-from adjoint.planning import predicted_seconds
+from adjoint.planning import Prediction
 from adjoint.pricing import Case, in_memory, with_tapes
 from adjoint.report import Report, in_words
 from adjoint.schedules import Schedule, Spilling
@@ -40,8 +39,8 @@ class Equipment:
     costs: Costs | None
     """What it was planned on, or has taken since; None where nothing was measured."""
     reason: str
-    predict: Callable[[], float]
-    """Returns what an evaluation takes, by the costs; nan where that is not known."""
+    prediction: Prediction
+    """What an evaluation takes, by the costs."""
     probe_seconds: float
     layout: StateLayout
     pool: BlockPool
@@ -97,7 +96,7 @@ class Equipment:
             self.costs = agreed_costs(calibration.costs(self.costs), comm)
             tuned = self._calibrated(tuned, self.costs, was_told=sweep.tuned is not None)
             tuned = self._without_file(largest(report.seconds, comm)) or tuned
-            self.predict = cache(partial(predicted_seconds, tuned, self.costs))
+            self.prediction = Prediction(tuned, self.costs)
         self.schedule = tuned
         return cost, report
 
@@ -180,7 +179,7 @@ class Equipment:
             recorded_steps=sweep.recorded_steps,
             forward_seconds=sweep.turned_at - began,
             reverse_seconds=ended - sweep.turned_at,
-            predict=self.predict,
+            prediction=self.prediction,
             probe_seconds=self.probe_seconds,
             engine="" if self.store is None else self.store.engine.name,
             engine_reason=self.engine_reason,

@@ -32,7 +32,7 @@ from adjoint.schedules.spilling_rehearsal import Rehearsal
 from adjoint.spilling_reckoning import reckoned
 from adjoint.spilling_search import best_spilling
 
-__all__ = ["Plan", "choose", "compare", "predicted_seconds", "without_measuring"]
+__all__ = ["Plan", "Prediction", "choose", "compare", "without_measuring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,33 @@ class Plan:
     def family(self) -> str:
         """The name of the schedule's kind."""
         return type(self.schedule).__name__
+
+
+@dataclass(slots=True)
+class Prediction:
+    """What playing a whole schedule takes on some costs: worked out when it is asked for first."""
+
+    schedule: Schedule
+    costs: Costs | None
+    known: float | None = None
+    """The answer, if it is known already."""
+
+    @property
+    def seconds(self) -> float:
+        """The answer; nan where costs, or the number of steps, are not known."""
+        if self.known is None:
+            self.known = self._replayed()
+        return self.known
+
+    def _replayed(self) -> float:
+        schedule, costs = self.schedule, self.costs
+        if costs is None or schedule.num_steps is None:
+            return math.nan
+        if isinstance(schedule, Spilling) and schedule.costs == costs:
+            rehearsal = Rehearsal(schedule)
+            rehearsal.run()
+            return rehearsal.seconds
+        return price(schedule, costs).makespan
 
 
 def without_measuring(num_steps: int, budget: Budget, *, cheap_slots: int = 0) -> Plan | None:
@@ -128,17 +155,6 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
             best[family] = offer
     ranked = sorted(best.values(), key=_doubted)
     return [Plan(offer.schedule, offer.seconds, offer.reason) for offer in ranked]
-
-
-def predicted_seconds(schedule: Schedule, costs: Costs) -> float:
-    """Return what playing a whole schedule takes; nan where its number of steps is not known."""
-    if schedule.num_steps is None:
-        return math.nan
-    if isinstance(schedule, Spilling) and schedule.costs == costs:
-        rehearsal = Rehearsal(schedule)
-        rehearsal.run()
-        return rehearsal.seconds
-    return price(schedule, costs).makespan
 
 
 def _doubted(offer: Offer) -> float:

@@ -20,7 +20,7 @@ from adjoint.errors import ArgumentError
 from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal
 from adjoint.overlap import best
-from adjoint.planning import Plan, choose, without_measuring
+from adjoint.planning import Plan, Prediction, choose, without_measuring
 from adjoint.pricing import with_leaves_of
 from adjoint.probing import Probe, with_file
 from adjoint.schedules import Online, Schedule, Spilling, num_leaves
@@ -144,7 +144,7 @@ class _Preparation:
             schedule,
             self.costs,
             plan.reason,
-            lambda: plan.predicted_seconds,
+            Prediction(schedule, self.costs, plan.predicted_seconds),
             seconds,
             self.layout,
             pool,

@@ -1,9 +1,9 @@
 """What a gradient did and what it cost: the figures behind `Result.report`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
 
+from adjoint.planning import Prediction
 from adjoint.schedules import Schedule
 
 __all__ = ["Report", "as_bytes", "in_words"]
@@ -34,8 +34,8 @@ class Report:
     """From the start to the turn."""
     reverse_seconds: float
     """From the turn to the end."""
-    predict: Callable[[], float] = field(repr=False)
-    """Returns `predicted_seconds`."""
+    prediction: Prediction = field(repr=False)
+    """Works out `predicted_seconds`."""
     probe_seconds: float
     """What measuring costs took, before the sweep; 0 where nothing was measured."""
     engine: str
@@ -68,7 +68,7 @@ class Report:
         That is what `adjoint.replay` says of the schedule on the costs that were measured; nan
         where nothing was. It is worked out when it is asked for first: microseconds an action.
         """
-        return self.predict()
+        return self.prediction.seconds
 
     @property
     def trajectory_bytes(self) -> int:

@@ -10,7 +10,7 @@ number of steps.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, product
-from math import ceil, gcd, inf
+from math import ceil, inf
 
 from adjoint.pricing import Case, Offer
 from adjoint.schedules import Spilling
@@ -20,6 +20,7 @@ from adjoint.schedules.spilling_rehearsal import Rehearsal
 from adjoint.schedules.tape_table import TapeTable
 from adjoint.schedules.timed_table import TimedTable
 from adjoint.spilling_reckoning import REREAD, Reckoning
+from adjoint.spilling_window import BLIND, Window, period_of
 
 __all__ = ["best_spilling"]
 
@@ -34,9 +35,6 @@ ALL_ACTIONS = 30_000
 
 DOUBT = 0.002
 """By how much an extrapolation may be off."""
-
-BLIND = 0.2
-"""The same where the end of the run does not tell, or nothing was rehearsed."""
 
 LONGEST_WINDOW = 10_000
 """Leaves from the end of a run that are rehearsed at the most."""
@@ -276,7 +274,7 @@ class _Search:
     def _segments(self, pitch: int) -> tuple[int, bool]:
         """Return how many segments tell of the rest, and whether they can be believed."""
         each = ceil(pitch / GRID)
-        fewest = max(SEGMENTS, 2 * _period(pitch) + 3)
+        fewest = max(SEGMENTS, 2 * period_of(pitch) + 3)
         if self.case.costs.read > self.reckoning.alone(each, 0):
             # reads are behind from the turn on, so it counts how many states were still in slots
             fewest += self.case.num_slots
@@ -284,7 +282,7 @@ class _Search:
             return fewest, True
         return SEGMENTS, fewest == SEGMENTS
 
-    def _window(self, variant: Variant, leaves: int) -> "_Window":
+    def _window(self, variant: Variant, leaves: int) -> "Window":
         """Rehearse the last leaves of the run."""
         comb = plan_keeps(
             leaves,
@@ -293,10 +291,10 @@ class _Search:
             tail_slots=variant.tail_slots,
             tail_repeats=variant.tail_repeats,
         ).comb
-        period = _period(comb.pitch)
+        period = period_of(comb.pitch)
         span = max(1, comb.count // (4 * period)) * period
         marks = tuple(comb.leaf(min(comb.count - 1, 1 + k * span)) for k in range(3))
-        return _Window(leaves, marks, self._rehearsed(variant, leaves, marks))
+        return Window(leaves, marks, self._rehearsed(variant, leaves, marks))
 
     def _rehearsed(self, variant: Variant, leaves: int, marks: Collection[int] = ()) -> Rehearsal:
         case = self.case
@@ -386,45 +384,6 @@ class _Search:
             else:
                 many = middle
         return float(many)
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """The last leaves of a run, rehearsed, with three leaves at which the time was noted.
-
-    Below the highest nothing changes any more: if so, both stretches between them are as quick.
-    """
-
-    leaves: int
-    marks: tuple[int, ...]
-    rehearsal: Rehearsal
-
-    def extended(self, leaves: int, written: float, read: float) -> float:
-        """Return what so many leaves take, if no less than their writes, and their reads, take."""
-        rehearsal = self.rehearsal
-        forward = max(rehearsal.turned_at * leaves / self.leaves, written)
-        reverse = rehearsal.seconds - rehearsal.turned_at
-        reverse += (leaves - self.leaves) * self._slope(self.marks[0], self.marks[2])
-        return forward + max(reverse, read)
-
-    @property
-    def unrest(self) -> float:
-        """By which share the two stretches differ."""
-        low, middle, high = self.marks
-        if not low < middle < high:
-            return BLIND
-        below, above = self._slope(low, middle), self._slope(middle, high)
-        return abs(above - below) / max(above, below)
-
-    def _slope(self, low: int, high: int) -> float:
-        """Return the seconds a leaf between two marks."""
-        at = self.rehearsal.at
-        return (at[low] - at[high]) / (high - low)
-
-
-def _period(pitch: int) -> int:
-    """Return after how many states in the file the distances between them repeat."""
-    return GRID // gcd(pitch, GRID)
 
 
 def _coarsely(leaves: float) -> int:

@@ -204,19 +204,17 @@ class TimedTable:
         self._choice[k, leaves] = np.where(taped <= kept, 0, split)
         self._cost[k, leaves] = np.minimum(taped, kept)
         if k < FILE_ROWS:
-            kept, split = self._keep(leaves, k, self._file_time[k], self._file_place[k])
+            held, split = self._keep(leaves, k, self._file_time[k], self._file_place[k])
             right = self._cost[k, leaves - 1 : 0 : -1, 0]
             gone, far = self._let_go(leaves, k, right, self._read)
-            stay = np.minimum(taped, kept)
-            split = np.where(taped <= kept, 0, split)
+            stay = np.minimum(taped, held)
+            split = np.where(taped <= held, 0, split)
             self._file_choice[k, leaves] = np.where(gone < stay, -far, split)
             self._file_cost[k, leaves] = np.minimum(gone, stay)
-        if k == 0:
-            self._kept_cost[leaves], self._kept_choice[leaves] = (
-                self._cost[0, leaves],
-                self._choice[0, leaves],
-            )
-            self._send(leaves, kept, split)
+            if k == 0:
+                self._kept_cost[leaves] = self._cost[0, leaves]
+                self._kept_choice[leaves] = self._choice[0, leaves]
+                self._send(leaves, held, split)
         self._note(leaves, k)
         if k < len(self._busy_cost) and leaves < self._busy_cost[k].shape[1]:
             self._decide_busy(leaves, k)
@@ -250,15 +248,18 @@ class TimedTable:
         first = np.where(right < least, np.inf, self._steps[1:leaves] + right)
         return _least(first[:, None] + self._again[k, 1:leaves], 1)
 
-    def _send(self, leaves: int, kept: Floats, split: Places) -> None:
-        """Send the state to the file where that is better."""
+    def _send(self, leaves: int, held: Floats, split: Places) -> None:
+        """Send the state to the file where that is better than to keep it in memory alone.
+
+        `held` are the times if it then keeps its slot all the same, with the decisions in `split`.
+        """
         steps = self._steps[1:leaves]
         right = self._busy_cost[0][self._still_busy[BUSY_PARTS, 1:leaves], leaves - steps, 0]
         written = self._read + np.maximum(0, self._write - steps)
         gone, far = self._let_go(leaves, 0, right, written)
-        sent = np.minimum(gone, kept)
+        sent = np.minimum(gone, held)
         self._sent_cost[leaves] = sent
-        self._sent_choice[leaves] = np.where(gone < kept, -far, split)
+        self._sent_choice[leaves] = np.where(gone < held, -far, split)
         better = sent < self._cost[0, leaves] - _LEAST
         self._choice[0, leaves, better] = SEND
         self._cost[0, leaves, better] = sent[better]

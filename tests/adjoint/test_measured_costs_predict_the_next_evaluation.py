@@ -4,6 +4,7 @@ The machine of `replay` plays the schedule, and its virtual clock is the clock t
 what is found, `replay` must say that it takes as long.
 """
 
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from adjoint.actions import Record
 from adjoint.calibration import Calibration
 from adjoint.costs import Costs
 from adjoint.machine import Limits, Machine
-from adjoint.planning import predicted_seconds
+from adjoint.planning import Prediction
 from adjoint.replay import price
 from adjoint.schedules import Asynchronous, DiskRevolve, Mixed, Revolve, Spilling, StoreAll
 from adjoint.storage.transfer import Statistics
@@ -146,12 +147,12 @@ def test_what_was_not_met_costs_as_planned(monkeypatch):
 def test_a_prediction_is_what_replay_says():
     schedule = Spilling(2_000, 6, 9.5, costs=WITH_FILE)
     expected = price(schedule, WITH_FILE).makespan
-    assert predicted_seconds(schedule, WITH_FILE) == pytest.approx(expected, rel=0.005)
+    assert Prediction(schedule, WITH_FILE).seconds == pytest.approx(expected, rel=0.005)
     other = replace(WITH_FILE, advance=2.0)
-    assert predicted_seconds(schedule, other) == price(schedule, other).makespan
-    assert np.isnan(
-        predicted_seconds(Spilling(None, 6, 9.5, costs=WITH_FILE, file_states=9), other)
-    )
+    assert Prediction(schedule, other).seconds == price(schedule, other).makespan
+    open_ended = Spilling(None, 6, 9.5, costs=WITH_FILE, file_states=9)
+    assert np.isnan(Prediction(open_ended, other).seconds)
+    assert np.isnan(Prediction(schedule, None).seconds)
 
 
 def test_evaluations_are_predicted_anew(tmp_path):
@@ -166,7 +167,9 @@ def test_evaluations_are_predicted_anew(tmp_path):
         for _ in range(3):
             cost, gradient = functional.value_and_gradient()
             assert functional.report is not None
+            sent = pickle.loads(pickle.dumps(functional.report))  # as mpi4py sends it
             predicted.append(functional.report.predicted_seconds)
+            assert sent.predicted_seconds == predicted[-1]
             assert cost == expected.cost
             for name, array in expected.gradient.items():
                 np.testing.assert_array_equal(gradient[name], array)
