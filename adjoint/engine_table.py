@@ -149,9 +149,8 @@ def _probed(
     folder: str | os.PathLike[str], state_bytes: int, comm: Communicator
 ) -> list[EngineRow]:
     engines = candidates(comm)
-    with stand_in(state_bytes, comm) as probe:
-        costs = probe.stepper_costs()
-        survey = probe.engines(costs, engines, opener(folder, comm), seconds=math.inf)
+    probe = stand_in(state_bytes, comm)
+    survey = probe.engines(engines, opener(folder, comm), seconds=math.inf)
     choice = best(survey)
     cores = min(comm.gather(_cores()))
     return [_row(engine, survey, choice, state_bytes, cores) for engine in engines]

@@ -7,8 +7,7 @@ numbers, lest a file system that compresses flatter itself.
 
 import importlib
 import os
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,11 +56,11 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
         raise ArgumentError(f"cannot probe {os.fspath(folder)!r}: it is not a folder")
     comm = communicator(None)
     probed = min(state_bytes, LARGEST_PROBED)
-    with stand_in(probed, comm) as probe:
-        costs = probe.stepper_costs()
-        survey = probe.engines(costs, candidates(comm), opener(folder, comm))
+    probe = stand_in(probed, comm)
+    copying = probe.step_seconds()
+    survey = probe.engines(candidates(comm), opener(folder, comm))
     chosen = best(survey.scaled(state_bytes / probed)).overlap
-    copying = state_bytes / probed * costs[1].advance
+    copying *= state_bytes / probed
     found = with_file({1: Costs(store=copying, restore=copying)}, chosen)
     return found[1]
 
@@ -71,15 +70,17 @@ def candidates(comm: Communicator) -> tuple[str, ...]:
     return ("mpi", "direct", "thread") if comm.mpi is not None else ("direct", "thread")
 
 
-@contextmanager
-def stand_in(state_bytes: int, comm: Communicator) -> Generator[Probe, None, None]:
-    """Give a probe of steps that copy a state of so many bytes on each rank."""
+def stand_in(state_bytes: int, comm: Communicator) -> Probe:
+    """Return a probe of steps that copy a state of so many bytes on each rank."""
     stepper = _Copying(state_bytes)
-    buffers = CopyingBuffers(stepper, BlockPool(StateLayout.of(stepper.state), 3))
-    try:
-        yield Probe(stepper, MOST_STEPS, (1,), buffers, comm)
-    finally:
-        buffers.release()
+    layout = StateLayout.of(stepper.state)
+    return Probe(
+        stepper,
+        MOST_STEPS,
+        {1: 2},
+        lambda slots: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
+        comm,
+    )
 
 
 def opener(

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from adjoint.agreement import largest
 from adjoint.comm import Communicator
-from adjoint.errors import SnapshotFileError
+from adjoint.errors import SnapshotFileError, TransferError
 from adjoint.storage.engine import Engine
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.slots import Block
@@ -124,8 +124,8 @@ class Survey:
     """What was found out about engines."""
 
     found: "dict[str | EngineFactory, Overlap]"
-    refused: "dict[str | EngineFactory, SnapshotFileError]"
-    """Those that cannot be used on such a file."""
+    refused: "dict[str | EngineFactory, SnapshotFileError | TransferError]"
+    """Those that cannot be used on such a file, or whose writes or reads have failed."""
 
     def scaled(self, factor: float) -> "Survey":
         """Return what it comes to for states so many times as large."""
@@ -178,8 +178,8 @@ def look_at(
 
     Raises
     ------
-    TransferError, NonFiniteError
-        On every rank: a write or a read failed.
+    NonFiniteError
+        On every rank: a state is not finite.
     """
     began = time.perf_counter()
     survey = Survey({}, {})
@@ -188,12 +188,11 @@ def look_at(
             break
         try:
             store = open_store(engine)
-        except SnapshotFileError as refused:
+            # Failing within: to close the store is collective, and one rank alone must not.
+            with store, comm.failing():
+                survey.found[engine] = measure(store, blocks, computation, comm)
+        except (SnapshotFileError, TransferError) as refused:
             survey.refused[engine] = refused
-            continue
-        # Failing within: to close the store is collective, and one rank alone must not.
-        with store, comm.failing():
-            survey.found[engine] = measure(store, blocks, computation, comm)
     return survey
 
 
@@ -202,8 +201,8 @@ def best(survey: Survey) -> Choice:
 
     Raises
     ------
-    SnapshotFileError
-        None of the engines can be used.
+    SnapshotFileError, TransferError
+        None of the engines can be used: what the first one said.
     """
     found = survey.found
     if not found:

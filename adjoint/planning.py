@@ -111,7 +111,7 @@ def choose(
     num_steps
         Steps of the run, at least 1.
     costs
-        By leaf size: those of the largest that is not larger than a leaf count for it.
+        By leaf size: what other leaves cost is taken to lie in between (`with_leaves_of`).
     budget
         What may be used. It must hold at least one leaf size.
     file_must_save

@@ -16,7 +16,7 @@ from adjoint.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
 from adjoint.equipment import Equipment
-from adjoint.errors import ArgumentError
+from adjoint.errors import ArgumentError, TransferError
 from adjoint.file_access import FileAccess
 from adjoint.journal import Found, Journal
 from adjoint.overlap import best
@@ -96,6 +96,8 @@ class _Preparation:
     engine: "str | EngineFactory | None" = None
     """What moves states, once that is chosen."""
     engine_reason: str = ""
+    file_failure: str = ""
+    """What made the file unfit for states, when it was tried."""
 
     def __post_init__(self) -> None:
         self.layout = StateLayout.of(self.stepper.state)
@@ -212,10 +214,16 @@ class _Preparation:
         if plan is not None:
             return plan
         costs = self._measured(budget)
+        if self.file_failure:
+            budget = replace(budget, file_states=0)
         if n is None:
-            return self._open_ended_plan(costs, budget)
-        plan = self._chosen(n, costs, budget)
-        self.costs = with_leaves_of(plan.schedule.leaf_steps, costs)
+            plan = self._open_ended_plan(costs, budget)
+        else:
+            plan = self._chosen(n, costs, budget)
+            self.costs = with_leaves_of(plan.schedule.leaf_steps, costs)
+        if self.file_failure:
+            failure = f"no state goes to the file, which failed in the probe: {self.file_failure}"
+            return replace(plan, reason=f"{plan.reason}; {failure}")
         return plan
 
     def _chosen(self, num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Plan:
@@ -248,19 +256,25 @@ class _Preparation:
         n = MOST_STEPS if self.wishes.num_steps is None else self.wishes.num_steps
         fitting = [leaf for leaf in PROBED_LEAVES if leaf in budget.slots]
         sizes = [leaf for leaf in fitting if leaf * PROBED_SHARE <= n] or [min(budget.slots)]
-        _, buffers = self._memory(min(2, *(budget.slots[leaf] for leaf in sizes)))
-        try:
-            sizes = [min(leaf, n) for leaf in sizes]
-            probe = Probe(self.stepper, n, tuple(sizes), buffers, self.comm)
-            costs = probe.stepper_costs()
-            if budget.file_states and self.access is not None:
-                survey = probe.engines(costs, self._candidates(), self.access.opened_for_probe)
+        slots = {min(leaf, n): budget.slots[leaf] for leaf in sizes}
+        probe = Probe(self.stepper, n, slots, self._probed_memory, self.comm)
+        costs = probe.stepper_costs()
+        if budget.file_states and self.access is not None:
+            survey = probe.engines(self._candidates(), self.access.opened_for_probe)
+            try:
                 choice = best(survey)
-                self.engine, self.engine_reason = choice.engine, choice.reason
-                costs = with_file(costs, choice.overlap)
-        finally:
-            buffers.release()
+            except TransferError as failed:
+                self.file_failure = str(failed)
+                return costs
+            self.engine, self.engine_reason = choice.engine, choice.reason
+            costs = with_file(costs, choice.overlap)
         return costs
+
+    def _probed_memory(self, num_slots: int) -> Buffers:
+        """Return buffers that are touched already, as they will be but for a moment."""
+        pool, buffers = self._memory(num_slots)
+        pool.touch(num_slots + self.adopts)
+        return buffers
 
     def _candidates(self) -> "list[str | EngineFactory]":
         """Return the engines that may be used."""

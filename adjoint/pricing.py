@@ -5,8 +5,8 @@ are advanced besides, and how many states are moved. Store and restore are recko
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import dataclass, fields, replace
+from math import ceil, log
 
 from adjoint.asynchronous_clock import asynchronous_seconds
 from adjoint.costs import Costs
@@ -93,8 +93,20 @@ class Offer:
 
 
 def with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:
-    """Return the costs that were measured with the largest leaf that is not larger."""
-    return costs[max((size for size in costs if size <= leaf), default=min(costs))]
+    """Return what is measured with such leaves, or lies between the nearest that were measured.
+
+    In between, each cost is taken to be linear in the logarithm of the leaf's size; what is
+    smaller, or larger, than all that were measured costs as the nearest.
+    """
+    below = max((size for size in costs if size <= leaf), default=min(costs))
+    above = min((size for size in costs if size >= leaf), default=below)
+    if below >= above:
+        return costs[below]
+    share = log(leaf / below) / log(above / below)
+    names = [field.name for field in fields(Costs) if field.name != "deeper"]
+    pairs = {name: (getattr(costs[below], name), getattr(costs[above], name)) for name in names}
+    between = {name: (1 - share) * less + share * more for name, (less, more) in pairs.items()}
+    return replace(costs[below], **between)
 
 
 def in_memory(case: Case) -> Iterator[Offer]:

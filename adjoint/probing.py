@@ -2,24 +2,27 @@
 
 The stepper is run for real, over its first steps, and started afresh afterwards. Every length is
 agreed between ranks, because steps may be collective. What is measured is what a sweep will do:
-warm, in the same buffers, through the same file store.
+in buffers such as it will have, as many as it will have, through the same file store.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from adjoint.agreement import agreed_costs, largest
+from adjoint.agreement import largest
 from adjoint.buffers import Buffers
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
 from adjoint.overlap import Computation, Overlap, Survey, look_at, rows_for
+from adjoint.schedules import Revolve
 from adjoint.stepping import Stepper, copy_arrays
 from adjoint.storage.file_store import FileStore
 from adjoint.storage.layout import Field, StateLayout
 from adjoint.storage.slots import Block
+from adjoint.trial import trial_costs, trial_leaves
 
 if TYPE_CHECKING:
     from adjoint.storage.opening import EngineFactory
@@ -31,11 +34,11 @@ ENOUGH_SECONDS = 0.03
 
 MOST_REPEATS = 8
 
-ACTION_SECONDS = 2e-6
-"""What the driver itself takes for one action."""
+TRIAL_SECONDS = 0.1
+"""For so long leaves of one size are tried in short sweeps, if the run is long enough."""
 
-ACTIONS_PER_LEAF = 5
-"""Store, Restore, Discard, Record and PullBack; the advances are counted with the steps."""
+TRIAL_SHARE = 32
+"""It is long enough if it takes so many times as long."""
 
 PAUSES = 64
 """How often transfers are given a chance to go on in one computation."""
@@ -47,54 +50,42 @@ PROBED_BYTES = 16 << 20
 """Of larger states so much is written to measure engines."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Probe:
     """A stepper on its first steps, ready to be timed. Every method is collective on `comm`.
 
-    Each leaves the stepper started afresh, and buffers and store empty.
+    Each leaves the stepper started afresh, and memory and store given back.
     """
 
     stepper: Stepper
     num_steps: int
-    leaf_sizes: tuple[int, ...]
-    """Leaves to record, the smallest first; their tapes must fit in memory beside two slots."""
-    buffers: Buffers
+    slots: Mapping[int, int]
+    """Leaf sizes to be recorded, and the slots that fit in memory beside such a tape."""
+    memory: Callable[[int], Buffers]
+    """Makes buffers of so many slots, to be released by the probe."""
     comm: Communicator
+    _long_advance: tuple[float, int] | None = field(default=None, init=False)
+    """Seconds of a step, and the last step that is known to be there."""
 
     @property
     def grid(self) -> int:
         """The fewest steps that are taken at once."""
-        return self.leaf_sizes[0]
+        return min(self.slots)
+
+    def step_seconds(self) -> float:
+        """Return what a step takes in a long advance: its state stays where it is."""
+        return self._advanced()[0]
 
     def stepper_costs(self) -> dict[int, Costs]:
-        """Measure advance, store and restore; and record and pull-back with leaves of each size.
+        """Return what steps cost in leaves of each size, beside as many slots as fit.
 
         What a recorded step costs depends on the leaf: a single step may need no recording at all,
         and the tape of many may leave the cache.
         """
-        advance = self._advance_seconds()
-        store, restore = self._slot_seconds()
-        found: dict[int, Costs] = {}
-        for leaf in self.leaf_sizes:
-            record, pull_back = self._leaf_seconds(leaf, reach_stop=False)
-            reached, _ = self._leaf_seconds(leaf, reach_stop=True)
-            unreached = min(advance, max(0.0, advance - (reached - record)))
-            costs = Costs(
-                advance=advance,
-                record=max(0.0, (record - (leaf - 1) * advance - unreached) / leaf),
-                unreached=unreached,
-                pull_back=pull_back / leaf,
-                store=store,
-                restore=restore,
-                driving=ACTIONS_PER_LEAF * ACTION_SECONDS,
-            )
-            found[leaf] = agreed_costs(costs, self.comm)
-        self._restart()
-        return found
+        return {leaf: self._leaf_costs(leaf, slots) for leaf, slots in self.slots.items()}
 
     def engines(
         self,
-        costs: Mapping[int, Costs],
         candidates: "Sequence[str | EngineFactory]",
         open_store: "Callable[[StateLayout, int, str | EngineFactory], FileStore]",
         *,
@@ -109,44 +100,74 @@ class Probe:
 
         Raises
         ------
-        TransferError
-            A write or a read failed, on any rank.
+        NonFiniteError
+            The initial state is not finite, on any rank.
         """
-        self._fill_slots()
-        whole = self.buffers.slots[0]
-        layout = first_part(StateLayout.of(whole.arrays), PROBED_BYTES)
-        blocks = [_part(block, layout) for block in self.buffers.slots.values()]
-        rows = rows_for(sum(self.comm.gather(layout.block_bytes)))
-        survey = look_at(
-            candidates,
-            partial(open_store, layout, rows),
-            blocks,
-            self._computation(costs),
-            self.comm,
-            seconds=seconds,
-        )
-        self._restart()
+        step_seconds = self.step_seconds()
+        with self._buffers(2) as buffers:
+            for step in range(2):
+                copy_arrays(self.stepper.state, buffers.fill(step).arrays)
+            whole = buffers.slots[0]
+            layout = first_part(StateLayout.of(whole.arrays), PROBED_BYTES)
+            rows = rows_for(sum(self.comm.gather(layout.block_bytes)))
+            survey = look_at(
+                candidates,
+                partial(open_store, layout, rows),
+                [_part(block, layout) for block in buffers.slots.values()],
+                Computation(self._compute, step_seconds, self.grid),
+                self.comm,
+                seconds=seconds,
+            )
         factor = largest(whole.bytes.size / max(1, layout.memory_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
     # -- the stepper --------------------------------------------------------------------------
 
-    def _advance_seconds(self) -> float:
+    def _advanced(self) -> tuple[float, int]:
+        if self._long_advance is None:
+            with self._buffers(0):
+                self._long_advance = self._longest_advance()
+        return self._long_advance
+
+    def _longest_advance(self) -> tuple[float, int]:
         length = self.grid
         self.stepper.advance(0, length)
         while True:
-            self._restart()
+            self.stepper.start()
             seconds = self._timed(partial(self.stepper.advance, 0, length))
+            if getattr(self.stepper, "finished", False):
+                end = int(getattr(self.stepper, "position", length))
+                return seconds / end, end
             if seconds > ENOUGH_SECONDS or length == self.num_steps:
-                return seconds / length
+                return seconds / length, self.num_steps
             growth = max(2, min(16, int(1.5 * ENOUGH_SECONDS / max(seconds, 1e-9))))
             length = min(self.num_steps, growth * length)
+
+    def _leaf_costs(self, leaf: int, slots: int) -> Costs:
+        advance, end = self._advanced()
+        with self._buffers(0):
+            record, pull_back = self._leaf_seconds(leaf, reach_stop=False)
+            reached, _ = self._leaf_seconds(leaf, reach_stop=True)
+        unreached = min(advance, max(0.0, advance - (reached - record)))
+        rough = Costs(
+            advance=advance,
+            record=max(0.0, (record - (leaf - 1) * advance - unreached) / leaf),
+            unreached=unreached,
+            pull_back=pull_back / leaf,
+        )
+        run_seconds = self.num_steps * (rough.record + rough.pull_back + 2 * advance)
+        seconds = min(TRIAL_SECONDS, run_seconds / TRIAL_SHARE)
+        count = min(trial_leaves(rough, leaf, slots, seconds), max(1, end // leaf))
+        slots = min(slots, count - 1)
+        schedule = Revolve(count * leaf, slots, leaf_steps=leaf)
+        with self._buffers(slots) as buffers:
+            return trial_costs(self.stepper, buffers, schedule, rough, self.comm, seconds)
 
     def _leaf_seconds(self, leaf: int, *, reach_stop: bool) -> tuple[float, float]:
         """Return the mean seconds to record a leaf and to pull it back; the first is warm-up."""
         record = pull_back = 0.0
         for repeats in range(1 + MOST_REPEATS):
-            self._restart()
+            self.stepper.start()
             for array in self.stepper.adjoint.values():
                 array[...] = 0
             recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=reach_stop))
@@ -157,30 +178,7 @@ class Probe:
                 return record / repeats, pull_back / repeats
         return record / MOST_REPEATS, pull_back / MOST_REPEATS
 
-    def _slot_seconds(self) -> tuple[float, float]:
-        store = restore = 0.0
-        for _warm in range(2):
-            self._restart()
-            plain = self._timed(partial(self.buffers.advance, 0, self.grid, None))
-            self._restart()
-            store = self._timed(self._store_and_advance)
-            store = max(0.0, store - plain)
-            restore = self._timed(lambda: self.buffers.restore(0))
-        return store, restore
-
-    def _store_and_advance(self) -> None:
-        self.buffers.store(0)
-        self.buffers.advance(0, self.grid, None)
-
     # -- the file -----------------------------------------------------------------------------
-
-    def _fill_slots(self) -> None:
-        self._restart()
-        for step in range(2):
-            copy_arrays(self.stepper.state, self.buffers.fill(step).arrays)
-
-    def _computation(self, costs: Mapping[int, Costs]) -> Computation:
-        return Computation(self._compute, costs[self.grid].advance, self.grid)
 
     def _compute(self, steps: int, pause: Callable[[], None]) -> None:
         chunk = self.grid * max(1, steps // (PAUSES * self.grid))
@@ -200,9 +198,16 @@ class Probe:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _restart(self) -> None:
-        self.buffers.clear()
+    @contextmanager
+    def _buffers(self, slots: int) -> Generator[Buffers, None, None]:
+        """Give buffers for so many slots, the stepper at its start before and afterwards."""
+        buffers = self.memory(slots)
         self.stepper.start()
+        try:
+            yield buffers
+        finally:
+            buffers.release()
+            self.stepper.start()
 
     def _timed(self, work: Callable[[], object]) -> float:
         """Return the seconds that the slowest rank took."""
@@ -229,13 +234,13 @@ def with_file(costs: Mapping[int, Costs], overlap: Overlap) -> dict[int, Costs]:
 def first_part(layout: StateLayout, most_bytes: int) -> StateLayout:
     """Return the layout of as much of a state as fits: the last array may be cut."""
     fields: list[Field] = []
-    for field in layout.fields:
-        room = most_bytes - field.offset
-        if field.nbytes > room:
-            count = max(0, room // field.dtype.itemsize)
-            fields += [replace(field, shape=(count,))] if count else []
+    for whole in layout.fields:
+        room = most_bytes - whole.offset
+        if whole.nbytes > room:
+            count = max(0, room // whole.dtype.itemsize)
+            fields += [replace(whole, shape=(count,))] if count else []
             break
-        fields.append(field)
+        fields.append(whole)
     return StateLayout(tuple(fields))
 
 

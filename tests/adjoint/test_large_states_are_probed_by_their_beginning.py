@@ -6,6 +6,7 @@ from throttled_engine import Throttle
 
 from adjoint import probing
 from adjoint.comm import communicator
+from adjoint.costs import Costs
 from adjoint.file_probe import opener, stand_in
 from adjoint.overlap import best
 from adjoint.probing import first_part, with_file
@@ -38,14 +39,16 @@ def test_the_rest_is_reckoned(tmp_path, monkeypatch):
         opened.append(layout)
         return open_store(layout, rows, engine)
 
-    with stand_in(1 << 20, comm) as probe:
-        costs = probe.stepper_costs()
-        survey = probe.engines(costs, [Throttle(0.01, 0.02)], noted)
-        assert probe.buffers._pool.peak == 2  # the slots that a sweep needs at the least
-        assert not probe.buffers.slots
+    probe, lent = stand_in(1 << 20, comm), []
+    memory = probe.memory
+    probe.memory = lambda slots: lent.append(memory(slots)) or lent[-1]
+    survey = probe.engines([Throttle(0.01, 0.02)], noted)
+    assert max(buffers._pool.peak for buffers in lent) == 2  # what a sweep needs at the least
+    assert not any(buffers.slots for buffers in lent)
     assert [layout.nbytes for layout in opened] == [1 << 16]
     found = best(survey).overlap
     assert found.write_seconds >= 16 * 0.01
+    costs = {1: Costs(advance=3.0)}
     paid = with_file(costs, found)[1]
     assert paid.write >= 16 * 0.01
     assert paid.read >= 16 * 0.02

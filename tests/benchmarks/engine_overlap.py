@@ -50,16 +50,20 @@ class Stencil(FunctionStepper):
 def measured(side, folder, comm):
     """Return the step time, and for each engine what was measured, run by run."""
     stepper = Stencil(side)
-    buffers = CopyingBuffers(stepper, BlockPool(StateLayout.of(stepper.state), 3))
-    probe = Probe(stepper, 10**9, (1,), buffers, comm)
+    layout = StateLayout.of(stepper.state)
+    probe = Probe(
+        stepper,
+        10**9,
+        {1: 2},
+        lambda slots: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
+        comm,
+    )
     found = {}
     for _ in range(RUNS):
-        costs = probe.stepper_costs()
-        survey = probe.engines(costs, candidates(comm), opener(folder, comm), seconds=60.0)
+        survey = probe.engines(candidates(comm), opener(folder, comm), seconds=60.0)
         for engine, overlap in survey.found.items():
             found.setdefault(engine, []).append(overlap)
-    buffers.release()
-    return costs[1].advance, found
+    return probe.step_seconds(), found
 
 
 def main():

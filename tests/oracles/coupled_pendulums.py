@@ -23,6 +23,9 @@ class CoupledPendulums(FunctionStepper):
     started = None
     """Where the first step leaves the number of the process."""
 
+    ended = None
+    """What to make when both sweeps are over."""
+
     distributed = ("angle",)
     per_step = ("force",)
 
@@ -82,6 +85,11 @@ class CoupledPendulums(FunctionStepper):
 
     def summed(self, value):
         return value if self.comm is None else self.comm.allreduce(value)
+
+    def finish(self):
+        if self.ended is not None:
+            self.ended.touch()
+        super().finish()
 
     def wait(self):
         if self.started is not None:

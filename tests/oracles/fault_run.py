@@ -84,6 +84,7 @@ def main():
     comm = communicator()
     rank = 0 if comm is None else comm.Get_rank()
     CoupledPendulums.started = folder / f"process-{rank}"
+    CoupledPendulums.ended = folder / f"ended-{rank}"
     result = evaluate(case, comm, folder)
     (folder / f"said-{rank}").write_text(str(result.report))
     (folder / f"result-{rank}").write_bytes(bytes_of(result))

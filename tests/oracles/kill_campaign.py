@@ -105,7 +105,9 @@ class Campaign:
                 return
             if not killed:
                 outcome.trouble = f"exit code {process.returncode}: {output[-2000:]}"
-            elif kind.startswith(("SIGUSR1", "SIGTERM")) and "RunInterruptedError" not in output:
+            elif kind.startswith("SIGKILL") or any(folder.glob("ended-*")):
+                continue  # A signal after the sweeps does what it does to any program.
+            elif "RunInterruptedError" not in output:
                 outcome.trouble = f"no word of what happened: {output[-2000:]}"
 
     def strike(self, process, folder, ranks, kind, draw):
@@ -129,6 +131,8 @@ class Campaign:
         return struck
 
     def start(self, folder, ranks, case):
+        for mark in folder.glob("ended-*"):
+            mark.unlink()
         command = [sys.executable, str(PROGRAM), str(folder), json.dumps(case)]
         if ranks > 1:
             command = [self.mpirun, "-n", str(ranks), *command]

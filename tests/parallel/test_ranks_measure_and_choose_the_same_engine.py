@@ -9,6 +9,7 @@ from adjoint.comm import communicator
 from adjoint.engine_table import probe_engines
 from adjoint.errors import TransferError
 from adjoint.file_probe import opener, stand_in
+from adjoint.overlap import best
 
 RANKS = (2,)
 
@@ -21,8 +22,7 @@ def ranks(comm):
 
 
 def survey(ranks, folder, engines):
-    with stand_in(20000, ranks) as probe:
-        return probe.engines(probe.stepper_costs(), engines, opener(folder, ranks), seconds=60)
+    return stand_in(20000, ranks).engines(engines, opener(folder, ranks), seconds=60)
 
 
 def test_the_slowest_rank_counts(ranks, tmp_path):
@@ -45,7 +45,7 @@ def test_an_error_of_one_rank_is_one_of_all(ranks, tmp_path):
         raise OSError(5, "the disk is on fire")
 
     with pytest.raises(TransferError, match="on fire"):
-        survey(ranks, tmp_path, [broken])
+        best(survey(ranks, tmp_path, [broken]))
     ranks.mpi.Barrier()
     assert not os.listdir(tmp_path)
 
