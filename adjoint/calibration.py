@@ -57,13 +57,17 @@ class Calibration:
     def costs(self, planned: Costs) -> Costs:
         """Return what was measured up to now, in seconds; what was not met costs as planned.
 
-        Storing, restoring and the turn are part of what driving takes.
+        Setting out and advancing cost as many times as planned as all advances took. Storing,
+        restoring and the turn are part of what driving takes.
         """
         seconds, now = time.perf_counter() - self._began, self._statistics()
         shares = self._shares_kept(planned, now)
-        advance = self._per_step(Advance, shares) or planned.advance
-        unreached = planned.unreached * (advance / planned.advance if planned.advance else 1.0)
         leaves, recorded = self._total(Record)
+        _, advanced = self._total(Advance)
+        advances = advanced * self._per_step(Advance, shares)
+        foreseen = advanced * planned.advance + leaves * planned.setting_out
+        changed = advances / foreseen if advances and foreseen else 1.0
+        advance, unreached = changed * planned.advance, changed * planned.unreached
         stepped = (recorded - self._unreached) * advance + self._unreached * unreached
         taping = recorded * self._per_step(Record, shares) - stepped
         left = seconds - self._waited_and_posted(now) - self._computed() + min(0.0, taping)
@@ -75,6 +79,7 @@ class Calibration:
             pull_back=self._per_step(PullBack, shares) or planned.pull_back,
             store=0.0,
             restore=0.0,
+            setting_out=changed * planned.setting_out,
             turn=0.0,
             driving=max(0.0, left) / max(1, leaves),
             **_transfers(planned, self._marks[0], now),

@@ -49,6 +49,11 @@ class Costs:
     """What a `Restore` from a slot adds, unless the slot is given up at once: then none."""
     driving: float = 0.0
     """What the driver itself takes for a leaf: the actions that record it and pull it back."""
+    setting_out: float = 0.0
+    """What the advances to a leaf add, however many steps they are.
+
+    In every reversal without kept tapes one advance ends at each leaf but the first, and sets out
+    from a state that is kept: so into another block, or from one that was not looked at lately."""
     turn: float = 0.0
     """The terminal cost and its derivative."""
     slowdown: float = 1.0
@@ -88,6 +93,7 @@ class Costs:
         return (self.write, self.read) if tier == 1 else self.deeper[tier - 2]
 
     def recording(self, steps: int, *, reach_stop: bool) -> float:
-        """Return what one `Record` of so many steps takes."""
+        """Return what one `Record` of so many steps takes, and what each leaf takes besides."""
         last = self.advance if reach_stop else self.unreached
-        return (steps - 1) * self.advance + last + steps * self.record + self.driving
+        besides = self.driving + self.setting_out
+        return (steps - 1) * self.advance + last + steps * self.record + besides

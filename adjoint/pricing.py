@@ -140,7 +140,8 @@ def with_tapes(case: Case) -> Iterator[Offer]:
     )
     costs = case.costs
     seconds = taken * pace.advance + n * (costs.record + costs.pull_back) + costs.turn
-    seconds += case.num_leaves * (costs.driving + costs.store + costs.restore)
+    each_leaf = costs.driving + costs.setting_out + costs.store + costs.restore
+    seconds += case.num_leaves * each_leaf
     reason = f"tapes are kept where they fit: {taken * leaf / n:.2f} steps taken for each step"
     yield Offer(mixed, seconds, reason)
 

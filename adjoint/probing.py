@@ -5,6 +5,7 @@ agreed between ranks, because steps may be collective. What is measured is what 
 in buffers such as it will have, as many as it will have, through the same file store.
 """
 
+import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,8 @@ __all__ = ["Probe", "first_part", "with_file"]
 ENOUGH_SECONDS = 0.03
 """A measurement this long is good enough."""
 
-MOST_REPEATS = 8
+LEAST_PAIRS, MOST_PAIRS = 3, 9
+"""So often a leaf is recorded up to its end, and not."""
 
 TRIAL_SECONDS = 0.1
 """For so long leaves of one size are tried in short sweeps, if the run is long enough."""
@@ -82,7 +84,12 @@ class Probe:
         What a recorded step costs depends on the leaf: a single step may need no recording at all,
         and the tape of many may leave the cache.
         """
-        return {leaf: self._leaf_costs(leaf, slots) for leaf, slots in self.slots.items()}
+        advance, end = self._advanced()
+        with self._buffers(0):
+            rough = self._rough_costs(advance)
+        return {
+            leaf: self._leaf_costs(leaf, slots, rough, end) for leaf, slots in self.slots.items()
+        }
 
     def engines(
         self,
@@ -143,40 +150,48 @@ class Probe:
             growth = max(2, min(16, int(1.5 * ENOUGH_SECONDS / max(seconds, 1e-9))))
             length = min(self.num_steps, growth * length)
 
-    def _leaf_costs(self, leaf: int, slots: int) -> Costs:
-        advance, end = self._advanced()
-        with self._buffers(0):
-            record, pull_back = self._leaf_seconds(leaf, reach_stop=False)
-            reached, _ = self._leaf_seconds(leaf, reach_stop=True)
-        unreached = min(advance, max(0.0, advance - (reached - record)))
-        rough = Costs(
-            advance=advance,
-            record=max(0.0, (record - (leaf - 1) * advance - unreached) / leaf),
-            unreached=unreached,
-            pull_back=pull_back / leaf,
-        )
-        run_seconds = self.num_steps * (rough.record + rough.pull_back + 2 * advance)
+    def _leaf_costs(self, leaf: int, slots: int, rough: Costs, end: int) -> Costs:
+        run_seconds = self.num_steps * (rough.record + rough.pull_back + 2 * rough.advance)
         seconds = min(TRIAL_SECONDS, run_seconds / TRIAL_SHARE)
         count = min(trial_leaves(rough, leaf, slots, seconds), max(1, end // leaf))
         slots = min(slots, count - 1)
         schedule = Revolve(count * leaf, slots, leaf_steps=leaf)
         with self._buffers(slots) as buffers:
+            self._leaf_seconds(leaf, reach_stop=False)
             return trial_costs(self.stepper, buffers, schedule, rough, self.comm, seconds)
 
+    def _rough_costs(self, advance: float) -> Costs:
+        """Return what steps cost in the smallest leaves, over and over in the same memory.
+
+        What else the machine does makes times longer, never shorter. Whether the last step must be
+        taken shows best where there are few others.
+        """
+        leaf = self.grid
+        record = reached = pull_back = math.inf
+        total = 0.0
+        for pairs in range(1, MOST_PAIRS + 1):
+            with_end, _ = self._leaf_seconds(leaf, reach_stop=True)
+            without_end, pulled_back = self._leaf_seconds(leaf, reach_stop=False)
+            reached, record = min(reached, with_end), min(record, without_end)
+            pull_back = min(pull_back, pulled_back)
+            total += with_end + without_end + 2 * pulled_back
+            if pairs >= LEAST_PAIRS and total > ENOUGH_SECONDS:
+                break
+        unreached = min(advance, max(0.0, advance - (reached - record)))
+        return Costs(
+            advance=advance,
+            record=max(0.0, (record - (leaf - 1) * advance - unreached) / leaf),
+            unreached=unreached,
+            pull_back=pull_back / leaf,
+        )
+
     def _leaf_seconds(self, leaf: int, *, reach_stop: bool) -> tuple[float, float]:
-        """Return the mean seconds to record a leaf and to pull it back; the first is warm-up."""
-        record = pull_back = 0.0
-        for repeats in range(1 + MOST_REPEATS):
-            self.stepper.start()
-            for array in self.stepper.adjoint.values():
-                array[...] = 0
-            recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=reach_stop))
-            pulled_back = self._timed(partial(self.stepper.pull_back, 0, leaf))
-            if repeats:
-                record, pull_back = record + recorded, pull_back + pulled_back
-            if record + pull_back > ENOUGH_SECONDS:
-                return record / repeats, pull_back / repeats
-        return record / MOST_REPEATS, pull_back / MOST_REPEATS
+        """Return the seconds to record the first leaf and to pull it back."""
+        self.stepper.start()
+        for array in self.stepper.adjoint.values():
+            array[...] = 0
+        recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=reach_stop))
+        return recorded, self._timed(partial(self.stepper.pull_back, 0, leaf))
 
     # -- the file -----------------------------------------------------------------------------
 

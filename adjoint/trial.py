@@ -16,7 +16,8 @@ from adjoint.buffers import Buffers
 from adjoint.calibration import Calibration
 from adjoint.comm import Communicator
 from adjoint.costs import Costs
-from adjoint.schedules import Revolve
+from adjoint.schedules import Revolve, num_leaves
+from adjoint.schedules.revolve import minimal_advances
 from adjoint.stepping import Stepper
 from adjoint.storage.transfer import Statistics
 from adjoint.sweep import Sweep
@@ -74,7 +75,22 @@ def trial_costs(
         found.append(calibration.costs(rough))
         seconds += largest(time.perf_counter() - began, comm)
     buffers.clear()
-    return agreed_costs(_medians(found), comm)
+    return _with_setting_out_apart(agreed_costs(_medians(found), comm), rough.advance, schedule)
+
+
+def _with_setting_out_apart(mean: Costs, at_best: float, schedule: Revolve) -> Costs:
+    """Return what setting out takes, of what advances do, apart.
+
+    In a long run more steps are taken where their state is, as in one long advance.
+    """
+    if mean.advance <= at_best:
+        return mean
+    assert schedule.num_steps is not None
+    leaf = schedule.leaf_steps
+    leaves = num_leaves(schedule.num_steps, leaf)
+    steps = leaf * minimal_advances(leaves, schedule.num_slots)
+    setting_out = steps * (mean.advance - at_best) / leaves
+    return dataclasses.replace(mean, advance=at_best, setting_out=setting_out)
 
 
 class _Endless:

@@ -75,10 +75,11 @@ def test_steps_cost_what_they_take(measured):
         assert found.store == found.restore == found.turn == 0
 
 
-def test_a_step_into_another_block_is_in_what_an_advance_costs(measured):
-    # With as many leaves as slots allow, one advance in three or so ends in another block.
+def test_a_step_into_another_block_is_what_setting_out_takes(measured):
+    # Nearly all leaves are set out for from a state in a slot.
     _, costs, _ = measured
-    assert costs[1].advance > STEP + COLD / 10
+    for found in costs.values():
+        assert found.advance + found.setting_out >= STEP + COLD / 3
 
 
 def test_a_leaf_of_several_steps_is_recorded_by_taking_them(measured):

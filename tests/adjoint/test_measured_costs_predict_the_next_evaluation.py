@@ -108,12 +108,14 @@ def measured(monkeypatch, schedule, real, planned):
     ],
     ids=repr,
 )
-def test_in_memory(monkeypatch, schedule):
-    planned = Costs(advance=3.0, record=0.1, unreached=1.5, pull_back=1.0)
+@pytest.mark.parametrize("setting_out", [0.0, 2.0])
+def test_in_memory(monkeypatch, schedule, setting_out):
+    planned = Costs(advance=3.0, record=0.1, unreached=1.5, pull_back=1.0, setting_out=setting_out)
     found, seconds = measured(monkeypatch, schedule, IN_MEMORY, planned)
     assert price(schedule, IN_MEMORY).makespan == seconds
     assert price(schedule, found).makespan == pytest.approx(seconds, rel=1e-12)
     assert found.pull_back == pytest.approx(2.0)
+    assert found.setting_out / found.advance == pytest.approx(setting_out / 3)
     assert (found.write, found.read, found.slowdown) == (0.0, 0.0, 1.0)
 
 
