@@ -32,6 +32,9 @@ DEAD_BAND = 0.15
 REMEMBERED = 4
 """Writes that the mean of those before counts for."""
 
+REMEMBERED_BEATS = 3
+"""Beats whose mean step time counts as much as that of the next: a machine has slow moments."""
+
 REMEMBERED_READS = 16
 """The same of reads: to look for them a little too early does little harm."""
 
@@ -183,8 +186,10 @@ class Steering:
         if steps and self._is_warm:
             waited = done.wait_seconds - mark.wait_seconds
             computing = max(LEAST_COST, now - mark.time - waited)
-            self._step_seconds = computing / steps
-            self._busy = min(1.0, (done.write_seconds - mark.write_seconds) / computing)
+            share = 1 / (1 + REMEMBERED_BEATS) if self._step_seconds else 1.0
+            self._step_seconds += share * (computing / steps - self._step_seconds)
+            busy = min(1.0, (done.write_seconds - mark.write_seconds) / computing)
+            self._busy += share * (busy - self._busy)
         self._write_seconds = self._writes.mean(done.writes_done, done.finished_write_seconds)
         under_way = done.write_seconds - done.finished_write_seconds
         planned = 0.0 if self.costs is None else self.costs.write

@@ -4,8 +4,9 @@
         [--ratios 0.5 10 50 200] [--steps 1000 10000] [--megabytes 0.02 0.25 2] [--real FOLDER]
 
 A step is a real kernel (shallow water) of each state size. A throttled store makes a write and a
-read take so many times a step; with ``--real`` the file is on the disk of a folder instead. Memory
-is for 16 states. All of a row is taken in one run:
+read take so many times a step; its file is in memory where the system has a folder for that, lest
+a disk behind it make some of them slower. With ``--real`` the file is on the disk of a folder
+instead. Memory is for 16 states. All of a row is taken in one run:
 
 taken        seconds of the gradient, planning and probe not included
 predicted    taken over what `adjoint.replay` says of the schedule, on the costs that were measured
@@ -33,6 +34,8 @@ import adjoint  # noqa: E402
 from adjoint.schedules import DiskRevolve, Revolve  # noqa: E402
 
 SLOTS = 16
+
+IN_MEMORY = "/dev/shm"
 
 SLOW = 100.0
 """Steps that a write takes on a disk of which nothing is known but that it is too slow."""
@@ -110,7 +113,8 @@ def main():
             f"{'MB':>8}{'ms':>9}{'w/u_f':>7}{'steps':>8}{'taken':>9}{'predicted':>11}{'again':>8}"
             f"{'stalls':>8}{'revolve':>9}{'in step':>9}   plan"
         )
-    with tempfile.TemporaryDirectory(dir=options.real) as own:
+    place = options.real or (IN_MEMORY if os.path.isdir(IN_MEMORY) else None)
+    with tempfile.TemporaryDirectory(dir=place) as own:
         folder = own if comm is None else comm.bcast(own)
         for megabytes in options.megabytes:
             for ratio in [None] if options.real else options.ratios:

@@ -107,6 +107,25 @@ def test_hdf5_finds_every_state(ranks, file, engine):
     ranks.mpi.Barrier()
 
 
+@pytest.mark.needs("h5py-mpi")
+def test_hdf5_reads_it_on_all_ranks_together(ranks, file, engine):
+    block = BlockPool(file.placement.layout, 1).take()
+    own = state(ranks.rank, 3)
+    for name, array in own.items():
+        block.arrays[name][...] = array
+    engine.write(5, block, 3).wait()
+    sizes = ranks.gather(file.placement.layout.block_bytes)
+    start = sum(sizes[: ranks.rank])
+    with h5py.File(file.path, "r", driver="mpio", comm=ranks.mpi, locking=False) as found:
+        rows = found["snapshots"]
+        with rows.collective:
+            part = rows[5, start : start + sizes[ranks.rank]]
+        assert found.attrs["communicator_size"] == ranks.size
+    for field in file.placement.layout.fields:
+        values = own[field.name]
+        assert part[field.offset : field.offset + values.nbytes].tobytes() == values.tobytes()
+
+
 def test_no_two_ranks_share_a_byte(ranks, file):
     place = file.placement
     parts = [(place.offset(row), place.layout.memory_bytes) for row in range(place.rows)] + [
