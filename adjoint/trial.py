@@ -52,9 +52,9 @@ def trial_costs(
     """Return what the steps of a schedule cost, as `Calibration` tells it. Collective.
 
     The medians of a few trials, on the rank where each is largest: they go on for about
-    `enough_seconds`, and there is one at least. What `rough` says is kept where
-    a trial has nothing to say: of transfers, and of a last step's share that is not reached. The
-    buffers are left empty, the stepper anywhere in its run.
+    `enough_seconds`, and there is one at least. What `rough` says is kept where a trial has nothing
+    to say: of transfers, and of a last step that is not reached. The buffers are left empty, the
+    stepper anywhere in its run.
 
     Raises
     ------
