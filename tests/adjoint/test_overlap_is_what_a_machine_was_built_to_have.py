@@ -45,6 +45,23 @@ def test_transfers_that_go_on_by_themselves(measured, write):
     assert "hides 100%" in found.in_words()
 
 
+def test_a_slow_moment_is_no_slowdown(monkeypatch):
+    machine = Machine("hidden", 0.02, 0.02)
+    compute, moments = machine.compute, [0.03]
+
+    def once_slowly(seconds):
+        compute(seconds)
+        if machine.left and moments:
+            machine.now += moments.pop()
+
+    machine.compute = once_slowly
+    monkeypatch.setattr(transfer_timing, "time", machine)
+    computation = Computation(partial(machine.run, step_seconds=STEP), STEP)
+    found = measure(machine, blocks(), computation, communicator(None))
+    assert not moments
+    assert found.slowdown == pytest.approx(1)
+
+
 @pytest.mark.parametrize("write", [0.0001, 0.002, 0.05])
 def test_work_inside_the_call(measured, write):
     found = measured("in the call", write, write)

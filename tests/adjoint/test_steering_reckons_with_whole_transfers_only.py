@@ -164,3 +164,18 @@ def test_reads_are_told_by_the_same_measure(make):
     assert bench.told == []
     bench.steering.adapt_reads(30.0, bench)
     assert bench.told[-1].read == pytest.approx(15.0)
+
+
+def test_one_slow_beat_is_not_told_and_a_slower_pace_is(make):
+    bench = make()
+    for seconds in (1.0, 1.0, 1.4, 1.0, 1.0, 1.0):
+        bench.steps(10, seconds)
+        bench.wrote(10.0)
+        bench.beat()
+    assert not bench.told
+    for _ in range(6):
+        bench.steps(10, 1.4)
+        bench.wrote(10.0)
+        bench.beat()
+    assert bench.told
+    assert bench.told[0].write < 10.0

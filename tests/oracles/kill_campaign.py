@@ -105,9 +105,10 @@ class Campaign:
                 return
             if not killed:
                 outcome.trouble = f"exit code {process.returncode}: {output[-2000:]}"
-            elif kind.startswith("SIGKILL") or any(folder.glob("ended-*")):
-                continue  # A signal after the sweeps does what it does to any program.
-            elif "RunInterruptedError" not in output:
+            elif kind.startswith("SIGKILL") or "RunInterruptedError" in output:
+                continue
+            elif "Traceback" in output or not any(folder.glob("ended-*")):
+                # After both sweeps, a signal does what it does to any program: no word of it.
                 outcome.trouble = f"no word of what happened: {output[-2000:]}"
 
     def strike(self, process, folder, ranks, kind, draw):
