@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from adjoint import actions, replay, schedules, verification
+    from adjoint import replay, schedules, verification
     from adjoint.errors import (
         AdjointError,
         ArgumentError,
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     )
     from adjoint.functional import Functional
     from adjoint.gradients import Result, gradient
-    from adjoint.report import Report
-    from adjoint.stepping import FunctionStepper, Stepper
-    from adjoint.storage.snapshot_reader import Snapshots, open_snapshots
+    from adjoint.reporting.report import Report
+    from adjoint.steppers.protocol import FunctionStepper, Stepper
+    from adjoint.storage.reader import Snapshots, open_snapshots
 
 __all__ = [
     "AdjointError",
@@ -42,7 +42,6 @@ __all__ = [
     "Stepper",
     "StepperError",
     "TransferError",
-    "actions",
     "gradient",
     "open_snapshots",
     "replay",
@@ -52,25 +51,29 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_ROOMS = {
-    "FunctionStepper": "stepping",
+_EXPORTS = {
+    "FunctionStepper": "steppers.protocol",
     "Functional": "functional",
-    "Report": "report",
+    "Report": "reporting.report",
     "Result": "gradients",
-    "Snapshots": "storage.snapshot_reader",
-    "Stepper": "stepping",
+    "Snapshots": "storage.reader",
+    "Stepper": "steppers.protocol",
     "gradient": "gradients",
-    "open_snapshots": "storage.snapshot_reader",
+    "open_snapshots": "storage.reader",
 }
-_MODULES = ("actions", "replay", "schedules", "verification")
+_MODULES = {
+    "replay": "simulation.replay",
+    "schedules": "schedules",
+    "verification": "verification",
+}
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
-        return importlib.import_module(f"adjoint.{name}")
+        return importlib.import_module(f"adjoint.{_MODULES[name]}")
     if name not in __all__:
         raise AttributeError(f"module 'adjoint' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"adjoint.{_ROOMS.get(name, 'errors')}"), name)
+    value = getattr(importlib.import_module(f"adjoint.{_EXPORTS.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 

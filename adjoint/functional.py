@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from adjoint.admission import check_controls, check_num_steps, check_stepper
-from adjoint.agreement import require_same
-from adjoint.comm import Communicator, communicator
-from adjoint.equipment import Equipment
+from adjoint.driver.evaluate import Equipment
+from adjoint.driver.options import Wishes
+from adjoint.driver.prepare import prepare
 from adjoint.errors import ArgumentError, NonFiniteError, StepperError
-from adjoint.preparation import prepare
-from adjoint.progress import ProgressBar
-from adjoint.report import Report
+from adjoint.parallel import Communicator, communicator, require_same
+from adjoint.reporting.progress import ProgressBar
+from adjoint.reporting.report import Report
+from adjoint.reporting.timeline import Timeline
 from adjoint.schedules import Schedule
-from adjoint.stepping import Stepper
-from adjoint.sweep import Handlers
-from adjoint.timeline import Timeline
-from adjoint.wishes import Wishes
+from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
+from adjoint.steppers.protocol import Stepper
+from adjoint.sweep.sweep import Handlers
 
 if TYPE_CHECKING:
-    from adjoint.storage.opening import EngineFactory
+    from adjoint.storage.engines.registry import EngineFactory
 
 __all__ = ["Functional"]
 
@@ -71,7 +70,7 @@ class Functional:
     engine
         How the file is written: "mpi" (nonblocking MPI I/O), "thread" (a transfer thread), "direct"
         (one that passes the page cache by), or a function of (comm, placement) that returns an
-        `adjoint.storage.engine.Engine`. By default what is measured to be best.
+        `adjoint.storage.engines.base.Engine`. By default what is measured to be best.
     file_per_node
         Make one file for the ranks of each node, where one for all would be the bottleneck: `file`
         with the node's first rank in its name, in a folder that may be local to the node.

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from adjoint.functional import Functional
-from adjoint.report import Report
+from adjoint.reporting.report import Report
+from adjoint.reporting.timeline import Timeline
 from adjoint.schedules import Schedule
-from adjoint.stepping import Stepper
-from adjoint.timeline import Timeline
+from adjoint.steppers.protocol import Stepper
 
 if TYPE_CHECKING:
-    from adjoint.storage.opening import EngineFactory
+    from adjoint.storage.engines.registry import EngineFactory
 
 __all__ = ["Result", "gradient"]
 

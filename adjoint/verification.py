@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.comm import Communicator, communicator
 from adjoint.functional import Functional
+from adjoint.parallel import Communicator, communicator
 from adjoint.schedules import StoreAll
-from adjoint.stepping import Arrays, Stepper, copy_arrays
-from adjoint.storage.integrity import checksum
+from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
+from adjoint.storage.checksums import checksum
 
 __all__ = [
     "BitwiseResult",

@@ -31,8 +31,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from adjoint.report import as_bytes
-from solvers.torch_cell import TorchSequence
+from adjoint.units import format_bytes
+from solvers.torch.sequence import TorchSequence
 
 PIECE = 500
 """Characters at once where only values are wanted."""
@@ -213,7 +213,7 @@ def tell(stage: Stage, accuracy: float, say: Any) -> None:
     say(f"passages of {stage.length:,} characters, {len(stage.bits)} updates")
     say(f"  bits a character {first:.3f} -> {last:.3f}; text held out {stage.held_out:.3f}")
     say(f"  accuracy         {accuracy:.1%} of the characters held out")
-    used, graph = as_bytes(stage.used_bytes), as_bytes(stage.graph_bytes)
+    used, graph = format_bytes(stage.used_bytes), format_bytes(stage.graph_bytes)
     say(f"  memory           {used} a rank; autograd would keep {graph}")
 
 

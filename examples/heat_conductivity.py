@@ -30,10 +30,10 @@ from scipy.optimize import minimize
 from tqdm import tqdm
 
 import adjoint
-from adjoint.report import as_bytes
-from solvers.heat import Heat
+from adjoint.units import format_bytes
+from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc.problems.heat import Heat
 from solvers.sensors import Sensors
-from solvers.theta import CrankNicolson
 
 Array = NDArray[np.float64]
 
@@ -207,8 +207,8 @@ def tell(inversion: Inversion, found: Array, report: adjoint.Report, memory: str
     correlation = np.corrcoef(found.ravel(), inversion.truth.ravel())[0, 1]
     say(f"misfit             {misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {noise:.4g})")
     say(f"conductivity       correlation of its logarithm with the true one {correlation:.3f}")
-    say(f"trajectory         {as_bytes(report.trajectory_bytes)} on this rank")
-    say(f"memory for states  {memory} a rank allowed; {as_bytes(report.memory_bytes)} used")
+    say(f"trajectory         {format_bytes(report.trajectory_bytes)} on this rank")
+    say(f"memory for states  {memory} a rank allowed; {format_bytes(report.memory_bytes)} used")
     say(f"recomputation      factor {report.recomputation_factor:.2f}")
     say(f"schedule           {report.schedule}")
 

@@ -33,8 +33,8 @@ from scipy.optimize import minimize
 from tqdm import tqdm
 
 import adjoint
-from adjoint.report import as_bytes
-from solvers.recurrent import LSTM, RecurrentNetwork, SquaredError
+from adjoint.units import format_bytes
+from solvers.recurrent.network import LSTM, RecurrentNetwork, SquaredError
 from solvers.sequences import RowSource
 
 Array = NDArray[np.float64]
@@ -300,8 +300,8 @@ def tell(
         seconds = done.forward_seconds + done.reverse_seconds
         print(
             f"one gradient over {done.num_steps:,} steps: {seconds:.1f} s, "
-            f"{as_bytes(done.memory_bytes)} for states and tapes "
-            f"(all states would be {as_bytes(trajectory)}); {done.schedule}"
+            f"{format_bytes(done.memory_bytes)} for states and tapes "
+            f"(all states would be {format_bytes(trajectory)}); {done.schedule}"
         )
 
 

@@ -29,9 +29,9 @@ from reaction_picture import draw  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import adjoint  # noqa: E402
-from adjoint.report import as_bytes  # noqa: E402
-from solvers.gray_scott import GrayScott  # noqa: E402
-from solvers.petsc_ts import TSStepper  # noqa: E402
+from adjoint.reporting.report import format_bytes  # noqa: E402
+from solvers.petsc.problems.gray_scott import GrayScott  # noqa: E402
+from solvers.petsc.ts.stepper import TSStepper  # noqa: E402
 
 Array = NDArray[np.float64]
 
@@ -167,7 +167,7 @@ def main() -> None:
     noise_alone = cells**2
     say(f"misfit         {twin.misfits[0]:.4g} -> {min(twin.misfits):.4g} (noise: {noise_alone})")
     say(f"initial state  correlation with the true one {correlation:.3f}")
-    say(f"trajectory     {as_bytes(report.trajectory_bytes)} a rank, memory allowed: {memory}")
+    say(f"trajectory     {format_bytes(report.trajectory_bytes)} a rank, memory allowed: {memory}")
     say(f"recomputation  factor {report.recomputation_factor:.2f}, by {report.schedule}")
     output = output or "reaction_diffusion.png"
     if functional.comm.rank == 0:

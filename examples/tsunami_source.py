@@ -32,7 +32,7 @@ from tqdm import tqdm
 from tsunami_picture import Picture
 
 import adjoint
-from adjoint.report import as_bytes
+from adjoint.units import format_bytes
 from solvers import Gauges, Grid, SalishSea, ShallowWater
 
 Array = NDArray[np.float64]
@@ -252,10 +252,10 @@ def tell(
     search = f"{misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {_noise(inversion):.4g})"
     say(f"misfit             {search}")
     say(f"source             correlation with the true one {correlation:.3f}")
-    say(f"trajectory         {as_bytes(trajectory)}, on all ranks")
-    say(f"memory for states  {given.memory} a rank allowed; {as_bytes(used)} used on all ranks")
-    say(f"peak memory        {as_bytes(peak)} for the largest process, libraries and all")
-    say(f"to file            {as_bytes(written)} a gradient")
+    say(f"trajectory         {format_bytes(trajectory)}, on all ranks")
+    say(f"memory for states  {given.memory} a rank allowed; {format_bytes(used)} used on all ranks")
+    say(f"peak memory        {format_bytes(peak)} for the largest process, libraries and all")
+    say(f"to file            {format_bytes(written)} a gradient")
     say(f"transfer time      {report.hidden_share:.0%} of it hidden")
     say(f"recomputation      factor {report.recomputation_factor:.2f}")
     say(f"schedule           {report.schedule}")

@@ -27,8 +27,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from adjoint.comm import communicator
 from adjoint.errors import ArgumentError, StepperError
+from adjoint.parallel import communicator
 
 __all__ = ["Lengths", "RowSink", "RowSource", "Rows", "Sliceable", "common_num_steps"]
 

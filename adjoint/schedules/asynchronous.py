@@ -24,10 +24,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import index
 
-from adjoint.actions import Action, Advance, Discard, Offload, Prefetch, Store, Tier, Wait
 from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import Action, Advance, Discard, Offload, Prefetch, Store, Tier, Wait
+from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.revolve import Revolve, minimal_advances, reversal
-from adjoint.schedules.schedule import num_leaves
 
 __all__ = ["Asynchronous", "asynchronous_advances"]
 

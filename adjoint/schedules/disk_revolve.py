@@ -18,9 +18,9 @@ file it is H-Revolve with two tiers: see `hierarchical`.
 
 from collections.abc import Iterator
 
-from adjoint.actions import Action
-from adjoint.schedules.hierarchical import HRevolve
-from adjoint.schedules.hierarchical_plan import Tally
+from adjoint.schedules.actions import Action
+from adjoint.schedules.h_revolve import HRevolve
+from adjoint.schedules.h_revolve_plan import Tally
 
 __all__ = ["DiskRevolve", "disk_revolve_cost"]
 

@@ -3,8 +3,8 @@
 Maddison (2024, "Step-based checkpointing with high-level algorithmic differentiation",
 doi:10.1016/j.jocs.2024.102405) calls such schedules mixed, and finds the best by dynamic
 programming for tapes as large as states. Here a tape may take any number of slots, and what is
-reversed at once may be a leaf that need not be taken to its end; `adjoint.schedules.tape_table` has
-the recursion, and `adjoint.schedules.mixed_closed_form` its solution where there is one.
+reversed at once may be a leaf that need not be taken to its end; `adjoint.schedules.mixed_table`
+has the recursion, and `adjoint.schedules.mixed_closed_form` its solution where there is one.
 
 The schedule advances as few steps as possible, at any length,
 
@@ -24,12 +24,22 @@ from collections.abc import Generator, Iterator
 from functools import cached_property
 from operator import index
 
-from adjoint.actions import Action, Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
 from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import (
+    Action,
+    Advance,
+    Discard,
+    PullBack,
+    Record,
+    Restore,
+    Store,
+    Tier,
+    Turn,
+)
 from adjoint.schedules.mixed_closed_form import fewest_steps, split
+from adjoint.schedules.mixed_table import TapeTable
+from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.revolve import minimal_advances
-from adjoint.schedules.schedule import num_leaves
-from adjoint.schedules.tape_table import TapeTable
 
 __all__ = ["Mixed", "mixed_steps"]
 

@@ -1,6 +1,6 @@
 """Tapes and states in slots, without a table: the fewest steps, and a split that takes them.
 
-This is the recursion of `adjoint.schedules.tape_table` where recording a leaf costs as much as
+This is the recursion of `adjoint.schedules.mixed_table` where recording a leaf costs as much as
 advancing over it (``unreached = 1``), solved. Let ``q = s // tape_slots`` be the tapes that fit.
 
 Reversing ``q + 1`` leaves advances over none of them. A split advances once more over what is left

@@ -29,10 +29,10 @@ from collections.abc import Iterator
 from math import comb
 from operator import index
 
-from adjoint.actions import Action, Discard, Offload, Store, Tier, Wait
 from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import Action, Discard, Offload, Store, Tier, Wait
+from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.revolve import beta, repetitions, reversal
-from adjoint.schedules.schedule import num_leaves
 
 __all__ = ["Multistage", "level_traffic", "multistage_transfers"]
 

@@ -2,8 +2,9 @@
 
 Adaptive time stepping, or a run to a steady state, ends where it ends. So the forward sweep keeps
 states, and gives them up again, such that whatever the end turns out to be, what is kept is nearly
-what Revolve would have kept (`adjoint.schedules.online_keeps` has the rule). After the end the gaps
-between kept states are reversed by Revolve, last first, each with all slots that are free by then.
+what Revolve would have kept (`adjoint.schedules.online_placement` has the rule). After the end the
+gaps between kept states are reversed by Revolve, last first, each with all slots that are free by
+then.
 
 The end is known only after the last leaf was advanced over, and its tape was not kept. So the state
 last kept is restored, and the last leaf is reached once more; that alone takes one leaf more than
@@ -37,11 +38,11 @@ advanced, rather than the sum, and stores each state as it goes by. This one sto
 from collections.abc import Iterator
 from operator import index
 
-from adjoint.actions import Action, Advance, Discard, Record, Store, Tier, Turn
 from adjoint.errors import ScheduleError
-from adjoint.schedules.online_keeps import placements
+from adjoint.schedules.actions import Action, Advance, Discard, Record, Store, Tier, Turn
+from adjoint.schedules.online_placement import placements
+from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.revolve import reversal
-from adjoint.schedules.schedule import num_leaves
 
 __all__ = ["Online", "OnlineStream"]
 

@@ -23,10 +23,10 @@ from collections.abc import Iterator
 from math import isqrt
 from operator import index
 
-from adjoint.actions import Action, Advance, Store
 from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import Action, Advance, Store
+from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.revolve import reversal
-from adjoint.schedules.schedule import num_leaves
 
 __all__ = ["Periodic", "interval_of_fewest_slots", "periodic_advances"]
 

@@ -24,9 +24,19 @@ from collections.abc import Iterator
 from math import comb
 from operator import index
 
-from adjoint.actions import Action, Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
 from adjoint.errors import ScheduleError
-from adjoint.schedules.schedule import num_leaves
+from adjoint.schedules.actions import (
+    Action,
+    Advance,
+    Discard,
+    PullBack,
+    Record,
+    Restore,
+    Store,
+    Tier,
+    Turn,
+)
+from adjoint.schedules.protocol import num_leaves
 
 __all__ = ["Revolve", "beta", "minimal_advances", "repetitions", "reversal"]
 

@@ -3,8 +3,18 @@
 from collections.abc import Iterator
 from operator import index
 
-from adjoint.actions import Action, Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
-from adjoint.schedules.schedule import num_leaves
+from adjoint.schedules.actions import (
+    Action,
+    Advance,
+    Discard,
+    PullBack,
+    Record,
+    Restore,
+    Store,
+    Tier,
+    Turn,
+)
+from adjoint.schedules.protocol import num_leaves
 
 __all__ = ["StoreAll"]
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from adjoint.errors import SnapshotFileError
-from adjoint.storage.foreign import Found
 from adjoint.storage.journal_layout import JournalLayout, RowField
-from adjoint.storage.layout import Field, StateLayout
+from adjoint.storage.state_layout import Field, StateLayout
+from adjoint.storage.validate import Found
 
 __all__ = ["Description"]
 

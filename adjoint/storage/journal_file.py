@@ -9,7 +9,7 @@ rank's part of a record is a header, then the arrays. The header is
 - text: JSON, what the arrays are (`Note`),
 
 and it is written after them. A record counts if all ranks have it whole. Whoever writes the next
-but one has to know that: see `adjoint.journal`.
+but one has to know that: see `adjoint.sweep.journal`.
 """
 
 import json
@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.storage.integrity import RunningChecksum, checksum
+from adjoint.storage.checksums import RunningChecksum, checksum
 from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout, RowField
-from adjoint.storage.layout import StateLayout
 from adjoint.storage.placement import ACCEPTED_BYTES, JournalPlacement, Placement
+from adjoint.storage.state_layout import StateLayout
 
 __all__ = ["JournalFile", "Note", "read_note"]
 

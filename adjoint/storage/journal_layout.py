@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from adjoint.storage.layout import PAGE_BYTES, StateLayout
+from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 
 __all__ = ["HEADER_BYTES", "JOURNAL_RECORDS", "JournalLayout", "RowField"]
 

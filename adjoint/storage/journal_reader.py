@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from adjoint.storage.checksums import RunningChecksum
 from adjoint.storage.description import Description
-from adjoint.storage.foreign import Found
-from adjoint.storage.integrity import RunningChecksum
 from adjoint.storage.journal_file import FORWARD, HEADER, REVERSE, Note, read_note
 from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout
+from adjoint.storage.validate import Found
 
 __all__ = ["JournalRecord", "read_journal"]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from adjoint.errors import ArgumentError
 from adjoint.storage.journal_layout import JournalLayout
-from adjoint.storage.layout import StateLayout
+from adjoint.storage.state_layout import StateLayout
 
 __all__ = ["ACCEPTED_BYTES", "ENTRY_BYTES", "Entry", "JournalPlacement", "Placement"]
 

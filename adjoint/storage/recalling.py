@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adjoint.comm import Communicator
+from adjoint.parallel import Communicator
 from adjoint.storage.claiming import open_regular
 from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
 

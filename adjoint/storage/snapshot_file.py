@@ -31,16 +31,16 @@ from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar, cast
 
-from adjoint.comm import Communicator
 from adjoint.errors import ScheduleError, SnapshotFileError
+from adjoint.parallel import Communicator
 from adjoint.storage.claiming import claim, open_regular, refused, remove, reservable
-from adjoint.storage.file_creation import can_write_together, write_structure
-from adjoint.storage.foreign import Found, examine
+from adjoint.storage.create import can_write_together, write_structure
+from adjoint.storage.file_format import Structure
 from adjoint.storage.journal_layout import HEADER_BYTES, JOURNAL_RECORDS, JournalLayout
-from adjoint.storage.layout import StateLayout
 from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
 from adjoint.storage.recalling import recalled
-from adjoint.storage.structure import Structure
+from adjoint.storage.state_layout import StateLayout
+from adjoint.storage.validate import Found, examine
 
 __all__ = ["SnapshotFile"]
 

@@ -15,13 +15,13 @@ import sys
 import numba
 import numpy as np
 
-from adjoint.buffers import CopyingBuffers
-from adjoint.comm import communicator
-from adjoint.file_probe import candidates, opener
-from adjoint.probing import Probe
-from adjoint.stepping import FunctionStepper
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.slots import BlockPool
+from adjoint.measurement.probe import Probe
+from adjoint.measurement.synthetic import candidates, opener
+from adjoint.parallel import communicator
+from adjoint.steppers.protocol import FunctionStepper
+from adjoint.storage.blocks import BlockPool
+from adjoint.storage.state_layout import StateLayout
+from adjoint.sweep.buffers import CopyingBuffers
 
 SIDES = (128, 724, 2048)
 RUNS = 5

@@ -19,22 +19,22 @@ import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that on
 from petsc4py import PETSc
 
 import adjoint
-from solvers import butcher
-from solvers.gray_scott import GrayScott
-from solvers.runge_kutta import RungeKutta
-from solvers.theta import BackwardEuler, CrankNicolson
+from solvers.petsc.integrators import tableaux
+from solvers.petsc.integrators.runge_kutta import RungeKutta
+from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson
+from solvers.petsc.problems.gray_scott import GrayScott
 
 METHODS = {
     "beuler": (0.5, BackwardEuler, {"ts_type": "beuler"}),
     "cn": (0.5, CrankNicolson, {"ts_type": "cn"}),
     "rk 4": (
         0.5,
-        lambda p, h: RungeKutta(p, h, butcher.RUNGE_KUTTA_4),
+        lambda p, h: RungeKutta(p, h, tableaux.RUNGE_KUTTA_4),
         {"ts_type": "rk", "ts_rk_type": "4"},
     ),
     "rk 3bs": (
         0.5,
-        lambda p, h: RungeKutta(p, h, butcher.BOGACKI_SHAMPINE_3),
+        lambda p, h: RungeKutta(p, h, tableaux.BOGACKI_SHAMPINE_3),
         {"ts_type": "rk", "ts_rk_type": "3bs"},
     ),
 }

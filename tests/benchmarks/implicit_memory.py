@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 import adjoint
-from adjoint.report import as_bytes
-from solvers.heat import Heat
+from adjoint.units import format_bytes
+from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc.problems.heat import Heat
 from solvers.sensors import Sensors
-from solvers.theta import CrankNicolson
 
 SIZE = 1e-4
 
@@ -44,9 +44,9 @@ def main() -> None:
     result = adjoint.gradient(stepper, given.steps, memory=given.memory)
     seconds, peak = time.perf_counter() - began, resident("VmHWM")
     assert all(np.isfinite(array).all() for array in result.gradient.values())
-    print(f"before      {as_bytes(before)}")
-    print(f"peak        {as_bytes(peak)}: {as_bytes(peak - before)} more")
-    print(f"trajectory  {as_bytes(result.report.trajectory_bytes)}, {given.steps} steps")
+    print(f"before      {format_bytes(before)}")
+    print(f"peak        {format_bytes(peak)}: {format_bytes(peak - before)} more")
+    print(f"trajectory  {format_bytes(result.report.trajectory_bytes)}, {given.steps} steps")
     print(f"recomputed  {result.report.recomputation_factor:.2f}, {seconds:.0f} s in all")
 
 

@@ -1,4 +1,4 @@
-"""The LSTM that the benchmarks of `solvers.jax_scan` differentiate, and its scans in plain JAX."""
+"""The LSTM that the benchmarks of `solvers.jax.scan` differentiate, and its scans in plain JAX."""
 
 import jax
 import jax.numpy as jnp

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax_lstm import arguments, body, full_scan, loss, segmented_scan, sequences
 
-from solvers import jax_scan
+from solvers.jax import scan
 
 
 def seconds(function, *given):
@@ -66,9 +66,7 @@ def main() -> None:
     given = params, carry0, jax.numpy.asarray(sequences(asked.steps, asked.units, asked.batch))
     full = jax.jit(jax.value_and_grad(full_scan)).lower(*given).compile()
     forward = jax.jit(full_scan).lower(*given).compile()
-    with jax_scan.value_and_grad(
-        body, loss, leaf_steps=asked.leaf_steps, memory=asked.memory
-    ) as ours:
+    with scan.value_and_grad(body, loss, leaf_steps=asked.leaf_steps, memory=asked.memory) as ours:
         ours(*given)
         remat, segment = fastest_segments(
             given, asked.segments or divisors, ours.report.memory_bytes

@@ -16,7 +16,7 @@ from dataclasses import replace
 from baselines import STAGING, baselines, makespan
 from random_configurations import Configuration
 
-from adjoint.planning import choose
+from adjoint.planning.planner import choose
 
 PULL_BACK = 2.0
 CELLS = ((4, 0.5), (4, 10), (4, 50), (4, 200), (16, 10), (16, 50), (16, 200), (64, 50), (64, 200))

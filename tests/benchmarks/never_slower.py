@@ -30,8 +30,8 @@ from exhaustive_optimum import optimum
 from random_configurations import Configuration, configuration, small_configuration
 from tqdm import tqdm
 
-from adjoint.planning import choose
-from adjoint.replay import price
+from adjoint.planning.planner import choose
+from adjoint.simulation.replay import price
 
 ROUNDING = 1e-9
 EVERY = 500

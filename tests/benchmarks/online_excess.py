@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 
-from adjoint.schedules.online_keeps import placements
+from adjoint.schedules.online_placement import placements
 from adjoint.schedules.revolve import beta, minimal_advances
 
 

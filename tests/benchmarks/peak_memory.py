@@ -18,8 +18,7 @@ import numpy as np
 from closed_basin import closed_basin
 
 import adjoint
-from adjoint.budgets import parse_bytes
-from adjoint.report import as_bytes
+from adjoint.units import format_bytes, parse_bytes
 
 STATE_BYTES = 2_000_000
 
@@ -73,7 +72,7 @@ def main() -> None:
         for mode in ("memory", "file"):
             found = in_a_process(mode, num_steps, given.memory, given.folder)
             allowed = parse_bytes(given.memory) + 1.2 * forward
-            row = [as_bytes(x) for x in (forward, found["peak"], allowed, found["written"])]
+            row = [format_bytes(x) for x in (forward, found["peak"], allowed, found["written"])]
             print(f"{size:8.1f} GB  {mode:8}" + "".join(f"{x:>10}" for x in row), flush=True)
 
 

@@ -11,9 +11,9 @@ of a few repetitions counts. What takes longer than is promised is marked.
 import argparse
 import time
 
-from adjoint.budgets import Budget
-from adjoint.costs import Costs
-from adjoint.planning import choose
+from adjoint.planning.budget import Budget
+from adjoint.planning.planner import choose
+from adjoint.schedules.costs import Costs
 
 PROMISED = 0.3
 """Seconds for a million steps."""

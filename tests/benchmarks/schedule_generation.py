@@ -16,8 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import (
     Asynchronous,
     DiskRevolve,
@@ -28,6 +26,8 @@ from adjoint.schedules import (
     Spilling,
     StoreAll,
 )
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 try:
     import checkpoint_schedules as cs

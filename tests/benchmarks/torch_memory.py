@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from adjoint.report import as_bytes
-from solvers.torch_cell import TorchSequence
+from adjoint.units import format_bytes
+from solvers.torch.sequence import TorchSequence
 
 STEP_KIB = {"nn.LSTMCell": 176, "nn.LSTM": 320}
 """A fifth more than the graph of one step takes, 256 x 16."""
@@ -134,8 +134,8 @@ def main() -> None:
         mark = "" if num_steps <= given.full_to else "~"
         full = of_a_step * num_steps
         print(
-            f"{num_steps:8,}{as_bytes(found):>12}{found / first:12.2f}"
-            f"{mark + as_bytes(full):>12}{found / full:9.1%}",
+            f"{num_steps:8,}{format_bytes(found):>12}{found / first:12.2f}"
+            f"{mark + format_bytes(full):>12}{found / full:9.1%}",
             flush=True,
         )
 

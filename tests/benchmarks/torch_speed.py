@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from solvers.torch_cell import TorchSequence
+from solvers.torch.sequence import TorchSequence
 
 
 class Task:

@@ -7,7 +7,7 @@ from every_schedule import schedules, small_cases
 from hypothesis import given
 
 import adjoint.schedules
-from adjoint.costs import Costs
+from adjoint.schedules.costs import Costs
 
 NAMES = {**vars(adjoint.schedules), "Costs": Costs, "Ended": Ended}
 

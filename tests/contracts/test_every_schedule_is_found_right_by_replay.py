@@ -6,8 +6,8 @@ Only `Spilling` announces what it may use, not what it does: that depends on its
 from every_schedule import schedules, small_cases
 from hypothesis import given, settings
 
-from adjoint.replay import price
 from adjoint.schedules import Spilling
+from adjoint.simulation.replay import price
 
 
 def check(schedule):

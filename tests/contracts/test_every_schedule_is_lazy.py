@@ -5,7 +5,6 @@ from itertools import islice
 
 import pytest
 
-from adjoint.costs import Costs
 from adjoint.schedules import (
     Asynchronous,
     DiskRevolve,
@@ -17,6 +16,7 @@ from adjoint.schedules import (
     Spilling,
     StoreAll,
 )
+from adjoint.schedules.costs import Costs
 
 LONG = 10**13
 COSTS = Costs(pull_back=2, write=10, read=10)

@@ -7,8 +7,8 @@ restore finds a transfer of it under way, its discard waits for that.
 from every_schedule import schedules, small_cases
 from hypothesis import given
 
-from adjoint.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Wait
 from adjoint.schedules import Spilling
+from adjoint.schedules.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Wait
 
 
 def check_leaves(schedule, actions):

@@ -1,4 +1,4 @@
-"""What `adjoint.stepping` asks of a stepper that is reproducible and adopts memory, bit for bit.
+"""What `adjoint.Stepper` asks of a stepper that is reproducible and adopts memory, bit for bit.
 
 A further stepper is one more line in `STEPPERS`: a function that makes a fresh one.
 """
@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from pendulums import Pendulums
 from recurrent_unrolled import Problem
 
-from adjoint.stepping import Adopting, Stepper, copy_arrays, state_bytes
+from adjoint.steppers.protocol import Adopting, Stepper, copy_arrays, state_bytes
 
 STEPPERS = {
     "pendulums": lambda: Pendulums(3, NUM_STEPS),

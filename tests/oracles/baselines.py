@@ -16,11 +16,11 @@ one from its own state `u_b`, the last step of the run takes both, and transfers
 from collections import deque
 from math import ceil
 
-from adjoint.actions import Advance, Discard, PullBack, Store, Turn
-from adjoint.replay import price
 from adjoint.schedules import Asynchronous, DiskRevolve, Spilling
+from adjoint.schedules.actions import Advance, Discard, PullBack, Store, Turn
 from adjoint.schedules.revolve import minimal_advances, reversal
-from adjoint.schedules.spilling_rehearsal import Rehearsal
+from adjoint.schedules.spilling.rehearsal import Rehearsal
+from adjoint.simulation.replay import price
 
 STAGING = (1, 4)
 """Buffers for writes: that of the paper, and what `Asynchronous` takes unless told otherwise."""

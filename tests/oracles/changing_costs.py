@@ -1,7 +1,7 @@
 """A machine whose costs change while it runs, and a schedule that is told so, or is not."""
 
-from adjoint.actions import Advance, Record, Restore
-from adjoint.machine import Limits, Machine
+from adjoint.schedules.actions import Advance, Record, Restore
+from adjoint.simulation.machine import Limits, Machine
 
 
 class Changing(Machine):

@@ -6,7 +6,7 @@ from pathlib import Path
 from fault_run import NUM_PENDULUMS, SCHEDULES, bytes_of, evaluate
 from faulty_engine import Faults
 
-from adjoint import heartbeat
+from adjoint.parallel import status_exchange
 
 NUM_STEPS = 300
 
@@ -23,7 +23,7 @@ def drawn(seed, ranks):
 
 def failed(seed, comm, folder: Path, references):
     """Run one gradient on a failing disk; return what is wrong with it, or None, and its report."""
-    heartbeat.BEAT_SECONDS = 0.002
+    status_exchange.BEAT_SECONDS = 0.002
     ranks = 1 if comm is None else comm.Get_size()
     name, faults = drawn(seed, ranks)
     leaf = SCHEDULES[name](NUM_STEPS).leaf_steps

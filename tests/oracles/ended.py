@@ -1,6 +1,6 @@
 """A schedule that does not know where the run ends, and a run that ends there: one that does."""
 
-from adjoint.actions import Advance
+from adjoint.schedules.actions import Advance
 
 
 class Ended:

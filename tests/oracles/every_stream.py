@@ -1,4 +1,4 @@
-"""Every stream of actions there is, played on `adjoint.machine`: for two to four steps.
+"""Every stream of actions there is, played on `adjoint.simulation.machine`: for two to four steps.
 
 No stream is left out but those that cannot be right. Actions that lead to what was there before,
 at the same time or later, are not gone on from. This is what `exhaustive_optimum` is held against,
@@ -8,7 +8,7 @@ which leaves out much more.
 import heapq
 from itertools import zip_longest
 
-from adjoint.actions import (
+from adjoint.schedules.actions import (
     Action,
     Advance,
     Cancel,
@@ -23,8 +23,8 @@ from adjoint.actions import (
     Turn,
     Wait,
 )
-from adjoint.costs import Costs
-from adjoint.machine import Limits, Machine, WrongActionError
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.machine import Limits, Machine, WrongActionError
 
 
 def least_makespan(

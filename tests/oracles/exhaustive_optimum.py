@@ -1,7 +1,8 @@
 """The least makespan that any schedule can have, by best-first search over all there are.
 
-The machine is that of `adjoint.machine` with a `VirtualClock`: a processor with a live state, slots
-in memory, a file, and one channel that carries one state at a time, in the order of posting, and is
+The machine is that of `adjoint.simulation.machine` with a `VirtualClock`: a processor with a live
+state, slots in memory, a file, and one channel that carries one state at a time, in the order of
+posting, and is
 never preempted. Leaves are single steps, and a leaf is pulled back before anything else is computed
 (tapes are not kept). Advancing a step takes `u_f`, reversing one `u_b`; the last step of the run,
 which must be reached first, takes both. Transfers take `w` and `r`, all else nothing.

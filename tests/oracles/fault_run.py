@@ -16,9 +16,10 @@ import numpy as np
 from coupled_pendulums import CoupledPendulums
 
 import adjoint
-from adjoint import heartbeat, journal
-from adjoint.costs import Costs
+from adjoint.parallel import status_exchange
 from adjoint.schedules import Asynchronous, DiskRevolve, Multistage, Revolve, Spilling, StoreAll
+from adjoint.schedules.costs import Costs
+from adjoint.sweep import journal
 
 NUM_PENDULUMS = 400
 
@@ -79,7 +80,7 @@ def evaluate(case, comm, folder, engine=None):
 def main():
     folder, case = Path(sys.argv[1]), json.loads(sys.argv[2])
     # Small runs are to have as many beats and records as long ones.
-    heartbeat.BEAT_SECONDS = 0.01
+    status_exchange.BEAT_SECONDS = 0.01
     journal.LEAST_GAP = 1
     comm = communicator()
     rank = 0 if comm is None else comm.Get_rank()

@@ -11,11 +11,11 @@ import random
 import time
 from dataclasses import dataclass, replace
 
-from adjoint.comm import Communicator
+from adjoint.parallel import Communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.row_io import RankFile
+from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.placement import Placement
-from adjoint.storage.rank_file import RankFile
-from adjoint.storage.slots import Block
-from adjoint.storage.thread_engine import ThreadEngine
 
 __all__ = ["Faults"]
 

@@ -9,8 +9,8 @@ import random
 
 from toy_executor import Toy
 
-from adjoint.actions import Advance, Offload, Restore, Tier, Wait
 from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import Advance, Offload, Restore, Tier, Wait
 
 
 class Losing:

@@ -3,8 +3,8 @@
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 import numpy as np
 
-from solvers.burgers import Burgers
-from solvers.heat import Heat
+from solvers.petsc.problems.burgers import Burgers
+from solvers.petsc.problems.heat import Heat
 from solvers.sensors import Sensors
 
 SHAPE = (5, 6)

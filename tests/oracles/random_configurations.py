@@ -8,8 +8,8 @@ import math
 import random
 from dataclasses import dataclass
 
-from adjoint.budgets import Budget
-from adjoint.costs import Costs
+from adjoint.planning.budget import Budget
+from adjoint.schedules.costs import Costs
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ on the core     it takes the core that computing is on: both go half as fast
 from dataclasses import replace
 from types import SimpleNamespace
 
-from adjoint.storage.transfer import Statistics
+from adjoint.storage.engines.transfer import Statistics
 
 __all__ = ["Machine"]
 

@@ -3,9 +3,9 @@
 from ended import Ended
 from hypothesis import strategies as st
 
-from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
 from adjoint.schedules import Spilling
+from adjoint.schedules.costs import Costs
 
 TRANSFERS = [0, 0.01, 0.3, 1, 1.2, 2, 5, 10, 50, 200, 1000]
 TIMED_STEPS = 40

@@ -1,6 +1,6 @@
 """What each level of a stack of snapshots sees of a stream of actions, counted as it goes by."""
 
-from adjoint.actions import Discard, Restore, Store, Tier
+from adjoint.schedules.actions import Discard, Restore, Store, Tier
 
 
 def traffic_of_levels(actions, num_levels):

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adjoint.comm import Communicator
+from adjoint.parallel import Communicator
+from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.placement import Placement
-from adjoint.storage.thread_engine import ThreadEngine
 
 __all__ = ["Throttle"]
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from solvers.torch_cell import TorchSequence
+from solvers.torch.sequence import TorchSequence
 
 NUM_STEPS = 23
 LEAF_STEPS = 5

@@ -9,7 +9,7 @@ A slot is in use while a snapshot is in it, or on its way there, or on its way f
 file. Every tape but one takes `tape_slots` slots.
 """
 
-from adjoint.actions import (
+from adjoint.schedules.actions import (
     Advance,
     Cancel,
     Discard,

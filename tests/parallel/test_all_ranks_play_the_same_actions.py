@@ -11,9 +11,9 @@ from coupled_pendulums import CoupledPendulums
 from throttled_engine import Throttle
 
 import adjoint
-from adjoint import heartbeat
-from adjoint.costs import Costs
+from adjoint.parallel import status_exchange
 from adjoint.schedules import Asynchronous, Spilling, StoreAll
+from adjoint.schedules.costs import Costs
 
 RANKS = (2,)
 
@@ -41,7 +41,7 @@ SCHEDULES = {
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.004)
+    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.004)
 
 
 @pytest.fixture(scope="module")

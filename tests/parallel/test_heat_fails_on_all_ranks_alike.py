@@ -11,7 +11,7 @@ from petsc4py import PETSc
 from plates import SIZE, plate
 
 from adjoint.errors import AdjointError, NonFiniteError, SolveError
-from solvers.theta import BackwardEuler
+from solvers.petsc.integrators.theta import BackwardEuler
 
 RANKS = (2,)
 

@@ -5,10 +5,10 @@ import pytest
 from coupled_pendulums import CoupledPendulums
 
 import adjoint
-from adjoint import comm as comm_module
-from adjoint import heartbeat, journal
-from adjoint.costs import Costs
+from adjoint.parallel import communication, status_exchange
 from adjoint.schedules import Spilling, StoreAll
+from adjoint.schedules.costs import Costs
+from adjoint.sweep import journal
 
 RANKS = (3,)
 
@@ -36,12 +36,12 @@ def _two_nodes(monkeypatch):
     def on_this_node(self):
         node = self.mpi.Split(self.rank % 2, self.rank)
         try:
-            return comm_module.communicator(node)
+            return communication.communicator(node)
         finally:
             node.Free()
 
-    monkeypatch.setattr(comm_module._ManyProcesses, "on_this_node", on_this_node)
-    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(communication._ManyProcesses, "on_this_node", on_this_node)
+    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.0)
     monkeypatch.setattr(journal, "LEAST_GAP", 0)
 
 

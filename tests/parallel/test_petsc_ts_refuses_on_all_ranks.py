@@ -10,8 +10,8 @@ from petsc_reaction import SHAPE, reaction
 import adjoint
 from adjoint.errors import ArgumentError, SolveError, StepperError
 from adjoint.schedules import StoreAll
-from solvers.gray_scott import GrayScott
-from solvers.petsc_ts import TSStepper
+from solvers.petsc.problems.gray_scott import GrayScott
+from solvers.petsc.ts.stepper import TSStepper
 
 RANKS = (2,)
 

@@ -5,11 +5,11 @@ import os
 import pytest
 from throttled_engine import Throttle
 
-from adjoint.comm import communicator
-from adjoint.engine_table import probe_engines
 from adjoint.errors import TransferError
-from adjoint.file_probe import opener, stand_in
-from adjoint.overlap import best
+from adjoint.measurement.synthetic import opener, synthetic_probe
+from adjoint.measurement.transfers import best
+from adjoint.parallel import communicator
+from adjoint.reporting.engine_table import probe_engines
 
 RANKS = (2,)
 
@@ -22,7 +22,7 @@ def ranks(comm):
 
 
 def survey(ranks, folder, engines):
-    return stand_in(20000, ranks).engines(engines, opener(folder, ranks), seconds=60)
+    return synthetic_probe(20000, ranks).engines(engines, opener(folder, ranks), seconds=60)
 
 
 def test_the_slowest_rank_counts(ranks, tmp_path):

@@ -9,9 +9,9 @@ from plates import NUM_STEPS, SIZE, line, plate
 from reactions import reaction
 from residual_of_rhs import Residual
 
-from solvers import butcher
-from solvers.adaptive_runge_kutta import AdaptiveRungeKutta
-from solvers.runge_kutta import RungeKutta
+from solvers.petsc.integrators import tableaux
+from solvers.petsc.integrators.adaptive import AdaptiveRungeKutta
+from solvers.petsc.integrators.runge_kutta import RungeKutta
 
 RANKS = (2, 3)
 
@@ -19,7 +19,7 @@ RANKS = (2, 3)
 @pytest.mark.parametrize("problem", [plate, line, reaction])
 def test_implicit(comm, problem):
     def make(p):
-        return RungeKutta(p, SIZE, butcher.TR_BDF2)
+        return RungeKutta(p, SIZE, tableaux.TR_BDF2)
 
     assert_as_on_one(comm, problem, make, NUM_STEPS, 1e-9)
 
@@ -27,12 +27,12 @@ def test_implicit(comm, problem):
 @pytest.mark.parametrize("problem", [line, reaction])
 def test_explicit(comm, problem):
     def make(p):
-        return RungeKutta(p, SIZE / 4, butcher.RUNGE_KUTTA_4)
+        return RungeKutta(p, SIZE / 4, tableaux.RUNGE_KUTTA_4)
 
     assert_as_on_one(comm, problem, make, NUM_STEPS, 1e-12)
 
 
-@pytest.mark.parametrize("tableau", [butcher.TR_BDF2, butcher.HEUN_2], ids=lambda t: t.name)
+@pytest.mark.parametrize("tableau", [tableaux.TR_BDF2, tableaux.HEUN_2], ids=lambda t: t.name)
 def test_residual(comm, tableau):
     def make(p):
         return RungeKutta(p, SIZE / 4, tableau)
@@ -43,7 +43,7 @@ def test_residual(comm, tableau):
 def test_adaptive(comm):
     """All ranks choose the same steps."""
     stepper = AdaptiveRungeKutta(
-        plate(comm), butcher.ESDIRK_3, NUM_STEPS * SIZE, relative=1e-3, absolute=1e-3
+        plate(comm), tableaux.ESDIRK_3, NUM_STEPS * SIZE, relative=1e-3, absolute=1e-3
     )
     stepper.start()
     stepper.advance(0, 10**6)
@@ -51,7 +51,7 @@ def test_adaptive(comm):
     assert all((other == rows).all() for other in comm.allgather(rows))
 
     def make(p):
-        held = AdaptiveRungeKutta(p, butcher.ESDIRK_3, NUM_STEPS * SIZE)
+        held = AdaptiveRungeKutta(p, tableaux.ESDIRK_3, NUM_STEPS * SIZE)
         held.accept_steps(rows)
         return held
 

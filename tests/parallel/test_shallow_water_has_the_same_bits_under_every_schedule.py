@@ -4,7 +4,6 @@ import pytest
 from basins import NUM_STEPS, basin
 
 import adjoint
-from adjoint.costs import Costs
 from adjoint.schedules import (
     Asynchronous,
     DiskRevolve,
@@ -15,6 +14,7 @@ from adjoint.schedules import (
     Spilling,
     StoreAll,
 )
+from adjoint.schedules.costs import Costs
 from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
 
 SLOW = Costs(advance=1, unreached=1, pull_back=1, write=3, read=3)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
 from adjoint.errors import SnapshotFileError, StepperError, TransferError
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.mpi_engine import MpiEngine
-from adjoint.storage.slots import Block
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.mpi import MpiEngine
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 RANKS = (2, 3)
 LAYOUT = StateLayout.of({"u": np.zeros(10)})

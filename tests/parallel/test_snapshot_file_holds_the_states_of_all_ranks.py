@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.mpi_engine import MpiEngine
-from adjoint.storage.slots import BlockPool
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import BlockPool
+from adjoint.storage.engines.mpi import MpiEngine
+from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.snapshot_file import SnapshotFile
-from adjoint.storage.thread_engine import ThreadEngine
+from adjoint.storage.state_layout import StateLayout
 
 RANKS = (1, 2, 3)
 NUM_STATES = 7

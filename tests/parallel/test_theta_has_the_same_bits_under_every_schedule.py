@@ -10,10 +10,10 @@ from reactions import reaction
 import adjoint
 from adjoint.schedules import Asynchronous, Mixed, Revolve, StoreAll
 from adjoint.verification import dot_product_test, replay_test, taylor_test
-from solvers import butcher
-from solvers.bdf2 import Bdf2
-from solvers.runge_kutta import RungeKutta
-from solvers.theta import CrankNicolson
+from solvers.petsc.integrators import tableaux
+from solvers.petsc.integrators.bdf2 import Bdf2
+from solvers.petsc.integrators.runge_kutta import RungeKutta
+from solvers.petsc.integrators.theta import CrankNicolson
 
 RANKS = (2,)
 
@@ -21,7 +21,7 @@ STEPPERS = {
     "heat, Crank-Nicolson": lambda comm: CrankNicolson(plate(comm), SIZE),
     "heat, BDF2": lambda comm: Bdf2(plate(comm), SIZE),
     "Gray-Scott, Crank-Nicolson": lambda comm: CrankNicolson(reaction(comm), SIZE),
-    "Gray-Scott, ESDIRK": lambda comm: RungeKutta(reaction(comm), SIZE, butcher.ESDIRK_3),
+    "Gray-Scott, ESDIRK": lambda comm: RungeKutta(reaction(comm), SIZE, tableaux.ESDIRK_3),
 }
 SCHEDULES = [
     Revolve(NUM_STEPS, 2),

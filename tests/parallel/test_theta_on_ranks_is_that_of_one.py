@@ -8,8 +8,8 @@ from on_ranks import assert_as_on_one
 from plates import NUM_STEPS, SIZE, line, plate
 from reactions import reaction
 
-from solvers.bdf2 import Bdf2
-from solvers.theta import BackwardEuler, CrankNicolson
+from solvers.petsc.integrators.bdf2 import Bdf2
+from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson
 
 RANKS = (2, 3)
 

@@ -9,10 +9,10 @@ from unstructured_mesh import Triangles
 
 import adjoint
 from adjoint.verification import taylor_test
-from solvers.bdf2 import Bdf2
-from solvers.butcher import RUNGE_KUTTA_4
-from solvers.runge_kutta import RungeKutta
-from solvers.theta import CrankNicolson
+from solvers.petsc.integrators.bdf2 import Bdf2
+from solvers.petsc.integrators.runge_kutta import RungeKutta
+from solvers.petsc.integrators.tableaux import RUNGE_KUTTA_4
+from solvers.petsc.integrators.theta import CrankNicolson
 
 RANKS = (1, 2, 3)
 NUM_STEPS = 9

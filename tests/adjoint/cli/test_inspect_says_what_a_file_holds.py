@@ -8,7 +8,7 @@ import snapshot_files
 from snapshot_files import note
 
 from adjoint import cli
-from adjoint.inspection import as_ranges
+from adjoint.reporting.snapshot_summary import as_ranges
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ ARGUMENTS = ["plan", "--steps=100", "--state=1 MiB", "--memory=20 MiB"]
 
 @pytest.fixture
 def without_matplotlib(monkeypatch):
-    monkeypatch.delitem(sys.modules, "adjoint.drawing", raising=False)
+    monkeypatch.delitem(sys.modules, "adjoint.plots.schedule", raising=False)
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

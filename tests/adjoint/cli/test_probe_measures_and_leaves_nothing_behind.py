@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from adjoint import cli, file_probe
+from adjoint import cli
+from adjoint.measurement import synthetic
 
 ARGUMENTS = ["plan", "--steps=1000", "--memory=1 GB", "--step=1", "--json"]
 
@@ -21,8 +22,8 @@ def test_states_of_any_size(state, tmp_path, capsys):
 
 
 def test_a_large_state_is_reckoned_in_proportion(tmp_path, monkeypatch):
-    monkeypatch.setattr(file_probe, "LARGEST_PROBED", 1 << 20)
-    large = file_probe.probe_file(tmp_path, 1 << 40)
+    monkeypatch.setattr(synthetic, "LARGEST_PROBED", 1 << 20)
+    large = synthetic.probe_file(tmp_path, 1 << 40)
     # a terabyte was not written, yet it would take more than ten seconds
     assert large.write > 10
     assert large.store > 10

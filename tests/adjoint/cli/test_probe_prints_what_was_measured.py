@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from adjoint import cli, engine_table
+from adjoint import cli
+from adjoint.reporting import engine_table
 
 
 @pytest.fixture(autouse=True)

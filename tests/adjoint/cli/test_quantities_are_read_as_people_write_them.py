@@ -3,7 +3,7 @@
 import pytest
 
 from adjoint.errors import ArgumentError
-from adjoint.quantities import as_seconds, as_speed, parse_count, parse_seconds, parse_speed
+from adjoint.units import format_seconds, format_speed, parse_count, parse_seconds, parse_speed
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_no_speeds(text):
     ],
 )
 def test_times_in_words(seconds, text):
-    assert as_seconds(seconds) == text
+    assert format_seconds(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("speed", "text"), [(1.2e9, "1.20 GB/s"), (5e8, "500 MB/s"), (100.0, "0.100 kB/s")]
 )
 def test_speeds_in_words(speed, text):
-    assert as_speed(speed) == text
+    assert format_speed(speed) == text

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from adjoint import cli, schedules
-from adjoint.costs import Costs
-from adjoint.replay import price
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 STATE = 1 << 20
 ARGUMENTS = ["plan", "--steps=600", "--state=1 MiB", "--memory=24 MiB", "--step=1", "--json"]

@@ -7,7 +7,7 @@ import pytest
 from traces import event, write
 
 from adjoint import cli
-from adjoint.recorded_timeline import RecordedTimeline
+from adjoint.reporting.trace_file import RecordedTimeline
 
 # One rank: steps from 0 to 4 s, a wait from 4 to 5, a pull-back from 5 to 7, nothing up to 8, a
 # wait from 8 to 8.5. Transfers from 1 to 3, from 2 to 4.5, and from 7.5 to 8.

@@ -4,8 +4,8 @@ import pytest
 from baselines import baseline_schedules, baselines
 from random_configurations import configuration
 
-from adjoint.replay import price
 from adjoint.schedules import Revolve, StoreAll
+from adjoint.simulation.replay import price
 
 
 def schedules(drawn):

@@ -2,13 +2,14 @@
 
 import pytest
 
-from adjoint.budgets import Budget, parse_bytes
 from adjoint.errors import ArgumentError
-from adjoint.planning import choose, without_measuring
-from adjoint.pricing import Case
-from adjoint.replay import Costs, price
+from adjoint.planning.budget import Budget
+from adjoint.planning.candidates import Case
+from adjoint.planning.planner import choose, without_measuring
+from adjoint.planning.spilling_search import best_spilling
 from adjoint.schedules import Spilling
-from adjoint.spilling_search import best_spilling
+from adjoint.simulation.replay import Costs, price
+from adjoint.units import parse_bytes
 
 SLOTS = {1: 9, 2: 8, 4: 6, 8: 2}
 

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from adjoint.budgets import Budget
-from adjoint.costs import Costs
-from adjoint.planning import choose
+from adjoint.planning.budget import Budget
+from adjoint.planning.planner import choose
+from adjoint.schedules.costs import Costs
 
 MODERATE, LONG = 10**5, 10**9
 

@@ -8,8 +8,8 @@ from functools import cache
 from exhaustive_optimum import optimum
 from random_configurations import small_configuration
 
-from adjoint.planning import choose
-from adjoint.replay import price
+from adjoint.planning.planner import choose
+from adjoint.simulation.replay import price
 
 # Of the first 63 seeds, those that are searched in about a second.
 SEEDS = (1, 2, 4, 5, 7, 8, 9, 10, 12, 13, 15, 16, 17, 18, 19, 22, 23, 25, 26, 27, 28, 29, 31, 32)

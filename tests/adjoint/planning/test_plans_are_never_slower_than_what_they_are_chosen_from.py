@@ -7,8 +7,8 @@ import pytest
 from baselines import baselines, makespan
 from random_configurations import configuration
 
-from adjoint.planning import choose
-from adjoint.replay import price
+from adjoint.planning.planner import choose
+from adjoint.simulation.replay import price
 
 ROUNDING = 1e-9
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from adjoint.budgets import Budget
-from adjoint.planning import choose
-from adjoint.replay import Costs, price
+from adjoint.planning.budget import Budget
+from adjoint.planning.planner import choose
+from adjoint.simulation.replay import Costs, price
 
 STEP = 1.0
 

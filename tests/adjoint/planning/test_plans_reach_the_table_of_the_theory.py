@@ -8,7 +8,7 @@ import pytest
 from baselines import makespan
 from random_configurations import Configuration
 
-from adjoint.planning import choose
+from adjoint.planning.planner import choose
 
 TOLERANCE = 1.01
 

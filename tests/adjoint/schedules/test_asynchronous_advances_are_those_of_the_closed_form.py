@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from revolve_dynamic_program import fewest
 
 from adjoint.errors import ScheduleError
-from adjoint.replay import price
 from adjoint.schedules import Asynchronous
 from adjoint.schedules.asynchronous import asynchronous_advances
+from adjoint.simulation.replay import price
 
 BRUTE_FORCE = fewest(30, 8)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from revolve_dynamic_program import fewest
 
-from adjoint.replay import Costs, price
 from adjoint.schedules import Asynchronous
+from adjoint.simulation.replay import Costs, price
 
 ADVANCES = fewest(40, 12)
 

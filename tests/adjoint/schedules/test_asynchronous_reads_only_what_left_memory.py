@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjoint.replay import price
 from adjoint.schedules import Asynchronous
+from adjoint.simulation.replay import price
 
 
 def test_nothing_is_read_where_all_stay():

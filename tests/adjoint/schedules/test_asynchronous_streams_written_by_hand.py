@@ -1,6 +1,7 @@
 """Small streams of the asynchronous scheme, action by action, as the paper has them."""
 
-from adjoint.actions import (
+from adjoint.schedules import Asynchronous, Revolve
+from adjoint.schedules.actions import (
     Advance,
     Discard,
     Offload,
@@ -13,7 +14,6 @@ from adjoint.actions import (
     Turn,
     Wait,
 )
-from adjoint.schedules import Asynchronous, Revolve
 
 
 def leaf(start, stop, *, restored=True):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from adjoint.replay import Costs, price
 from adjoint.schedules import DiskRevolve
+from adjoint.simulation.replay import Costs, price
 
 # (slots, write = read) -> with a thousand steps and with ten thousand; a pull-back costs two steps
 FOUND = {

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjoint.actions import Offload, Turn
 from adjoint.schedules import DiskRevolve
+from adjoint.schedules.actions import Offload, Turn
 
 
 @given(st.integers(1, 300), st.integers(1, 8), st.integers(1, 80), st.integers(0, 80))

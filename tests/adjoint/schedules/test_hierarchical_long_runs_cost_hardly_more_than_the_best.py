@@ -2,7 +2,7 @@
 
 import pytest
 
-from adjoint.schedules import HRevolve, hierarchical_search
+from adjoint.schedules import HRevolve, h_revolve_search
 
 MEMORY = (3, 0, 0)
 
@@ -22,7 +22,7 @@ MEMORY = (3, 0, 0)
 def test_beside_every_length_solved(steps, below, monkeypatch):
     costs = [(write, read) for _capacity, write, read in below]
     best = HRevolve(steps, [MEMORY, *below]).tally.price(costs)
-    monkeypatch.setattr(hierarchical_search, "EXACT_LEAVES", 100)
+    monkeypatch.setattr(h_revolve_search, "EXACT_LEAVES", 100)
     found = HRevolve(steps, [MEMORY, *below]).tally.price(costs)
     # each step is also recorded and pulled back, which costs no less than advancing twice
     assert best <= found + 1e-6

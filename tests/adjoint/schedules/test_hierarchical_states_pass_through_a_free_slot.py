@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_executor import Toy
 
-from adjoint.actions import Discard, Offload, Store, Tier, Wait
 from adjoint.schedules import HRevolve
+from adjoint.schedules.actions import Discard, Offload, Store, Tier, Wait
 
 tiers_below = st.lists(
     st.tuples(st.none() | st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjoint.replay import Costs, price
 from adjoint.schedules import DiskRevolve, HRevolve
+from adjoint.simulation.replay import Costs, price
 
 
 def check(schedule, tiers):

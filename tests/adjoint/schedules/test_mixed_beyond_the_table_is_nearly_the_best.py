@@ -3,7 +3,7 @@
 import pytest
 
 from adjoint.schedules.mixed import mixed_steps
-from adjoint.schedules.tape_table import TapeTable
+from adjoint.schedules.mixed_table import TapeTable
 
 LEAVES = 2600
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adjoint.schedules.mixed_closed_form import fewest_steps, most_leaves, split
+from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import beta, minimal_advances
-from adjoint.schedules.tape_table import TapeTable
 
 LEAVES, SLOTS = 250, 14
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjoint.actions import PullBack, Record, Turn
 from adjoint.schedules import Mixed
+from adjoint.schedules.actions import PullBack, Record, Turn
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 from adjoint.errors import ScheduleError
 from adjoint.schedules import Mixed
 from adjoint.schedules.mixed import mixed_steps
-from adjoint.schedules.tape_table import TapeTable
+from adjoint.schedules.mixed_table import TapeTable
 
 
 @pytest.mark.parametrize("make", [Mixed, mixed_steps])

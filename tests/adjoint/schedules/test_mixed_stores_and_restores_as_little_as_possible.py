@@ -3,8 +3,8 @@
 import pytest
 from shortest_reversal import cheapest
 
-from adjoint.actions import Restore, Store
 from adjoint.schedules import Mixed
+from adjoint.schedules.actions import Restore, Store
 from adjoint.schedules.mixed import mixed_steps
 
 

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import Mixed
+from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed import mixed_steps
+from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import minimal_advances
-from adjoint.schedules.tape_table import TapeTable
+from adjoint.simulation.replay import price
 
 # Maddison's dynamic programme, a tape being as large as a state
 PUBLISHED = {

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from revolve_dynamic_program import fewest
 
-from adjoint.actions import (
+from adjoint.errors import ScheduleError
+from adjoint.schedules import Multistage, Revolve
+from adjoint.schedules.actions import (
     Advance,
     Discard,
     Offload,
@@ -17,10 +19,8 @@ from adjoint.actions import (
     Turn,
     Wait,
 )
-from adjoint.errors import ScheduleError
-from adjoint.replay import price
-from adjoint.schedules import Multistage, Revolve
 from adjoint.schedules.revolve import minimal_advances
+from adjoint.simulation.replay import price
 
 
 def test_as_brute_force():

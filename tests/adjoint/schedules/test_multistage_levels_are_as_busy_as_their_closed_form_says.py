@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stack_levels import traffic_of_levels
 
-from adjoint.replay import price
 from adjoint.schedules import Multistage, Revolve
 from adjoint.schedules.multistage import level_traffic, multistage_transfers
 from adjoint.schedules.revolve import beta
+from adjoint.simulation.replay import price
 
 
 def test_every_small_run():

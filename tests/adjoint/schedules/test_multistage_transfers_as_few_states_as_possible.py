@@ -4,10 +4,10 @@ from itertools import combinations
 
 from stack_levels import traffic_of_levels
 
-from adjoint.actions import Discard, Offload, Store, Tier, Wait
 from adjoint.errors import ScheduleError
-from adjoint.replay import price
 from adjoint.schedules import Multistage, Revolve
+from adjoint.schedules.actions import Discard, Offload, Store, Tier, Wait
+from adjoint.simulation.replay import price
 
 
 def with_levels_in_file(actions, in_file):

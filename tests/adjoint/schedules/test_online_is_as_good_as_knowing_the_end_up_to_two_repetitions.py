@@ -3,9 +3,9 @@
 import pytest
 from online_rules import least_cost
 
-from adjoint.replay import price
 from adjoint.schedules import Online
 from adjoint.schedules.revolve import beta, minimal_advances
+from adjoint.simulation.replay import price
 
 
 @pytest.mark.parametrize("slots", range(1, 11))

@@ -6,10 +6,10 @@ All rules are tried. Nor would it help to leave out any of the kept states once 
 import pytest
 from online_rules import cost, least_guarantee, t
 
-from adjoint.replay import price
 from adjoint.schedules import Online
-from adjoint.schedules.online_keeps import placements
+from adjoint.schedules.online_placement import placements
 from adjoint.schedules.revolve import minimal_advances
+from adjoint.simulation.replay import price
 
 
 def excess(advances, end, num_slots):

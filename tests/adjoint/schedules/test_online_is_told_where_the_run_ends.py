@@ -8,10 +8,10 @@ from ended import Ended
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjoint.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
 from adjoint.errors import ScheduleError
-from adjoint.replay import price
 from adjoint.schedules import Online
+from adjoint.schedules.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Turn
+from adjoint.simulation.replay import price
 
 
 def leaf(start, stop, *, turn=False):

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from online_rules import cost, following_the_rule
 
-from adjoint.actions import Advance, Discard, Store
-from adjoint.replay import price
 from adjoint.schedules import Online
+from adjoint.schedules.actions import Advance, Discard, Store
 from adjoint.schedules.revolve import beta
+from adjoint.simulation.replay import price
 
 LAST = 150
 

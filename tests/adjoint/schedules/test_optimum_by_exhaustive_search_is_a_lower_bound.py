@@ -7,9 +7,9 @@ import pytest
 from every_stream import least_makespan
 from exhaustive_optimum import optimum
 
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import Revolve
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 # (steps, slots, states in the file): (u_f, u_b, w, r); the file helps in all but the second
 ENUMERATED = {

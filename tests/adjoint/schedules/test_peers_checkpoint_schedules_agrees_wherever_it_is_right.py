@@ -3,10 +3,10 @@
 import pytest
 from peer_counts import counted
 
-from adjoint.actions import Record
-from adjoint.replay import price
 from adjoint.schedules import DiskRevolve, HRevolve, Mixed, Multistage, Revolve
+from adjoint.schedules.actions import Record
 from adjoint.schedules.revolve import minimal_advances
+from adjoint.simulation.replay import price
 
 peer = pytest.importorskip("checkpoint_schedules")
 

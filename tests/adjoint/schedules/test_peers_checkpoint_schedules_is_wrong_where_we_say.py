@@ -6,10 +6,10 @@ Where a test here fails, a later version has it right: then the claim is to go.
 import pytest
 from peer_counts import counted
 
-from adjoint.actions import Advance
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import DiskRevolve, HRevolve
+from adjoint.schedules.actions import Advance
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 peer = pytest.importorskip("checkpoint_schedules")
 

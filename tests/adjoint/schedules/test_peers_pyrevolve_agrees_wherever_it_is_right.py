@@ -2,9 +2,9 @@
 
 import pytest
 
-from adjoint.replay import price
 from adjoint.schedules import Revolve
 from adjoint.schedules.revolve import minimal_advances
+from adjoint.simulation.replay import price
 
 peer = pytest.importorskip("pyrevolve")
 

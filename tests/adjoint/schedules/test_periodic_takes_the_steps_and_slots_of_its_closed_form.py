@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adjoint.errors import ScheduleError
-from adjoint.replay import price
 from adjoint.schedules import Periodic
 from adjoint.schedules.periodic import periodic_advances
+from adjoint.simulation.replay import price
 
 
 @settings(max_examples=200)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from revolve_dynamic_program import fewest
 
 from adjoint.errors import ScheduleError
-from adjoint.replay import price
 from adjoint.schedules import Revolve
 from adjoint.schedules.revolve import minimal_advances
+from adjoint.simulation.replay import price
 
 # Griewank and Walther 2000, and other programs for the same.
 LITERATURE = {

@@ -2,8 +2,8 @@
 
 from revolve_dynamic_program import fewest
 
-from adjoint.actions import Store
 from adjoint.schedules import Revolve
+from adjoint.schedules.actions import Store
 
 
 def test_stores_are_those_of_brute_force():

@@ -5,9 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from adjoint.actions import Advance
 from adjoint.errors import ScheduleError
 from adjoint.schedules import Asynchronous, Revolve, StoreAll
+from adjoint.schedules.actions import Advance
 from adjoint.schedules.asynchronous import asynchronous_advances
 from adjoint.schedules.revolve import minimal_advances
 

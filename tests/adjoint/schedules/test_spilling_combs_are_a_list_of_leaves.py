@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from adjoint.schedules.spilling_keeps import GRID, Comb, Combs
+from adjoint.schedules.spilling.spacing import GRID, Comb, Combs
 
 
 class CombsAndList(RuleBasedStateMachine):

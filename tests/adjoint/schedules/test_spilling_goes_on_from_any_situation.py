@@ -8,9 +8,9 @@ import random
 import pytest
 from toy_executor import Toy
 
-from adjoint.actions import Advance, Tier
-from adjoint.costs import Costs
 from adjoint.schedules import Situation, Spilling
+from adjoint.schedules.actions import Advance, Tier
+from adjoint.schedules.costs import Costs
 
 COSTS = Costs(advance=1.0, pull_back=2.0, write=3.0, read=2.5)
 

@@ -5,9 +5,9 @@ What is waited for is what is under way at the two ends of the run, and one slot
 
 import pytest
 
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import Spilling
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 8])

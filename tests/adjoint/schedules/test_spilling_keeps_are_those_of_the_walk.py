@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keeps_walk import walk
 
-from adjoint.schedules.spilling_keeps import GRID, plan_keeps
+from adjoint.schedules.spilling.spacing import GRID, plan_keeps
 
 
 @settings(max_examples=500)

@@ -5,9 +5,9 @@ import random
 import pytest
 from toy_executor import Toy
 
-from adjoint.actions import Advance, Offload
-from adjoint.costs import Costs
 from adjoint.schedules import Spilling
+from adjoint.schedules.actions import Advance, Offload
+from adjoint.schedules.costs import Costs
 
 COSTS = Costs(advance=1.0, pull_back=2.0, write=3.0, read=3.0)
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spilling_cases import PLAIN
 
-from adjoint.actions import Advance
 from adjoint.errors import ScheduleError
 from adjoint.schedules import Spilling
+from adjoint.schedules.actions import Advance
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from losing import Losing
 from spilling_cases import PLAIN, spillings
 
-from adjoint.actions import Offload
-from adjoint.costs import Costs
 from adjoint.errors import ScheduleError
 from adjoint.schedules import Spilling
+from adjoint.schedules.actions import Offload
+from adjoint.schedules.costs import Costs
 
 CHANCES = st.sampled_from([0, 0.05, 0.3, 0.9])
 

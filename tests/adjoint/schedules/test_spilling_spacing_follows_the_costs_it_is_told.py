@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from changing_costs import Changing
 
-from adjoint.actions import Offload
-from adjoint.costs import Costs
 from adjoint.schedules import Spilling
+from adjoint.schedules.actions import Offload
+from adjoint.schedules.costs import Costs
 
 STEPS = 8000
 

@@ -13,7 +13,7 @@ from adjoint.schedules import Spilling
 
 PROGRAM = """
 import hashlib
-from adjoint.costs import Costs
+from adjoint.schedules.costs import Costs
 from adjoint.schedules import Spilling
 for schedule in {schedules}:
     print(hashlib.sha256(repr(list(schedule)).encode()).hexdigest())

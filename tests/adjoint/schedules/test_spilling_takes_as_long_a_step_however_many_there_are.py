@@ -2,9 +2,9 @@
 
 import pytest
 
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import Spilling
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import pytest
 from ended import Ended
 
-from adjoint.actions import Discard, Offload, Tier
-from adjoint.costs import Costs
-from adjoint.replay import price
 from adjoint.schedules import Spilling
+from adjoint.schedules.actions import Discard, Offload, Tier
+from adjoint.schedules.costs import Costs
+from adjoint.simulation.replay import price
 
 COSTS = Costs(pull_back=2, write=3, read=3)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from spilling_cases import spillings
 
-from adjoint.replay import price
+from adjoint.simulation.replay import price
 
 
 @settings(max_examples=250)

@@ -3,7 +3,7 @@
 import pytest
 from shortest_reversal import cheapest
 
-from adjoint.schedules.tape_table import TapeTable
+from adjoint.schedules.mixed_table import TapeTable
 
 
 @pytest.mark.parametrize("unreached", [0, 0.5, 1])

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from mixed_dynamic_program import fewest
 
-from adjoint.schedules.tape_table import TapeTable
+from adjoint.schedules.mixed_table import TapeTable
 
 LEAVES, SLOTS = 32, 7
 

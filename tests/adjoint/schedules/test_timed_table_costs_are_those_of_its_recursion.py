@@ -7,8 +7,8 @@ from math import inf
 import pytest
 from mixed_dynamic_program import fewest
 
-from adjoint.schedules import timed_table
-from adjoint.schedules.timed_table import SEND, TimedTable
+from adjoint.schedules.spilling import timed_table
+from adjoint.schedules.spilling.timed_table import SEND, TimedTable
 
 LEAVES, SLOTS = 14, 4
 

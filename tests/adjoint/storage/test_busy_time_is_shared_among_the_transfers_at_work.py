@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from adjoint.storage import meter
-from adjoint.storage.meter import Meter
+from adjoint.storage.engines import meter
+from adjoint.storage.engines.meter import Meter
 
 
 @pytest.fixture

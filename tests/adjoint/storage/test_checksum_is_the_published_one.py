@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adjoint.storage.integrity import checksum
+from adjoint.storage.checksums import checksum
 
 
 def sanity_buffer(length):

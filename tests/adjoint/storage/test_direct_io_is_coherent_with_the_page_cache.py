@@ -6,12 +6,12 @@ import h5py
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
-from adjoint.storage.direct_file import DirectRankFile
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.rank_file import RankFile
-from adjoint.storage.slots import Block
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.direct_io import DirectRankFile
+from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(3000)})
 

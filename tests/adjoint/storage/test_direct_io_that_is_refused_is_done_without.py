@@ -9,12 +9,12 @@ import os
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
-from adjoint.storage import direct_file
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.slots import Block
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines import direct_io
+from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.snapshot_file import SnapshotFile
-from adjoint.storage.thread_engine import ThreadEngine
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(3000)})
 
@@ -63,7 +63,7 @@ def opened(tmp_path, monkeypatch):
 
     def make(*refusing, **options):
         system = System(*refusing, **options)
-        monkeypatch.setattr(direct_file, "os", system)
+        monkeypatch.setattr(direct_io, "os", system)
         file = SnapshotFile.create(tmp_path / "run.h5", communicator(None), LAYOUT, 4, b"")
         engines.append((file, ThreadEngine(file.placement, direct=True)))
         return engines[-1][1], system

@@ -3,11 +3,11 @@
 import h5py
 import numpy as np
 
-from adjoint.comm import communicator
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.slots import Block
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.snapshot_file import SnapshotFile
-from adjoint.storage.thread_engine import ThreadEngine
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(10)})
 ONE_RANK = communicator(None)

@@ -6,10 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
 from adjoint.errors import SnapshotFileError
-from adjoint.storage.layout import StateLayout
+from adjoint.parallel import communicator
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(2**17)})
 ONE_RANK = communicator(None)

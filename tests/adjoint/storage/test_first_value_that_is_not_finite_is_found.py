@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from adjoint.storage.integrity import CHUNK_ELEMENTS, first_non_finite
+from adjoint.storage.checksums import CHUNK_ELEMENTS, first_non_finite
 
 BAD = [np.nan, np.inf, -np.inf]
 

@@ -19,4 +19,4 @@ def test_neither(module):
 
 @pytest.mark.needs("mpi4py")
 def test_mpi4py_alone():
-    assert loaded_by("adjoint.storage.mpi_engine") == {"mpi4py"}
+    assert loaded_by("adjoint.storage.engines.mpi") == {"mpi4py"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adjoint.storage.layout import StateLayout
+from adjoint.storage.state_layout import StateLayout
 
 SHAPES = st.lists(st.integers(0, 40), max_size=3).map(tuple)
 DTYPES = st.sampled_from(["f4", "f8", "c16", "u1", "i8", "?", ">f8", "f2"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adjoint.errors import StepperError
-from adjoint.storage.layout import StateLayout
+from adjoint.storage.state_layout import StateLayout
 
 GRID = np.zeros((4, 6))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.slots import BlockPool
+from adjoint.storage.blocks import BlockPool
+from adjoint.storage.state_layout import StateLayout
 
 BLOCK_BYTES = 8 * 2**20
 LAYOUT = StateLayout.of({"u": np.zeros(BLOCK_BYTES, np.uint8)})

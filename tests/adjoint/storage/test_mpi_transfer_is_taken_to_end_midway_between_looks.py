@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-mpi_engine = pytest.importorskip("adjoint.storage.mpi_engine", exc_type=ImportError)
+mpi_engine = pytest.importorskip("adjoint.storage.engines.mpi", exc_type=ImportError)
 
 
 class Stage:

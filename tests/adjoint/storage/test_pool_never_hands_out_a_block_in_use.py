@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from adjoint.errors import ScheduleError
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.slots import BlockPool
-from adjoint.storage.transfer import Statistics, Transfer
+from adjoint.storage.blocks import BlockPool
+from adjoint.storage.engines.transfer import Statistics, Transfer
+from adjoint.storage.state_layout import StateLayout
 
 CAPACITY = 4
 LAYOUT = StateLayout.of({"u": np.zeros(3)})

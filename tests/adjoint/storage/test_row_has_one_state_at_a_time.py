@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
 from adjoint.errors import ScheduleError
-from adjoint.storage.layout import StateLayout
+from adjoint.parallel import communicator
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(10)})
 

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
 from adjoint.errors import ArgumentError, StepperError
-from adjoint.storage.layout import StateLayout
+from adjoint.parallel import communicator
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"height": np.zeros((5, 7), np.float32), "seed": np.zeros(3, np.uint64)})
 ONE_RANK = communicator(None)

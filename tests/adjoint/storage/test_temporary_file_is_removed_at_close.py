@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from adjoint.comm import communicator
-from adjoint.storage.layout import StateLayout
+from adjoint.parallel import communicator
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(10)})
 ONE_RANK = communicator(None)

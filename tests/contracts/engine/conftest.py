@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adjoint.comm import Communicator, communicator
 from adjoint.errors import SnapshotFileError
-from adjoint.storage.engine import RowEngine
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.opening import open_engine
-from adjoint.storage.slots import Block, BlockPool
+from adjoint.parallel import Communicator, communicator
+from adjoint.storage.blocks import Block, BlockPool
+from adjoint.storage.engines.base import RowEngine
+from adjoint.storage.engines.registry import open_engine
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 MPI = None
 with suppress(ImportError):

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from faulty_engine import Faults
 
-from adjoint.comm import communicator
 from adjoint.errors import TransferError
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.opening import open_engine
-from adjoint.storage.slots import Block
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.registry import open_engine
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(1200)})
 ROWS = 6

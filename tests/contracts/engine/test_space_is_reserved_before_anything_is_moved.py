@@ -6,7 +6,7 @@ import os
 import pytest
 
 from adjoint.errors import TransferError
-from adjoint.storage import rank_file
+from adjoint.storage.engines import row_io
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def bench(make_bench, monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         reserve(descriptor, offset, size)
 
-    monkeypatch.setattr(rank_file.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(row_io.os, "posix_fallocate", refuse)
     return bench
 
 

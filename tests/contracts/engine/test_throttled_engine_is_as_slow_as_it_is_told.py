@@ -3,11 +3,11 @@
 import numpy as np
 from throttled_engine import Throttle
 
-from adjoint.comm import communicator
-from adjoint.storage.layout import StateLayout
-from adjoint.storage.opening import open_engine
-from adjoint.storage.slots import Block
+from adjoint.parallel import communicator
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.registry import open_engine
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(100)})
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from adjoint.errors import TransferError
-from adjoint.storage import direct_file, rank_file
+from adjoint.storage.engines import direct_io, row_io
 
 PIECE = 8192
 
@@ -38,8 +38,8 @@ def shortened(monkeypatch):
             preadv=lambda fd, data, offset: os.preadv(fd, [data[0][:PIECE]], offset),
             **{name: getattr(os, name) for name in ("posix_fallocate", "fstat", "close")},
         )
-        monkeypatch.setattr(rank_file, "os", short)
-        monkeypatch.setattr(direct_file, "os", short)
+        monkeypatch.setattr(row_io, "os", short)
+        monkeypatch.setattr(direct_io, "os", short)
 
     return make
 

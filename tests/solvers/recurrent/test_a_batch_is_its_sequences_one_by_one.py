@@ -5,8 +5,8 @@ import pytest
 from recurrent_unrolled import Problem
 
 import adjoint
-from solvers.recurrent import CrossEntropy, RecurrentNetwork
-from solvers.recurrent_cells import GRU, LSTM, Tanh
+from solvers.recurrent.cells import GRU, LSTM, Tanh
+from solvers.recurrent.network import CrossEntropy, RecurrentNetwork
 
 LENGTHS = (9, 4, 7, 1)
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from solvers.shallow_water_adjoint_kernels import (
+from solvers.shallow_water.adjoint_kernels import (
     AdjointRows,
     Totals,
     close_step,
     pull_back_step,
 )
-from solvers.shallow_water_kernels import (
+from solvers.shallow_water.kernels import (
     GHOSTS,
     Constants,
     Fields,

@@ -1,0 +1,1 @@
+"""One evaluation after another: options, the plan, what it takes, and playing it."""

@@ -1,0 +1,282 @@
+"""The little that ranks must tell each other, for one process and for many alike.
+
+`communicator(None)` is one process; `communicator(comm)` wraps an mpi4py communicator. mpi4py
+is never imported here: a caller who has a communicator has imported it already, so importing
+this package never initialises MPI.
+
+Ranks agree on failure before the next collective call (`Communicator.agree`). A failure that
+only some ranks met inside the computation, where the others wait for them in a call that never
+returns, takes all ranks down (`Communicator.failing`): a traceback, never a hang.
+"""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adjoint.errors import ArgumentError
+
+__all__ = ["Communicator", "Reduction", "communicator", "largest", "require_same", "smallest"]
+
+REDUCTION_ELEMENTS = 1 << 24
+"""Arrays are summed in pieces of so many elements: MPI counts are 32-bit."""
+
+GRACE_SECONDS = 5.0
+"""How long a failing rank waits for the others to fail as well, before it takes them down."""
+
+
+class Reduction(Protocol):
+    """A reduction over all ranks that is under way, while the computation goes on."""
+
+    def progress(self) -> None:
+        """Let it go on: MPI does nothing for it unless it is called. Never blocks."""
+        ...
+
+    def result(self) -> NDArray[np.float64]:
+        """Wait until every rank has begun it; return what it came to, the same on every rank."""
+        ...
+
+
+class Communicator(Protocol):
+    """What the driver needs of a communicator. Every method but `abort` is collective."""
+
+    rank: int
+    size: int
+    mpi: Any
+    """The mpi4py communicator, a duplicate of the user's; None for one process."""
+
+    def gather(self, value: object) -> list[Any]:
+        """Return every rank's value, in rank order, on every rank."""
+        ...
+
+    def sum(self, array: NDArray[Any]) -> None:
+        """Replace a C-contiguous array by its sum over ranks: the same bits on every rank."""
+        ...
+
+    def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
+        """Begin to find, element by element, the largest of all ranks' values; never blocks.
+
+        Every rank must ask for the result before it frees the communicator.
+        """
+        ...
+
+    def has_agreed(self, error: BaseException) -> bool:
+        """Return whether all ranks are raising at this very call because of `agree`."""
+        ...
+
+    def agree(self, error: Exception | None) -> None:
+        """Return if no rank has an error; else raise on every rank.
+
+        A rank with an error raises its own; the others raise one of the same kind that names
+        the rank and says what it met.
+        """
+        ...
+
+    def failing(self) -> Any:
+        """Return a context in which an exception met by some ranks only ends all of them."""
+        ...
+
+    def on_this_node(self) -> "Communicator":
+        """Return the ranks that share this one's memory; to be freed."""
+        ...
+
+    def free(self) -> None:
+        """Give back the duplicate communicators."""
+        ...
+
+
+def communicator(comm: Any) -> Communicator:
+    """Wrap an mpi4py intracommunicator, or None for one process. Collective on `comm`.
+
+    Raises
+    ------
+    ArgumentError
+        `comm` is not a communicator, or it is an intercommunicator or null.
+    """
+    if comm is None:
+        return _OneProcess()
+    if not hasattr(comm, "Get_rank"):
+        raise ArgumentError(f"comm must be an mpi4py communicator or None, not {comm!r}")
+    if not comm or comm.Is_inter():
+        raise ArgumentError(
+            "comm must be an intracommunicator: this one is null or an intercommunicator"
+        )
+    return _ManyProcesses(comm)
+
+
+class _OneProcess:
+    """A communicator of one process, without MPI."""
+
+    rank = 0
+    size = 1
+    mpi = None
+
+    def gather(self, value: object) -> list[Any]:
+        return [value]
+
+    def sum(self, array: NDArray[Any]) -> None:
+        del array
+
+    def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
+        return _Own(values.copy())
+
+    def has_agreed(self, error: BaseException) -> bool:
+        del error
+        return True
+
+    def agree(self, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+
+    @contextmanager
+    def failing(self) -> Generator[None, None, None]:
+        yield
+
+    def on_this_node(self) -> "Communicator":
+        return _OneProcess()
+
+    def free(self) -> None:
+        pass
+
+
+class _Own:
+    """A reduction over one rank."""
+
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._values = values
+
+    def progress(self) -> None:
+        pass
+
+    def result(self) -> NDArray[np.float64]:
+        return self._values
+
+
+class _Nonblocking:
+    """An `Iallreduce`, with the memory that MPI reads and writes until it is done."""
+
+    def __init__(self, comm: Any, values: NDArray[np.float64], operation: Any) -> None:
+        self._sent = values.copy()
+        self._received = np.empty_like(self._sent)
+        self._request = comm.Iallreduce(self._sent, self._received, operation)
+
+    def progress(self) -> None:
+        self._request.Test()
+
+    def result(self) -> NDArray[np.float64]:
+        self._request.Wait()
+        return self._received
+
+
+class _ManyProcesses:
+    """An mpi4py communicator, duplicated twice: once for the driver, once for failures."""
+
+    def __init__(self, comm: Any) -> None:
+        self.mpi = comm.Dup()
+        self._failures = comm.Dup()
+        self.rank: int = comm.Get_rank()
+        self.size: int = comm.Get_size()
+        self._agreed: BaseException | None = None
+        # The module that the caller's communicator comes from; it is not for us to import.
+        self._largest = sys.modules[type(comm).__module__].MAX
+
+    def gather(self, value: object) -> list[Any]:
+        return self.mpi.allgather(value)
+
+    def sum(self, array: NDArray[Any]) -> None:
+        flat = array.reshape(-1)
+        for start in range(0, flat.size, REDUCTION_ELEMENTS):
+            piece = flat[start : start + REDUCTION_ELEMENTS]
+            total = np.empty_like(piece)
+            self.mpi.Allreduce(piece, total)
+            self.mpi.Bcast(total)
+            piece[...] = total
+
+    def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
+        return _Nonblocking(self.mpi, values, self._largest)
+
+    def has_agreed(self, error: BaseException) -> bool:
+        return error is self._agreed
+
+    def agree(self, error: Exception | None) -> None:
+        described = None if error is None else (type(error), str(error))
+        for rank, met in enumerate(self.gather(described)):
+            if met is not None:
+                kind, message = met
+                self._agreed = error or _same_kind(kind, f"rank {rank}: {message}")
+                raise self._agreed
+
+    @contextmanager
+    def failing(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except BaseException as error:
+            if error is not self._agreed and not self._all_fail():
+                traceback.print_exc()
+                print(
+                    f"rank {self.rank} failed alone: ending all ranks", file=sys.stderr, flush=True
+                )
+                self.mpi.Abort(1)
+            raise
+
+    def _all_fail(self) -> bool:
+        request = self._failures.Ibarrier()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while not request.Test():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def on_this_node(self) -> Communicator:
+        shared = sys.modules[type(self.mpi).__module__].COMM_TYPE_SHARED
+        node = self.mpi.Split_type(shared)
+        try:
+            return _ManyProcesses(node)
+        finally:
+            node.Free()
+
+    def free(self) -> None:
+        self.mpi.Free()
+        self._failures.Free()
+
+
+def _same_kind(kind: Callable[[str], Exception], message: str) -> Exception:
+    try:
+        return kind(message)
+    except TypeError:
+        return RuntimeError(message)
+
+
+def largest(value: float, comm: Communicator) -> float:
+    """Return the largest of all ranks' values, on every rank. Collective."""
+    return max(comm.gather(value))
+
+
+def smallest(value: int, comm: Communicator) -> int:
+    """Return the smallest of all ranks' values, on every rank. Collective."""
+    return min(comm.gather(value))
+
+
+def require_same(comm: Communicator, **arguments: object) -> None:
+    """Raise on every rank unless all ranks were given arguments that print the same. Collective.
+
+    Raises
+    ------
+    ArgumentError
+        Ranks differ: the message names the argument and the values.
+    """
+    described = {name: repr(value) for name, value in arguments.items()}
+    ranks = comm.gather(described)
+    for name, value in ranks[0].items():
+        for rank, other in enumerate(ranks):
+            if other.get(name) != value:
+                raise ArgumentError(
+                    f"ranks were called with different arguments: {name}={value} on rank 0, "
+                    f"{other.get(name)} on rank {rank}"
+                )

@@ -1,0 +1,84 @@
+"""What a sweep may use: bytes, and the slots and file states that they come to."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from adjoint.errors import ArgumentError
+from adjoint.schedules import num_leaves
+
+__all__ = ["Budget", "leaf_sizes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a sweep may use: the same on every rank."""
+
+    slots: Mapping[int, int]
+    """Leaf size -> slots that fit in memory beside the tape of such a leaf, on the tightest rank.
+
+    Only leaf sizes that can be played: those with a slot, or so large that none is needed."""
+    file_states: int = 0
+    """Snapshots that the file may hold at once; 0 without a file."""
+    tape_slots: Mapping[int, int] = field(default_factory=dict)
+    """Leaf size -> slots that each tape takes that is kept beside that of the leaf being reversed.
+
+    Leaf sizes that are not in it keep no tapes."""
+
+    @classmethod
+    def of(
+        cls,
+        num_steps: int,
+        *,
+        memory_bytes: int,
+        state_bytes: int,
+        tape_bytes: Callable[[int], int],
+        disk_bytes: int | None = 0,
+        leaf_steps: int | None = None,
+    ) -> "Budget":
+        """Return what fits into so many bytes, in one process.
+
+        Parameters
+        ----------
+        num_steps
+            Steps of the run.
+        memory_bytes
+            For all snapshots and tapes.
+        state_bytes
+            Of one state.
+        tape_bytes
+            Of the tape of a leaf, given its steps.
+        disk_bytes
+            For the file: 0 without one, None for as many as are wanted.
+        leaf_steps
+            The leaf that the stepper insists on, if it does.
+
+        Raises
+        ------
+        ArgumentError
+            The memory holds no slot beside the tape of the smallest leaf.
+        """
+        sizes = leaf_sizes(num_steps, leaf_steps)
+        slots = {leaf: (memory_bytes - tape_bytes(leaf)) // state_bytes for leaf in sizes}
+        playable = {
+            leaf: count
+            for leaf, count in slots.items()
+            if count >= min(1, num_leaves(num_steps, leaf) - 1)
+        }
+        if not playable:
+            raise ArgumentError(
+                f"memory={memory_bytes} bytes is too little: the tape of {sizes[0]} steps and one "
+                f"slot take {tape_bytes(sizes[0]) + state_bytes} bytes"
+            )
+        file_states = num_steps if disk_bytes is None else disk_bytes // state_bytes
+        tapes = {leaf: max(1, math.ceil(tape_bytes(leaf) / state_bytes)) for leaf in playable}
+        return cls(playable, min(num_steps, file_states), tapes)
+
+
+def leaf_sizes(num_steps: int, insisted: int | None) -> list[int]:
+    """Return the leaf sizes worth pricing: the one insisted on, or else a geometric few."""
+    if insisted is not None:
+        return [insisted]
+    powers = [1 << k for k in range(num_steps.bit_length())]
+    sizes = {*powers, *(3 * p // 2 for p in powers[1:]), num_steps, math.isqrt(num_steps)}
+    return sorted(size for size in sizes if size <= num_steps)

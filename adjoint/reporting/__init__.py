@@ -1,0 +1,1 @@
+"""What happened, in figures: reports, timelines, traces, tables, progress."""

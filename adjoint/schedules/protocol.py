@@ -1,0 +1,119 @@
+"""The seam between who decides and who does: a `Schedule`, and the grid that leaves lie on.
+
+A schedule says in what order the steps of a run are advanced, recorded and pulled back, and
+which states are kept meanwhile. It is pure: arithmetic on step numbers, no arrays, no clock.
+Whoever iterates over it gets the actions one by one as they are wanted, so a schedule takes
+memory for its snapshots' step numbers, not for its actions.
+"""
+
+from collections.abc import Iterator
+from operator import index
+from typing import Protocol
+
+from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import Action
+from adjoint.schedules.costs import Costs
+
+__all__ = ["Schedule", "SteeredStream", "num_leaves"]
+
+
+class Schedule(Protocol):
+    """What to do, in what order, to reverse `num_steps` steps.
+
+    Iterating gives the actions; iterating again gives the same actions again, and two
+    iterators do not disturb each other. Every `Record` and `PullBack` covers exactly one leaf,
+    and leaves lie between the steps ``0, leaf_steps, 2 leaf_steps, …, num_steps``; the last may
+    be shorter. No state is restored that is live already.
+    """
+
+    @property
+    def num_steps(self) -> int | None:
+        """Steps of the run; None if that is known only once the last one was taken."""
+        ...
+
+    @property
+    def leaf_steps(self) -> int:
+        """Steps that are recorded and pulled back together."""
+        ...
+
+    @property
+    def num_slots(self) -> int:
+        """The most snapshots in memory at once, those being written or read included.
+
+        The live state is not among them. A tape that is kept while others are recorded counts as
+        `tape_slots` snapshots; the tape of one leaf is not counted. It may be less than the
+        schedule was offered.
+        """
+        ...
+
+    @property
+    def num_tapes(self) -> int:
+        """The most tapes alive at once, that of the leaf being reversed included: 1 or more."""
+        ...
+
+    @property
+    def tape_slots(self) -> int:
+        """How many slots a kept tape counts for; 0 where none is kept (`num_tapes` is 1)."""
+        ...
+
+    @property
+    def file_states(self) -> int:
+        """The most snapshots in the file at once, those of the tiers below it included."""
+        ...
+
+    def __iter__(self) -> Iterator[Action]:
+        """Give the actions, lazily."""
+        ...
+
+
+class SteeredStream(Protocol):
+    """A schedule's actions where these depend on what the world tells while they are played.
+
+    The iterator of such a schedule has one or more of these methods. Whoever plays it calls them
+    between two actions, and on every rank between the same two.
+    """
+
+    def __iter__(self) -> "SteeredStream": ...
+
+    def __next__(self) -> Action: ...
+
+    def finished(self, num_steps: int) -> None:
+        """Take note that the run ends at `num_steps`, where the live state now is.
+
+        A schedule without `num_steps` must be told, and before the next action is asked for. Its
+        `Advance` actions may reach beyond the end: then they are carried out up to it.
+        """
+        ...
+
+    def observe(self, costs: Costs) -> None:
+        """Take note of what things cost, from now on."""
+        ...
+
+    def bounded(self, file_states: int) -> None:
+        """Take note that the file has room for so many states, more or fewer than announced."""
+        ...
+
+    def lost(self, step: int) -> None:
+        """Take note that the file has no snapshot `step`: its write or its read failed.
+
+        A slot that was being filled from the file is free again; one that was being written from
+        still has the snapshot.
+        """
+        ...
+
+
+def num_leaves(num_steps: int, leaf_steps: int) -> int:
+    """Return how many leaves of `leaf_steps` steps, the last perhaps shorter, make `num_steps`.
+
+    Raises
+    ------
+    ScheduleError
+        There is no step, or a leaf of no step.
+    TypeError
+        One of the two is not an integer.
+    """
+    if index(num_steps) < 1:
+        raise ScheduleError(f"num_steps is {num_steps}: there must be at least one step to reverse")
+    if index(leaf_steps) < 1:
+        raise ScheduleError(f"leaf_steps is {leaf_steps}: a leaf has at least one step")
+    return -(-index(num_steps) // index(leaf_steps))

@@ -1,0 +1,1 @@
+"""The spilling stack: kept states form one stack whose bottom is in the file."""

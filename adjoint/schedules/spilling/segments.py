@@ -1,0 +1,134 @@
+"""What it takes to reverse the leaves between two kept states, and where to begin.
+
+Without kept tapes that is Revolve: ``t(l, s)`` leaves are advanced, and any first split in
+
+    max(1, beta(s, r-2), l - beta(s-1, r))  <=  j  <=  min(l-1, beta(s, r-1), l - beta(s-1, r-1))
+
+leads to that minimum (Griewank and Walther 2000, doi:10.1145/347837.347846). With kept tapes a
+`TapeTable` says both. A piece whose start is in the file needs no slot for it: it is reversed with
+one slot more.
+"""
+
+from dataclasses import dataclass
+from math import comb
+
+from adjoint.schedules.costs import Costs
+from adjoint.schedules.mixed_table import TapeTable
+from adjoint.schedules.revolve import beta, repetitions
+
+__all__ = ["Pace", "Pieces", "revolve_splits"]
+
+MOST_REMEMBERED = 1 << 15
+"""Pieces whose cost is remembered; a run meets the same few again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Costs of whole leaves."""
+
+    advance: float
+    record: float
+    """Recording a leaf that is pulled back at once."""
+    keep: float
+    """Recording a leaf whose end is needed."""
+    pull_back: float
+
+    @classmethod
+    def of(cls, costs: Costs, leaf_steps: int) -> "Pace":
+        """Return the costs of leaves of so many steps."""
+        return cls(
+            advance=leaf_steps * costs.advance,
+            record=costs.recording(leaf_steps, reach_stop=False),
+            keep=costs.recording(leaf_steps, reach_stop=True),
+            pull_back=leaf_steps * costs.pull_back,
+        )
+
+    @property
+    def unreached(self) -> float:
+        """What recording takes of a leaf whose end is not needed, over advancing; at most 1."""
+        if self.advance == 0:
+            return 1.0
+        return max(0.0, min(1.0, 1 - (self.keep - self.record) / self.advance))
+
+    def in_advances(self, seconds: float) -> float:
+        """Return how many leaves can be advanced over in so many seconds; 0 if in no time."""
+        return seconds / self.advance if self.advance else 0.0
+
+
+def revolve_splits(leaves: int, slots: int) -> tuple[int, int, int]:
+    """Return ``t(leaves, slots)`` and the smallest and the largest first split that attain it."""
+    slots = min(slots, leaves - 1)
+    repeats = repetitions(leaves, slots)
+    advances = repeats * leaves - comb(slots + repeats, slots + 1)
+    if slots == 1:
+        return advances, leaves - 1, leaves - 1
+    narrow = beta(slots, repeats - 2) if repeats > 1 else 0
+    low = max(1, narrow, leaves - beta(slots - 1, repeats))
+    high = min(leaves - 1, beta(slots, repeats - 1), leaves - beta(slots - 1, repeats - 1))
+    return advances, low, high
+
+
+class Pieces:
+    """Seconds and first splits of pieces, by leaves and slots.
+
+    Parameters
+    ----------
+    pace
+        What leaves cost.
+    split
+        Which of the best splits of Revolve to take: 0 the smallest, 1 the largest, or between.
+    table
+        Where tapes are kept; None where they are not. Longer pieces than it has are split as
+        Revolve does.
+    """
+
+    def __init__(self, pace: Pace, split: float, table: TapeTable | None) -> None:
+        self._pace = pace
+        self.pull_back_seconds = pace.pull_back
+        """What is still to do for a leaf whose tape is kept."""
+        self._split = split
+        self._table = table
+        self._known: dict[tuple[int, int, bool], tuple[float, int]] = {}
+
+    def forget(self, pace: Pace) -> None:
+        """Go by other costs from now on; where tapes are kept stays as it was."""
+        self._pace = pace
+        self.pull_back_seconds = pace.pull_back
+        self._known.clear()
+
+    def knows(self, leaves: int) -> bool:
+        """Return whether pieces of so many leaves take just what is said of them, not less."""
+        return self._table is None or leaves <= self._table.max_leaves
+
+    def seconds_and_split(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:
+        """Return what reversing so many leaves takes, and how many to advance over first.
+
+        0 leaves to advance over means to record the first one and keep its tape. `slots` counts
+        that of the first state, unless it is `in_file`. Without a slot that is infinite for more
+        than one leaf, and the split goes as far as it can.
+        """
+        key = (leaves, slots, in_file)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            found = self._known[key] = self._find(leaves, slots, in_file)
+        return found
+
+    def _find(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:
+        pace = self._pace
+        if leaves == 0:
+            return 0.0, 0
+        if leaves == 1:
+            return pace.record + pace.pull_back, 1
+        if slots < (0 if in_file else 1):
+            return float("inf"), leaves - 1
+        table = self._table
+        if table is not None and leaves <= table.max_leaves:
+            slots = min(slots, table.max_slots)
+            moves = table.cost(leaves, slots, in_file)
+            rest = pace.keep - pace.advance + pace.pull_back
+            return moves * pace.advance + leaves * rest, table.decision(leaves, slots, in_file)
+        advances, low, high = revolve_splits(leaves, slots + in_file)
+        seconds = advances * pace.advance + leaves * (pace.record + pace.pull_back)
+        return seconds, low + int(self._split * (high - low))

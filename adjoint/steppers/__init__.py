@@ -1,0 +1,1 @@
+"""What a solver exposes: the `Stepper` protocol and `FunctionStepper`."""

@@ -1,0 +1,109 @@
+"""What is refused at the door: steppers that break their protocol, arguments out of range."""
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adjoint.errors import ArgumentError, StepperError
+from adjoint.steppers.protocol import Stepper
+
+__all__ = ["check_controls", "check_num_steps", "check_stepper"]
+
+METHODS = ("start", "advance", "record", "turn", "pull_back", "finish")
+ARRAYS = ("state", "adjoint", "controls", "accumulators")
+
+
+def check_stepper(stepper: Stepper) -> None:
+    """Raise `StepperError` unless the stepper has what a sweep will ask of it."""
+    missing = [name for name in (*ARRAYS, *METHODS) if not hasattr(stepper, name)]
+    if missing:
+        raise StepperError(
+            f"{type(stepper).__name__} is not a stepper: it has no {', '.join(missing)}. "
+            "Derive it from adjoint.FunctionStepper, or write adjoint.Stepper's protocol"
+        )
+    state = stepper.state
+    if not state:
+        raise StepperError("the stepper's state has no arrays")
+    for name, array in state.items():
+        _check_array(f"state {name!r}", array)
+    for name, array in stepper.adjoint.items():
+        _check_array(f"adjoint {name!r}", array)
+        _check_same_shape(f"adjoint {name!r}", array, f"state {name!r}", state.get(name))
+    if not stepper.adjoint:
+        raise StepperError("the stepper's adjoint has no arrays: nothing would be differentiated")
+    if set(stepper.controls) != set(stepper.accumulators):
+        raise StepperError(
+            f"controls {sorted(stepper.controls)} and accumulators {sorted(stepper.accumulators)} "
+            "must have the same names"
+        )
+    for name, control in stepper.controls.items():
+        grown = stepper.accumulators[name]
+        _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
+    for announced in ("distributed", "per_step"):
+        unknown = set(getattr(stepper, announced, ())) - set(stepper.controls)
+        if unknown:
+            raise StepperError(f"{announced} names {sorted(unknown)}, which are not controls")
+
+
+def check_num_steps(num_steps: Any, stepper: Stepper) -> None:
+    """Raise unless the number of steps is one, or the stepper knows it.
+
+    Raises
+    ------
+    ArgumentError
+        It is not an integer, or less than one; or None, and the stepper does not know either.
+    """
+    if num_steps is None:
+        missing = [name for name in ("finished", "position") if not hasattr(stepper, name)]
+        if missing:
+            raise ArgumentError(
+                f"num_steps=None is for steppers that know where the run ends: this one has no "
+                f"{' and no '.join(missing)}"
+            )
+        return
+    try:
+        steps = operator.index(num_steps)
+    except TypeError:
+        raise ArgumentError(f"num_steps must be an integer, not {num_steps!r}") from None
+    if steps < 1:
+        raise ArgumentError(f"num_steps={steps}: there must be at least one step to reverse")
+
+
+def check_controls(stepper: Stepper, values: Any) -> None:
+    """Raise `ArgumentError` unless every value fits the control of its name."""
+    for name, value in values.items():
+        control = stepper.controls.get(name)
+        if control is None:
+            raise ArgumentError(
+                f"there is no control {name!r}: there are {sorted(stepper.controls)}"
+            )
+        if np.shape(value) != control.shape:
+            raise ArgumentError(
+                f"control {name!r} has shape {control.shape}, not {np.shape(value)}"
+            )
+        if not np.can_cast(np.asarray(value).dtype, control.dtype, casting="same_kind"):
+            raise ArgumentError(
+                f"control {name!r} is {control.dtype}: {np.asarray(value).dtype} cannot become it"
+            )
+
+
+def _check_array(what: str, array: Any) -> None:
+    if not isinstance(array, np.ndarray):
+        raise StepperError(f"{what} must be a NumPy array, not {type(array).__name__}")
+    if array.dtype.hasobject:
+        raise StepperError(f"{what} has dtype {array.dtype}: objects cannot be kept")
+    if not array.flags.c_contiguous or not array.flags.writeable:
+        raise StepperError(
+            f"{what} must be C-contiguous and writeable: np.ascontiguousarray makes it so"
+        )
+
+
+def _check_same_shape(
+    what: str, array: NDArray[Any], like: str, other: NDArray[Any] | None
+) -> None:
+    if other is None:
+        raise StepperError(f"there is {what} but no {like}")
+    if array.shape != other.shape:
+        raise StepperError(f"{what} has shape {array.shape}, but {like} has {other.shape}")

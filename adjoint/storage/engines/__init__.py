@@ -1,0 +1,1 @@
+"""Engines: how states are moved to the snapshot file and back."""

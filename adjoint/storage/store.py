@@ -1,0 +1,223 @@
+"""Snapshots in a file, by step: which row each has, and the transfer it may be waited for.
+
+The engine moves bytes, the snapshot file knows where they go; the store is what a sweep talks
+to. All ranks make the same calls in the same order, so rows are the same on every rank without a
+word between them; so is the number of each write, by which ranks speak of it.
+"""
+
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from math import nan
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from adjoint.errors import NonFiniteError, ScheduleError, TransferError
+from adjoint.storage.blocks import Block
+from adjoint.storage.engines.base import Engine, Transfer
+from adjoint.storage.placement import Entry
+
+if TYPE_CHECKING:
+    from adjoint.storage.snapshot_file import SnapshotFile
+
+__all__ = ["FailedWrites", "FileStore"]
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(slots=True)
+class FailedWrites:
+    """Writes of this rank that were found to have failed."""
+
+    numbers: list[int]
+    """Which, by their number; only those whose states have not been given up meanwhile."""
+    is_full: bool = False
+    """Whether one of them failed because there is no space left."""
+    error: Exception | None = None
+    """What must be raised: a state is not finite."""
+
+
+class FileStore:
+    """The snapshots of one sweep after another in one file. Owns the file and the engine.
+
+    No method but `close` is collective.
+    """
+
+    def __init__(self, file: "SnapshotFile", engine: Engine) -> None:
+        self.file = file
+        self.engine = engine
+        self.peak_states = 0
+        self.writes = 0
+        """Writes that were asked for: each has its number."""
+        self.posted = 0
+        """Writes that were posted, those of the run that this one resumes included."""
+        self.observer: Callable[[str, int, float, float], None] | None = None
+        """Told of every transfer that was waited for: its name, step, beginning and end."""
+        self._rows: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
+        self._steps: dict[int, int] = {}
+        self._transfers: dict[int, Transfer] = {}
+        self._without_row: list[int] = []
+
+    def __contains__(self, step: int) -> bool:
+        return step in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[int]:
+        """Give the steps whose states it has, in ascending order."""
+        return iter(sorted(self._rows))
+
+    def recall(self, states: Mapping[int, tuple[int, Entry]], posted: int) -> None:
+        """Take note of what an earlier run left, by step, and of how many writes it posted."""
+        self._rows = {step: row for step, (row, _) in states.items()}
+        self.posted = posted
+        self.engine.recall(dict(states.values()), posted)
+
+    def offload(self, step: int, block: Block, cost: float = nan) -> None:
+        """Post the write of `block`, which must not change until that is done, as state `step`.
+
+        `cost` is this rank's running total up to there. Where no row is left, because some have
+        failed, the write has failed as well.
+        """
+        if step in self._rows:
+            raise ScheduleError(f"state {step} is in the file already")
+        self.writes += 1
+        row = self.file.take_row() if self.file.has_room else -1
+        self._rows[step] = row
+        self._numbers[step] = self.writes
+        self._steps[self.writes] = step
+        self.peak_states = max(self.peak_states, len(self._rows))
+        if row < 0:
+            self._without_row.append(self.writes)
+        else:
+            self.posted += 1
+            self._transfers[step] = self.engine.write(row, block, step, cost)
+
+    def prefetch(self, step: int, block: Block) -> None:
+        """Post the read of state `step` into `block`, once its write is done.
+
+        Raises
+        ------
+        TransferError, NonFiniteError
+            The write failed: nothing is read.
+        """
+        self.wait(step)
+        if self._rows[step] < 0:
+            raise TransferError(f"state {step} was never written: no row of the file was left")
+        self._transfers[step] = self.engine.read(self._rows[step], block, step)
+
+    def wait(self, step: int) -> None:
+        """Wait for the transfer of state `step`, if it has one.
+
+        Raises
+        ------
+        TransferError
+            The transfer failed, or what was read is not what was written.
+        NonFiniteError
+            The state that was written is not finite.
+        """
+        transfer = self._transfers.pop(step, None)
+        if transfer is None:
+            return
+        transfer.wait()
+        if self.observer is not None:
+            self.observer(transfer.what.capitalize(), step, transfer.began, transfer.ended)
+
+    def discard(self, step: int) -> None:
+        """Give up state `step` and its row, once no transfer uses it. What failed has no say.
+
+        Raises
+        ------
+        NonFiniteError
+            The state that was written is not finite.
+        """
+        try:
+            self.wait(step)
+        except TransferError:
+            pass  # the state is not needed any more
+        finally:
+            self._give_up(step, self.file.give_back_row)
+
+    def forget(self, step: int) -> None:
+        """Give up state `step`, which cannot be written or read; its row is not used again."""
+        transfer = self._transfers.pop(step, None)
+        if transfer is not None:
+            transfer.settle()
+            transfer.reported = True
+        self._give_up(step, self.file.retire_row)
+
+    def failed_writes(self) -> FailedWrites:
+        """Return the writes of this rank that failed since this was asked last. Never blocks."""
+        found = FailedWrites([n for n in self._without_row if n in self._steps])
+        self._without_row.clear()
+        for transfer in self.engine.take_failed():
+            if isinstance(transfer.error, NonFiniteError):
+                found.error = transfer.error
+            if transfer.what != "write":
+                continue
+            is_full = getattr(transfer.error, "errno", None) in NO_SPACE
+            found.is_full = found.is_full or is_full
+            if self._rows.get(transfer.step) == transfer.row and transfer.step in self._numbers:
+                found.numbers.append(self._numbers[transfer.step])
+        return found
+
+    def steps_of(self, first: int, last: int) -> list[int]:
+        """Return the steps of the writes of these numbers, as far as the store has them."""
+        return [self._steps[n] for n in range(first, last + 1) if n in self._steps]
+
+    def has_row(self, step: int) -> bool:
+        """Whether state `step`, which the store has, was given a row at all."""
+        return self._rows[step] >= 0
+
+    def settle_all(self) -> None:
+        """Wait for every transfer under way, and leave its errors to `failed_writes`."""
+        for transfer in self._transfers.values():
+            transfer.settle()
+            transfer.reported = True
+        self._transfers.clear()
+
+    def settle(self) -> Exception | None:
+        """Wait for every transfer under way; return the first error among them."""
+        errors: list[Exception] = []
+        for step in list(self._transfers):
+            try:
+                self.wait(step)
+            except Exception as error:  # returned, for all ranks to agree on
+                errors.append(error)
+        return errors[0] if errors else None
+
+    def clear(self) -> Exception | None:
+        """Give up every state; return the first error of the transfers that were under way."""
+        error = self.settle()
+        for step in list(self._rows):
+            self._give_up(step, self.file.give_back_row)
+        self.engine.take_failed()
+        return error
+
+    def close(self) -> None:
+        """Close the engine, then the file. Collective on the file's communicator."""
+        try:
+            self.engine.close()
+        finally:
+            self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _give_up(self, step: int, with_row: Callable[[int], None]) -> None:
+        number = self._numbers.pop(step, None)
+        if number is not None:
+            del self._steps[number]
+        row = self._rows.pop(step)
+        if row >= 0:
+            with_row(row)

@@ -1,0 +1,1 @@
+"""A schedule's actions, carried out: one forward and one reverse sweep."""

@@ -1,0 +1,204 @@
+"""The state-sized memory of a sweep: which buffer holds which snapshot, and which is live.
+
+A schedule speaks of slots; here they are memory. There are two ways to fill one. A stepper that
+adopts memory (`adjoint.steppers.protocol.Adopting`) computes in the sweep's own buffers: keeping a
+state pins the buffer it is in, and the next advance ends in another one, so nothing is copied. For
+any other stepper a state is copied out and in.
+
+The buffers come from a `BlockPool` of ``num_slots + 1`` blocks: one more for the live state of a
+stepper that adopts, or for a state that any other stepper takes straight from the file. A block
+that nothing needs is never touched.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from adjoint.errors import ScheduleError
+from adjoint.steppers.protocol import Adopting, Arrays, Restorable, Stepper, copy_arrays
+from adjoint.storage.blocks import Block, BlockPool
+
+__all__ = ["AdoptingBuffers", "Buffers", "CopyingBuffers"]
+
+
+class Buffers(Protocol):
+    """The snapshots in memory and the live state, and how one becomes the other."""
+
+    slots: dict[int, Block]
+    """Step -> the block that holds its state."""
+
+    def store(self, step: int) -> None:
+        """Keep the live state, at `step`, in a slot."""
+        ...
+
+    def advance(self, start: int, stop: int, cost: float | None) -> float | None:
+        """Advance the stepper, leaving every slot as it is."""
+        ...
+
+    def record(
+        self, start: int, stop: int, cost: float | None, *, reach_stop: bool
+    ) -> float | None:
+        """Record on the stepper, leaving every slot as it is."""
+        ...
+
+    def restore(self, step: int) -> None:
+        """Make the snapshot in the slot of `step` the live state; the slot keeps it."""
+        ...
+
+    def fill(self, step: int) -> Block:
+        """Take a slot for `step` and return it, for a read to fill."""
+        ...
+
+    def receive(self, step: int, read: Callable[[Block], None]) -> None:
+        """Make what `read` puts in a block, at once, the live state, at `step`, without a slot."""
+        ...
+
+    def discard(self, step: int) -> None:
+        """Give up the slot of `step`; its block is free once no transfer is using it."""
+        ...
+
+    def clear(self) -> None:
+        """Give up every slot."""
+        ...
+
+    def release(self) -> None:
+        """Leave the stepper with memory of its own, as it was before."""
+        ...
+
+
+class CopyingBuffers:
+    """Slots for a stepper that computes in memory of its own: a state is copied out and in."""
+
+    def __init__(self, stepper: Stepper, pool: BlockPool) -> None:
+        self.slots: dict[int, Block] = {}
+        self._stepper = stepper
+        self._pool = pool
+        self._restored = stepper.restored if isinstance(stepper, Restorable) else None
+
+    def store(self, step: int) -> None:
+        copy_arrays(self._stepper.state, self.fill(step).arrays)
+
+    def advance(self, start: int, stop: int, cost: float | None) -> float | None:
+        return self._stepper.advance(start, stop, cost=cost)
+
+    def record(
+        self, start: int, stop: int, cost: float | None, *, reach_stop: bool
+    ) -> float | None:
+        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
+
+    def restore(self, step: int) -> None:
+        copy_arrays(self.slots[step].arrays, self._stepper.state)
+        if self._restored is not None:
+            self._restored(step)
+
+    def receive(self, step: int, read: Callable[[Block], None]) -> None:
+        read(self.fill(step))
+        self.restore(step)
+        self.discard(step)
+
+    def fill(self, step: int) -> Block:
+        if step in self.slots:
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before storing it again"
+            )
+        block = self.slots[step] = self._pool.take()
+        return block
+
+    def discard(self, step: int) -> None:
+        self._pool.give_back(self.slots.pop(step))
+
+    def clear(self) -> None:
+        for step in list(self.slots):
+            self.discard(step)
+
+    def release(self) -> None:
+        self.clear()
+
+
+class AdoptingBuffers:
+    """Slots for a stepper that computes in the memory it is given: no state is copied.
+
+    The live block is *pinned* while it is a slot as well: it must not change until that slot is
+    discarded, so the stepper is sent on into another block.
+    """
+
+    def __init__(self, stepper: Stepper, pool: BlockPool) -> None:
+        self.slots: dict[int, Block] = {}
+        self._stepper = stepper
+        self._adopting = cast(Adopting, stepper)
+        self._pool = pool
+        self._pinned = False
+        self._home: Arrays = dict(stepper.state)
+        self._live = pool.take()
+        copy_arrays(stepper.state, self._live.arrays)
+        self._adopting.adopt(self._live.arrays)
+
+    def store(self, step: int) -> None:
+        if self._pinned or step in self.slots:
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before storing it again"
+            )
+        self.slots[step] = self._live
+        self._pinned = True
+
+    def advance(self, start: int, stop: int, cost: float | None) -> float | None:
+        if not self._pinned:
+            return self._stepper.advance(start, stop, cost=cost)
+        block = self._pool.take()
+        try:
+            total = self._adopting.advance(start, stop, cost=cost, out=block.arrays)
+        except BaseException:
+            self._pool.give_back(block)
+            raise
+        self._live = block
+        self._pinned = False
+        return total
+
+    def record(
+        self, start: int, stop: int, cost: float | None, *, reach_stop: bool
+    ) -> float | None:
+        if self._pinned:
+            block = self._pool.take()
+            copy_arrays(self._live.arrays, block.arrays)
+            self._adopting.adopt(block.arrays)
+            self._live = block
+            self._pinned = False
+        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
+
+    def restore(self, step: int) -> None:
+        if not self._pinned:
+            self._pool.give_back(self._live)
+        self._live = self.slots[step]
+        self._pinned = True
+        self._adopting.adopt(self._live.arrays)
+
+    def receive(self, step: int, read: Callable[[Block], None]) -> None:
+        del step
+        if self._pinned:
+            self._live = self._pool.take()
+            self._pinned = False
+        read(self._live)
+        self._adopting.adopt(self._live.arrays)
+
+    def fill(self, step: int) -> Block:
+        if step in self.slots:
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before reading it again"
+            )
+        block = self.slots[step] = self._pool.take()
+        return block
+
+    def discard(self, step: int) -> None:
+        block = self.slots.pop(step)
+        if block is self._live:
+            self._pinned = False
+        else:
+            self._pool.give_back(block)
+
+    def clear(self) -> None:
+        for step in list(self.slots):
+            self.discard(step)
+
+    def release(self) -> None:
+        self.clear()
+        copy_arrays(self._live.arrays, self._home)
+        self._adopting.adopt(self._home)

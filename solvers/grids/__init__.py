@@ -1,0 +1,1 @@
+"""Structured grids on ranks, and their halos."""

@@ -1,0 +1,1 @@
+"""Implicit integrators on PETSc, and PETSc's own `TS`."""

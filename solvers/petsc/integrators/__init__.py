@@ -1,0 +1,1 @@
+"""Time integrators with discrete adjoints, on PETSc's solvers."""

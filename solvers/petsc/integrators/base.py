@@ -1,0 +1,393 @@
+"""What the integrators have in common: a `Problem` stepped in time, as a `Stepper`.
+
+The state is a NumPy array, the local part of a vector, and PETSc computes in it: `adopt` places it
+under a Vec. An integrator adds one step and its transpose, both in terms of the step's *stages*::
+
+    take_step(k, before, stages, after)       before -> stages -> after, which may be before
+    pull_back_step(k, before, stages)         adjoint -> adjoint, given what the tape has of it
+
+The tape is the stages and the states between them; where a step ends in its last stage, the two are
+one. So a step that is pulled back has been computed twice, once on the way forward and once when it
+was recorded, and nothing of it is computed a third time.
+
+The cost of step ``k`` is that of an observation at its beginning, and the quadrature of the running
+cost over it.
+"""
+
+# ruff: noqa: B027 (methods that need not be overridden do nothing)
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adjoint.errors import ArgumentError
+from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays
+from solvers.petsc.integrators.time_steps import TimeSteps
+from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
+from solvers.petsc.vectors import Window, check_template
+
+__all__ = ["PetscStepper", "Tape"]
+
+Stages = list[NDArray[Any]]
+"""Memory for the stages of one step."""
+
+
+@dataclass(slots=True)
+class Tape:
+    """What `record` keeps of its steps."""
+
+    befores: list[Arrays] = field(default_factory=list)
+    """The state before each step."""
+    stages: list[Stages] = field(default_factory=list)
+    lent: list[Arrays] = field(default_factory=list)
+    """Scratch memory, in the order in which it was taken."""
+
+
+class PetscStepper(ABC):
+    """A stepper for a `Problem`. Every method is collective on its communicator.
+
+    Parameters
+    ----------
+    problem
+        What is integrated.
+    steps
+        The size of all steps, or of each.
+    start_time
+        When the first step begins.
+    options_prefix
+        Before the names of PETSc's options for this solver's SNES and KSP.
+
+    Raises
+    ------
+    ArgumentError
+        Sizes that are not positive, or an observation between two steps.
+    StepperError
+        The problem lacks what the method needs, or has vectors that NumPy cannot share.
+    """
+
+    reproducible: bool = True
+    """False under multigrid, whose set-up is not the same bits twice."""
+
+    ends_in_last_stage: bool = False
+    """Whether the last stage of a step is the state after it."""
+
+    num_stages: int
+    """How many vectors the tape of a step is made of, besides the state before it."""
+
+    names: tuple[str, ...] = ("u",)
+    """The vectors of a state: the time levels that a step needs."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        steps: ArrayLike | TimeSteps,
+        *,
+        start_time: float = 0.0,
+        options_prefix: str = "",
+    ) -> None:
+        check_template(problem.template)
+        self.problem = problem
+        self.options_prefix = options_prefix
+        self.steps = steps if isinstance(steps, TimeSteps) else TimeSteps(steps, start_time)
+        self.observed_at = {
+            step: index for index, step in enumerate(self.steps.steps_at(problem.observation_times))
+        }
+        size = problem.template.getLocalSize()
+        self._state: Arrays = {name: np.zeros(size) for name in self.names}
+        self._adjoint: Arrays = {name: np.zeros(size) for name in self.names}
+        self._accumulators = {k: np.zeros(c.shape, c.dtype) for k, c in problem.controls.items()}
+        self._scratch = Scratch(lambda: {"x": np.zeros(size)})
+        self._tapes: dict[int, Tape] = {}
+        self._windows: dict[str, Window] = {}
+        self._work = [np.zeros(size)] * self.num_stages
+        self._has_running_cost = problem.has("running_cost")
+        self.reached = 0
+
+    # -- what an integrator writes ------------------------------------------------------------
+
+    @abstractmethod
+    def take_step(
+        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, priced: bool
+    ) -> float:
+        """Take step `k`; return the integral of the running cost over it if `priced`, else 0.
+
+        Writes the stages, which may all be the same memory, and then `after`, unless None; it may
+        be the same memory as `before`.
+        """
+
+    @abstractmethod
+    def pull_back_step(
+        self, k: int, before: Arrays, stages: Stages, m: Controls, gradient: Mapping[str, Any]
+    ) -> None:
+        """Take the adjoint through step `k`, its running cost included; add to `gradient`."""
+
+    def begin_run(self) -> None:
+        """Forget what depends on controls."""
+
+    def next_state(self, before: Arrays, stages: Stages) -> Arrays:
+        """Return the state after a step that ends in its last stage, in the memory it is in."""
+        del before
+        return {"u": stages[-1]}
+
+    def is_over(self, k: int) -> bool:
+        """Return whether there is no step `k`, the state before it being the last."""
+        del k
+        return False
+
+    def begin_state(self, state: Arrays) -> None:
+        """Fill the levels besides ``u``, which is the initial state."""
+
+    def fold_levels(self) -> None:
+        """Add the adjoints of the levels besides ``u``, at step 0, to that of ``u``."""
+
+    # -- the protocol -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Arrays:
+        """The live state: this rank's part of each vector."""
+        return self._state
+
+    @property
+    def adjoint(self) -> Arrays:
+        """The live adjoint."""
+        return self._adjoint
+
+    @property
+    def controls(self) -> Arrays:
+        """The problem's controls."""
+        return self.problem.controls
+
+    @property
+    def accumulators(self) -> Arrays:
+        """The gradients as they grow."""
+        return self._accumulators
+
+    @property
+    def distributed(self) -> Collection[str]:
+        """The controls of which every rank holds its own part."""
+        return self.problem.distributed
+
+    def tape_bytes(self, steps: int) -> int:
+        """Memory for the tape of one `record`: stages, and the states between steps."""
+        between = 0 if self.ends_in_last_stage else steps - 1
+        vectors = len(self.names) + steps * self.num_stages + between
+        return vectors * self._state["u"].nbytes
+
+    def fingerprint(self) -> str:
+        """Return a hash of problem, method and steps, the same on all ranks."""
+        told = repr((type(self).__name__, self.problem.fingerprint(), self.told()))
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def told(self) -> tuple[Any, ...]:
+        """Return what tells this method and its steps from others."""
+        return (self.steps.told(),)
+
+    def start(self) -> None:
+        """Make the state that of the controls, the accumulators zero."""
+        self.problem.prepare(self.controls)
+        self.begin_run()
+        self.problem.initial_state(self.controls, self.window("state").on(self._state["u"]))
+        self.begin_state(self._state)
+        for total in self._accumulators.values():
+            total[...] = 0
+        self._tapes.clear()
+        self._scratch.begin()
+        self.reached = 0
+
+    def adopt(self, arrays: Arrays) -> None:
+        """Make the given arrays the live state."""
+        self._state = arrays
+
+    def advance(
+        self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
+    ) -> float | None:
+        """Take the state from `start` to `stop`, in its own memory or in `out`."""
+        before, home = self._state, self._state if out is None else out
+        self._state, self.reached = home, start
+        for k in range(start, stop):
+            if self.is_over(k):
+                break
+            cost = self._move(k, before, self._work, home, cost)
+            before, self.reached = home, k + 1
+        if before is not home:
+            copy_arrays(before, home)
+        return cost
+
+    def record(
+        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
+    ) -> float | None:
+        """Take the state from `start` to `stop`, keeping stages and the states before each step."""
+        home, tape = self._state, Tape()
+        before = home
+        if reach_stop:
+            before = {name: self._lend(tape) for name in self.names}
+            copy_arrays(home, before)
+        self.reached = start
+        for k in range(start, stop):
+            if self.is_over(k):
+                break
+            stages = [self._lend(tape) for _ in range(self.num_stages)]
+            tape.befores.append(before)
+            tape.stages.append(stages)
+            after = self._after(k + 1 == stop, reach_stop, tape)
+            cost = self._move(k, before, stages, after, cost)
+            self.reached = k + 1
+            if after is not None:
+                before = after
+            elif self.ends_in_last_stage:
+                before = self.next_state(before, stages)
+        if reach_stop and before is not home:
+            copy_arrays(before, home)
+        self._tapes[start] = tape
+        return cost
+
+    def turn(self, cost: float) -> float:
+        """Add the terminal cost; make the adjoint its derivative.
+
+        Raises
+        ------
+        ArgumentError
+            An observation is later than the last step.
+        """
+        self._require_all_observed()
+        problem, m = self.problem, self.controls
+        for array in self._adjoint.values():
+            array[...] = 0
+        state, adjoint = self.window("state").on(self._state["u"]), self.adjoint_vector("u")
+        index = self.observed_at.get(self.reached)
+        if index is not None:
+            cost += problem.observation_cost(index, state, m)
+            problem.observation_cost_vjp(index, state, m, adjoint, self._accumulators)
+        cost += problem.terminal_cost(state, m)
+        problem.terminal_cost_vjp(state, m, adjoint, self._accumulators)
+        return cost
+
+    def pull_back(self, start: int, stop: int) -> None:
+        """Take the adjoint to `start`, from `stop` or from where the run ended before it."""
+        tape = self._tapes.pop(start)
+        stop = min(stop, start + len(tape.befores))
+        for k in range(stop - 1, start - 1, -1):
+            before, stages = tape.befores[k - start], tape.stages[k - start]
+            m, gradient = self.controls_of(k), self._gradient_of(k)
+            self.pull_back_step(k, before, stages, m, gradient)
+            index = self.observed_at.get(k)
+            if index is not None:
+                state = self.window("state").on(before["u"])
+                adjoint = self.adjoint_vector("u")
+                self.problem.observation_cost_vjp(index, state, m, adjoint, gradient)
+            for name in self.problem.per_step:
+                self._accumulators[name][k] = gradient[name]
+        self._scratch.give_back(tape.lent)
+
+    def finish(self) -> None:
+        """Fold the adjoint at step 0 into the gradients."""
+        self.fold_levels()
+        adjoint = self.adjoint_vector("u")
+        self.problem.initial_state_vjp(self.controls, adjoint, self._accumulators)
+
+    # -- beside it ----------------------------------------------------------------------------
+
+    def observed_states(self) -> Iterator[tuple[int, Vec]]:
+        """Run from the controls, and give the index and the state of every observation in turn.
+
+        What is given is the live state: read it before asking for the next.
+        """
+        self.start()
+        for step, index in self.observed_at.items():
+            self.advance(self.reached, step)
+            yield index, self.window("state").on(self._state["u"])
+
+    # -- for integrators ----------------------------------------------------------------------
+
+    def window(self, name: str) -> Window:
+        """Return the window of that name; there is one for each vector in use at one time."""
+        if name not in self._windows:
+            self._windows[name] = Window(self.problem.template)
+        return self._windows[name]
+
+    def adjoint_vector(self, name: str) -> Vec:
+        """Return the live adjoint as a vector."""
+        return self.window(f"adjoint {name}").on(self._adjoint[name])
+
+    def controls_of(self, k: int) -> Controls:
+        """Return the controls with, of those that have one for each step, the row of step `k`."""
+        problem = self.problem
+        if not problem.per_step:
+            return problem.controls
+        for name in problem.per_step:
+            if k >= len(problem.controls[name]):
+                raise ArgumentError(
+                    f"control {name!r} has rows for {len(problem.controls[name])} steps: there is "
+                    f"none for {k}"
+                )
+        return {n: c[k] if n in problem.per_step else c for n, c in problem.controls.items()}
+
+    @property
+    def needs_rates(self) -> bool:
+        """Whether derivatives depend on ``u'``."""
+        return isinstance(self.problem, ResidualProblem)
+
+    def running_cost(self, t: float, u: Vec, m: Controls, weight: float, *, priced: bool) -> float:
+        """Return a term of the quadrature, if it is wanted."""
+        if not priced or not self._has_running_cost or weight == 0:
+            return 0.0
+        return weight * self.problem.running_cost(t, u, m)
+
+    def running_cost_vjp(
+        self,
+        t: float,
+        u: Vec,
+        m: Controls,
+        weight: float,
+        adjoint: Vec,
+        gradient: Mapping[str, Any],
+    ) -> None:
+        """Add the derivatives of a term of the quadrature."""
+        if self._has_running_cost and weight != 0:
+            self.problem.running_cost_vjp(t, u, m, weight, adjoint, gradient)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _move(
+        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, cost: float | None
+    ) -> float | None:
+        if cost is None:
+            self.take_step(k, before, stages, after, priced=False)
+            return None
+        own = 0.0
+        index = self.observed_at.get(k)
+        if index is not None:
+            state = self.window("state").on(before["u"])
+            own += self.problem.observation_cost(index, state, self.controls_of(k))
+        own += self.take_step(k, before, stages, after, priced=True)
+        return cost + own
+
+    def _after(self, last: bool, reach_stop: bool, tape: Tape) -> Arrays | None:
+        """Return where the state after a recorded step goes, if anywhere but its last stage."""
+        if last:
+            return self._state if reach_stop else None
+        if self.ends_in_last_stage:
+            return None
+        return {name: self._lend(tape) for name in self.names}
+
+    def _lend(self, tape: Tape) -> NDArray[Any]:
+        tape.lent.append(self._scratch.take())
+        return tape.lent[-1]["x"]
+
+    def _gradient_of(self, k: int) -> dict[str, NDArray[Any]]:
+        rows = self.problem.per_step
+        return {n: np.array(g[k]) if n in rows else g for n, g in self._accumulators.items()}
+
+    def _require_all_observed(self) -> None:
+        late = [step for step in self.observed_at if step > self.reached]
+        if late:
+            times = [self.problem.observation_times[self.observed_at[step]] for step in late]
+            raise ArgumentError(
+                f"the run ends at step {self.reached}, and observations at t = {times} come "
+                "later: take more steps, or leave those out"
+            )

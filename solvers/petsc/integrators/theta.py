@@ -1,0 +1,175 @@
+"""Theta methods: backward Euler, Crank-Nicolson, and what lies between.
+
+A step ``h`` of ``M u' = f(t, u, m)``::
+
+    M (u_next - u) / h = (1 - theta) f(t, u, m) + theta f(t + h, u_next, m)
+
+with ``0 < theta <= 1``: backward Euler for 1, of order 1 and damping stiff parts; Crank-Nicolson
+for 1/2, of order 2. For a residual, ``f`` is ``-F(t, u, 0, m)``, which takes for granted that
+``dF/du'`` does not depend on ``u``. With the shift ``s = 1 / (theta h)``, the base ``u`` and
+``affine = -(1 - theta) / theta f(t, u, m)`` it is the equation of one stage, whose solution is the
+next state. PETSc has the same methods as ``-ts_type beuler``, ``cn`` and ``theta`` with endpoint;
+the one-leg methods, such as the implicit midpoint rule, are Runge-Kutta methods
+(`solvers.petsc.integrators.tableaux.one_leg`).
+
+*The transpose.* With the adjoint ``l`` of ``u_next``, to which the running cost has added its
+``theta h dr/du``::
+
+    J^T w = l,        l <- s M^T w + (1 - theta) / theta (df/du)^T w + (1 - theta) h dr/du
+    gradient += (df/dm)^T w, at the end, and (1 - theta) / theta (df/dm)^T w, at the beginning
+
+A step's beginning is the step before's end: the Jacobian assembled there for ``(df/du)^T w`` is the
+one that the step before solves with, and is not assembled again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from adjoint.errors import ArgumentError
+from adjoint.steppers.protocol import Arrays
+from solvers.petsc.integrators.base import PetscStepper, Stages
+from solvers.petsc.integrators.stages import Place, stages_of
+from solvers.petsc.problem import Controls, Problem, Vec
+
+__all__ = ["BackwardEuler", "CrankNicolson", "Theta"]
+
+
+class Theta(PetscStepper):
+    """A theta method for a problem.
+
+    Parameters
+    ----------
+    problem, steps, start_time, options_prefix
+        As for `PetscStepper`.
+    theta
+        The weight of a step's end.
+
+    Raises
+    ------
+    ArgumentError
+        `theta` is not in (0, 1], or as `PetscStepper`.
+    StepperError
+        The problem has no Jacobian, or as `PetscStepper`.
+    """
+
+    ends_in_last_stage = True
+    num_stages = 1
+
+    def __init__(
+        self,
+        problem: Problem,
+        steps: ArrayLike,
+        *,
+        theta: float,
+        start_time: float = 0.0,
+        options_prefix: str = "",
+    ) -> None:
+        if not 0 < theta <= 1:
+            raise ArgumentError(
+                f"theta={theta}: it must be above 0 and at most 1; for 0, an explicit step, use "
+                "RungeKutta"
+            )
+        self.theta = theta
+        super().__init__(problem, steps, start_time=start_time, options_prefix=options_prefix)
+        self._solver = stages_of(problem, options_prefix)
+        self.reproducible = self._solver.reproducible
+        new = problem.template.duplicate
+        self._affine, self._w, self._product, self._rate = new(), new(), new(), new()
+
+    def told(self) -> tuple[Any, ...]:
+        return (self.steps.told(), self.theta)
+
+    def begin_run(self) -> None:
+        self._solver.start()
+
+    def take_step(
+        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, priced: bool
+    ) -> float:
+        m = self.controls_of(k)
+        begin, end = self._places(k, m)
+        u, x = self.window("state").on(before["u"]), self.window("stage").on(stages[0])
+        u.copy(x)
+        affine = None
+        if self.theta < 1:
+            affine = self._affine
+            self.problem.slope(begin.time, u, m, affine)
+            affine.scale(-(1 - self.theta) / self.theta)
+        self._solver.solve(end, u, x, affine)
+        weights = self._weights(k)
+        integral = self.running_cost(begin.time, u, m, weights[0], priced=priced)
+        integral += self.running_cost(end.time, x, m, weights[1], priced=priced)
+        if after is not None:
+            x.copy(self.window("after").on(after["u"]))
+        return integral
+
+    def pull_back_step(
+        self, k: int, before: Arrays, stages: Stages, m: Controls, gradient: Mapping[str, Any]
+    ) -> None:
+        begin, end = self._places(k, m)
+        u, x = self.window("state").on(before["u"]), self.window("stage").on(stages[0])
+        adjoint, w, weights = self.adjoint_vector("u"), self._w, self._weights(k)
+        self.running_cost_vjp(end.time, x, m, weights[1], adjoint, gradient)
+        rate = self._rate_of(end, u, x)
+        self._solver.solve_transposed(end, x, rate, adjoint, w)
+        self.problem.stage_control_vjp(end.time, x, rate, m, w, gradient)
+        self._solver.base_vjp(end, x, rate, w, adjoint, self._product)
+        self._product.copy(adjoint)
+        if self.theta < 1:
+            w.scale((1 - self.theta) / self.theta)
+            self.problem.slope_control_vjp(begin.time, u, m, w, gradient)
+            self._solver.slope_state_vjp(begin, u, w, self._product)
+            adjoint.axpy(1.0, self._product)
+        self.running_cost_vjp(begin.time, u, m, weights[0], adjoint, gradient)
+
+    def _places(self, k: int, m: Controls) -> tuple[Place, Place]:
+        """Return where step `k` begins and ends."""
+        shift = 1 / (self.theta * self.steps.size(k))
+        shared = not self.problem.per_step
+        return (
+            Place(k, self.steps.time(k), shift, m, k if shared else None),
+            Place(k, self.steps.time(k + 1), shift, m, k + 1 if shared else None),
+        )
+
+    def _weights(self, k: int) -> tuple[float, float]:
+        size = self.steps.size(k)
+        return (1 - self.theta) * size, self.theta * size
+
+    def _rate_of(self, end: Place, u: Vec, x: Vec) -> Vec:
+        if self.needs_rates:
+            self._rate.waxpy(-1.0, u, x)
+            self._rate.scale(end.shift)
+        return self._rate
+
+
+class BackwardEuler(Theta):
+    """Backward Euler, of order 1; parameters as for `PetscStepper`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        steps: ArrayLike,
+        *,
+        start_time: float = 0.0,
+        options_prefix: str = "",
+    ) -> None:
+        super().__init__(
+            problem, steps, theta=1.0, start_time=start_time, options_prefix=options_prefix
+        )
+
+
+class CrankNicolson(Theta):
+    """Crank-Nicolson, of order 2; parameters as for `PetscStepper`."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        steps: ArrayLike,
+        *,
+        start_time: float = 0.0,
+        options_prefix: str = "",
+    ) -> None:
+        super().__init__(
+            problem, steps, theta=0.5, start_time=start_time, options_prefix=options_prefix
+        )

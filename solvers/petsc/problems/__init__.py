@@ -1,0 +1,1 @@
+"""Model problems in the form that the integrators take."""

@@ -1,0 +1,1 @@
+"""A stepper of the user's own PETSc `TS`."""

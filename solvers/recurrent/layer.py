@@ -1,0 +1,234 @@
+"""What layers of recurrent networks have in common: weights, blocks of steps, the loop over them.
+
+*Blocks.* A layer takes several steps at once: a block. What does not depend on the hidden state is
+one matrix product for the whole block: ``Wx x`` forward, and in reverse the gradient of both weight
+matrices and the adjoint of the inputs. What remains in a step is one product of the hidden state
+with all gates' weights, and arithmetic in place.
+
+*One hyperbolic tangent for all gates*, since ``s(a) = (1 + tanh(a / 2)) / 2`` is the logistic
+function. The halving is done once, to the rows of the weights, when a run starts; a power of two
+rounds nothing. The same copies have the gates in an order in which the logistic ones are next to
+each other.
+
+*The transpose.* Given the adjoint of the state after it, a step replaces the gates on its tape by
+the adjoints of what went into their tanh; their product with ``Wh`` is the adjoint of ``h``. For
+the logistic gates that is half as large an argument with twice as large a derivative: again exact.
+
+*Sequences that have ended* (`solvers.sequences.Lengths`) keep their state, and their adjoint passes
+unchanged; their rows of the gates' adjoints are zero, so they add nothing to any gradient.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adjoint.steppers.protocol import Arrays
+
+__all__ = ["Layer"]
+
+Array = NDArray[Any]
+Dead = NDArray[np.bool_] | None
+"""Which sequences have ended, for each step of a block; None where none has."""
+
+
+class Layer(ABC):
+    """One layer: what all kinds have in common, from weights to the loop over a block's steps.
+
+    Parameters
+    ----------
+    index
+        The layer's place, counted from the input.
+    input_size, hidden_size
+        Entries of an input, and of the hidden state.
+    batch
+        Sequences that are stepped together.
+    dtype
+        Of everything.
+    """
+
+    gate_order: ClassVar[tuple[int, ...]]
+    """The gates as they are computed, by their place in PyTorch's order: logistic ones first."""
+    num_logistic: ClassVar[int]
+    """How many gates are logistic."""
+    memory: ClassVar[tuple[str, ...]] = ("h",)
+    """The names of what a step hands to the next."""
+
+    def __init__(
+        self, index: int, input_size: int, hidden_size: int, batch: int, dtype: np.dtype[Any]
+    ) -> None:
+        self.index = index
+        self.input_size, self.hidden_size, self.batch = input_size, hidden_size, batch
+        self._dtype = dtype
+        rows = len(self.gate_order) * hidden_size
+        self._weight_x = np.empty((rows, input_size), dtype)
+        self._weight_h = np.empty((rows, hidden_size), dtype)
+        self._bias_x = np.empty(rows, dtype)
+        self._bias_h = np.empty(rows, dtype)
+        self._grown_x = np.empty_like(self._weight_x)
+        self._grown_h = np.empty_like(self._weight_h)
+        self._product = np.empty((batch, rows), dtype)
+
+    # -- what the network needs to know ---------------------------------------------------------
+
+    def name(self, part: str) -> str:
+        """Return what a part is called among those of all layers."""
+        return f"{part}_l{self.index}"
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the names and shapes of the weights."""
+        rows = len(self.gate_order) * self.hidden_size
+        return {
+            self.name("weight_ih"): (rows, self.input_size),
+            self.name("weight_hh"): (rows, self.hidden_size),
+            self.name("bias_ih"): (rows,),
+            self.name("bias_hh"): (rows,),
+        }
+
+    def tape_shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
+        """Return the names and shapes of a block's tape."""
+        state = (steps + 1, self.batch, self.hidden_size)
+        parts = dict.fromkeys(self.memory, state)
+        parts |= {p: (steps, self.batch, n * self.hidden_size) for p, n in self._tape_parts()}
+        return {self.name(part): shape for part, shape in parts.items()}
+
+    def outputs(self, tape: Arrays, steps: int) -> Array:
+        """Return the hidden states after each step of a block: ``(steps, batch, hidden_size)``."""
+        return tape[self.name("h")][1 : steps + 1]
+
+    # -- stepping -------------------------------------------------------------------------------
+
+    def start(self, weights: Arrays) -> None:
+        """Take over weights that may have changed."""
+        self._pack(weights[self.name("weight_ih")], self._weight_x)
+        self._pack(weights[self.name("weight_hh")], self._weight_h)
+        self._pack(weights[self.name("bias_ih")], self._bias_x)
+        self._pack(weights[self.name("bias_hh")], self._bias_h)
+        self._join_biases()
+
+    def forward(self, tape: Arrays, inputs: Array, state: Arrays, dead: Dead) -> None:
+        """Take a block's steps from `state` onto the tape. `inputs`: ``(steps, batch, size)``."""
+        steps = len(inputs)
+        own = self._own(tape)
+        for name in self.memory:
+            own[name][0] = state[name][self.index]
+        gates = self._gates(own, steps)
+        _product(inputs, self._weight_x.T, gates)
+        gates += self._bias_x
+        for t in range(steps):
+            self._step(own, gates[t], t)
+            if dead is not None:
+                for name in self.memory:
+                    own[name][t + 1][dead[t]] = own[name][t][dead[t]]
+
+    def leave(self, tape: Arrays, steps: int, state: Arrays) -> None:
+        """Write the state after the block's last step to `state`."""
+        for name in self.memory:
+            state[name][self.index] = tape[self.name(name)][steps]
+
+    def pull_back(
+        self,
+        tape: Arrays,
+        inputs: Array,
+        outer: Array,
+        adjoint: Arrays,
+        dead: Dead,
+        gradient: Arrays,
+    ) -> None:
+        """Take the adjoint back over the block, and add to the gradients of the weights.
+
+        `outer`, ``(steps, batch, hidden_size)``, is the adjoint of the block's outputs. On the
+        tape the gates become their adjoints.
+        """
+        steps = len(inputs)
+        own = self._own(tape)
+        gates = self._gates_adjoint(own, steps)
+        now = {name: adjoint[name][self.index] for name in self.memory}
+        for t in reversed(range(steps)):
+            now["h"] += outer[t]
+            if dead is None:
+                self._step_transposed(own, gates[t], now, t)
+                continue
+            ended = dead[t]
+            kept = {name: array[ended] for name, array in now.items()}
+            self._step_transposed(own, gates[t], now, t)
+            for name, array in now.items():
+                array[ended] = kept[name]
+            self._clear(own, gates, t, ended)
+        flat = gates.reshape(steps * self.batch, -1)
+        np.matmul(flat.T, inputs.reshape(len(flat), -1), out=self._grown_x)
+        self._unpack(self._grown_x, gradient[self.name("weight_ih")])
+        self._unpack(np.add.reduce(flat), gradient[self.name("bias_ih")])
+        self._pull_back_hidden(own, flat, gradient)
+
+    def inputs_adjoint(self, tape: Arrays, out: Array) -> None:
+        """Write the adjoint of the inputs of a block that was just pulled back."""
+        _product(self._gates_adjoint(self._own(tape), len(out)), self._weight_x, out)
+
+    # -- what kinds differ in -------------------------------------------------------------------
+
+    def _tape_parts(self) -> list[tuple[str, int]]:
+        """Return what is kept of each step besides the state, and how many hidden states large."""
+        return [("gates", len(self.gate_order))]
+
+    def _gates(self, own: Arrays, steps: int) -> Array:
+        """Return where the gates of a block are computed."""
+        return own["gates"][:steps]
+
+    def _gates_adjoint(self, own: Arrays, steps: int) -> Array:
+        """Return where the adjoints of the gates of a block are put."""
+        return own["gates"][:steps]
+
+    def _join_biases(self) -> None:
+        """Add the biases that are never apart."""
+        self._bias_x += self._bias_h
+
+    @abstractmethod
+    def _step(self, own: Arrays, gate: Array, t: int) -> None:
+        """Take the state from ``t`` to ``t + 1``; `gate` holds ``Wx x + b``."""
+
+    @abstractmethod
+    def _step_transposed(self, own: Arrays, gate: Array, adjoint: Arrays, t: int) -> None:
+        """Take the adjoint from ``t + 1`` to ``t``, and leave the gates' in `gate`."""
+
+    def _clear(self, own: Arrays, gates: Array, t: int, ended: NDArray[np.bool_]) -> None:
+        """Make the gates' adjoints zero for sequences that have ended."""
+        del own
+        gates[t][ended] = 0
+
+    def _pull_back_hidden(self, own: Arrays, flat: Array, gradient: Arrays) -> None:
+        """Add to the gradient of the hidden weights, from the gates' adjoints of a block."""
+        steps = len(flat) // self.batch
+        before = own["h"][:steps].reshape(len(flat), self.hidden_size)
+        np.matmul(flat.T, before, out=self._grown_h)
+        self._unpack(self._grown_h, gradient[self.name("weight_hh")])
+        self._unpack(np.add.reduce(flat), gradient[self.name("bias_hh")])
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _own(self, tape: Arrays) -> Arrays:
+        parts = (*self.memory, *(part for part, _ in self._tape_parts()))
+        return {part: tape[self.name(part)] for part in parts}
+
+    def _pack(self, given: Array, packed: Array) -> None:
+        """Copy weights with the gates in our order, the logistic ones halved."""
+        for place, gate in enumerate(self.gate_order):
+            factor = 0.5 if place < self.num_logistic else 1.0
+            np.multiply(self._block(given, gate), factor, out=self._block(packed, place))
+
+    def _unpack(self, packed: Array, grown: Array) -> None:
+        """Add to a gradient what was found in our order; `packed` is overwritten."""
+        for place, gate in enumerate(self.gate_order):
+            block = self._block(packed, place)
+            if place < self.num_logistic:
+                block *= 0.5
+            self._block(grown, gate)[...] += block
+
+    def _block(self, array: Array, gate: int) -> Array:
+        return array[gate * self.hidden_size : (gate + 1) * self.hidden_size]
+
+
+def _product(rows: Array, matrix: Array, out: Array) -> None:
+    """Multiply all rows of a block by a matrix, at once."""
+    np.matmul(rows.reshape(-1, rows.shape[-1]), matrix, out=out.reshape(-1, out.shape[-1]))

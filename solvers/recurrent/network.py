@@ -1,0 +1,407 @@
+"""Recurrent networks over very long sequences: a stepper of tanh, GRU or LSTM layers.
+
+The state is the hidden state of every layer, ``h`` (and ``c`` for an LSTM), each ``(num_layers,
+batch, hidden_size)``; step ``k`` reads input ``x[k]``, takes all layers from ``h[k]`` to
+``h[k+1]``, and has the loss of ``h[k+1]`` in the top layer against target ``k``::
+
+    J = sum over k of loss(h[k+1]) + final_loss(h[n])
+
+Its gradient by the chain rule, without truncation, is back-propagation through time (Werbos 1990,
+doi:10.1109/5.58337); what that needs of the past, the driver recomputes from a few kept states
+(Gruslys et al. 2016, arXiv:1606.03401). Here are the steps and their adjoints; the layers' formulas
+are in `solvers.recurrent.cells`, the losses' in `solvers.recurrent.losses`.
+
+*Blocks.* Steps are taken `leaf_steps` at a time, with block boundaries at multiples of it: layer
+after layer, so that all products with inputs, the read-out and the gradients of weights are single
+large matrix products. A product of other size may round differently, so blocks are the same under
+every schedule and in recomputation: that is what makes gradients bitwise equal.
+
+*Tapes* hold a block's inputs and, for each layer, its states and gates, which the pull-back
+overwrites. `advance` computes on a tape too, which it gives back at once.
+
+*Data-parallel.* Each rank has its own sequences and initial states, weights are the same on all
+ranks; there is nothing to communicate in a step, and the driver sums the weights' gradients once.
+All ranks take the same number of steps, `solvers.sequences.common_num_steps`.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays
+from solvers.recurrent.cells import GRU, LSTM, Tanh
+from solvers.recurrent.checks import (
+    check_input_gradient,
+    check_inputs,
+    check_pair,
+    check_sizes,
+    named_weights,
+)
+from solvers.recurrent.layer import Layer
+from solvers.recurrent.losses import CrossEntropy, Loss, SquaredError
+from solvers.sequences import Lengths, Rows, RowSink, RowSource
+
+__all__ = ["GRU", "LSTM", "CrossEntropy", "RecurrentNetwork", "SquaredError", "Tanh"]
+
+Array = NDArray[Any]
+
+QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
+"""What blows up is reported once, as a loss that is not finite."""
+
+
+class _Block(NamedTuple):
+    """Steps that are taken at once."""
+
+    start: int
+    steps: int
+    """Those at which a sequence is alive; the rest do nothing."""
+    alive: NDArray[np.bool_] | None
+    """Which sequences are, where not all are."""
+    tape: Arrays
+
+
+class RecurrentNetwork:
+    """A stepper for layers of one kind of recurrent cell, with a loss a step and one at the end.
+
+    The controls are PyTorch's weights by its names and shapes, ``weight_ih_l0``, ``weight_hh_l0``,
+    ``bias_ih_l0``, ``bias_hh_l0`` and so on; ``readout.weight`` and ``readout.bias`` of the loss,
+    ``final_readout.…`` of a final loss that is another object; the initial states ``h0`` and, of an
+    LSTM, ``c0``; and ``inputs``, if their gradient is asked for. Weights are initially uniform in
+    ``±1 / sqrt(hidden_size)``, the same on all ranks; initial states are zero.
+
+    Parameters
+    ----------
+    cell
+        `Tanh`, `GRU` or `LSTM`.
+    input_size, hidden_size
+        Entries of one input, and of the hidden state of a layer.
+    batch
+        Sequences of this rank.
+    inputs
+        Rows ``(batch, input_size)``, one a step: see `solvers.sequences.Rows`.
+    loss, targets
+        What each step is held against; rows as the loss wants them.
+    final_loss, final_targets
+        What the last state is held against: one row of targets. For a sequence that ends early, it
+        is the state at its end.
+    num_layers
+        How many layers, each the input of the next.
+    lengths
+        Steps of each sequence, where they differ; by default all are as long as the run.
+    input_gradient
+        Where the gradient with respect to the inputs grows, shaped as they are: an array, a memory
+        map or an HDF5 dataset. Without it there is none.
+    leaf_steps
+        Steps of a block, and of a leaf.
+    dtype
+        float64 or float32.
+    seed
+        Of the initial weights.
+
+    Raises
+    ------
+    ArgumentError
+        A value that cannot be met.
+    """
+
+    reproducible = True
+
+    def __init__(
+        self,
+        cell: type[Layer],
+        input_size: int,
+        hidden_size: int,
+        *,
+        batch: int,
+        inputs: RowSource,
+        loss: Loss | None = None,
+        targets: RowSource | None = None,
+        final_loss: Loss | None = None,
+        final_targets: ArrayLike | None = None,
+        num_layers: int = 1,
+        lengths: ArrayLike | None = None,
+        input_gradient: RowSink | None = None,
+        leaf_steps: int = 64,
+        dtype: DTypeLike = np.float64,
+        seed: int = 0,
+    ) -> None:
+        self._dtype = np.dtype(dtype)
+        check_sizes(self._dtype, input_size, hidden_size, batch, num_layers, leaf_steps)
+        check_pair("loss", loss, "targets", targets)
+        check_pair("final_loss", final_loss, "final_targets", final_targets)
+        self.leaf_steps = leaf_steps
+        self._row = (batch, input_size)
+        self._inputs = Rows(inputs, "inputs")
+        self._targets = None if targets is None else Rows(targets, "targets")
+        self._final_targets = None if final_targets is None else np.asarray(final_targets)[None]
+        self._lengths = None if lengths is None else Lengths.of(lengths, batch)
+        self._layers = [
+            cell(k, hidden_size if k else input_size, hidden_size, batch, self._dtype)
+            for k in range(num_layers)
+        ]
+        self._losses: dict[str, Loss] = {}
+        if loss is not None:
+            self._losses["readout"] = loss
+        self._final_name = "readout" if final_loss is loss else "final_readout"
+        if final_loss is not None:
+            self._losses[self._final_name] = final_loss
+        self._controls = named_weights(self._layers, self._losses, self._dtype, seed)
+        self._allocate(hidden_size)
+        if input_gradient is not None:
+            self._grow_inputs(inputs, input_gradient)
+
+    def _allocate(self, hidden_size: int) -> None:
+        batch, names = self._row[0], self._layers[0].memory
+        shape = (len(self._layers), batch, hidden_size)
+        self._state: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        self._adjoint: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        self._controls |= {f"{name}0": np.zeros(shape, self._dtype) for name in names}
+        self._accumulators: dict[str, Any] = {
+            name: np.zeros_like(array) for name, array in self._controls.items()
+        }
+        self.distributed = tuple(f"{name}0" for name in names)
+        self.per_step: tuple[str, ...] = ()
+        self._outer = np.zeros((self.leaf_steps, batch, hidden_size), self._dtype)
+        self._inputs_adjoint: Array | None = None
+        self._scratch = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
+        self._tapes: dict[tuple[int, int], list[_Block]] = {}
+        self.first_non_finite: int | None = None
+        """The first step whose loss was not finite since the last start; None if all were."""
+        self._reached = 0
+        """The last step seen since the start: when the adjoint begins, the end of the run."""
+
+    def _grow_inputs(self, inputs: Any, gradient: RowSink) -> None:
+        """Make the inputs a control, the gradient of which grows where it was told to."""
+        check_input_gradient(inputs, gradient, self._row)
+        self._controls["inputs"] = inputs
+        self._accumulators["inputs"] = gradient
+        self.distributed += ("inputs",)
+        self.per_step = ("inputs",)
+        self._inputs_adjoint = np.zeros((self.leaf_steps, *self._row), self._dtype)
+
+    # -- the protocol -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Arrays:
+        """The live hidden states: ``h`` and, of an LSTM, ``c``, ``(layers, batch, hidden)``."""
+        return self._state
+
+    @property
+    def adjoint(self) -> Arrays:
+        """The live adjoint of the hidden states."""
+        return self._adjoint
+
+    @property
+    def controls(self) -> Arrays:
+        """Weights and initial states, and the inputs if their gradient is asked for."""
+        return self._controls
+
+    @property
+    def accumulators(self) -> Arrays:
+        """The gradients as they grow. Rows of that of the inputs are written once."""
+        return self._accumulators
+
+    def tape_bytes(self, steps: int) -> int:
+        """Memory for the tape of one `record`, and for what pulling it back needs besides."""
+        blocks = -(-steps // self.leaf_steps)
+        entries = sum(math.prod(shape) for shape in self._tape_shapes().values())
+        rows = self.leaf_steps * self._row[0]
+        work = self._outer.nbytes + sum(loss.work_bytes(rows) for loss in self._losses.values())
+        if self._inputs_adjoint is not None:
+            work += self._inputs_adjoint.nbytes
+        return blocks * entries * self._dtype.itemsize + work
+
+    def fingerprint(self) -> str:
+        """Return a hash of the kind of network and its sizes: the same on all ranks."""
+        shapes = {name: array.shape for name, array in self._controls.items()}
+        for name in self.distributed:
+            del shapes[name]
+        told = (type(self._layers[0]).__name__, shapes, self._dtype.str, self.leaf_steps)
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+    def start(self) -> None:
+        """Make the state that of the controls, accumulators zero; take over the weights."""
+        for layer in self._layers:
+            layer.start(self._controls)
+        for name, array in self._state.items():
+            array[...] = self._controls[f"{name}0"]
+        for name, total in self._accumulators.items():
+            if name in self.per_step:
+                self._clear_rows(total)
+            else:
+                total[...] = 0
+        self._tapes.clear()
+        self._scratch.begin()
+        self._reached, self.first_non_finite = 0, None
+
+    def adopt(self, arrays: Arrays) -> None:
+        """Make the given arrays the live state."""
+        self._state = arrays
+
+    def advance(
+        self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
+    ) -> float | None:
+        """Take the state from `start` to `stop`, in its own memory or in `out`.
+
+        A loss that is not finite is noted in `first_non_finite`; the driver raises.
+
+        Raises
+        ------
+        ArgumentError, StepperError
+            Inputs or targets for these steps are missing or unfit.
+        """
+        if out is not None:
+            copy_arrays(self._state, out)
+            self._state = out
+        tape = self._scratch.take()
+        with np.errstate(**QUIET):
+            for first, last in self._cuts(start, stop):
+                cost = self._forward(self._block(first, last, tape), cost)
+        self._scratch.give_back([tape])
+        self._reached = max(self._reached, stop)
+        return cost
+
+    def record(
+        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
+    ) -> float | None:
+        """Take the state from `start` to `stop`, keeping states and gates. Raises as `advance`."""
+        del reach_stop  # the last state has its loss, so it is always computed
+        blocks: list[_Block] = []
+        with np.errstate(**QUIET):
+            for first, last in self._cuts(start, stop):
+                blocks.append(self._block(first, last, self._scratch.take()))
+                cost = self._forward(blocks[-1], cost)
+        self._tapes[start, stop] = blocks
+        self._reached = max(self._reached, stop)
+        return cost
+
+    def turn(self, cost: float) -> float:
+        """Add the final loss; make the adjoint its derivative.
+
+        Raises
+        ------
+        ArgumentError
+            A sequence is longer than the run.
+        """
+        if self._lengths is not None:
+            self._lengths.check_end(self._reached)
+        for array in self._adjoint.values():
+            array[...] = 0
+        if self._final_targets is None:
+            return cost
+        loss, gradient = self._losses[self._final_name], self._gradient_of(self._final_name)
+        hidden, adjoint = self._state["h"][-1:], self._adjoint["h"][-1:]
+        with np.errstate(**QUIET):
+            values = loss.values(hidden, self._final_targets, None)
+        cost = self._add(cost, values, self._reached)
+        if math.isfinite(cost):
+            loss.pull_back(hidden, self._final_targets, None, adjoint, gradient)
+        return cost
+
+    def pull_back(self, start: int, stop: int) -> None:
+        """Take the adjoint from `stop` to `start`."""
+        blocks = self._tapes.pop((start, stop))
+        for block in reversed(blocks):
+            if block.steps:
+                self._pull_back(block)
+        self._scratch.give_back([block.tape for block in blocks])
+
+    def finish(self) -> None:
+        """Add the adjoint at step 0 to the gradients of the initial states."""
+        for name, array in self._adjoint.items():
+            self._accumulators[f"{name}0"] += array
+
+    # -- inside: blocks -----------------------------------------------------------------------
+
+    def _cuts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Cut a range at the multiples of `leaf_steps`."""
+        while start < stop:
+            end = min(stop, (start // self.leaf_steps + 1) * self.leaf_steps)
+            yield start, end
+            start = end
+
+    def _block(self, start: int, stop: int, tape: Arrays) -> _Block:
+        lengths = self._lengths
+        if lengths is None or stop <= lengths.shortest:
+            return _Block(start, stop - start, None, tape)
+        stop = max(start, min(stop, lengths.longest))
+        return _Block(start, stop - start, lengths.alive(start, stop), tape)
+
+    def _forward(self, block: _Block, cost: float | None) -> float | None:
+        """Take the live state over a block, onto its tape."""
+        start, steps, alive, tape = block
+        if steps == 0:
+            return cost
+        inputs, dead = tape["inputs"][:steps], None if alive is None else ~alive
+        given = self._inputs.read(start, start + steps)
+        check_inputs(given, self._row, start, start + steps)
+        inputs[...] = given
+        if dead is not None:
+            inputs[dead] = 0
+        for layer in self._layers:
+            layer.forward(tape, inputs, self._state, dead)
+            layer.leave(tape, steps, self._state)
+            inputs = layer.outputs(tape, steps)
+        if cost is None or self._targets is None:
+            return cost
+        values = self._losses["readout"].values(inputs, self._read_targets(block), alive)
+        return self._add(cost, values, start)
+
+    def _add(self, cost: float, values: NDArray[np.float64], start: int) -> float:
+        """Add the losses of steps, one by one, to the running total."""
+        for step, value in enumerate(values.tolist(), start):
+            cost += value
+            if self.first_non_finite is None and not math.isfinite(value):
+                self.first_non_finite = step
+        return cost
+
+    def _pull_back(self, block: _Block) -> None:
+        """Take the adjoint back over a block, adding to the accumulators."""
+        start, steps, alive, tape = block
+        outer, dead = self._outer[:steps], None if alive is None else ~alive
+        if self._targets is None:
+            outer[...] = 0
+        else:
+            top, targets = self._layers[-1].outputs(tape, steps), self._read_targets(block)
+            gradient = self._gradient_of("readout")
+            self._losses["readout"].pull_back(top, targets, alive, outer, gradient)
+        for layer in reversed(self._layers):
+            lowest = layer.index == 0
+            below = tape["inputs"] if lowest else self._layers[layer.index - 1].outputs(tape, steps)
+            layer.pull_back(tape, below[:steps], outer, self._adjoint, dead, self._accumulators)
+            if not lowest:
+                layer.inputs_adjoint(tape, outer)
+        if self._inputs_adjoint is not None:
+            found = self._inputs_adjoint[:steps]
+            self._layers[0].inputs_adjoint(tape, found)
+            self._accumulators["inputs"][start : start + steps] = found
+
+    def _read_targets(self, block: _Block) -> Array:
+        assert self._targets is not None
+        return np.asarray(self._targets.read(block.start, block.start + block.steps))
+
+    def _gradient_of(self, name: str) -> Arrays:
+        parts = self._losses[name].weights
+        return {part: self._accumulators[f"{name}.{part}"] for part in parts}
+
+    # -- inside: memory -----------------------------------------------------------------------
+
+    def _tape_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {"inputs": (self.leaf_steps, *self._row)}
+        for layer in self._layers:
+            shapes |= layer.tape_shapes(self.leaf_steps)
+        return shapes
+
+    def _clear_rows(self, gradient: RowSink) -> None:
+        """Make a gradient zero, a block at a time: it may be on disk."""
+        for start, stop in self._cuts(0, gradient.shape[0]):
+            gradient[start:stop] = np.zeros((stop - start, *gradient.shape[1:]), gradient.dtype)
+
+
+def _make_tape(shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Arrays:
+    return {name: np.zeros(shape, dtype) for name, shape in shapes.items()}

@@ -1,0 +1,1 @@
+"""Tsunamis: nonlinear shallow water with its exact discrete adjoint."""

@@ -1,0 +1,416 @@
+"""Tsunamis: nonlinear shallow water over real topography, with its exact discrete adjoint.
+
+The unknowns are the elevation ``eta`` of the surface and the fluxes ``qx``, ``qy``: velocity times
+total depth ``D = eta + h``, where ``h`` is the depth of still water::
+
+    eta_t + qx_x + qy_y                                                            = 0
+    qx_t + (qx qx / D)_x + (qy qx / D)_y + g D eta_x - f qy + c |U| qx / D - nu lap qx = 0
+    qy_t + (qx qy / D)_x + (qy qy / D)_y + g D eta_y + f qx + c |U| qy / D - nu lap qy = 0
+
+with Manning's friction ``c = g n^2 / h^(1/3)``, whose cube root is taken of the still depth, and
+``|U| = sqrt(u^2 + v^2 + floor^2)``, which has derivatives everywhere.
+
+*In space* they are staggered (Arakawa and Lamb 1977, the C grid): ``eta``, ``h`` and ``n`` at
+centres of cells, ``qx`` at east faces, ``qy`` at north faces. All means are of two neighbours or
+four, all differences centred. Velocities are those through faces, ``u = qx / Dx``, and zero where
+a face is closed; advective fluxes are the product of two means, at centres and at corners. There
+is no upwinding and no other switch: the step is a smooth function. What centred advection lacks
+in damping, the viscosity gives.
+
+*In time* the scheme goes forward and backward (Mesinger and Arakawa 1976): ``eta`` is advanced
+with the old fluxes, then the fluxes with the new ``eta``, friction implicitly::
+
+    eta' = eta - dt (dqx/dx + dqy/dy)
+    qx'  = (qx - dt (advection + g Dx' deta'/dx - f Dx' v - nu lap qx)) / (1 + dt c |U| / Dx')
+
+So fluxes are half a step ahead of the elevation. From rest, their first value is half a step of
+the pressure gradient, and the scheme is of second order in space and time for waves; advection and
+the Coriolis force are of first order in time. It is stable for waves if
+``dt sqrt(g h (1/dx^2 + 1/dy^2)) <= 1``.
+
+*The coast* does not move: a cell is land if its depth at construction is less than
+`minimum_depth`, and faces of land cells are closed. So are the sides of the domain, unless they are
+open; there the flux outwards is ``sqrt(g D') eta'``, which lets a wave leave that meets the side
+head on. In a closed basin the volume of water is conserved to round-off, and water at rest stays
+at rest, bit for bit.
+
+*The transpose* of a step, from the adjoint ``(e, x, y)`` of ``(eta', qx', qy')``. An open face
+hands its adjoint to the elevation and the depth it was made from. The momentum equations turn
+``x`` and ``y`` into adjoints of their parts: ``X = x / (1 + dt c |U| / Dx')`` is that of the
+explicit part, ``-X qx'`` that of the denominator, and so on by the chain rule to the velocities,
+the depth at faces, the old fluxes and ``eta'``. What reaches the depth reaches ``eta'`` and ``h``
+alike, since ``D' = eta' + h``. Then, with ``e`` all that has reached ``eta'``, continuity gives
+``eta`` the adjoint ``e`` and adds ``dt de/dx`` to that of ``qx``. While the gradient grows, the
+accumulator of the friction holds the derivative with respect to ``c``; `finish` turns it into
+those with respect to ``n`` and, for its part, ``h``.
+
+*Ranks* hold padded arrays with two ghost cells on every side, which are part of the state: so there
+is one exchange a step. The ghosts' share in the adjoint is given back to the cells' owners after
+each step pulled back. The state has the same bits on any number of ranks; costs and gradients
+differ by round-off, since they are sums.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from adjoint.errors import ArgumentError
+from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays, state_bytes
+from solvers.gauges import Gauges
+from solvers.grids.grid import Grid
+from solvers.grids.halo import Halo
+from solvers.shallow_water import kernels, setup
+from solvers.shallow_water.adjoint_kernels import (
+    AdjointRows,
+    Totals,
+    close_step,
+    pull_back_step,
+)
+from solvers.shallow_water.kernels import (
+    GHOSTS,
+    Fields,
+    Medium,
+    Problem,
+    Rows,
+    Samples,
+)
+from solvers.shallow_water.start import (
+    drag_coefficient,
+    drag_transposed,
+    kick,
+    kick_transposed,
+)
+
+__all__ = ["ShallowWater"]
+
+Array = NDArray[Any]
+Value = TypeVar("Value")
+
+OWN = (slice(GHOSTS, -GHOSTS), slice(GHOSTS, -GHOSTS))
+CAUTION = 0.7
+"""The time step chosen, relative to the longest stable one for the still depth."""
+
+
+class ShallowWater:
+    """A stepper for tsunamis. Making one is collective on the ranks of its grid.
+
+    The controls are fields of this rank's own cells, with the dtype of the state: ``elevation``
+    (the initial one, in metres), ``bathymetry`` (depth in metres, positive down) and ``friction``
+    (Manning's coefficient, in s m^(-1/3)). Their values on land have no effect.
+
+    Parameters
+    ----------
+    grid
+        The cells, and which are this rank's.
+    bathymetry, friction, elevation
+        Initial values of the controls; copied. Anything that broadcasts to `Grid.local_shape`.
+    gauges
+        What the cost compares the elevation with: ``dt every / (2 sigma^2)`` times the sum over
+        samples and gauges of the squared differences. Without observations the cost is zero.
+    time_step
+        In seconds; by default 0.7 times the longest one that is stable.
+    gravity, coriolis, viscosity
+        In m s^-2, s^-1 and m^2 s^-1. The viscosity should be above ``U^2 dt / 2``.
+    minimum_depth
+        Where the water is shallower than this there is land; in metres, well above the waves.
+    open_sides
+        Those of ``west``, ``east``, ``south`` and ``north`` that waves leave through.
+    dtype
+        float64 or float32.
+
+    Raises
+    ------
+    ArgumentError
+        A value that cannot be met, such as a gauge on land or an unstable time step. If one rank
+        meets it, all raise.
+    """
+
+    reproducible = True
+    distributed = ("elevation", "bathymetry", "friction")
+
+    def __init__(
+        self,
+        grid: Grid,
+        *,
+        bathymetry: ArrayLike,
+        friction: ArrayLike = 0.025,
+        elevation: ArrayLike = 0.0,
+        gauges: Gauges | None = None,
+        time_step: float | None = None,
+        gravity: float = 9.81,
+        coriolis: float = 0.0,
+        viscosity: float = 1.0,
+        minimum_depth: float = 5.0,
+        open_sides: Collection[str] = (),
+        dtype: DTypeLike = np.float64,
+    ) -> None:
+        self.grid = grid
+        self.gauges = Gauges(()) if gauges is None else gauges
+        self._physics = {
+            "gravity": gravity,
+            "coriolis": coriolis,
+            "viscosity": viscosity,
+            "minimum_depth": minimum_depth,
+        }
+        self._open_sides = tuple(sorted(open_sides))
+        self._halo = Halo(grid, GHOSTS)
+        self._agreed(lambda: setup.check_physics(self._physics, open_sides))
+        fields = {"elevation": elevation, "bathymetry": bathymetry, "friction": friction}
+        self._dtype = np.dtype(dtype)
+        self._controls = self._agreed(lambda: setup.make_fields(fields, grid, self._dtype))
+        self._wet = self._controls["bathymetry"] >= minimum_depth
+        longest = self._longest_step()
+        self.time_step = CAUTION * longest if time_step is None else float(time_step)
+        self._check(longest)
+        self._constants = setup.make_constants(self.time_step, grid, self._physics, self._dtype)
+        samples = self._agreed(
+            lambda: setup.make_samples(self.gauges, grid, self._wet, self.time_step)
+        )
+        self._allocate(samples)
+
+    def _allocate(self, samples: Samples) -> None:
+        rows, columns = self.grid.local_shape
+        shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
+        self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
+        make_state = partial(_empty_state, shape, self._dtype)
+        self._state: Arrays = make_state()
+        self._adjoint = make_state()
+        self._adjoint_rows = AdjointRows.allocate(shape[1], self._dtype)
+        self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
+        self._medium.wet[...] = 0
+        self._medium.wet[OWN] = self._wet
+        self._halo.exchange([self._medium.wet])
+        open_sides = setup.open_here(self._open_sides, self.grid)
+        rings = Rows.allocate(shape[1], self._dtype)
+        self._problem = Problem(self._medium, open_sides, self._constants, samples, rings)
+        self._totals = self._make_totals()
+        self._scratch = Scratch(make_state)
+        self._tapes: dict[tuple[int, int], list[Arrays]] = {}
+
+    # -- the protocol -------------------------------------------------------------------------
+
+    @property
+    def state(self) -> Arrays:
+        """The live primal state: ``eta`` in metres, ``qx`` and ``qy`` in m^2/s, padded."""
+        return self._state
+
+    @property
+    def adjoint(self) -> Arrays:
+        """The live adjoint state; its ghost cells are zero."""
+        return self._adjoint
+
+    @property
+    def controls(self) -> Arrays:
+        """The fields the gradient is with respect to."""
+        return self._controls
+
+    @property
+    def accumulators(self) -> Arrays:
+        """The gradients as they grow; the friction's in terms of drag until `finish`."""
+        return self._accumulators
+
+    def tape_bytes(self, steps: int) -> int:
+        """Memory for the tape of one `record`: its states."""
+        return steps * state_bytes(self._state)
+
+    def fingerprint(self) -> str:
+        """Return a hash of grid, numbers and observations, the same on all ranks."""
+        grid, gauges = self.grid, self.gauges
+        told = hashlib.sha256(repr((grid.shape, grid.spacing, self._physics)).encode())
+        told.update(repr((self.time_step, self._open_sides, tuple(gauges.cells))).encode())
+        told.update(repr((gauges.every, gauges.sigma)).encode())
+        if gauges.observed is not None:
+            told.update(np.ascontiguousarray(gauges.observed, dtype=np.float64))
+        return told.hexdigest()
+
+    def start(self) -> None:
+        """Make the state that of the controls, at rest; accumulators zero. Collective.
+
+        Raises
+        ------
+        ArgumentError
+            The controls are out of range, or too deep for the time step: on all ranks.
+        """
+        self._check(self._longest_step())
+        self._set_medium()
+        copy_arrays(self._initial_state(), self._state)
+        for total in self._accumulators.values():
+            total[...] = 0
+        self._tapes.clear()
+        self._scratch.begin()
+
+    def adopt(self, arrays: Arrays) -> None:
+        """Make the given arrays the live state."""
+        self._state = arrays
+
+    def advance(
+        self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
+    ) -> float | None:
+        """Take the state from `start` to `stop`, in its own memory or in `out`."""
+        source, self._state = self._state, self._state if out is None else out
+        if start == stop and out is not None:
+            copy_arrays(source, out)
+        return self._move(source, self._state, start, stop, cost)
+
+    def record(
+        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
+    ) -> float | None:
+        """Take the state from `start` to `stop`, keeping the states before each step."""
+        first = self._state
+        if reach_stop:
+            first = self._scratch.take()
+            copy_arrays(self._state, first)
+        tape = [first]
+        for k in range(start, stop - 1):
+            tape.append(self._scratch.take())
+            cost = self._move(tape[-2], tape[-1], k, k + 1, cost)
+        if reach_stop:
+            cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
+        elif cost is not None:
+            setup.check_observed(self.gauges, stop)
+            cost += float(kernels.misfit(tape[-1]["eta"], self._problem.samples, stop - 1))
+        self._tapes[start, stop] = tape
+        return cost
+
+    def turn(self, cost: float) -> float:
+        """Make the adjoint zero: there is no terminal cost."""
+        for array in self._adjoint.values():
+            array[...] = 0
+        return cost
+
+    def pull_back(self, start: int, stop: int) -> None:
+        """Take the adjoint from `stop` to `start`."""
+        tape = self._tapes.pop((start, stop))
+        for k in range(stop - 1, start - 1, -1):
+            self._transpose(tape[k - start], k)
+        self._scratch.give_back([state for state in tape if state is not self._state])
+
+    def finish(self) -> None:
+        """Fold the adjoint of the initial state and of the drag into the gradients. Collective."""
+        controls, totals = self._controls, self._accumulators
+        initial, depth, wet = self._initial_elevation(), self._medium.depth[OWN], self._wet
+        eta, deep = kick_transposed(
+            initial, self._adjoint["qx"], self._adjoint["qy"], self._medium, self._constants
+        )
+        self._halo.exchange_transposed([eta, deep])
+        totals["elevation"] += np.where(wet, self._adjoint["eta"][OWN] + eta[OWN], 0)
+        friction, rough = drag_transposed(
+            totals["friction"], controls["friction"], depth, self._constants.gravity
+        )
+        totals["bathymetry"] += np.where(wet, deep[OWN] + rough, 0)
+        totals["friction"][...] = np.where(wet, friction, 0)
+
+    # -- beside it ----------------------------------------------------------------------------
+
+    @property
+    def wet(self) -> NDArray[np.bool_]:
+        """Which of this rank's cells are water."""
+        return self._wet
+
+    def simulate(self, num_steps: int) -> NDArray[np.float64]:
+        """Run from the controls; return what the gauges see, on all ranks. Collective.
+
+        The result has one row for each sample before step `num_steps`, one column for each gauge:
+        it is what `Gauges.observed` takes. The live state is that at `num_steps` afterwards.
+        """
+        every, samples = self.gauges.every, self._problem.samples
+        mine = np.empty((self.gauges.num_samples(num_steps), samples.rows.size))
+        self.start()
+        for index, k in enumerate(range(0, num_steps, every)):
+            mine[index] = self._state["eta"][samples.rows, samples.columns]
+            self.advance(k, min(k + every, num_steps))
+        series = np.empty((mine.shape[0], len(self.gauges.cells)))
+        for gauges, seen in self.grid.ranks.gather((setup.my_gauges(self.gauges, self.grid), mine)):
+            series[:, gauges] = seen
+        return series
+
+    # -- inside: steps ------------------------------------------------------------------------
+
+    def _move(
+        self, source: Arrays, target: Arrays, start: int, stop: int, cost: float | None
+    ) -> float | None:
+        """Step from one state's memory to another's, which may be the same."""
+        if cost is not None:
+            setup.check_observed(self.gauges, stop)
+        stride = stop - start if self.grid.ranks.size == 1 else 1
+        total = 0.0 if cost is None else cost
+        before, after = _fields(source), _fields(target)
+        for k in range(start, stop, max(stride, 1)):
+            total = kernels.advance(before, after, self._problem, (k, k + stride), total)
+            self._halo.exchange(after)
+            before = after
+        return None if cost is None else total
+
+    def _transpose(self, state: Arrays, k: int) -> None:
+        """Take the adjoint from step `k + 1` to step `k`."""
+        before, adjoint = _fields(state), _fields(self._adjoint)
+        pull_back_step(before, adjoint, self._problem, self._adjoint_rows, self._totals)
+        if self.grid.ranks.size > 1:
+            found = self._totals.depth, self._totals.drag
+            self._halo.exchange_transposed([*adjoint, *found])
+            for name, part in zip(("bathymetry", "friction"), found, strict=True):
+                self._accumulators[name][...] += part[OWN]
+                part[...] = 0
+        close_step(k, before, adjoint, self._problem)
+
+    def _make_totals(self) -> Totals:
+        """Return where a step's derivatives go: alone, straight to the accumulators."""
+        if self.grid.ranks.size == 1:
+            return Totals(GHOSTS, self._accumulators["bathymetry"], self._accumulators["friction"])
+        return Totals(
+            0, np.zeros(self._padded_shape, self._dtype), np.zeros(self._padded_shape, self._dtype)
+        )
+
+    # -- inside: the start --------------------------------------------------------------------
+
+    def _agreed(self, call: Callable[[], Value]) -> Value:
+        """Return what a call returns on this rank, or raise on all ranks what it raised on one."""
+        value, error = None, None
+        try:
+            value = call()
+        except ArgumentError as refused:
+            error = refused
+        self.grid.ranks.agree(error)
+        return cast(Value, value)
+
+    def _longest_step(self) -> float:
+        depths = self._controls["bathymetry"][self._wet]
+        deepest = float(depths.max()) if depths.size else 0.0
+        deepest = max(self.grid.ranks.gather(deepest))
+        return setup.longest_step(deepest, self.grid, self._physics["gravity"])
+
+    def _check(self, longest: float) -> None:
+        """Refuse controls that are out of range, or too deep for the time step, on all ranks."""
+        setup.check_time_step(self.time_step, longest, self.grid, self._physics["viscosity"])
+        self._agreed(lambda: setup.check_values(self._controls, self._wet))
+
+    def _set_medium(self) -> None:
+        bathymetry, friction = self._controls["bathymetry"], self._controls["friction"]
+        depth, drag, _ = self._medium
+        depth[OWN] = np.where(self._wet, bathymetry, 1)
+        drag[OWN] = drag_coefficient(friction, depth[OWN], self._constants.gravity)
+        self._halo.exchange([depth, drag])
+
+    def _initial_elevation(self) -> Array:
+        eta = np.zeros(self._padded_shape, self._dtype)
+        eta[OWN] = np.where(self._wet, self._controls["elevation"], 0)
+        self._halo.exchange([eta])
+        return eta
+
+    def _initial_state(self) -> Arrays:
+        eta = self._initial_elevation()
+        qx, qy = kick(eta, self._medium, self._constants)
+        self._halo.exchange([qx, qy])
+        return {"eta": eta, "qx": qx, "qy": qy}
+
+
+def _fields(arrays: Arrays) -> Fields:
+    return Fields(arrays["eta"], arrays["qx"], arrays["qy"])
+
+
+def _empty_state(shape: tuple[int, int], dtype: np.dtype[Any]) -> Arrays:
+    return {name: np.zeros(shape, dtype) for name in Fields._fields}

@@ -1,0 +1,69 @@
+"""Start `solvers.shallow_water.model` from rest: fluxes are half a step ahead of the elevation.
+
+Their first value is half a step of the pressure gradient, ``qx = -(dt/2) g Dx deta/dx``. This is
+done once in a run: plain array expressions, on padded arrays with valid ghosts.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvers.shallow_water.kernels import GHOSTS, Constants, Medium
+
+__all__ = ["drag_coefficient", "drag_transposed", "kick", "kick_transposed"]
+
+Array = NDArray[Any]
+
+HERE = (slice(GHOSTS, -GHOSTS), slice(GHOSTS, -GHOSTS))
+EAST = (slice(GHOSTS, -GHOSTS), slice(GHOSTS + 1, 1 - GHOSTS))
+NORTH = (slice(GHOSTS + 1, 1 - GHOSTS), slice(GHOSTS, -GHOSTS))
+
+
+def drag_coefficient(friction: Array, depth: Array, gravity: Any) -> Array:
+    """Return Manning's drag, ``g n^2 / h^(1/3)``."""
+    return gravity * friction**2 / np.cbrt(depth)
+
+
+def drag_transposed(
+    drag_bar: Array, friction: Array, depth: Array, gravity: Any
+) -> tuple[Array, Array]:
+    """Return the adjoints of friction and depth, given that of the drag."""
+    drag = drag_coefficient(friction, depth, gravity)
+    return drag_bar * (2 * gravity * friction / np.cbrt(depth)), -drag_bar * drag / (3 * depth)
+
+
+def kick(eta: Array, medium: Medium, c: Constants) -> tuple[Array, Array]:
+    """Return the first fluxes, through x and y faces; ghosts are zero."""
+    fluxes = []
+    for beyond, pressure in ((EAST, c.pressure_x), (NORTH, c.pressure_y)):
+        open_face, total, rise = _face(eta, medium, beyond, c)
+        flux = np.zeros_like(eta)
+        flux[HERE] = -c.half * pressure * open_face * total * rise
+        fluxes.append(flux)
+    return fluxes[0], fluxes[1]
+
+
+def kick_transposed(
+    eta: Array, qx_bar: Array, qy_bar: Array, medium: Medium, c: Constants
+) -> tuple[Array, Array]:
+    """Return the adjoints of elevation and depth, given those of the first fluxes.
+
+    The ghosts of the result belong to the ranks that own the cells.
+    """
+    eta_bar, depth_bar = np.zeros_like(eta), np.zeros_like(eta)
+    for beyond, pressure, flux in ((EAST, c.pressure_x, qx_bar), (NORTH, c.pressure_y, qy_bar)):
+        open_face, total, rise = _face(eta, medium, beyond, c)
+        push = -c.half * pressure * open_face * flux[HERE]
+        for cells, slope in ((HERE, -total), (beyond, total)):
+            eta_bar[cells] += push * (c.half * rise + slope)
+            depth_bar[cells] += push * c.half * rise
+    return eta_bar, depth_bar
+
+
+def _face(
+    eta: Array, medium: Medium, beyond: tuple[slice, slice], c: Constants
+) -> tuple[Array, Array, Array]:
+    """Return whether faces are open, the depth there, and how much the surface rises across."""
+    total = eta[HERE] + medium.depth[HERE] + eta[beyond] + medium.depth[beyond]
+    return medium.wet[HERE] * medium.wet[beyond], c.half * total, eta[beyond] - eta[HERE]

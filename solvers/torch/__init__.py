@@ -1,0 +1,1 @@
+"""Recurrent PyTorch modules as steppers."""

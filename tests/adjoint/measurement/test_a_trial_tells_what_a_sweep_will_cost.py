@@ -1,0 +1,116 @@
+"""What leaves cost is measured in a short sweep: beside slots, with no end of its own.
+
+A step sleeps: so it takes so long at the least, on however busy a machine.
+"""
+
+import time
+
+import numpy as np
+import pytest
+
+from adjoint import FunctionStepper
+from adjoint.measurement.probe import Probe
+from adjoint.parallel import communicator
+from adjoint.planning.candidates import with_leaves_of
+from adjoint.schedules.costs import Costs
+from adjoint.storage.blocks import BlockPool
+from adjoint.storage.state_layout import StateLayout
+from adjoint.sweep.buffers import AdoptingBuffers
+
+STEP, REVERSE, COLD = 0.001, 0.002, 0.02
+
+
+class Sleeping(FunctionStepper):
+    """Takes its time by the clock, and longer where a step ends in another block."""
+
+    def __init__(self):
+        super().__init__({"u": np.ones(10)}, {"m": np.zeros(3)})
+        self.farthest = 0
+        self.ends = 0
+
+    def advance(self, start, stop, *, cost=None, out=None):
+        if out is not None:
+            time.sleep(COLD)
+        return super().advance(start, stop, cost=cost, out=out)
+
+    def step(self, step, state, out):
+        time.sleep(STEP)
+        self.farthest = max(self.farthest, step + 1)
+        out["u"][:] = state["u"]
+
+    def step_vjp(self, step, state, adjoint, gradient):
+        time.sleep(REVERSE)
+        gradient["m"] += 1
+
+    def turn(self, cost):
+        self.ends += 1
+        return super().turn(cost)
+
+    def initial_state_vjp(self, adjoint, gradient):
+        self.ends += 1
+
+
+def probe_of(stepper, num_steps, slots):
+    layout, pools = StateLayout.of(stepper.state), []
+
+    def memory(count):
+        pools.append(BlockPool(layout, count + 1))
+        return AdoptingBuffers(stepper, pools[-1])
+
+    return Probe(stepper, num_steps, slots, memory, communicator(None)), pools
+
+
+@pytest.fixture(scope="module")
+def measured():
+    stepper = Sleeping()
+    probe, pools = probe_of(stepper, 10**6, {1: 6, 4: 3})
+    return stepper, probe.stepper_costs(), pools
+
+
+def test_steps_cost_what_they_take(measured):
+    _, costs, _ = measured
+    for found in costs.values():
+        assert found.advance >= STEP
+        assert found.pull_back >= REVERSE
+        assert found.store == found.restore == found.turn == 0
+
+
+def test_a_step_into_another_block_is_what_setting_out_takes(measured):
+    # Nearly all leaves are set out for from a state in a slot.
+    _, costs, _ = measured
+    for found in costs.values():
+        assert found.advance + found.setting_out >= STEP + COLD / 3
+
+
+def test_a_leaf_of_several_steps_is_recorded_by_taking_them(measured):
+    _, costs, _ = measured
+    assert costs[4].recording(4, reach_stop=False) >= 3 * STEP
+
+
+def test_as_many_slots_are_used_as_there_are_and_no_more(measured):
+    _, _, pools = measured
+    assert max(pool.peak for pool in pools) <= 7
+    assert min(pool.peak for pool in pools) == 1
+
+
+def test_the_stepper_is_left_at_its_start(measured):
+    stepper, _, _ = measured
+    assert stepper.ends == 0
+    assert not stepper.accumulators["m"].any()
+    assert (stepper.state["u"] == 1).all()
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 7])
+def test_no_step_is_taken_beyond_the_last(num_steps):
+    stepper = Sleeping()
+    probe, _ = probe_of(stepper, num_steps, {1: 4})
+    assert set(probe.stepper_costs()) == {1}
+    assert stepper.farthest <= num_steps
+
+
+def test_leaves_between_those_measured_cost_something_in_between():
+    costs = {1: Costs(record=0.0, driving=3.0), 4: Costs(record=2.0, driving=7.0)}
+    assert with_leaves_of(2, costs) == Costs(record=1.0, driving=5.0)
+    assert with_leaves_of(1, costs) is costs[1]
+    assert with_leaves_of(100, costs) is costs[4]
+    assert with_leaves_of(2, {4: costs[4]}) is costs[4]

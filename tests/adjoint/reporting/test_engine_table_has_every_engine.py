@@ -1,0 +1,66 @@
+"""`adjoint probe` looks at each engine, with a free core and without, and says which one it is."""
+
+import json
+import os
+from itertools import groupby
+
+import pytest
+
+from adjoint.errors import ArgumentError
+from adjoint.reporting.engine_table import as_json, as_text, probe_engines
+
+SIZES = (5000, 1 << 18)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("probed")
+
+
+@pytest.fixture(scope="module")
+def rows(folder):
+    return probe_engines(folder, SIZES)
+
+
+def of(row):
+    return row.state_bytes, row.cores
+
+
+def test_each_size_with_and_without_a_free_core(rows):
+    cores = len(os.sched_getaffinity(0))
+    seen = [key for key, _ in groupby(rows, of)]
+    wanted = [(size, count) for size in SIZES for count in sorted({cores, 1}, reverse=True)]
+    assert seen == wanted
+    assert [row.engine for row in rows] == ["direct", "thread"] * len(wanted)
+
+
+def test_one_is_to_be_used_and_why(rows):
+    for _, group in groupby(rows, of):
+        (used,) = [row for row in group if row.used]
+        assert used.overlap.engine in used.reason
+
+
+def test_nothing_is_left_behind(rows, folder):
+    assert not list(folder.iterdir())
+    assert len(os.sched_getaffinity(0)) == max(row.cores for row in rows)
+
+
+def test_text_and_json_say_the_same(rows):
+    text, numbers = as_text(rows), json.loads(json.dumps(as_json(rows)))
+    assert text.count("To be used: ") == len(list(groupby(rows, of)))
+    assert "through the page cache" in text
+    for row, found in zip(rows, numbers, strict=True):
+        assert (found["engine"], found["used"]) == (row.engine, row.used)
+        assert 0 <= found["hidden_share"] <= 1
+        assert found["slowdown"] >= 1
+        assert found["write_bytes_per_second"] * found["write_seconds"] == pytest.approx(
+            row.state_bytes
+        )
+        assert f"{found['hidden_share']:.0%}" in text
+        assert found["name"] in text
+
+
+def test_what_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="not a folder"):
+        probe_engines(tmp_path / "file", SIZES)

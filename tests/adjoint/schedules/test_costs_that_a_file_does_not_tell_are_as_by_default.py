@@ -1,0 +1,8 @@
+"""Costs noted by an older version, which knew fewer of them, or by one that knew more."""
+
+from adjoint.schedules.costs import Costs
+
+
+def test_missing_and_unknown():
+    noted = {"advance": 2, "write": 7.5, "slowdown": 1.25, "moonlight": 3.0}
+    assert Costs.of_numbers(noted) == Costs(advance=2.0, write=7.5, slowdown=1.25)
