@@ -9,7 +9,7 @@ import numpy as np  # noqa: E402
 from jax import lax  # noqa: E402
 
 from adjoint.errors import ArgumentError, NonFiniteError, StepperError  # noqa: E402
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 RANKS = (3,)
 NUM_STEPS, UNITS, WHOLE = 11, 3, 6

@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 RANKS = (2,)
 NUM_STEPS, UPDATES, RATE = 12, 100, 0.05

@@ -8,7 +8,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
 from adjoint.errors import NonFiniteError  # noqa: E402
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 
 def body(params, carry, x):

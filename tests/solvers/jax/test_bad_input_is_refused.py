@@ -8,7 +8,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
 from adjoint.errors import ArgumentError, StepperError  # noqa: E402
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 XS = np.ones((20, 2), np.float32)
 CARRY0 = np.zeros(2, np.float32)

@@ -10,7 +10,7 @@ from jax_full_scan import NUM_STEPS, dropped, lstm  # noqa: E402
 import adjoint  # noqa: E402
 from adjoint.schedules import Revolve, StoreAll  # noqa: E402
 from adjoint.verification import replay_test  # noqa: E402
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 LEAF_STEPS = 4
 

@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import CASES, full_scan, gru, largest_difference, lstm  # noqa: E402
 
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 PARAMS, CARRY0 = {"w": jnp.float32(0.5)}, jnp.zeros(2)
 XS = np.ones((20, 2), np.float32)

@@ -9,7 +9,7 @@ from jax_full_scan import NUM_STEPS, lstm  # noqa: E402
 
 from adjoint.steppers.protocol import Adopting, Stepper, copy_arrays  # noqa: E402
 from adjoint.verification import dot_product_test, taylor_test  # noqa: E402
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 LEAF_STEPS = 8
 

@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import NUM_STEPS, UNITS, largest_difference, lstm, one_by_one  # noqa: E402
 
-from solvers import jax_scan  # noqa: E402
+from solvers.jax import scan as jax_scan  # noqa: E402
 
 LENGTHS = [NUM_STEPS - 8, 5, 16]
 LONGEST = max(LENGTHS)
