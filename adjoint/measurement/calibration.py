@@ -92,14 +92,14 @@ class Calibration:
     def _timed(self, kind: type[Action], handler: Handler) -> Handler:
         clock, sweeps = time.perf_counter, self._sweeps
 
-        def handle(action: Any, *following: Any) -> None:
+        def handle(action: Any) -> None:
             began = clock()
-            handler(action, *following)
+            handler(action)
             taken = sweeps[len(self._marks) - 1][kind]
             taken.seconds += clock() - began
             taken.actions += 1
             taken.steps += action.stop - action.start
-            if following and type(following[0]) is PullBack:
+            if type(action) is Record and not action.reach_stop:
                 self._unreached += 1
 
         return handle

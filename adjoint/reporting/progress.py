@@ -38,8 +38,8 @@ class ProgressBar:
         return watched
 
     def _forward(self, handler: Handler) -> Handler:
-        def handle(action: Any, *following: Any) -> None:
-            handler(action, *following)
+        def handle(action: Any) -> None:
+            handler(action)
             if action.stop > self._frontier:
                 self._bar.update(action.stop - self._frontier)
                 self._frontier = action.stop

@@ -78,9 +78,9 @@ class Timeline:
         code = 2 * self._number(kind.__name__) + COMPUTE
         clock = time.perf_counter
 
-        def handle(action: Any, *following: Any) -> None:
+        def handle(action: Any) -> None:
             began = clock()
-            handler(action, *following)
+            handler(action)
             ended = clock()
             start = getattr(action, "start", getattr(action, "step", -1))
             self._add(code, start, getattr(action, "stop", start), began, ended)

@@ -12,10 +12,10 @@ tier.
 
 ======================= ===============================================================
 `Advance(start, stop)`  live state ``start`` becomes ``stop``; no tape is kept
-`Record(start, stop)`   the same, keeping the tape of the steps. The live state is
-                        ``stop`` afterwards, except where the next action is the
-                        `PullBack` of this very tape: then it is undefined, and the last
-                        step need not be taken.
+`Record(start, stop)`   the same, keeping the tape of the steps. With
+                        ``reach_stop=False`` the next action is the `PullBack` of this
+                        tape: the live state is undefined in between, and the last step
+                        need not be taken.
 `Turn()`                live state is ``num_steps``: the adjoint becomes the terminal
                         cost's derivative. Once per sweep.
 `PullBack(start, stop)` consumes the tape of ``[start, stop)``: the adjoint goes from
@@ -23,7 +23,9 @@ tier.
 `Store(step)`           the live state ``step`` is put in a free slot, and stays live
 `Restore(step)`         snapshot ``step`` becomes the live state, from its slot or, if it
                         has none, straight from the fastest tier that has it (the sweep
-                        waits for the read). The snapshot is kept.
+                        waits for the read). With ``keep=False`` the next action is the
+                        `Discard` of its slot: the slot's memory can become the live
+                        state's, and nothing need be copied.
 `Offload(step)`         posts the write of snapshot ``step``, from its slot to the file
 `Prefetch(step)`        takes a free slot and posts the read of snapshot ``step`` into it
 `Wait(step)`            waits for the transfer of snapshot ``step``
@@ -34,9 +36,10 @@ tier.
 ======================= ===============================================================
 
 The first leaf of the reverse sweep is ``Record(i, n), Turn(), PullBack(i, n)``, so the
-`Advance` actions are exactly those that the theory of Revolve counts. A restored snapshot
-that is not needed again is discarded right after its `Restore`, before the `Record` that
-would overwrite it: then its memory becomes the live state and nothing is copied.
+`Advance` actions are exactly those that the theory of Revolve counts.
+
+The two flags default to what is always right, at the price of a step or a copy: a schedule that
+sets neither is played correctly. `adjoint.replay` refuses a flag that what follows contradicts.
 
 These are plain slotted classes, not frozen dataclasses: long sweeps make millions of them,
 and a frozen dataclass takes four times as long to make. Type checkers hold the fields to be
@@ -81,8 +84,7 @@ class Action:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        assert isinstance(other, Action)
-        return self._fields() == other._fields()
+        return all(getattr(self, name) == getattr(other, name) for name in type(self).__slots__)
 
     def __hash__(self) -> int:
         return hash((type(self), self._fields()))
@@ -102,13 +104,22 @@ class Advance(Action):
 
 
 class Record(Action):
-    """Take the live state from step `start` to step `stop`, keeping the tape."""
+    """Take the live state from step `start` to step `stop`, keeping the tape.
 
-    __slots__ = ("start", "stop")
+    With ``reach_stop=False`` the next action is the `PullBack` of this tape, and the last step need
+    not be taken.
+    """
 
-    def __init__(self, start: int, stop: int) -> None:
+    __slots__ = ("reach_stop", "start", "stop")
+
+    def __init__(self, start: int, stop: int, reach_stop: bool = True) -> None:
         self.start: Final = start
         self.stop: Final = stop
+        self.reach_stop: Final = reach_stop
+
+    def __repr__(self) -> str:
+        flag = "" if self.reach_stop else ", reach_stop=False"
+        return f"Record({self.start!r}, {self.stop!r}{flag})"
 
 
 class Turn(Action):
@@ -137,12 +148,19 @@ class Store(Action):
 
 
 class Restore(Action):
-    """Make snapshot `step` the live state."""
+    """Make snapshot `step` the live state.
 
-    __slots__ = ("step",)
+    With ``keep=False`` the next action is the `Discard` of its slot.
+    """
 
-    def __init__(self, step: int) -> None:
+    __slots__ = ("keep", "step")
+
+    def __init__(self, step: int, keep: bool = True) -> None:
         self.step: Final = step
+        self.keep: Final = keep
+
+    def __repr__(self) -> str:
+        return f"Restore({self.step!r}{'' if self.keep else ', keep=False'})"
 
 
 class Offload(Action):

@@ -142,7 +142,7 @@ class HRevolve:
         if node.last:
             yield from reversal(start, self.num_steps, slots, self.leaf_steps, turn=True)
         elif slots == 0:
-            yield Record(start, stop)
+            yield Record(start, stop, reach_stop=False)
             yield PullBack(start, stop)
         else:
             yield Store(start)

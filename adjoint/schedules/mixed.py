@@ -141,7 +141,7 @@ class Mixed:
         choice = choose(length, slots)
         stored = not turn
         if stored:
-            yield Restore(step)
+            yield Restore(step, keep=bool(choice))
             if not choice:
                 yield Discard(step, Tier.MEMORY)
         while length > 1:
@@ -160,7 +160,7 @@ class Mixed:
                 slots -= self._choices.tape_slots
             stored = False
             choice = choose(length, slots)
-        yield Record(step, stop)
+        yield Record(step, stop, reach_stop=turn)
         if turn:
             yield Turn()
         yield PullBack(step, stop)

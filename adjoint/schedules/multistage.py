@@ -30,7 +30,7 @@ from math import comb
 from operator import index
 
 from adjoint.errors import ScheduleError
-from adjoint.schedules.actions import Action, Discard, Offload, Store, Tier, Wait
+from adjoint.schedules.actions import Action, Discard, Offload, Restore, Store, Tier, Wait
 from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.revolve import beta, repetitions, reversal
 
@@ -103,6 +103,8 @@ class Multistage:
             elif kind is Discard:
                 level -= 1
                 yield _from_file(action) if in_file[level] else action
+            elif type(action) is Restore and in_file[level - 1]:
+                yield Restore(action.step)  # straight from the file: it has no slot to give up
             else:
                 yield action
 

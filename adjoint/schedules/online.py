@@ -163,9 +163,10 @@ class OnlineStream:
         start = kept.pop() * self._leaf
         last = reversal(start, end, self._slots - len(kept), self._leaf, turn=False)
         for action in last:
-            yield action
             if type(action) is Record:
+                yield Record(action.start, action.stop)  # the Turn comes before its PullBack
                 break
+            yield action
         yield Turn()
         yield from last
         while kept:

@@ -155,7 +155,7 @@ def reversal(
         length = left - top.leaf
         step = start + top.leaf * leaf_steps
         if not live:
-            yield Restore(step)
+            yield Restore(step, keep=length > 1)
         if length == 1:
             kept.pop()
             if not live:
@@ -170,7 +170,7 @@ def reversal(
                 yield Store(step)
                 top = top.right(left - length)
                 kept.append(top)
-        yield Record(step, stop)
+        yield Record(step, stop, reach_stop=turn)
         if turn:
             yield Turn()
         yield PullBack(step, stop)

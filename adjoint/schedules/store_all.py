@@ -60,7 +60,7 @@ class StoreAll:
         yield Turn()
         yield PullBack(last, self.num_steps)
         for start in range(last - leaf, -1, -leaf):
-            yield Restore(start)
+            yield Restore(start, keep=False)
             yield Discard(start, Tier.MEMORY)
-            yield Record(start, start + leaf)
+            yield Record(start, start + leaf, reach_stop=False)
             yield PullBack(start, start + leaf)

@@ -63,10 +63,12 @@ class Machine:
         """Those not waited for, in the order in which they were posted."""
         self.given_up = 0
         """Slots that no snapshot has any more, but a write."""
+        self._announcing: Record | Restore | None = None
+        """The action before, if a flag of it says what the next one is."""
         self.advances = self.leaf_advances = self.writes = self.reads = 0
         self.peak_slots = self.peak_tapes = self.peak_units = 0
         self.peak_tier_states = [0 for _ in self.tiers]
-        self._handlers: dict[type, Callable[[Any, Action | None], None]] = {
+        self._handlers: dict[type, Callable[[Any], None]] = {
             Advance: self._advance,
             Record: self._record,
             Turn: self._turn,
@@ -80,20 +82,21 @@ class Machine:
             Discard: self._discard,
         }
 
-    def play(self, action: Action, following: Action | None) -> None:
-        """Carry out one action; raise `WrongActionError` if it cannot be.
-
-        `following` is the action after it; only that of a `Record` or a `Restore` counts.
-        """
+    def play(self, action: Action) -> None:
+        """Carry out one action; raise `WrongActionError` if it cannot be."""
+        if self._announcing is not None:
+            self._check_announced(self._announcing, action)
         if self.adjoint == 0:
             raise WrongActionError("every step is reversed already: nothing may follow")
         handler = self._handlers.get(type(action))
         if handler is None:
             raise WrongActionError(f"{type(action).__name__} is not an action")
-        handler(action, following)
+        handler(action)
 
     def finish(self) -> None:
         """Raise `WrongActionError` if anything is missing or left over."""
+        if self._announcing is not None:
+            raise WrongActionError(f"{self._announcing} announced {_announced(self._announcing)}")
         if self.num_steps is None or self.adjoint is None:
             raise WrongActionError("there was no Turn: no step is reversed")
         if self.adjoint != 0:
@@ -108,23 +111,22 @@ class Machine:
 
     # -- computing ----------------------------------------------------------------------------
 
-    def _advance(self, action: Advance, _: Action | None) -> None:
+    def _advance(self, action: Advance) -> None:
         self._check_range(action.start, action.stop)
         steps = action.stop - action.start
         self.clock.compute(steps * self.costs.advance)
         self.advances += steps
         self.live = action.stop
 
-    def _record(self, action: Record, following: Action | None) -> None:
-        start, stop = action.start, action.stop
+    def _record(self, action: Record) -> None:
+        start, stop, reach_stop = action.start, action.stop, action.reach_stop
         self._check_range(start, stop)
         if self.adjoint is not None and stop > self.adjoint:
             raise WrongActionError(f"the adjoint is at {self.adjoint}: no use for this tape")
         if (start, stop) in self.tapes:
             raise WrongActionError("this tape is kept already")
-        reach_stop = not (
-            type(following) is PullBack and following.start == start and following.stop == stop
-        )
+        if not reach_stop:
+            self._announcing = action
         self.clock.compute(self.costs.recording(stop - start, reach_stop=reach_stop))
         self.leaf_advances += stop - start if reach_stop else stop - start - 1
         self.tapes.add((start, stop))
@@ -137,7 +139,7 @@ class Machine:
             )
         self.live = stop if reach_stop else None
 
-    def _turn(self, action: Turn, _: Action | None) -> None:
+    def _turn(self, action: Turn) -> None:
         del action
         if self.adjoint is not None:
             raise WrongActionError("there was a Turn already")
@@ -146,7 +148,7 @@ class Machine:
         self.num_steps = self.adjoint = self.live
         self.clock.compute(self.costs.turn)
 
-    def _pull_back(self, action: PullBack, _: Action | None) -> None:
+    def _pull_back(self, action: PullBack) -> None:
         tape = (action.start, action.stop)
         if action.stop != self.adjoint:
             where = "not there before the Turn" if self.adjoint is None else f"at {self.adjoint}"
@@ -160,29 +162,26 @@ class Machine:
 
     # -- keeping ------------------------------------------------------------------------------
 
-    def _store(self, action: Store, _: Action | None) -> None:
+    def _store(self, action: Store) -> None:
         if action.step != self.live:
             raise WrongActionError(f"{self._where_live()}, not at {action.step}")
         self._take_slot(action.step)
         self.clock.compute(self.costs.store)
 
-    def _restore(self, action: Restore, following: Action | None) -> None:
+    def _restore(self, action: Restore) -> None:
         step = action.step
         transfer = self.transfers.get(step)
         if step in self.slots:
             if transfer is not None and transfer.reading:
                 raise WrongActionError("it is still being read: wait for it")
-            adopted = (
-                type(following) is Discard
-                and following.step == step
-                and following.tier == Tier.MEMORY
-            )
-            self.clock.compute(0.0 if adopted else self.costs.restore)
+            self.clock.compute(self.costs.restore if action.keep else 0.0)
         else:
             self.clock.wait(self._post_read(step, self._fastest_tier(step)))
+        if not action.keep:
+            self._announcing = action
         self.live = step
 
-    def _offload(self, action: Offload, _: Action | None) -> None:
+    def _offload(self, action: Offload) -> None:
         step, states = action.step, self._tier(action.tier)
         if step not in self.slots:
             raise WrongActionError("no slot has this snapshot")
@@ -201,20 +200,20 @@ class Machine:
         seconds, _read = self.costs.transfers(action.tier)
         self.transfers[step] = self.clock.post(seconds, reading=False)
 
-    def _prefetch(self, action: Prefetch, _: Action | None) -> None:
+    def _prefetch(self, action: Prefetch) -> None:
         if action.step not in self._tier(action.tier):
             raise WrongActionError(f"{_called(action.tier)} does not have this snapshot")
         self._take_slot(action.step)
         self.transfers[action.step] = self._post_read(action.step, action.tier)
 
-    def _wait(self, action: Wait, _: Action | None) -> None:
+    def _wait(self, action: Wait) -> None:
         transfer = self.transfers.pop(action.step, None)
         if transfer is None:
             raise WrongActionError("no transfer of this snapshot is under way")
         self.clock.wait(transfer)
         self.given_up -= transfer.given_up
 
-    def _cancel(self, action: Cancel, _: Action | None) -> None:
+    def _cancel(self, action: Cancel) -> None:
         step = action.step
         transfer = self.transfers.get(step)
         if transfer is None or transfer.reading:
@@ -230,7 +229,7 @@ class Machine:
         del self.transfers[step]
         self._tier(action.tier).remove(step)
 
-    def _discard(self, action: Discard, _: Action | None) -> None:
+    def _discard(self, action: Discard) -> None:
         step = action.step
         transfer = self.transfers.get(step)
         if action.tier != Tier.MEMORY:
@@ -251,6 +250,23 @@ class Machine:
             self.given_up += 1
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _check_announced(self, announcing: Record | Restore, action: Any) -> None:
+        if isinstance(announcing, Record):
+            matches = (
+                type(action) is PullBack
+                and action.start == announcing.start
+                and action.stop == announcing.stop
+            )
+        else:
+            matches = (
+                type(action) is Discard
+                and action.step == announcing.step
+                and action.tier == Tier.MEMORY
+            )
+        if not matches:
+            raise WrongActionError(f"{announcing} announced {_announced(announcing)}")
+        self._announcing = None
 
     def _check_range(self, start: int, stop: int) -> None:
         if start != self.live:
@@ -303,6 +319,13 @@ class Machine:
         self.reads += 1
         self.clock.compute(self.costs.post)
         return self.clock.post(self.costs.transfers(tier)[1], reading=True)
+
+
+def _announced(announcing: Record | Restore) -> Action:
+    """Return the action that must follow."""
+    if isinstance(announcing, Record):
+        return PullBack(announcing.start, announcing.stop)
+    return Discard(announcing.step, Tier.MEMORY)
 
 
 def _called(tier: int) -> str:

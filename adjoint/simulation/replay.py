@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from adjoint.errors import ScheduleError
-from adjoint.schedules.actions import Action, Advance, Record, Restore
+from adjoint.schedules.actions import Action, Advance
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.machine import Limits, Machine, WrongActionError
 
@@ -107,17 +107,15 @@ def price(
     count, action = 0, next(stream, None)
     try:
         while action is not None:
-            kind = type(action)
-            if kind is Advance and finished is not None and machine.adjoint is None:
+            if type(action) is Advance and finished is not None and machine.adjoint is None:
                 action = _no_further_than(action, num_steps)
-            following = next(stream, None) if kind is Record or kind is Restore else None
-            machine.play(action, following)
+            machine.play(action)
             count += 1
             at_end = machine.live == num_steps and machine.adjoint is None
             if finished is not None and num_steps is not None and at_end:
                 finished(num_steps)
                 finished = None
-            action = following or next(stream, None)
+            action = next(stream, None)
         machine.finish()
     except WrongActionError as wrong:
         what = "the end of the actions" if action is None else action

@@ -21,7 +21,6 @@ from adjoint.schedules.actions import (
     Prefetch,
     PullBack,
     Record,
-    Restore,
     Store,
     Tier,
 )
@@ -100,20 +99,16 @@ class SimulatedTimeline:
             Record: self.records,
             PullBack: self.pull_backs,
         }
-        stream = iter(schedule)
-        action = next(stream, None)
+        action: Action | None = None
         try:
-            while action is not None:
-                kind = type(action)
-                following = next(stream, None) if kind is Record or kind is Restore else None
+            for action in schedule:
                 began = clock.now
-                machine.play(action, following)
-                segments = computing.get(kind)
+                machine.play(action)
+                segments = computing.get(type(action))
                 if segments is None:
                     self._note_kept(action, began, clock.now)
                 else:
                     _add(segments, action, began, clock.now)
-                action = following or next(stream, None)
             machine.finish()
         except WrongActionError as wrong:
             raise ScheduleError(f"{action}: {wrong}") from None

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 from adjoint.errors import AdjointError, NonFiniteError, ScheduleError, StepperError, TransferError
 from adjoint.parallel import Communicator
@@ -47,8 +48,8 @@ from adjoint.sweep.signals import Interruption
 
 __all__ = ["Handler", "Handlers", "Sweep"]
 
-Handler = Callable[..., None]
-"""Carries out one action. That of `Record` is given the action after it as well."""
+Handler = Callable[[Any], None]
+"""Carries out one action, of the type that it is looked up by."""
 
 Handlers = dict[type[Action], Handler]
 
@@ -197,13 +198,6 @@ class Sweep:
 
     def _carry_out(self, action: Action, dispatch: Handlers) -> None:
         kind = type(action)
-        while kind is Record:
-            # Only the action after it says whether a record must reach its stop.
-            then = next(self._stream, None)
-            dispatch[Record](action, then)
-            assert then is not None, "a Record that ends the schedule has raised"
-            self.actions += 1
-            action, kind = then, type(then)
         if kind is Advance and self._open and self.num_steps is not None:
             assert isinstance(action, Advance)
             action = Advance(action.start, min(action.stop, self.num_steps))
@@ -275,18 +269,15 @@ class Sweep:
             return standing.position == standing.num_steps
         return standing.position > 0 and bool(getattr(self._stepper, "finished", False))
 
-    def _record(self, action: Record, then: Action | None) -> None:
+    def _record(self, action: Record) -> None:
         start, stop, standing = action.start, action.stop, self._standing
         if start != standing.position:
             raise self._misplaced(action)
-        if then is None:
-            raise ScheduleError(f"the schedule ended with {action}, whose tape nothing pulls back")
-        reach_stop = type(then) is not PullBack or (then.start, then.stop) != (start, stop)
         wanted = standing.cost if start == standing.frontier else None
-        total = self._buffers.record(start, stop, wanted, reach_stop=reach_stop)
+        total = self._buffers.record(start, stop, wanted, reach_stop=action.reach_stop)
         if wanted is not None:
             self._spend(total, start, stop)
-        standing.position = stop if reach_stop else UNDEFINED
+        standing.position = stop if action.reach_stop else UNDEFINED
         self.recorded_steps += stop - start
         if self._pulse is not None:
             self._pulse.note_steps(stop - start, forward=False)

@@ -32,8 +32,9 @@ def check_restores(schedule, actions):
         match action:
             case Advance():
                 live = action.stop
-            case Record(start=start, stop=stop):
-                live = None if actions[here + 1] == PullBack(start, stop) else stop
+            case Record(start=start, stop=stop, reach_stop=reach_stop):
+                assert reach_stop == (actions[here + 1] != PullBack(start, stop)), (schedule, here)
+                live = stop if reach_stop else None
             case PullBack():
                 live = None
             case Restore():
@@ -48,17 +49,23 @@ def check_discard(schedule, actions, here):
     step = actions[here].step
     given_up = Discard(step, Tier.MEMORY)
     following = actions[here + 1]
+    assert actions[here].keep == (following != given_up), (schedule, here)
     if type(following) is Discard and following.step == step:
         return
     later = actions[here + 1 :]
     if isinstance(getattr(schedule, "schedule", schedule), Spilling):
         if Wait(step) not in later:
-            again = later.index(Restore(step))
+            again = next_restore(later, step)
             assert Discard(step, Tier.FILE) not in later[:again], (schedule, here)
         return
-    again = later.index(Restore(step))
+    again = next_restore(later, step)
     assert given_up not in later[:again], (schedule, here)
     assert Store(step) not in later[:again], (schedule, here)
+
+
+def next_restore(actions, step):
+    restores = (here for here, action in enumerate(actions) if type(action) is Restore)
+    return next(here for here in restores if actions[here].step == step)
 
 
 def check(schedule):

@@ -1,6 +1,6 @@
 """A machine whose costs change while it runs, and a schedule that is told so, or is not."""
 
-from adjoint.schedules.actions import Advance, Record, Restore
+from adjoint.schedules.actions import Advance
 from adjoint.simulation.machine import Limits, Machine
 
 
@@ -25,11 +25,11 @@ class Changing(Machine):
                     stream.observe(self.costs)
             if type(action) is Advance and self.adjoint is None:
                 action = Advance(action.start, min(action.stop, self.num_steps))
-            following = next(stream, None) if type(action) in (Record, Restore) else None
-            self.play(action, following)
+            self.play(action)
             played.append(action)
-            if self.live == self.num_steps and self.adjoint is None and following is None:
+            at_end = self.live == self.num_steps and self.adjoint is None
+            if at_end and type(action) is Advance:
                 getattr(stream, "finished", lambda _: None)(self.num_steps)
-            action = following or next(stream, None)
+            action = next(stream, None)
         self.finish()
         return played

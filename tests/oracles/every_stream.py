@@ -6,7 +6,6 @@ which leaves out much more.
 """
 
 import heapq
-from itertools import zip_longest
 
 from adjoint.schedules.actions import (
     Action,
@@ -79,14 +78,14 @@ def _tried(machine, num_steps, *, hold_tapes):
     if at_turn or hold_tapes:
         yield [Record(*leaf)]
     if not at_turn:
-        yield [Record(*leaf), PullBack(*leaf)]
+        yield [Record(*leaf, reach_stop=False), PullBack(*leaf)]
 
 
 def _played(stream, machine):
     """Return the machine after a stream of actions, or None if it is wrong."""
     try:
-        for action, following in zip_longest(stream, stream[1:]):
-            machine.play(action, following)
+        for action in stream:
+            machine.play(action)
     except WrongActionError:
         return None
     return machine

@@ -134,12 +134,17 @@ class Stack(Ledger):
         self.clock.compute(self.costs.restore)
         return Restore(state.leaf * self._leaf_steps)
 
+    def _restore_to_discard(self, state: Kept) -> Action:
+        """Make a state live whose slot is given up next, unless its write is cancelled first."""
+        cancelled = state.transfer is not None and state.transfer.begins > self.clock.now
+        return Restore(state.leaf * self._leaf_steps, keep=state.place is not None and cancelled)
+
     def take(self, state: Kept) -> Generator[Action, None, bool]:
         """Make the top state live and give it up. Return False if it is lost."""
         if not state.is_resident and not (yield from self.fetch(state)):
             return False
         if state.in_slot:
-            yield Restore(state.leaf * self._leaf_steps)
+            yield self._restore_to_discard(state)
         yield from self.discard_top()
         return True
 
@@ -153,7 +158,7 @@ class Stack(Ledger):
         if resting and state.spent:
             yield self.restore(state)
         elif resting:
-            yield Restore(state.leaf * self._leaf_steps)
+            yield self._restore_to_discard(state)
         if not (state.spent and state.in_file):
             yield from self.discard_top()
 

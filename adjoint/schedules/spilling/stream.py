@@ -438,7 +438,7 @@ class SpillingStream:
             top = stack.top()
             below = seconds + stack.seconds(live - top.leaf, top)
             yield from stack.prefetch(seconds, below, seconds)
-        yield Record(live * self._leaf_steps, self._stop())
+        yield Record(live * self._leaf_steps, self._stop(), reach_stop=not self._turned)
         if self._turned:
             stack.clock.compute(pace.record)
         else:

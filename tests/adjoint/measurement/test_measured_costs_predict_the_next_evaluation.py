@@ -18,7 +18,6 @@ from adjoint.measurement import calibration
 from adjoint.measurement.calibration import Calibration
 from adjoint.planning.planner import Prediction
 from adjoint.schedules import Asynchronous, DiskRevolve, Mixed, Revolve, Spilling, StoreAll
-from adjoint.schedules.actions import Record
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.machine import Limits, Machine
 from adjoint.simulation.replay import price
@@ -84,15 +83,9 @@ def measured(monkeypatch, schedule, real, planned):
     fake = SimpleNamespace(perf_counter=lambda: machine.clock.now)
     monkeypatch.setattr(calibration, "time", fake)
     found = Calibration(watched.statistics)
-    following = []
-    handlers = found.watch(
-        {kind: lambda action, *_: machine.play(action, following[0]) for kind in machine._handlers}
-    )
-    actions = list(schedule)
-    for action, then in zip(actions, [*actions[1:], None], strict=True):
-        following[:] = [then]
-        handle = handlers[type(action)]
-        handle(action, then) if type(action) is Record else handle(action)
+    handlers = found.watch(dict.fromkeys(machine._handlers, machine.play))
+    for action in schedule:
+        handlers[type(action)](action)
     machine.finish()
     return found.costs(planned), machine.clock.now
 

@@ -17,8 +17,8 @@ from adjoint.schedules.actions import (
 
 
 def leaf(start, stop, *, restored=True):
-    taken = [Restore(start), Discard(start, Tier.MEMORY)] if restored else []
-    return [*taken, Record(start, stop), PullBack(start, stop)]
+    taken = [Restore(start, keep=False), Discard(start, Tier.MEMORY)] if restored else []
+    return [*taken, Record(start, stop, reach_stop=False), PullBack(start, stop)]
 
 
 def test_two_slots_and_a_tail_of_one_step():
@@ -29,11 +29,11 @@ def test_two_slots_and_a_tail_of_one_step():
         *(Record(6, 7), Turn(), PullBack(6, 7)),
         # state 4 never left memory, 2 is still there too; 0 must be read
         *(Wait(4), Discard(4, Tier.FILE)),
-        *(Restore(4), Advance(4, 5), Record(5, 6), PullBack(5, 6), *leaf(4, 5)),
+        *(Restore(4), Advance(4, 5), Record(5, 6, reach_stop=False), PullBack(5, 6), *leaf(4, 5)),
         *(Wait(2), Discard(2, Tier.FILE), Prefetch(0)),
-        *(Restore(2), Advance(2, 3), Record(3, 4), PullBack(3, 4), *leaf(2, 3)),
+        *(Restore(2), Advance(2, 3), Record(3, 4, reach_stop=False), PullBack(3, 4), *leaf(2, 3)),
         *(Wait(0), Discard(0, Tier.FILE)),
-        *(Restore(0), Advance(0, 1), Record(1, 2), PullBack(1, 2), *leaf(0, 1)),
+        *(Restore(0), Advance(0, 1), Record(1, 2, reach_stop=False), PullBack(1, 2), *leaf(0, 1)),
     ]
 
 
@@ -44,9 +44,9 @@ def test_the_last_segment_evicts_what_it_has_no_slot_for():
         *(Wait(0), Discard(0, Tier.MEMORY), Store(4)),
         *(Advance(4, 5), Record(5, 6), Turn(), PullBack(5, 6), *leaf(4, 5)),
         *(Wait(2), Discard(2, Tier.FILE), Prefetch(0)),
-        *(Restore(2), Advance(2, 3), Record(3, 4), PullBack(3, 4), *leaf(2, 3)),
+        *(Restore(2), Advance(2, 3), Record(3, 4, reach_stop=False), PullBack(3, 4), *leaf(2, 3)),
         *(Wait(0), Discard(0, Tier.FILE)),
-        *(Restore(0), Advance(0, 1), Record(1, 2), PullBack(1, 2), *leaf(0, 1)),
+        *(Restore(0), Advance(0, 1), Record(1, 2, reach_stop=False), PullBack(1, 2), *leaf(0, 1)),
     ]
 
 

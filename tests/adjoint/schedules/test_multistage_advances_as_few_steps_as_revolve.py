@@ -48,10 +48,15 @@ def test_a_small_stream_written_by_hand():
     assert list(Multistage(5, 1, 1)) == [
         *(Store(0), Offload(0), Wait(0), Discard(0, Tier.MEMORY), Advance(0, 2)),
         *(Store(2), Advance(2, 4), Record(4, 5), Turn(), PullBack(4, 5)),
-        *(Restore(2), Advance(2, 3), Record(3, 4), PullBack(3, 4)),
-        *(Restore(2), Discard(2, Tier.MEMORY), Record(2, 3), PullBack(2, 3)),
-        *(Restore(0), Advance(0, 1), Record(1, 2), PullBack(1, 2)),
-        *(Restore(0), Discard(0, Tier.FILE), Record(0, 1), PullBack(0, 1)),
+        *(Restore(2), Advance(2, 3), Record(3, 4, reach_stop=False), PullBack(3, 4)),
+        *(
+            Restore(2, keep=False),
+            Discard(2, Tier.MEMORY),
+            Record(2, 3, reach_stop=False),
+            PullBack(2, 3),
+        ),
+        *(Restore(0), Advance(0, 1), Record(1, 2, reach_stop=False), PullBack(1, 2)),
+        *(Restore(0), Discard(0, Tier.FILE), Record(0, 1, reach_stop=False), PullBack(0, 1)),
     ]
 
 

@@ -6,7 +6,7 @@ from stack_levels import traffic_of_levels
 
 from adjoint.errors import ScheduleError
 from adjoint.schedules import Multistage, Revolve
-from adjoint.schedules.actions import Discard, Offload, Store, Tier, Wait
+from adjoint.schedules.actions import Discard, Offload, Restore, Store, Tier, Wait
 from adjoint.simulation.replay import price
 
 
@@ -20,6 +20,8 @@ def with_levels_in_file(actions, in_file):
             case Store():
                 yield action
                 level += 1
+            case Restore(step=step) if level - 1 in in_file:
+                yield Restore(step)
             case Discard(step=step):
                 level -= 1
                 yield Discard(step, Tier.FILE if level in in_file else Tier.MEMORY)

@@ -15,8 +15,12 @@ from adjoint.simulation.replay import price
 
 
 def leaf(start, stop, *, turn=False):
-    there = [Record(start, stop), *([Turn()] if turn else []), PullBack(start, stop)]
-    return [Restore(start), Discard(start, Tier.MEMORY), *there]
+    there = [
+        Record(start, stop, reach_stop=turn),
+        *([Turn()] if turn else []),
+        PullBack(start, stop),
+    ]
+    return [Restore(start, keep=False), Discard(start, Tier.MEMORY), *there]
 
 
 def test_a_run_that_ends_within_a_leaf():
@@ -30,7 +34,14 @@ def test_a_run_that_ends_with_all_slots_taken():
     assert list(Ended(Online(2), 4)) == [
         *(Store(0), Advance(0, 1), Store(1), Advance(1, 3)),
         *(Discard(1, Tier.MEMORY), Store(3), Advance(3, 4), *leaf(3, 4, turn=True)),
-        *(Restore(0), Advance(0, 1), Store(1), Advance(1, 2), Record(2, 3), PullBack(2, 3)),
+        *(
+            Restore(0),
+            Advance(0, 1),
+            Store(1),
+            Advance(1, 2),
+            Record(2, 3, reach_stop=False),
+            PullBack(2, 3),
+        ),
         *(*leaf(1, 2), *leaf(0, 1)),
     ]
 
@@ -39,7 +50,7 @@ def test_a_single_slot():
     assert list(Ended(Online(1, leaf_steps=2), 5)) == [
         *(Store(0), Advance(0, 2), Advance(2, 4), Advance(4, 5)),
         *(Restore(0), Advance(0, 4), Record(4, 5), Turn(), PullBack(4, 5)),
-        *(Restore(0), Advance(0, 2), Record(2, 4), PullBack(2, 4), *leaf(0, 2)),
+        *(Restore(0), Advance(0, 2), Record(2, 4, reach_stop=False), PullBack(2, 4), *leaf(0, 2)),
     ]
 
 

@@ -1,5 +1,7 @@
 """Whatever is wrong, the error names the index of the first wrong action, the action, and why."""
 
+import re
+
 import pytest
 
 from adjoint.errors import ArgumentError, ScheduleError
@@ -117,3 +119,36 @@ def test_a_tape_that_nothing_pulls_back():
 def test_costs_that_are_none(bad):
     with pytest.raises(ArgumentError, match=next(iter(bad))):
         Costs(**bad)
+
+
+@pytest.mark.parametrize(
+    ("before", "wrong", "announced"),
+    [
+        ([Store(0), Advance(0, 1), Record(1, 2, reach_stop=False)], Turn(), "PullBack(1, 2)"),
+        (
+            [Store(0), Advance(0, 1), Record(1, 2), Turn(), PullBack(1, 2), Restore(0, keep=False)],
+            Record(0, 1, reach_stop=False),
+            f"Discard(0, {MEMORY!r})",
+        ),
+    ],
+)
+def test_a_flag_that_the_next_action_contradicts(before, wrong, announced):
+    message = re.escape(f"action {len(before)}, {wrong}: {before[-1]} announced {announced}")
+    with pytest.raises(ScheduleError, match=message):
+        price([*before, wrong])
+    with pytest.raises(ScheduleError, match=re.escape(f"{before[-1]} announced {announced}")):
+        price(before)
+
+
+def test_flags_left_at_their_defaults_cost_a_step_and_a_copy():
+    costs = Costs(advance=1.0, pull_back=2.0, restore=0.25)
+    start = [Store(0), Advance(0, 1), Record(1, 2), Turn(), PullBack(1, 2)]
+    plain = [*start, Restore(0), Discard(0, MEMORY), Record(0, 1), PullBack(0, 1)]
+    told = [
+        *start,
+        Restore(0, keep=False),
+        Discard(0, MEMORY),
+        Record(0, 1, reach_stop=False),
+        PullBack(0, 1),
+    ]
+    assert price(plain, costs).makespan == price(told, costs).makespan + 1.25

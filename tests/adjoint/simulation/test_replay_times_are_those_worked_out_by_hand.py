@@ -37,8 +37,13 @@ def test_every_cost_is_charged_once():
         *(Store(0), Offload(0), Wait(0), Discard(0, MEMORY)),  # 10 + 0.25
         *(Advance(0, 3), Record(3, 5), Turn(), PullBack(3, 5)),  # 3 + (2 + 1) + 1000 + 4
         *(Prefetch(0), Wait(0), Discard(0, FILE), Restore(0)),  # 0.25 + 100
-        *(Advance(0, 1), Record(1, 3), PullBack(1, 3)),  # 1 + (1 + 1) + 4
-        *(Restore(0), Discard(0, MEMORY), Record(0, 1), PullBack(0, 1)),  # 0.5 + 2
+        *(Advance(0, 1), Record(1, 3, reach_stop=False), PullBack(1, 3)),  # 1 + (1 + 1) + 4
+        *(
+            Restore(0, keep=False),
+            Discard(0, MEMORY),
+            Record(0, 1, reach_stop=False),
+            PullBack(0, 1),
+        ),  # 0.5 + 2
     ]
     found = price(actions, costs, num_steps=5, num_slots=1, file_states=1)
     assert found.makespan == 10.25 + 3 + 3 + 1004 + 100.25 + 7 + 2.5
@@ -54,9 +59,19 @@ def test_the_channel_is_first_in_first_out_and_one_way_at_a_time():
         *(Wait(0), Discard(0, MEMORY), Prefetch(0)),  # waits till 3; reads 0 in [6, 11]
         *(Record(2, 3), Turn(), PullBack(2, 3)),  # 3 + 1 + 1 = 5
         *(Wait(1), Discard(1, FILE)),  # waits till 6
-        *(Restore(1), Discard(1, MEMORY), Record(1, 2), PullBack(1, 2)),  # 7
+        *(
+            Restore(1, keep=False),
+            Discard(1, MEMORY),
+            Record(1, 2, reach_stop=False),
+            PullBack(1, 2),
+        ),  # 7
         *(Wait(0), Discard(0, FILE)),  # waits till 11
-        *(Restore(0), Discard(0, MEMORY), Record(0, 1), PullBack(0, 1)),  # 12
+        *(
+            Restore(0, keep=False),
+            Discard(0, MEMORY),
+            Record(0, 1, reach_stop=False),
+            PullBack(0, 1),
+        ),  # 12
     ]
     found = price(actions, Costs(write=3, read=5), num_slots=2)
     assert (found.makespan, found.stall, found.peak_slots) == (12, 1 + 1 + 4, 2)
@@ -94,7 +109,7 @@ def test_computing_is_slower_while_the_channel_is_busy(steps_meanwhile, expected
     last = steps_meanwhile + 1
     run = [
         *(Store(0), Offload(0), Advance(0, steps_meanwhile), Wait(0)),
-        *(Restore(0), Discard(0, MEMORY), Discard(0, FILE)),
+        *(Restore(0, keep=False), Discard(0, MEMORY), Discard(0, FILE)),
         *(Record(0, last), Turn(), PullBack(0, last)),
     ]
     found = price(run, Costs(write=6, pull_back=0, slowdown=2))
@@ -106,7 +121,7 @@ def test_reads_slow_computing_by_a_factor_of_their_own():
     run = [
         *(Store(0), Offload(0), Wait(0), Discard(0, MEMORY)),  # 0 is written in [0, 6]
         *(Prefetch(0), Advance(0, 2)),  # read in [6, 10], beside which a step takes 4: now 11
-        *(Wait(0), Restore(0), Discard(0, MEMORY), Discard(0, FILE)),
+        *(Wait(0), Restore(0, keep=False), Discard(0, MEMORY), Discard(0, FILE)),
         *(Record(0, 3), Turn(), PullBack(0, 3)),
     ]
     found = price(run, Costs(write=6, read=4, pull_back=0, slowdown=2, read_slowdown=4))
@@ -118,8 +133,8 @@ def test_a_slot_given_up_is_waited_for_when_it_is_taken():
         actions = [
             *(Store(0), Offload(0), Discard(0, MEMORY), Advance(0, 1)),  # writes 0 in [0, 5]; now 1
             *(Store(1), Record(1, 2), Turn(), PullBack(1, 2)),
-            *(Restore(1), Discard(1, MEMORY), Wait(0), Restore(0), Discard(0, FILE)),
-            *(Record(0, 1), PullBack(0, 1)),
+            *(Restore(1, keep=False), Discard(1, MEMORY), Wait(0), Restore(0), Discard(0, FILE)),
+            *(Record(0, 1, reach_stop=False), PullBack(0, 1)),
         ]
         return price(actions, Costs(pull_back=0, write=5), num_slots=limit)
 
@@ -134,7 +149,7 @@ def test_what_is_behind_a_cancelled_write_moves_up():
         *(Store(2), Offload(2), Advance(2, 3)),  # to be written in [20, 30]
         *(Cancel(1), Discard(1, MEMORY), Wait(2), Discard(2, FILE)),  # 2 is written in [10, 20]
         *(Wait(0), Discard(0, FILE), Discard(2, MEMORY)),
-        *(Restore(0), Discard(0, MEMORY), Record(0, 3), Turn(), PullBack(0, 3)),
+        *(Restore(0, keep=False), Discard(0, MEMORY), Record(0, 3), Turn(), PullBack(0, 3)),
     ]
     found = price(actions, Costs(pull_back=0, write=10))
     assert (found.makespan, found.stall) == (20 + 3, 17)
@@ -144,7 +159,7 @@ def test_what_is_behind_a_cancelled_write_moves_up():
 def test_a_write_that_has_begun_is_waited_for_when_it_is_cancelled():
     actions = [
         *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 10]
-        *(Cancel(0), Restore(0), Discard(0, MEMORY)),
+        *(Cancel(0), Restore(0, keep=False), Discard(0, MEMORY)),
         *(Record(0, 3), Turn(), PullBack(0, 3)),
     ]
     found = price(actions, Costs(pull_back=0, write=10))
@@ -156,7 +171,7 @@ def test_a_cancelled_write_frees_the_slot_that_was_given_up_to_it():
         *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 10]
         *(Store(1), Offload(1), Discard(1, MEMORY), Advance(1, 2)),  # to be written in [10, 20]
         *(Cancel(1), Store(2), Discard(2, MEMORY)),  # at once: the slot of 1 is free
-        *(Wait(0), Discard(0, FILE), Restore(0), Discard(0, MEMORY)),
+        *(Wait(0), Discard(0, FILE), Restore(0, keep=False), Discard(0, MEMORY)),
         *(Record(0, 3), Turn(), PullBack(0, 3)),
     ]
     found = price(actions, Costs(pull_back=0, write=10), num_slots=2)
@@ -165,6 +180,11 @@ def test_a_cancelled_write_frees_the_slot_that_was_given_up_to_it():
 
 def test_the_model_of_the_theory():
     actions = [Store(0), Advance(0, 1), Record(1, 2), Turn(), PullBack(1, 2)]
-    actions += [Restore(0), Discard(0, MEMORY), Record(0, 1), PullBack(0, 1)]
+    actions += [
+        Restore(0, keep=False),
+        Discard(0, MEMORY),
+        Record(0, 1, reach_stop=False),
+        PullBack(0, 1),
+    ]
     # one advance, one more to reach the last state, and two steps reversed
     assert price(actions, Costs(advance=1, pull_back=2)).makespan == 1 + 1 + 2 * 2
