@@ -12,7 +12,7 @@ def loaded_by(module):
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["slots", "file_store", "thread_engine"])
+@pytest.mark.parametrize("module", ["blocks", "store", "engines.thread"])
 def test_neither(module):
     assert loaded_by(f"adjoint.storage.{module}") == set()
 

@@ -436,7 +436,7 @@ def test_it_is_refused_at_once(name, tmp_path, capsys):
 IN_LITTLE_MEMORY = """
 import re, resource, sys
 from adjoint import SnapshotFileError, open_snapshots
-from adjoint.storage import snapshot_reader  # h5py takes memory, too
+from adjoint.storage import reader  # h5py takes memory, too
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + (192 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

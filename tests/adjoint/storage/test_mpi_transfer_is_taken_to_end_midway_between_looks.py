@@ -45,8 +45,8 @@ class Bench:
 def clock(monkeypatch):
     clock = SimpleNamespace(now=100.0)
     look = SimpleNamespace(perf_counter=lambda: clock.now)
-    for module in ("mpi_engine", "transfer"):
-        monkeypatch.setattr(f"adjoint.storage.{module}.time", look)
+    for module in ("mpi", "transfer"):
+        monkeypatch.setattr(f"adjoint.storage.engines.{module}.time", look)
     return clock
 
 
