@@ -78,7 +78,7 @@ class Functional:
         Go on with the run that `file` was left by, when it was killed or told to end, in either
         sweep. It must be of the same problem, on as many ranks. If it was of other controls, or
         there is no such file, the evaluation begins afresh: so a script can always say True.
-    most_lost
+    max_lost_share
         The share of a run's time so far that a kill may lose, between 0 and 1: the journal is
         written as often as that takes, but for at most half a per cent of the time.
     progress
@@ -106,7 +106,7 @@ class Functional:
         engine: "str | EngineFactory | None" = None,
         file_per_node: bool = False,
         resume: bool = False,
-        most_lost: float = 0.05,
+        max_lost_share: float = 0.05,
         progress: bool = False,
         trace: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -119,7 +119,7 @@ class Functional:
         self._equipment: Equipment | None = None
         self._closed = False
         self._wishes = Wishes(
-            num_steps, memory, disk, file, schedule, engine, file_per_node, resume, most_lost
+            num_steps, memory, disk, file, schedule, engine, file_per_node, resume, max_lost_share
         )
         with self._comm.failing():
             self._admit()
@@ -206,8 +206,10 @@ class Functional:
         try:
             check_stepper(self._stepper)
             check_num_steps(wishes.num_steps, self._stepper)
-            if not 0 < wishes.most_lost < 1:
-                raise ArgumentError(f"most_lost={wishes.most_lost}: it is a share, between 0 and 1")
+            if not 0 < wishes.max_lost_share < 1:
+                raise ArgumentError(
+                    f"max_lost_share={wishes.max_lost_share}: it is a share, between 0 and 1"
+                )
             if not callable(wishes.engine) and (
                 wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None)
             ):
@@ -232,7 +234,7 @@ class Functional:
             engine=wishes.engine,
             file_per_node=wishes.file_per_node,
             resume=wishes.resume,
-            most_lost=wishes.most_lost,
+            max_lost_share=wishes.max_lost_share,
             trace=self._trace,
             names=list(self._stepper.state),
             controls=list(self._stepper.controls),

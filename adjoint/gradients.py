@@ -43,7 +43,7 @@ def gradient(
     engine: "str | EngineFactory | None" = None,
     file_per_node: bool = False,
     resume: bool = False,
-    most_lost: float = 0.05,
+    max_lost_share: float = 0.05,
     progress: bool = False,
     trace: str | os.PathLike[str] | None = None,
 ) -> Result:
@@ -64,7 +64,7 @@ def gradient(
         engine=engine,
         file_per_node=file_per_node,
         resume=resume,
-        most_lost=most_lost,
+        max_lost_share=max_lost_share,
         progress=progress,
         trace=trace,
     ) as functional:

@@ -50,6 +50,9 @@ nitpick_ignore_regex = [
     (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
     (r"py:class", r"solvers\.(jax_trees\.Value|torch_unroll\.LeafData)"),
     # Parts of schedules that have no page of their own.
-    (r"py:class", r"adjoint\.schedules\.\w+\.(KeepPlan|Pace|Rehearsal|Tally|TapeTable|TimedTable)"),
+    (
+        r"py:class",
+        r"adjoint\.schedules\.\w+\.(ForwardPlan|LeafCosts|Rehearsal|Tally|TapeTable|TimedTable)",
+    ),
     (r"py:class", r"solvers\.shallow_water_kernels\.(Fields|Problem|Function)"),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adjoint.driver.file_access import FileAccess
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.parallel import Communicator, largest
-from adjoint.planning.candidates import Case, in_memory, with_tapes
+from adjoint.planning.candidates import Problem, in_memory, with_tapes
 from adjoint.planning.planner import Prediction
 from adjoint.reporting.report import Report, in_words
 from adjoint.schedules import Schedule, Spilling
@@ -18,7 +18,7 @@ from adjoint.storage.blocks import BlockPool
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import Buffers
-from adjoint.sweep.journal import Found, Journal, hash_of
+from adjoint.sweep.journal import Journal, SavedRecord, hash_of
 from adjoint.sweep.sweep import Handlers, Sweep
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Equipment:
     store: "FileStore | None"
     tape_bytes: int
     journal: Journal | None = None
-    found: Found | None = None
+    found: SavedRecord | None = None
     """What an earlier run left to go on from. The first evaluation takes it up, if it is of the
     same controls."""
     access: FileAccess | None = None
@@ -115,7 +115,7 @@ class Equipment:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _begin(self, stepper: Stepper, comm: Communicator) -> Found | None:
+    def _begin(self, stepper: Stepper, comm: Communicator) -> SavedRecord | None:
         """Empty the file, or leave what an evaluation goes on from, and return that."""
         if self.store is None:
             return None
@@ -148,7 +148,7 @@ class Equipment:
             return None
         assert costs is not None
         tapes = getattr(schedule, "tape_slots", 0)
-        case = Case(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, tapes, costs)
+        case = Problem(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, tapes, costs)
         offers = [*in_memory(case), *with_tapes(case)]
         best = min(offers, key=lambda offer: offer.seconds)
         if best.seconds > (1 - WORTH_GIVING_UP) * taken:
@@ -160,7 +160,12 @@ class Equipment:
         return Statistics() if self.store is None else self.store.engine.statistics
 
     def _report(
-        self, sweep: Sweep, found: Found | None, before: Statistics, began: float, ended: float
+        self,
+        sweep: Sweep,
+        found: SavedRecord | None,
+        before: Statistics,
+        began: float,
+        ended: float,
     ) -> Report:
         after = self._statistics()
         blocked = after.wait_seconds + after.post_seconds

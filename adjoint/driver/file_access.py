@@ -149,7 +149,7 @@ class FileAccess:
                 ) from failure
 
         file = self._agreed(opened)
-        return Journal(file, self.stepper, self.comm, share=self.wishes.most_lost)
+        return Journal(file, self.stepper, self.comm, share=self.wishes.max_lost_share)
 
     def close(self) -> None:
         """Give back what was made to share a file on a node."""

@@ -24,4 +24,4 @@ class Wishes:
     engine: "str | EngineFactory | None" = None
     file_per_node: bool = False
     resume: bool = False
-    most_lost: float = 0.05
+    max_lost_share: float = 0.05

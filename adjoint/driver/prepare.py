@@ -26,7 +26,7 @@ from adjoint.steppers.protocol import Adopting, Stepper
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers
-from adjoint.sweep.journal import Found, Journal
+from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class _Preparation:
         plan: Plan,
         store: "FileStore | None",
         journal: Journal | None,
-        found: Found | None,
+        found: SavedRecord | None,
         began: float,
     ) -> Equipment:
         schedule = plan.schedule

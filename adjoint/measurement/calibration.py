@@ -60,14 +60,14 @@ class Calibration:
         """Return what was measured up to now, in seconds; what was not met costs as planned.
 
         Setting out and advancing cost as many times as planned as all advances took. Storing,
-        restoring and the turn are part of what driving takes.
+        restoring and the turn are part of the driver overhead.
         """
         seconds, now = time.perf_counter() - self._began, self._statistics()
         shares = self._shares_kept(planned, now)
         leaves, recorded = self._total(Record)
         _, advanced = self._total(Advance)
         advances = advanced * self._per_step(Advance, shares)
-        foreseen = advanced * planned.advance + leaves * planned.setting_out
+        foreseen = advanced * planned.advance + leaves * planned.restart_overhead
         changed = advances / foreseen if advances and foreseen else 1.0
         advance, unreached = changed * planned.advance, changed * planned.unreached
         stepped = (recorded - self._unreached) * advance + self._unreached * unreached
@@ -81,9 +81,9 @@ class Calibration:
             pull_back=self._per_step(PullBack, shares) or planned.pull_back,
             store=0.0,
             restore=0.0,
-            setting_out=changed * planned.setting_out,
+            restart_overhead=changed * planned.restart_overhead,
             turn=0.0,
-            driving=max(0.0, left) / max(1, leaves),
+            driver_overhead=max(0.0, left) / max(1, leaves),
             **_transfers(planned, self._marks[0], now),
         )
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from adjoint.measurement.transfers import Computation, Overlap, Survey, look_at, rows_for
+from adjoint.measurement.transfers import (
+    Computation,
+    Survey,
+    TransferCosts,
+    measure_engines,
+    rows_for,
+)
 from adjoint.measurement.trial import trial_costs, trial_leaves
 from adjoint.parallel import Communicator, largest
 from adjoint.schedules import Revolve
@@ -116,7 +122,7 @@ class Probe:
             whole = buffers.slots[0]
             layout = first_part(StateLayout.of(whole.arrays), PROBED_BYTES)
             rows = rows_for(sum(self.comm.gather(layout.block_bytes)))
-            survey = look_at(
+            survey = measure_engines(
                 candidates,
                 partial(open_store, layout, rows),
                 [_part(block, layout) for block in buffers.slots.values()],
@@ -230,7 +236,7 @@ class Probe:
         return largest(time.perf_counter() - began, self.comm)
 
 
-def with_file(costs: Mapping[int, Costs], overlap: Overlap) -> dict[int, Costs]:
+def with_file(costs: Mapping[int, Costs], overlap: TransferCosts) -> dict[int, Costs]:
     """Return `costs` with what an engine takes, by leaf size."""
     return {
         leaf: replace(

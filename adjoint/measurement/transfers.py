@@ -34,7 +34,16 @@ from adjoint.storage.store import FileStore
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
-__all__ = ["Choice", "Computation", "Overlap", "Survey", "best", "look_at", "measure", "rows_for"]
+__all__ = [
+    "Choice",
+    "Computation",
+    "Survey",
+    "TransferCosts",
+    "best",
+    "measure",
+    "measure_engines",
+    "rows_for",
+]
 
 ROOM = 64 << 20
 """Bytes of a probe's file; more only if it takes that to have `LEAST_ROWS`."""
@@ -49,7 +58,7 @@ AS_GOOD = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Overlap:
+class TransferCosts:
     """What transfers of one state take by one engine: seconds, on the rank where it is most."""
 
     engine: str
@@ -92,7 +101,7 @@ class Overlap:
         """Whether at least half of a write is hidden."""
         return self.hidden_share >= ENOUGH_HIDDEN
 
-    def scaled(self, factor: float) -> "Overlap":
+    def scaled(self, factor: float) -> "TransferCosts":
         """Return what it comes to for states so many times as large."""
         return replace(
             self,
@@ -122,7 +131,7 @@ class Overlap:
 class Survey:
     """What was found out about engines."""
 
-    found: "dict[str | EngineFactory, Overlap]"
+    found: "dict[str | EngineFactory, TransferCosts]"
     refused: "dict[str | EngineFactory, SnapshotFileError | TransferError]"
     """Those that cannot be used on such a file, or whose writes or reads have failed."""
 
@@ -138,7 +147,7 @@ class Choice:
 
     engine: "str | EngineFactory"
     """As it was given."""
-    overlap: Overlap
+    overlap: TransferCosts
     """What was measured of it."""
     reason: str
     """Why this one: a sentence."""
@@ -149,7 +158,7 @@ def rows_for(row_bytes: int) -> int:
     return min(MOST_ROWS, max(LEAST_ROWS, ROOM // max(1, row_bytes)))
 
 
-def look_at(
+def measure_engines(
     candidates: "Sequence[str | EngineFactory]",
     open_store: "Callable[[str | EngineFactory], FileStore]",
     blocks: Sequence[Block],
@@ -221,7 +230,7 @@ def best(survey: Survey) -> Choice:
 
 def measure(
     store: FileStore, blocks: Sequence[Block], computation: Computation, comm: Communicator
-) -> Overlap:
+) -> TransferCosts:
     """Measure the engine of a store, which is left empty. Collective on `comm`.
 
     It takes about a tenth of a second, or some ten times what a write takes, if that is more; and
@@ -249,7 +258,7 @@ def measure(
     bench.clear()
     # Asked now: an engine learns from its first transfer whether it passes the cache by.
     names, cached = zip(*comm.gather(_known(store.engine)), strict=True)
-    return Overlap(
+    return TransferCosts(
         engine=names[0],
         write_seconds=write,
         read_seconds=read,
@@ -270,7 +279,7 @@ def _known(engine: Engine) -> tuple[str, bool]:
     return engine.name, not getattr(engine, "direct", False)
 
 
-def _compared(other: Overlap, chosen: Overlap) -> str:
+def _compared(other: TransferCosts, chosen: TransferCosts) -> str:
     words = other.in_words()
     if other.overlaps and other.seen_seconds <= chosen.seen_seconds:
         times = other.write_while_computing / chosen.write_while_computing

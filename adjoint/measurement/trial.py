@@ -88,8 +88,8 @@ def _with_setting_out_apart(mean: Costs, at_best: float, schedule: Revolve) -> C
     leaf = schedule.leaf_steps
     leaves = num_leaves(schedule.num_steps, leaf)
     steps = leaf * minimal_advances(leaves, schedule.num_slots)
-    setting_out = steps * (mean.advance - at_best) / leaves
-    return dataclasses.replace(mean, advance=at_best, setting_out=setting_out)
+    restart_overhead = steps * (mean.advance - at_best) / leaves
+    return dataclasses.replace(mean, advance=at_best, restart_overhead=restart_overhead)
 
 
 class _Endless:

@@ -1,7 +1,7 @@
 """What ranks tell each other while they compute, without waiting for one another.
 
-Every so many steps all ranks begin a nonblocking reduction of a few numbers, a `Word`; what it came
-to takes effect when the next one is begun, at the same action on every rank. So no decision ever
+Every few steps all ranks begin a nonblocking reduction of a few numbers, a `RankStatus`; its result
+takes effect when the next one is begun, at the same action on every rank. So no decision ever
 depends on when this rank's own transfer was done, and a rank waits for another only if that one is
 a whole beat behind.
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from adjoint.parallel import Communicator, Reduction
 
-__all__ = ["Heartbeat", "Word"]
+__all__ = ["RankStatus", "StatusExchange"]
 
 BEAT_SECONDS = 0.25
 """The time between two beats that is aimed at."""
@@ -30,7 +30,7 @@ MOST_GROWTH = 4
 
 
 @dataclass(slots=True)
-class Word:
+class RankStatus:
     """What a rank says in one beat. Of all ranks' words the largest of each number counts."""
 
     elapsed: float = 0.0
@@ -59,7 +59,7 @@ class Word:
         return np.array(astuple(self), np.float64)
 
 
-class Heartbeat:
+class StatusExchange:
     """The beats of one sweep. All ranks call the same methods at the same actions.
 
     Parameters
@@ -105,7 +105,7 @@ class Heartbeat:
         if self._pending is not None:
             self._pending.progress()
 
-    def beat(self, word: Word) -> Word:
+    def beat(self, word: RankStatus) -> RankStatus:
         """Say a word; return what all ranks said in the beat before. The first beat returns none.
 
         Blocks only for a rank that has not come to the beat before.
@@ -116,12 +116,12 @@ class Heartbeat:
         self._writes = 0
         return heard
 
-    def finish(self) -> Word:
+    def finish(self) -> RankStatus:
         """Wait for the reduction under way, if there is one; return what it came to."""
         pending, self._pending = self._pending, None
-        return Word() if pending is None else Word(*map(float, pending.result()))
+        return RankStatus() if pending is None else RankStatus(*map(float, pending.result()))
 
-    def _adapt(self, heard: Word) -> None:
+    def _adapt(self, heard: RankStatus) -> None:
         steps, taken = self._length, heard.elapsed - self._elapsed
         if taken > 0 and steps:
             wanted = steps * BEAT_SECONDS / taken

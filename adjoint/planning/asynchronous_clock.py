@@ -14,7 +14,7 @@ from adjoint.schedules.actions import Action, Advance, Discard, PullBack, Record
 from adjoint.schedules.clock import Transfer, VirtualClock
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.revolve import minimal_advances, reversal
-from adjoint.schedules.spilling.segments import Pace
+from adjoint.schedules.spilling.segments import LeafCosts
 
 __all__ = ["asynchronous_seconds"]
 
@@ -40,7 +40,7 @@ class _Clock(VirtualClock):
     def __init__(self, schedule: Asynchronous, costs: Costs) -> None:
         super().__init__(costs)
         self._schedule = schedule
-        self._pace = Pace.of(costs, schedule.leaf_steps)
+        self._pace = LeafCosts.of(costs, schedule.leaf_steps)
         self._resident: deque[Transfer] = deque()
         """Transfers of the boundary states in slots, the oldest first."""
 

@@ -25,9 +25,9 @@ from adjoint.schedules.mixed import mixed_steps
 from adjoint.schedules.multistage import multistage_transfers
 from adjoint.schedules.periodic import interval_of_fewest_slots, periodic_advances
 from adjoint.schedules.revolve import minimal_advances
-from adjoint.schedules.spilling.segments import Pace
+from adjoint.schedules.spilling.segments import LeafCosts
 
-__all__ = ["Case", "Offer", "in_memory", "synchronous", "with_leaves_of", "with_tapes"]
+__all__ = ["Candidate", "Problem", "in_memory", "synchronous", "with_leaves_of", "with_tapes"]
 
 LEAST_TO_SAVE = 0.1
 """Tapes are kept only where recording a step that is not reached takes this share of an advance:
@@ -39,7 +39,7 @@ MOST_LEVELS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Problem:
     """A run in leaves of one size, what they cost, and what they may use."""
 
     num_steps: int
@@ -56,9 +56,9 @@ class Case:
         return num_leaves(self.num_steps, self.leaf_steps)
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> LeafCosts:
         """What whole leaves cost."""
-        return Pace.of(self.costs, self.leaf_steps)
+        return LeafCosts.of(self.costs, self.leaf_steps)
 
     @property
     def reversing(self) -> float:
@@ -70,7 +70,7 @@ class Case:
         per_leaf = (costs.store + costs.restore) * self.num_leaves
         return seconds + n * costs.pull_back + costs.turn + per_leaf
 
-    def without_tapes(self) -> "Case":
+    def without_tapes(self) -> "Problem":
         """Return the same case, in which no tape is kept."""
         return replace(self, tape_slots=0)
 
@@ -82,13 +82,13 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Candidate:
     """A schedule, and what it is reckoned to take."""
 
     schedule: Schedule
     seconds: float
     reason: str
-    doubt: float = 0.0
+    relative_error: float = 0.0
     """By which share the simulated machine may take longer: 0 where this is what it takes."""
 
 
@@ -109,7 +109,7 @@ def with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:
     return replace(costs[below], **between)
 
 
-def in_memory(case: Case) -> Iterator[Offer]:
+def in_memory(case: Problem) -> Iterator[Candidate]:
     """Give the schedules that need no file and keep no tapes."""
     n, leaf, count = case.num_steps, case.leaf_steps, case.num_leaves
     slots = min(case.num_slots, count - 1)
@@ -117,19 +117,21 @@ def in_memory(case: Case) -> Iterator[Offer]:
     seconds = advances * case.costs.advance + case.reversing
     if slots == count - 1:
         reason = "every state fits in memory" if leaf == 1 else "every leaf's start fits in memory"
-        yield Offer(StoreAll(n, leaf_steps=leaf), seconds, reason)
+        yield Candidate(StoreAll(n, leaf_steps=leaf), seconds, reason)
         return
     reason = f"{advances / n:.2f} advances a step with {slots} slots and leaves of {leaf}"
-    yield Offer(Revolve(n, slots, leaf_steps=leaf), seconds, reason)
+    yield Candidate(Revolve(n, slots, leaf_steps=leaf), seconds, reason)
     interval = interval_of_fewest_slots(n, leaf_steps=leaf)
     periodic = Periodic(n, interval, leaf_steps=leaf)
     if periodic.num_slots <= slots:
         advances = periodic_advances(n, interval, leaf_steps=leaf)
         seconds = advances * case.costs.advance + case.reversing
-        yield Offer(periodic, seconds, f"every segment of {interval} steps is advanced over twice")
+        yield Candidate(
+            periodic, seconds, f"every segment of {interval} steps is advanced over twice"
+        )
 
 
-def with_tapes(case: Case) -> Iterator[Offer]:
+def with_tapes(case: Problem) -> Iterator[Candidate]:
     """Give the schedule that keeps tapes like snapshots, if they fit and save anything."""
     if not case.keeps_tapes or case.num_leaves == 1:
         return
@@ -140,13 +142,13 @@ def with_tapes(case: Case) -> Iterator[Offer]:
     )
     costs = case.costs
     seconds = taken * pace.advance + n * (costs.record + costs.pull_back) + costs.turn
-    each_leaf = costs.driving + costs.setting_out + costs.store + costs.restore
+    each_leaf = costs.driver_overhead + costs.restart_overhead + costs.store + costs.restore
     seconds += case.num_leaves * each_leaf
     reason = f"tapes are kept where they fit: {taken * leaf / n:.2f} steps taken for each step"
-    yield Offer(mixed, seconds, reason)
+    yield Candidate(mixed, seconds, reason)
 
 
-def synchronous(case: Case) -> Iterator[Offer]:
+def synchronous(case: Problem) -> Iterator[Candidate]:
     """Give the schedules that wait for the file."""
     n, leaf, costs = case.num_steps, case.leaf_steps, case.costs
     if case.file_states < 1 or case.num_leaves < 2 or case.num_slots < 1 or costs.advance == 0:
@@ -162,7 +164,7 @@ def synchronous(case: Case) -> Iterator[Offer]:
     )
     seconds = disk.tally.advances * costs.advance
     seconds += disk.tally.writes[0] * write + disk.tally.reads[0] * read
-    yield Offer(disk, seconds + case.reversing, "the computation waits for every transfer")
+    yield Candidate(disk, seconds + case.reversing, "the computation waits for every transfer")
     places = min(case.file_states, MOST_LEVELS)
     if case.num_slots + places >= case.num_leaves:
         return
@@ -170,10 +172,10 @@ def synchronous(case: Case) -> Iterator[Offer]:
     writes, reads = multistage_transfers(n, case.num_slots, places, leaf_steps=leaf)
     advances = leaf * minimal_advances(case.num_leaves, case.num_slots + places)
     seconds = advances * costs.advance + writes * write + reads * read + case.reversing
-    yield Offer(multistage, seconds, "the least used of Revolve's states are in the file")
+    yield Candidate(multistage, seconds, "the least used of Revolve's states are in the file")
 
 
-def asynchronous(case: Case) -> Iterator[Offer]:
+def asynchronous(case: Problem) -> Iterator[Candidate]:
     """Give the asynchronous scheme of 2018, at the channel's own pace."""
     n, leaf, costs = case.num_steps, case.leaf_steps, case.costs
     if case.num_slots < 2 or case.file_states < 1 or case.pace.advance == 0:
@@ -185,4 +187,4 @@ def asynchronous(case: Case) -> Iterator[Offer]:
     reason = f"a state to the file every {interval} steps, segments reversed by Revolve"
     for staging in (4, 1):
         schedule = Asynchronous(n, case.num_slots, interval, leaf_steps=leaf, staging=staging)
-        yield Offer(schedule, asynchronous_seconds(schedule, costs), reason)
+        yield Candidate(schedule, asynchronous_seconds(schedule, costs), reason)

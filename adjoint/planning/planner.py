@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
 from adjoint.planning.candidates import (
-    Case,
-    Offer,
+    Candidate,
+    Problem,
     asynchronous,
     in_memory,
     synchronous,
@@ -148,21 +148,21 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
     ArgumentError, ScheduleError
         As `choose` does.
     """
-    best: dict[str, Offer] = {}
+    best: dict[str, Candidate] = {}
     for offer in _offers(num_steps, costs, budget):
         family = type(offer.schedule).__name__
-        if family not in best or _doubted(offer) < _doubted(best[family]):
+        if family not in best or _pessimistic_seconds(offer) < _pessimistic_seconds(best[family]):
             best[family] = offer
-    ranked = sorted(best.values(), key=_doubted)
+    ranked = sorted(best.values(), key=_pessimistic_seconds)
     return [Plan(offer.schedule, offer.seconds, offer.reason) for offer in ranked]
 
 
-def _doubted(offer: Offer) -> float:
+def _pessimistic_seconds(offer: Candidate) -> float:
     """Return what an offer is compared by: an extrapolation is not taken at its word."""
-    return (1 + offer.doubt) * offer.seconds
+    return (1 + offer.relative_error) * offer.seconds
 
 
-def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Offer]:
+def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Candidate]:
     cases = [_case(num_steps, leaf, costs, budget) for leaf in budget.slots]
     if not cases:
         raise ArgumentError("the budget has no room for a single leaf: allow more memory")
@@ -185,8 +185,8 @@ def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Itera
         yield offer
 
 
-def _case(num_steps: int, leaf: int, costs: Mapping[int, Costs], budget: Budget) -> Case:
-    return Case(
+def _case(num_steps: int, leaf: int, costs: Mapping[int, Costs], budget: Budget) -> Problem:
+    return Problem(
         num_steps,
         leaf,
         budget.slots[leaf],

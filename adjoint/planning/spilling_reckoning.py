@@ -9,13 +9,13 @@ front runners.
 from itertools import pairwise
 from math import ceil
 
-from adjoint.planning.candidates import Case
+from adjoint.planning.candidates import Problem
 from adjoint.schedules.mixed_closed_form import fewest_steps
 from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.schedules.spilling.schedule import TABLE_LEAVES
-from adjoint.schedules.spilling.segments import Pieces
-from adjoint.schedules.spilling.spacing import GRID, KeepPlan
+from adjoint.schedules.spilling.segments import SegmentCosts
+from adjoint.schedules.spilling.spacing import GRID, ForwardPlan
 
 __all__ = ["REREAD", "Reckoning", "natural_spacing", "reckoned"]
 
@@ -23,7 +23,7 @@ REREAD = 0.1
 """`Spilling.reread` of the table of tapes that is reckoned with, and rehearsed first."""
 
 
-def reckoned(case: Case) -> float:
+def reckoned(case: Problem) -> float:
     """Return roughly what the best spilling stack takes: enough to compare sizes of leaves."""
     pace, natural = case.pace, natural_spacing(case)
     leaves, slots = ceil(natural), case.num_slots + 1
@@ -37,7 +37,7 @@ def reckoned(case: Case) -> float:
     return (forward + max(seconds, case.costs.read)) * case.num_leaves / leaves
 
 
-def natural_spacing(case: Case) -> float:
+def natural_spacing(case: Problem) -> float:
     """Return the leaves that take as long as a write, or as many as the file's room asks for."""
     if case.pace.advance == 0:
         return 1.0
@@ -49,7 +49,7 @@ def natural_spacing(case: Case) -> float:
 class Reckoning:
     """Seconds of spilling stacks in closed form."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Problem) -> None:
         self.case = case
         self.pace = case.pace
         self.natural = natural_spacing(case)
@@ -64,7 +64,7 @@ class Reckoning:
                 unreached=self.pace.unreached,
                 reread=self.pace.in_advances(REREAD * case.costs.read),
             )
-        self.pieces = Pieces(self.pace, 0.5, self.table)
+        self.pieces = SegmentCosts(self.pace, 0.5, self.table)
 
     def piece(self, leaves: int, locked: int, in_file: bool) -> float:
         """Return the seconds of reversing a piece, and of the read that goes on meanwhile."""
@@ -77,7 +77,7 @@ class Reckoning:
         slots = max(0, self.case.num_slots - locked)
         return self.pieces.seconds_and_split(leaves, slots, True)[0]
 
-    def whole(self, keeps: KeepPlan) -> float:
+    def whole(self, keeps: ForwardPlan) -> float:
         """Return the seconds of a run that keeps these states."""
         case = self.case
         end = case.num_leaves

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import chain, product
 from math import ceil, inf
 
-from adjoint.planning.candidates import Case, Offer
+from adjoint.planning.candidates import Candidate, Problem
 from adjoint.planning.spilling_reckoning import REREAD, Reckoning
 from adjoint.planning.spilling_window import BLIND, Window, period_of
 from adjoint.schedules import Spilling
 from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import beta
 from adjoint.schedules.spilling.rehearsal import Rehearsal
-from adjoint.schedules.spilling.spacing import GRID, KeepPlan, plan_keeps
+from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_keeps
 from adjoint.schedules.spilling.timed_table import TimedTable
 
 __all__ = ["best_spilling"]
@@ -85,7 +85,7 @@ class Variant:
     timed: bool = False
 
     def schedule(
-        self, case: Case, tapes: TapeTable | None = None, timing: TimedTable | None = None
+        self, case: Problem, tapes: TapeTable | None = None, timing: TimedTable | None = None
     ) -> Spilling:
         """Return the schedule itself; tables that are large enough save making them."""
         schedule = Spilling(
@@ -111,7 +111,7 @@ class Variant:
         return schedule
 
 
-def best_spilling(case: Case) -> Offer | None:
+def best_spilling(case: Problem) -> Candidate | None:
     """Return the best spilling stack found; None where there is no room for one.
 
     `case.tape_slots` says whether tapes are kept.
@@ -142,13 +142,13 @@ class _TooLongError(Exception):
 class _Search:
     """Variants, and the best of those rehearsed so far."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Problem) -> None:
         self.case = case
         self.reckoning = Reckoning(case)
         self.variants = sorted(self._variants(), key=lambda found: found[0])
         self.best = self.variants[0][1] if self.variants else Variant(GRID, 0, 0)
         self.seconds = inf
-        self.doubt = BLIND
+        self.relative_error = BLIND
         self.actions_left = ALL_ACTIONS // 2 if self.has_timed else ALL_ACTIONS
         self._timing: TimedTable | None = None
         self._tried: set[Variant] = set()
@@ -159,13 +159,13 @@ class _Search:
         few = self.case.tape_slots > 0 and self.case.num_slots <= TIMED_SLOTS
         return few and TIMED_LEAVES[0] <= self.reckoning.natural <= TIMED_LEAVES[1]
 
-    def offer(self) -> Offer:
+    def offer(self) -> Candidate:
         """Return the best of what was rehearsed."""
         schedule = self.best.schedule(self.case, timing=self._timing)
         reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
         if self.case.tape_slots:
             reason += "; tapes are kept where they fit"
-        return Offer(schedule, self.seconds, reason, self.doubt)
+        return Candidate(schedule, self.seconds, reason, self.relative_error)
 
     def undisturbed(self) -> Iterator[Variant]:
         """Give the widest spacings at which no step is taken again more than once, or twice.
@@ -184,7 +184,7 @@ class _Search:
 
     def rehearse_all(self) -> None:
         """Rehearse whatever may be best for a very short run."""
-        seen: set[tuple[KeepPlan, float]] = set()
+        seen: set[tuple[ForwardPlan, float]] = set()
         tails = range(min(3, self.case.num_slots))
         fine, coarse = GRID // 8, GRID // 2
         most = self.case.num_leaves * GRID + 1
@@ -235,14 +235,14 @@ class _Search:
             self._guess(variant, keeps)
             return
         try:
-            seconds, doubt = self._seconds(variant, keeps)
+            seconds, relative_error = self._seconds(variant, keeps)
         except _TooLongError:
             self._guess(variant, keeps)
             return
-        if (1 + doubt) * seconds < (1 + self.doubt) * self.seconds:
-            self.best, self.seconds, self.doubt = variant, seconds, doubt
+        if (1 + relative_error) * seconds < (1 + self.relative_error) * self.seconds:
+            self.best, self.seconds, self.relative_error = variant, seconds, relative_error
 
-    def _guess(self, variant: Variant, keeps: KeepPlan) -> None:
+    def _guess(self, variant: Variant, keeps: ForwardPlan) -> None:
         """Take a variant by what it is reckoned to take, if nothing better is known."""
         if self.seconds == inf:
             self.best, self.seconds = (
@@ -250,8 +250,8 @@ class _Search:
                 self.case.costs.slowdown * self.reckoning.whole(keeps),
             )
 
-    def _seconds(self, variant: Variant, keeps: KeepPlan) -> tuple[float, float]:
-        """Return what a variant takes, and how far that is to be doubted."""
+    def _seconds(self, variant: Variant, keeps: ForwardPlan) -> tuple[float, float]:
+        """Return what a variant takes, and how far that is to be pessimistic_seconds."""
         whole = self.case.num_leaves
         if whole <= SHORT_LEAVES:
             return self._rehearsed(variant, whole).seconds, 0.0
@@ -307,7 +307,7 @@ class _Search:
             raise _TooLongError
         return rehearsal
 
-    def _keeps(self, variant: Variant) -> KeepPlan:
+    def _keeps(self, variant: Variant) -> ForwardPlan:
         return plan_keeps(
             self.case.num_leaves,
             self.case.num_slots,
@@ -322,7 +322,7 @@ class _Search:
         A tail that takes most slots is reckoned too well, since writes under way hold some of them:
         the best of those that take few is given as well.
         """
-        seen: set[KeepPlan] = set()
+        seen: set[ForwardPlan] = set()
         for pitch in sorted(self._pitches()):
             tried = [
                 (self.reckoning.whole(keeps), tails, repeats, keeps)
@@ -338,7 +338,7 @@ class _Search:
                         seen.add(keeps)
                         yield seconds, Variant(pitch, tails, repeats)
 
-    def _fits(self, keeps: KeepPlan) -> bool:
+    def _fits(self, keeps: ForwardPlan) -> bool:
         """Return whether the file has room, and the tail can be rehearsed."""
         begins = keeps.tail[0][0] if keeps.tail else self.case.num_leaves
         short = self.case.num_leaves - begins <= max(SHORT_LEAVES, LONGEST_WINDOW // 2)

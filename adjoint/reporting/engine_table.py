@@ -14,7 +14,7 @@ from typing import Any
 
 from adjoint.errors import ArgumentError
 from adjoint.measurement.synthetic import candidates, opener, synthetic_probe
-from adjoint.measurement.transfers import Choice, Overlap, Survey, best
+from adjoint.measurement.transfers import Choice, Survey, TransferCosts, best
 from adjoint.parallel import Communicator, communicator
 from adjoint.units import format_bytes, format_seconds, format_speed
 
@@ -36,7 +36,7 @@ class EngineRow:
     """What the computation and the transfers of a rank share, at the most."""
     engine: str
     """As `adjoint.Functional` has it: "mpi", "thread" or "direct"."""
-    overlap: Overlap | None
+    overlap: TransferCosts | None
     """What was measured; None if the engine cannot be used there."""
     refusal: str
     """Why it cannot be used."""

@@ -3,34 +3,40 @@
 One family a file; `schedule` is the seam that they all fit.
 """
 
+from adjoint.schedules import actions
 from adjoint.schedules.asynchronous import Asynchronous
+from adjoint.schedules.costs import Costs
 from adjoint.schedules.disk_revolve import DiskRevolve
 from adjoint.schedules.h_revolve import HRevolve
 from adjoint.schedules.mixed import Mixed
 from adjoint.schedules.multistage import Multistage
 from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
-from adjoint.schedules.protocol import Schedule, SteeredStream, num_leaves
+from adjoint.schedules.protocol import AdaptiveStream, FixedStream, Schedule, num_leaves, stream_of
+from adjoint.schedules.resume_point import ResumePoint
 from adjoint.schedules.revolve import Revolve
-from adjoint.schedules.situation import Situation
 from adjoint.schedules.spilling.fallback import fallback_schedule
 from adjoint.schedules.spilling.schedule import Spilling
 from adjoint.schedules.store_all import StoreAll
 
 __all__ = [
+    "AdaptiveStream",
     "Asynchronous",
+    "Costs",
     "DiskRevolve",
+    "FixedStream",
     "HRevolve",
     "Mixed",
     "Multistage",
     "Online",
     "Periodic",
+    "ResumePoint",
     "Revolve",
     "Schedule",
-    "Situation",
     "Spilling",
-    "SteeredStream",
     "StoreAll",
+    "actions",
     "fallback_schedule",
     "num_leaves",
+    "stream_of",
 ]

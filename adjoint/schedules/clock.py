@@ -44,7 +44,7 @@ class VirtualClock:
         self._costs = costs
         self._slowdown = costs.slowdown
 
-    def observe(self, costs: Costs) -> None:
+    def update_costs(self, costs: Costs) -> None:
         """Go by other costs from now on; what is under way takes what it was to take."""
         self._costs = costs
 

@@ -47,9 +47,9 @@ class Costs:
     """What a `Store` adds: a copy, or a step out of place."""
     restore: float = 0.0
     """What a `Restore` from a slot adds, unless the slot is given up at once: then none."""
-    driving: float = 0.0
+    driver_overhead: float = 0.0
     """What the driver itself takes for a leaf: the actions that record it and pull it back."""
-    setting_out: float = 0.0
+    restart_overhead: float = 0.0
     """What the advances to a leaf add, however many steps they are.
 
     In every reversal without kept tapes one advance ends at each leaf but the first, and sets out
@@ -95,5 +95,5 @@ class Costs:
     def recording(self, steps: int, *, reach_stop: bool) -> float:
         """Return what one `Record` of so many steps takes, and what each leaf takes besides."""
         last = self.advance if reach_stop else self.unreached
-        besides = self.driving + self.setting_out
+        besides = self.driver_overhead + self.restart_overhead
         return (steps - 1) * self.advance + last + steps * self.record + besides

@@ -41,7 +41,7 @@ from operator import index
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Advance, Discard, Record, Store, Tier, Turn
 from adjoint.schedules.online_placement import placements
-from adjoint.schedules.protocol import num_leaves
+from adjoint.schedules.protocol import AdaptiveStream, num_leaves
 from adjoint.schedules.revolve import reversal
 
 __all__ = ["Online", "OnlineStream"]
@@ -89,11 +89,13 @@ class Online:
         return OnlineStream(self.num_slots, self.leaf_steps)
 
 
-class OnlineStream:
-    """The actions of one sweep; a `SteeredStream` that must be told where the run ends.
+class OnlineStream(AdaptiveStream):
+    """The actions of one sweep, which must be told where the run ends.
 
     Until it is, it goes forward: its last `Advance` may be carried out in part.
     """
+
+    awaits_num_steps = True
 
     def __init__(self, num_slots: int, leaf_steps: int) -> None:
         self._slots = num_slots
@@ -103,13 +105,10 @@ class OnlineStream:
         self._end: int | None = None
         self._actions = self._sweep()
 
-    def __iter__(self) -> "OnlineStream":
-        return self
-
     def __next__(self) -> Action:
         return next(self._actions)
 
-    def finished(self, num_steps: int) -> None:
+    def set_num_steps(self, num_steps: int) -> None:
         """Take note that the run ends at `num_steps`, where the live state now is.
 
         Raises

@@ -6,7 +6,7 @@ Whoever iterates over it gets the actions one by one as they are wanted, so a sc
 memory for its snapshots' step numbers, not for its actions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import index
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
 
-__all__ = ["Schedule", "SteeredStream", "num_leaves"]
+__all__ = ["AdaptiveStream", "FixedStream", "Schedule", "num_leaves", "stream_of"]
 
 
 class Schedule(Protocol):
@@ -66,40 +66,57 @@ class Schedule(Protocol):
         ...
 
 
-class SteeredStream(Protocol):
-    """A schedule's actions where these depend on what the world tells while they are played.
+class AdaptiveStream(Iterator[Action]):
+    """A schedule's actions where these depend on what is learnt while they are played.
 
-    The iterator of such a schedule has one or more of these methods. Whoever plays it calls them
-    between two actions, and on every rank between the same two.
+    Whoever plays a stream calls these methods between two actions, and on every rank between the
+    same two. A stream overrides those that it follows; the others do nothing.
     """
 
-    def __iter__(self) -> "SteeredStream": ...
+    awaits_num_steps: bool = False
+    """Whether the stream must be told where the run ends, by `set_num_steps`."""
 
-    def __next__(self) -> Action: ...
-
-    def finished(self, num_steps: int) -> None:
+    def set_num_steps(self, num_steps: int) -> None:
         """Take note that the run ends at `num_steps`, where the live state now is.
 
-        A schedule without `num_steps` must be told, and before the next action is asked for. Its
-        `Advance` actions may reach beyond the end: then they are carried out up to it.
+        A stream that awaits it must be told before the next action is asked for. Its `Advance`
+        actions may reach beyond the end: they are carried out up to it.
         """
-        ...
 
-    def observe(self, costs: Costs) -> None:
-        """Take note of what things cost, from now on."""
-        ...
+    def update_costs(self, costs: Costs) -> None:
+        """Take note of what steps and transfers cost from now on."""
 
-    def bounded(self, file_states: int) -> None:
+    def set_capacity(self, file_states: int) -> None:
         """Take note that the file has room for so many states, more or fewer than announced."""
-        ...
 
-    def lost(self, step: int) -> None:
+    def snapshot_lost(self, step: int) -> bool:
         """Take note that the file has no snapshot `step`: its write or its read failed.
 
         A slot that was being filled from the file is free again; one that was being written from
-        still has the snapshot.
+        still has the snapshot. Return whether the stream can go on; if not, it is given up.
         """
-        ...
+        del step
+        return False
+
+    def revised(self) -> "Schedule | None":
+        """Return the schedule as the costs told would have it; None if it depends on no costs."""
+        return None
+
+
+class FixedStream(AdaptiveStream):
+    """The actions of a schedule that nothing changes."""
+
+    def __init__(self, actions: Iterator[Action]) -> None:
+        self._actions = actions
+
+    def __next__(self) -> Action:
+        return next(self._actions)
+
+
+def stream_of(schedule: Iterable[Action]) -> AdaptiveStream:
+    """Return the actions of a schedule, or of any other iterable, as a stream."""
+    actions = iter(schedule)
+    return actions if isinstance(actions, AdaptiveStream) else FixedStream(actions)
 
 
 def num_leaves(num_steps: int, leaf_steps: int) -> int:

@@ -12,10 +12,11 @@ costs are. The first wrong action is named. It takes
 memory for the snapshots that are alive, and about 2 µs an action.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from adjoint.errors import ScheduleError
+from adjoint.schedules import stream_of
 from adjoint.schedules.actions import Action, Advance
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.machine import Limits, Machine, WrongActionError
@@ -76,8 +77,8 @@ def price(
     Parameters
     ----------
     actions
-        A schedule, or any other stream. Read once, lazily. A stream that does not know how many
-        steps there are (it has a method `finished`) is told when the live state is at `num_steps`.
+        A schedule, or any other stream. Read once, lazily. A stream that awaits the number of
+        steps (`AdaptiveStream.awaits_num_steps`) is told when the live state is at `num_steps`.
     costs
         By default those of ``Costs()``: a step costs 1 each way, and nothing else costs anything.
     num_steps
@@ -100,21 +101,20 @@ def price(
         file_states = (file_states,)
     limits = Limits(num_steps, num_slots, tuple(file_states), tape_slots)
     machine = Machine(costs or Costs(), limits)
-    stream = iter(actions)
-    finished: Callable[[int], None] | None = getattr(stream, "finished", None)
-    if finished is not None and num_steps is None:
+    stream = stream_of(actions)
+    is_open = stream.awaits_num_steps
+    if is_open and num_steps is None:
         raise ScheduleError("the schedule does not know how many steps there are: give num_steps")
     count, action = 0, next(stream, None)
     try:
         while action is not None:
-            if type(action) is Advance and finished is not None and machine.adjoint is None:
+            if is_open and type(action) is Advance:
                 action = _no_further_than(action, num_steps)
             machine.play(action)
             count += 1
-            at_end = machine.live == num_steps and machine.adjoint is None
-            if finished is not None and num_steps is not None and at_end:
-                finished(num_steps)
-                finished = None
+            if is_open and num_steps is not None and machine.live == num_steps:
+                is_open = False
+                stream.set_num_steps(num_steps)
             action = next(stream, None)
         machine.finish()
     except WrongActionError as wrong:
@@ -137,7 +137,6 @@ def price(
     )
 
 
-def _no_further_than(action: Action, num_steps: int | None) -> Action:
-    assert isinstance(action, Advance)
+def _no_further_than(action: Advance, num_steps: int | None) -> Action:
     assert num_steps is not None
     return Advance(action.start, min(action.stop, num_steps))

@@ -6,7 +6,7 @@ rank's part of a record is a header, then the arrays. The header is
 - 8 bytes: the number of the record, from 1; 0 if there is none,
 - 8 bytes: a checksum (XXH3) of the text and of the arrays,
 - 8 bytes: how long the text is,
-- text: JSON, what the arrays are (`Note`),
+- text: JSON, what the arrays are (`RecordHeader`),
 
 and it is written after them. A record counts if all ranks have it whole. Whoever writes the next
 but one has to know that: see `adjoint.sweep.journal`.
@@ -27,7 +27,7 @@ from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout, RowField
 from adjoint.storage.placement import ACCEPTED_BYTES, JournalPlacement, Placement
 from adjoint.storage.state_layout import StateLayout
 
-__all__ = ["JournalFile", "Note", "read_note"]
+__all__ = ["JournalFile", "RecordHeader", "read_note"]
 
 HEADER = struct.Struct("<QQQ")
 
@@ -37,7 +37,7 @@ BEGUN, FORWARD, REVERSE = PHASES = ("begun", "forward", "reverse")
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class RecordHeader:
     """What a record says of itself."""
 
     phase: str
@@ -80,7 +80,9 @@ class JournalFile:
         """Close the file."""
         os.close(self._descriptor)
 
-    def write(self, number: int, note: Note, arrays: list[tuple[int, NDArray[Any]]]) -> None:
+    def write(
+        self, number: int, note: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]
+    ) -> None:
         """Write record `number`: the arrays, each at its place in the payload, then the header."""
         start = self.placement.records[number % len(self.placement.records)]
         self._reserve(start, self.layout.record_bytes)
@@ -94,7 +96,7 @@ class JournalFile:
         header = HEADER.pack(number, running.value, len(text)) + text
         self._put(memoryview(header), start)
 
-    def read(self, record: int) -> tuple[int, Note] | None:
+    def read(self, record: int) -> tuple[int, RecordHeader] | None:
         """Return the number of a record and what it says, if its header can be read at all."""
         start = self.placement.records[record]
         return read_note(os.pread(self._descriptor, HEADER_BYTES, start))
@@ -179,7 +181,7 @@ class JournalFile:
             data, offset = data[count:], offset + count
 
 
-def read_note(header: bytes) -> tuple[int, Note] | None:
+def read_note(header: bytes) -> tuple[int, RecordHeader] | None:
     """Return the number of a record and what it says, from its header.
 
     None if it is not one, or says what no run would write.
@@ -190,13 +192,13 @@ def read_note(header: bytes) -> tuple[int, Note] | None:
     if number == 0 or length > HEADER_BYTES - HEADER.size:
         return None
     try:
-        note = Note(**json.loads(header[HEADER.size : HEADER.size + length]))
+        note = RecordHeader(**json.loads(header[HEADER.size : HEADER.size + length]))
     except (ValueError, TypeError, RecursionError):
         return None
     return (number, note) if _is_sane(note) else None
 
 
-def _is_sane(note: Note) -> bool:
+def _is_sane(note: RecordHeader) -> bool:
     counts = (note.step, note.num_steps or 0, note.first_sequence, note.accepted)
     return (
         note.phase in PHASES

@@ -12,7 +12,7 @@ import numpy as np
 
 from adjoint.storage.checksums import RunningChecksum
 from adjoint.storage.description import Description
-from adjoint.storage.journal_file import FORWARD, HEADER, REVERSE, Note, read_note
+from adjoint.storage.journal_file import FORWARD, HEADER, REVERSE, RecordHeader, read_note
 from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout
 from adjoint.storage.validate import Found
 
@@ -27,7 +27,7 @@ class JournalRecord:
 
     number: int
     """The how-manieth of its run, from 1."""
-    note: Note
+    note: RecordHeader
     """What it says of itself; the cost is that of all ranks."""
     is_whole: bool | None
     """Whether its arrays are those that were written; None if they were not looked at."""

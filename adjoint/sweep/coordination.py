@@ -2,24 +2,24 @@
 
 What follows at once is the journal, the end of an interrupted run, and the raising of errors: they
 change nothing that a schedule knows. What does (lost states, other costs) is kept, until the action
-under way is done: see `Pulse.news`.
+under way is done: see `Coordinator.news`.
 """
 
 from adjoint.errors import RunInterruptedError
 from adjoint.parallel import Communicator
-from adjoint.parallel.status_exchange import Word
+from adjoint.parallel.status_exchange import RankStatus
 from adjoint.schedules.costs import Costs
 from adjoint.storage.store import FailedWrites, FileStore
-from adjoint.sweep.cost_tracking import Steering
+from adjoint.sweep.cost_tracking import CostTracker
 from adjoint.sweep.journal import Journal
-from adjoint.sweep.resume import Standing
-from adjoint.sweep.signals import Interruption
+from adjoint.sweep.resume import SweepState
+from adjoint.sweep.signals import SignalWatch
 
-__all__ = ["Pulse"]
+__all__ = ["Coordinator"]
 
 
-class Pulse:
-    """Heartbeat, costs, journal and signals of one sweep.
+class Coordinator:
+    """StatusExchange, costs, journal and signals of one sweep.
 
     Every method but `read_seconds` and the `note_...` is called by all ranks at the same actions.
     """
@@ -29,19 +29,19 @@ class Pulse:
         comm: Communicator,
         store: FileStore,
         journal: Journal | None,
-        interruption: Interruption,
+        interruption: SignalWatch,
         grid: int,
         costs: Costs | None,
         elapsed: float,
     ) -> None:
-        self._steering = Steering(comm, store, grid, costs, elapsed)
+        self._steering = CostTracker(comm, store, grid, costs, elapsed)
         self._heartbeat = self._steering.heartbeat
         self._comm = comm
         self._store = store
         self._journal = journal
         self._interruption = interruption
         self._grid = grid
-        self._news: list[Word] = []
+        self._news: list[RankStatus] = []
         self._failed = FailedWrites([])
         self.cut = self._steering.cut
         self.note_steps = self._steering.note_steps
@@ -68,7 +68,7 @@ class Pulse:
         self._failed.is_full = self._failed.is_full or found.is_full
         return found.error
 
-    def beat(self, standing: Standing, *, alarm: bool) -> bool:
+    def beat(self, standing: SweepState, *, alarm: bool) -> bool:
         """Say this rank's word and hear that of the last beat; return whether all must raise.
 
         Raises
@@ -77,7 +77,7 @@ class Pulse:
             On every rank: one was told to end. What a resumed run needs has been saved.
         """
         failed, self._failed = self._failed, FailedWrites([])
-        word = Word(
+        word = RankStatus(
             is_full=float(failed.is_full),
             alarm=float(alarm),
             interrupted=float(self._interruption.requested),
@@ -92,12 +92,12 @@ class Pulse:
         self._news.append(heard)
         return False
 
-    def news(self) -> list[Word]:
+    def news(self) -> list[RankStatus]:
         """Return what was heard since this was asked last."""
         news, self._news = self._news, []
         return news
 
-    def lost(self, word: Word) -> list[int]:
+    def lost(self, word: RankStatus) -> list[int]:
         """Return the states that a word says the file has lost."""
         if word.lost_last < 0:
             return []
@@ -107,7 +107,7 @@ class Pulse:
         """Wait for the reduction under way. Collective."""
         self._heartbeat.finish()
 
-    def _save(self, standing: Standing, heard: Word) -> None:
+    def _save(self, standing: SweepState, heard: RankStatus) -> None:
         journal = self._journal
         if journal is not None and (heard.interrupted or journal.due(heard.elapsed)):
             if standing.adjoint_at is not None:
@@ -119,12 +119,12 @@ class Pulse:
         if heard.interrupted:
             self._comm.agree(RunInterruptedError(self._farewell(standing)))
 
-    def _can_go_on_from(self, standing: Standing) -> bool:
+    def _can_go_on_from(self, standing: SweepState) -> bool:
         """Whether the live state is one that a run can go on from."""
         at = standing.position
         return 0 < at == standing.frontier != standing.num_steps and at % self._grid == 0
 
-    def _farewell(self, standing: Standing) -> str:
+    def _farewell(self, standing: SweepState) -> str:
         where = (
             f"the forward sweep, at step {standing.position}"
             if standing.adjoint_at is None

@@ -2,8 +2,8 @@
 
 A schedule's decisions are made by a virtual clock, on costs that all ranks hold. Here are the real
 ones: what steps and writes have taken lately, which writes have failed, whether the process is to
-end. The ranks agree on all of it in the beats of a `Heartbeat`; reads are agreed on when they are
-first used, because they must be anyway.
+end. The ranks agree on all of it in the beats of a `StatusExchange`; reads are agreed on when they
+are first used, because they must be anyway.
 
 *Spacing.* Only ratios matter, since by a schedule's clock a step takes what it was said to take.
 The largest of all ranks' mean write times, over the largest of their mean step times, is what the
@@ -18,14 +18,15 @@ more than `DEAD_BAND`, and never by more than a factor of `MOST_CHANGE` at once.
 
 import time
 from dataclasses import dataclass, replace
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 from adjoint.parallel import Communicator
-from adjoint.parallel.status_exchange import Heartbeat, Word
+from adjoint.parallel.status_exchange import RankStatus, StatusExchange
+from adjoint.schedules import AdaptiveStream
 from adjoint.schedules.costs import Costs
 from adjoint.storage.store import FileStore
 
-__all__ = ["Steering"]
+__all__ = ["CostTracker"]
 
 DEAD_BAND = 0.15
 
@@ -50,11 +51,6 @@ LEAST_COST = 1e-12
 """Seconds: a cost of nothing at all has no ratio to another."""
 
 
-@runtime_checkable
-class _Observing(Protocol):
-    def observe(self, costs: Costs) -> None: ...
-
-
 @dataclass(slots=True)
 class _Mark:
     """What had been done at some moment."""
@@ -65,7 +61,7 @@ class _Mark:
     write_seconds: float
 
 
-class Steering:
+class CostTracker:
     """The real costs of one sweep, and the beats in which ranks agree on them.
 
     Parameters
@@ -85,7 +81,7 @@ class Steering:
     def __init__(
         self, comm: Communicator, store: FileStore, grid: int, costs: Costs | None, elapsed: float
     ) -> None:
-        self.heartbeat = Heartbeat(comm, grid)
+        self.heartbeat = StatusExchange(comm, grid)
         self.changes = 0
         """How often the schedule was told of other costs."""
         self.costs = costs
@@ -127,7 +123,7 @@ class Steering:
         self._store.engine.progress()
         self.heartbeat.progress()
 
-    def beat(self, word: Word) -> Word:
+    def beat(self, word: RankStatus) -> RankStatus:
         """Add this rank's costs to its word and say it; return what all said in the last beat."""
         self._measure()
         word.elapsed = self.elapsed
@@ -143,7 +139,7 @@ class Steering:
         done = self._store.engine.statistics
         self._mark = _Mark(time.perf_counter(), self._steps, done.wait_seconds, done.write_seconds)
 
-    def adapt(self, word: Word, stream: object) -> None:
+    def adapt(self, word: RankStatus, stream: AdaptiveStream) -> None:
         """Tell a schedule what writes cost now, in the forward sweep."""
         if self.costs is None or not word.step_seconds or not word.write_seconds:
             return
@@ -157,7 +153,7 @@ class Steering:
         done = self._store.engine.statistics
         return self._reads.mean(done.reads_done, done.finished_read_seconds)
 
-    def adapt_reads(self, seconds: float, stream: object) -> None:
+    def adapt_reads(self, seconds: float, stream: AdaptiveStream) -> None:
         """Tell a schedule what reads cost now: the largest of all ranks' means."""
         if self.costs is None or not seconds or not self._agreed_step_seconds:
             return
@@ -165,19 +161,19 @@ class Steering:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _tell(self, stream: object, name: str, seconds: float) -> None:
+    def _tell(self, stream: AdaptiveStream, name: str, seconds: float) -> None:
         """Tell a schedule of a cost, if it has changed, in the units of its own clock."""
         costs = cast(Costs, self.costs)
         before = max(LEAST_COST, getattr(costs, name))
         now = costs.advance * seconds / self._agreed_step_seconds
         factor = min(MOST_CHANGE, max(1 / MOST_CHANGE, now / before))
-        if abs(factor - 1) < DEAD_BAND or not isinstance(stream, _Observing):
+        if abs(factor - 1) < DEAD_BAND:
             return
         slowing = "slowdown" if name == "write" else "read_slowdown"
         slowdown = _as_disturbing(getattr(costs, slowing), factor)
         self.costs = replace(costs, **{name: factor * before, slowing: slowdown})
         self.changes += 1
-        stream.observe(self.costs)
+        stream.update_costs(self.costs)
 
     def _measure(self) -> None:
         """Take the means since the last beat."""

@@ -8,10 +8,10 @@ from adjoint.errors import NonFiniteError, TransferError
 from adjoint.storage.blocks import Block
 from adjoint.storage.store import FileStore
 
-__all__ = ["Reads"]
+__all__ = ["FileReads"]
 
 
-class Reads:
+class FileReads:
     """States that are being read from a store."""
 
     def __init__(self, store: FileStore) -> None:

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from adjoint.parallel import Communicator
 from adjoint.steppers.protocol import Arrays, Stepper
 from adjoint.storage.checksums import RunningChecksum
-from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, Note
+from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, RecordHeader
 from adjoint.storage.journal_layout import RowField
 from adjoint.storage.state_layout import StateLayout
 
-__all__ = ["Found", "Journal", "hash_of"]
+__all__ = ["Journal", "SavedRecord", "hash_of"]
 
 LEAST_GAP = 200
 """A record is written at the earliest after so many times what one takes."""
@@ -34,12 +34,12 @@ HASHED_BYTES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SavedRecord:
     """A record that all ranks have whole."""
 
     record: int
     number: int
-    note: Note
+    note: RecordHeader
     """What this rank's part says."""
 
 
@@ -73,7 +73,7 @@ class Journal:
         self._comm = comm
         self._share = share
         self._number = 0
-        self._note = Note(BEGUN, 0, None, 0.0, "", 0, 0.0)
+        self._note = RecordHeader(BEGUN, 0, None, 0.0, "", 0, 0.0)
         self._saved_at = 0.0
         self._longest = 0.0
         self._rows_from: int | None = None
@@ -87,7 +87,7 @@ class Journal:
     # -- writing --------------------------------------------------------------------------------
 
     def begin(
-        self, controls: str, first_sequence: int, plan: Mapping[str, Any], found: Found | None
+        self, controls: str, first_sequence: int, plan: Mapping[str, Any], found: SavedRecord | None
     ) -> None:
         """Begin a run: afresh, or from what was found."""
         self.records, self.seconds, self._longest = 0, 0.0, 0.0
@@ -99,7 +99,9 @@ class Journal:
             self._rows_from = found.note.step if found.note.phase == REVERSE else None
             return
         self._saved_at = 0.0
-        self._note = Note(BEGUN, 0, None, 0.0, controls, first_sequence, 0.0, plan=dict(plan))
+        self._note = RecordHeader(
+            BEGUN, 0, None, 0.0, controls, first_sequence, 0.0, plan=dict(plan)
+        )
         self._write(self._note, [])
 
     def start_afresh(self) -> None:
@@ -144,23 +146,23 @@ class Journal:
 
     # -- finding --------------------------------------------------------------------------------
 
-    def find(self) -> Found | None:
+    def find(self) -> SavedRecord | None:
         """Return the latest record that all ranks have whole; None if there is none."""
-        best: Found | None = None
+        best: SavedRecord | None = None
         for record in range(len(self._file.placement.records)):
             read = self._file.read(record) if self._file.is_whole(record) else None
             numbers = set(self._comm.gather(0 if read is None else read[0]))
             if read is not None and len(numbers) == 1 and (best is None or read[0] > best.number):
-                best = Found(record, *read)
+                best = SavedRecord(record, *read)
         self._number = 0 if best is None else best.number
         return best
 
-    def load_state(self, found: Found, arrays: Arrays) -> None:
+    def load_state(self, found: SavedRecord, arrays: Arrays) -> None:
         """Fill arrays of the state from a record of the forward sweep."""
         for offset, array in _placed(0, self._file.layout.state, arrays):
             self._file.load(found.record, offset, array)
 
-    def load_reverse(self, found: Found) -> bool:
+    def load_reverse(self, found: SavedRecord) -> bool:
         """Fill the stepper's adjoint and gradients from a record of the reverse sweep.
 
         Returns whether all rows of ``/gradients`` are those that the record vouches for.
@@ -184,7 +186,7 @@ class Journal:
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _write(self, note: Note, arrays: list[tuple[int, NDArray[Any]]]) -> None:
+    def _write(self, note: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]) -> None:
         """Write the next record; from then on all ranks have it, or there is no journal."""
         if self.failure is not None:
             return
@@ -211,7 +213,7 @@ class Journal:
         self.failure = next((told for told, _ in ranks if told is not None), self.failure)
         return max(seconds for _, seconds in ranks)
 
-    def _save_rows(self, note: Note, step: int) -> Note:
+    def _save_rows(self, note: RecordHeader, step: int) -> RecordHeader:
         """Write the rows that have become final; they begin at `step`."""
         total, failure = note.rows_checksum, None
         try:

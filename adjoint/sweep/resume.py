@@ -1,13 +1,12 @@
 """Going on with a run that has lost states, or that was killed.
 
 Both come to the same: some states are in the file, the live state or the adjoint is somewhere, and
-a schedule is wanted that reverses what is left (`adjoint.schedules.Situation`). Nothing is lost but
-time: a state that is not there is recomputed from one that is, at the worst from the initial state,
-which the stepper can always make again.
+a schedule is wanted that reverses what is left (`adjoint.schedules.ResumePoint`). Nothing is lost
+but time: a state that is not there is recomputed from one that is, at the worst from the initial
+state, which the stepper can always make again.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 
 from adjoint.errors import AdjointError, TransferError
 from adjoint.parallel import Communicator
-from adjoint.schedules import Schedule, Situation, fallback_schedule
-from adjoint.schedules.actions import Action
+from adjoint.schedules import AdaptiveStream, ResumePoint, Schedule, fallback_schedule
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
@@ -25,18 +23,16 @@ from adjoint.storage.journal_file import FORWARD, REVERSE
 from adjoint.storage.placement import Entry
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
-from adjoint.sweep.journal import Found, Journal
+from adjoint.sweep.journal import Journal, SavedRecord
 
-__all__ = ["Recovery", "Standing"]
-
-Stream = Iterator[Action]
+__all__ = ["Recovery", "SweepState"]
 
 UNDEFINED = -1
 """The position of a live state that no step describes."""
 
 
 @dataclass(slots=True)
-class Standing:
+class SweepState:
     """How far a sweep has come."""
 
     num_steps: int | None
@@ -70,7 +66,7 @@ class Recovery:
         self._schedule = schedule
         self._costs = Costs() if costs is None else costs
 
-    def start_over(self, standing: Standing) -> Stream:
+    def start_over(self, standing: SweepState) -> AdaptiveStream:
         """Return the actions that are left, from the states in the file; slots are given up."""
         self._store.settle_all()
         self._buffers.clear()
@@ -79,14 +75,16 @@ class Recovery:
             self._keep_below(adjoint_at)
             if 0 not in self._store:
                 self._begin_again(standing)
-            return self._going_on(standing, Situation(list(self._store), None, adjoint_at))
+            return self._going_on(standing, ResumePoint(list(self._store), None, adjoint_at))
         if 0 in self._store and standing.position != UNDEFINED:
             self._keep_below(standing.position + 1)
-            return self._going_on(standing, Situation(list(self._store), standing.position))
+            return self._going_on(standing, ResumePoint(list(self._store), standing.position))
         self._begin_again(standing)
-        return self._going_on(standing, Situation([], 0))
+        return self._going_on(standing, ResumePoint([], 0))
 
-    def take_up(self, standing: Standing, journal: Journal, found: Found) -> Stream | None:
+    def take_up(
+        self, standing: SweepState, journal: Journal, found: SavedRecord
+    ) -> AdaptiveStream | None:
         """Return the actions that are left of a run that was killed; None if it must start afresh.
 
         The stepper has just been started.
@@ -101,7 +99,9 @@ class Recovery:
 
     # -- a run that was killed ------------------------------------------------------------------
 
-    def _take_up_reverse(self, standing: Standing, journal: Journal, found: Found) -> Stream | None:
+    def _take_up_reverse(
+        self, standing: SweepState, journal: Journal, found: SavedRecord
+    ) -> AdaptiveStream | None:
         note = found.note
         self._keep_below(note.step)
         self._have_first()
@@ -113,15 +113,15 @@ class Recovery:
         standing.num_steps = standing.frontier = note.num_steps or note.step
         standing.adjoint_at, standing.cost = note.step, note.cost
         standing.position = UNDEFINED if len(self._store) else 0
-        return self._going_on(standing, Situation(list(self._store), None, note.step))
+        return self._going_on(standing, ResumePoint(list(self._store), None, note.step))
 
     def _take_up_forward(
         self,
-        standing: Standing,
+        standing: SweepState,
         journal: Journal,
-        found: Found,
+        found: SavedRecord,
         states: dict[int, tuple[int, Entry]],
-    ) -> Stream | None:
+    ) -> AdaptiveStream | None:
         if not self._have_first():
             self._drop_all()
             self._stepper.start()
@@ -143,7 +143,7 @@ class Recovery:
         self._give_accepted(journal, at)
         standing.position = standing.frontier = at
         standing.cost = cost
-        return self._going_on(standing, Situation(list(self._store), at))
+        return self._going_on(standing, ResumePoint(list(self._store), at))
 
     def _read_live(self, step: int) -> bool:
         """Make a state in the file live; if any rank cannot, give it up and return False."""
@@ -169,11 +169,11 @@ class Recovery:
 
     # -- what both need -------------------------------------------------------------------------
 
-    def _going_on(self, standing: Standing, situation: Situation) -> Stream:
+    def _going_on(self, standing: SweepState, situation: ResumePoint) -> AdaptiveStream:
         schedule = fallback_schedule(self._schedule, standing.num_steps, self._costs)
-        return schedule.going_on(situation)
+        return schedule.resume_from(situation)
 
-    def _begin_again(self, standing: Standing) -> None:
+    def _begin_again(self, standing: SweepState) -> None:
         """Make the initial state live, and leave all else that the stepper holds as it is.
 
         A rare event: the file has lost the one state that nothing in it can be recomputed from.

@@ -9,12 +9,12 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-__all__ = ["Interruption"]
+__all__ = ["SignalWatch"]
 
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 
 
-class Interruption:
+class SignalWatch:
     """Notes such a signal while it is entered, and nothing more.
 
     A signal that the program itself has a handler for is left to that. So is every signal, if this

@@ -12,14 +12,14 @@ gap is recomputed. A schedule that cannot be told is replaced by one that can.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from adjoint.errors import AdjointError, NonFiniteError, ScheduleError, StepperError, TransferError
 from adjoint.parallel import Communicator
-from adjoint.schedules import Schedule
+from adjoint.schedules import AdaptiveStream, FixedStream, Schedule, stream_of
 from adjoint.schedules.actions import (
     Action,
     Advance,
@@ -40,11 +40,11 @@ from adjoint.steppers.protocol import Stepper
 from adjoint.storage.checksums import first_non_finite
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
-from adjoint.sweep.coordination import Pulse
-from adjoint.sweep.file_reads import Reads
-from adjoint.sweep.journal import Found, Journal
-from adjoint.sweep.resume import UNDEFINED, Recovery, Standing
-from adjoint.sweep.signals import Interruption
+from adjoint.sweep.coordination import Coordinator
+from adjoint.sweep.file_reads import FileReads
+from adjoint.sweep.journal import Journal, SavedRecord
+from adjoint.sweep.resume import UNDEFINED, Recovery, SweepState
+from adjoint.sweep.signals import SignalWatch
 
 __all__ = ["Handler", "Handlers", "Sweep"]
 
@@ -96,17 +96,17 @@ class Sweep:
         """The schedule as what was measured would have it, if that differs."""
         self.cost_changes = 0
         """How often the schedule was told of other costs."""
-        self._standing = Standing(num_steps)
+        self._standing = SweepState(num_steps)
         self._stepper = stepper
         self._buffers = buffers
         self._store = store
         self._comm = comm
         self._journal = journal
-        self._stream: Iterator[Action] = iter(())
+        self._stream: AdaptiveStream = FixedStream(iter(()))
         self._open = False
-        self._reads = None if store is None else Reads(store)
+        self._reads = None if store is None else FileReads(store)
         self._error: Exception | None = None
-        self._pulse: Pulse | None = None
+        self._pulse: Coordinator | None = None
         self._recovery: Recovery | None = None
         self._watch = watch
 
@@ -121,7 +121,7 @@ class Sweep:
         return self._standing.cost
 
     def run(
-        self, schedule: Schedule, *, costs: Costs | None = None, found: Found | None = None
+        self, schedule: Schedule, *, costs: Costs | None = None, found: SavedRecord | None = None
     ) -> float:
         """Carry out the schedule; return this rank's cost. The gradient is in the accumulators.
 
@@ -141,12 +141,12 @@ class Sweep:
         # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
         handlers = self._handlers()
         dispatch = handlers if self._watch is None else self._watch(handlers)
-        self._stream = iter(schedule)
-        interruption = Interruption()
+        self._stream = stream_of(schedule)
+        interruption = SignalWatch()
         with nullcontext() if self._journal is None else interruption:
             if self._store is not None:
                 self._begin(self._store, schedule, costs, found, interruption)
-            self._open = hasattr(self._stream, "finished") and self._standing.adjoint_at is None
+            self._open = self._stream.awaits_num_steps and self._standing.adjoint_at is None
             self._play(dispatch)
         if self._standing.adjoint_at != 0:
             raise ScheduleError(
@@ -156,7 +156,7 @@ class Sweep:
         if self._pulse is not None:
             self._error = self._error or self._pulse.write_error()
         self._agree()
-        self.tuned = getattr(self._stream, "tuned", None) if self.cost_changes else None
+        self.tuned = self._stream.revised() if self.cost_changes else None
         return self.cost
 
     def _begin(
@@ -164,8 +164,8 @@ class Sweep:
         store: FileStore,
         schedule: Schedule,
         costs: Costs | None,
-        found: Found | None,
-        interruption: Interruption,
+        found: SavedRecord | None,
+        interruption: SignalWatch,
     ) -> None:
         costs = getattr(schedule, "costs", costs)
         self._recovery = Recovery(self._stepper, self._buffers, store, self._comm, schedule, costs)
@@ -176,10 +176,9 @@ class Sweep:
                 self.turned_at = time.perf_counter()
             if stream is None:
                 self._journal.start_afresh()
-        if hasattr(self._stream, "bounded"):
-            self._stream.bounded(store.file.placement.rows)  # pyright: ignore[reportAttributeAccessIssue]
+        self._stream.set_capacity(store.file.placement.rows)
         elapsed = 0.0 if found is None else found.note.seconds
-        self._pulse = Pulse(
+        self._pulse = Coordinator(
             self._comm, store, self._journal, interruption, schedule.leaf_steps, costs, elapsed
         )
 
@@ -237,7 +236,7 @@ class Sweep:
         if self._open and self._has_ended():
             self._open = False
             standing.num_steps = standing.position
-            self._stream.finished(standing.position)  # pyright: ignore[reportAttributeAccessIssue]
+            self._stream.set_num_steps(standing.position)
 
     def _take_steps(self, start: int, stop: int) -> None:
         standing = self._standing
@@ -408,21 +407,21 @@ class Sweep:
 
     # -- hearing of what others met ------------------------------------------------------------
 
-    def _listen(self, pulse: Pulse) -> None:
+    def _listen(self, pulse: Coordinator) -> None:
         """Let things go on between two actions; deal with what was heard in the last beats."""
         pulse.progress()
         if pulse.is_due:
             self._beat(pulse)
         for word in pulse.news():
             self._lose(pulse.lost(word))
-            if word.is_full and hasattr(self._stream, "bounded"):
+            if word.is_full:
                 assert self._store is not None
-                self._stream.bounded(len(self._store))  # pyright: ignore[reportAttributeAccessIssue]
+                self._stream.set_capacity(len(self._store))
             if self._standing.adjoint_at is None:
                 pulse.adapt(word, self._stream)
         self.cost_changes = pulse.cost_changes
 
-    def _beat(self, pulse: Pulse) -> None:
+    def _beat(self, pulse: Coordinator) -> None:
         self._error = self._error or pulse.write_error()
         must_raise = pulse.beat(self._standing, alarm=self._error is not None)
         if must_raise:
@@ -436,19 +435,18 @@ class Sweep:
         assert store is not None
         assert recovery is not None
         assert reads is not None
-        can_tell = hasattr(self._stream, "lost")
+        can_tell = True
         for step in steps:
             if reads.forget(step):
                 self._buffers.discard(step)
             store.forget(step)
             self.lost_states.append(step)
             can_tell = can_tell and (step > 0 or step in self._buffers.slots)
-            if can_tell:
-                self._stream.lost(step)  # pyright: ignore[reportAttributeAccessIssue]
+            can_tell = can_tell and self._stream.snapshot_lost(step)
         if not can_tell:
             reads.clear()
             self._stream = recovery.start_over(self._standing)
-            self._open = hasattr(self._stream, "finished") and self._standing.adjoint_at is None
+            self._open = self._stream.awaits_num_steps and self._standing.adjoint_at is None
 
     def _agree(self) -> None:
         error, self._error = self._error, None

@@ -30,5 +30,5 @@ class Ended:
                 action = Advance(action.start, min(action.stop, self.num_steps))  # noqa: PLW2901
             yield action
             if not told and type(action) is Advance and action.stop == self.num_steps:
-                stream.finished(self.num_steps)
+                stream.set_num_steps(self.num_steps)
                 told = True

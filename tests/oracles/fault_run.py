@@ -73,7 +73,7 @@ def evaluate(case, comm, folder, engine=None):
         file=folder / "run.h5",
         engine=engine or case.get("engine"),
         resume=case.get("resume", False),
-        most_lost=0.02,
+        max_lost_share=0.02,
     )
 
 

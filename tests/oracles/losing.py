@@ -2,7 +2,7 @@
 
 A failed write is told at some moment after it was posted, before the state is read; a failed read
 right after it was waited for. What the schedule has to make of that is in `adjoint.schedules`, at
-`SteeredStream.lost`. What the toy holds is changed accordingly.
+`AdaptiveStream.lost`. What the toy holds is changed accordingly.
 """
 
 import random
@@ -52,7 +52,7 @@ class Losing:
                 self.fail_read(action)
             self.fail_writes(action)
             if not ended and type(action) is Advance and action.stop == self.num_steps:
-                self.stream.finished(self.num_steps)
+                self.stream.set_num_steps(self.num_steps)
                 ended = True
             if self.told is not None and self.random.random() < 0.1:
                 self.told(self.stream, self.random)
@@ -87,4 +87,4 @@ class Losing:
         self.lost.append(step)
         self.toy.file.pop((Tier.FILE, step), None)
         self.toy.writing.pop(step, None)
-        self.stream.lost(step)
+        self.stream.snapshot_lost(step)

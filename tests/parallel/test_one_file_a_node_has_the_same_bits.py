@@ -62,7 +62,7 @@ def test_same_bits_and_resumed(engine, comm, tmp_path):
         "file": tmp_path / "run.h5",
         "engine": engine,
         "file_per_node": True,
-        "most_lost": 1e-6,
+        "max_lost_share": 1e-6,
     }
     crashing = Crashing(50, NUM_STEPS, comm)
     crashing.crash_at = 260

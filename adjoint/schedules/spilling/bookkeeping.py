@@ -12,12 +12,12 @@ from math import inf
 from adjoint.errors import ScheduleError
 from adjoint.schedules.clock import VirtualClock
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.spilling.entry import Kept, by_leaf
-from adjoint.schedules.spilling.segments import Pieces
-from adjoint.schedules.spilling.spacing import Comb, Combs
+from adjoint.schedules.spilling.entry import Entry, by_leaf
+from adjoint.schedules.spilling.segments import SegmentCosts
+from adjoint.schedules.spilling.spacing import Combs, EvenSteps
 from adjoint.schedules.spilling.timed_table import TimedTable
 
-__all__ = ["AHEAD", "Ledger"]
+__all__ = ["AHEAD", "Bookkeeping"]
 
 MOST_OFF = 1.25
 """By which factor costs may differ from those that `TimedTable` was made for."""
@@ -26,7 +26,7 @@ AHEAD = 1.02
 """A read is posted so much earlier than it must be, lest rounding make it late."""
 
 
-class Ledger:
+class Bookkeeping:
     """What is kept, and until when.
 
     Parameters
@@ -54,7 +54,7 @@ class Ledger:
         tape_slots: int,
         leaf_steps: int,
         costs: Costs,
-        pieces: Pieces,
+        pieces: SegmentCosts,
         *,
         patience: float,
         foresight: float,
@@ -64,9 +64,9 @@ class Ledger:
         self.tape_slots = tape_slots
         self.costs = self._given = costs
         self.clock = VirtualClock(costs)
-        self.kept: deque[Kept] = deque()
+        self.kept: deque[Entry] = deque()
         self.buried = Combs()
-        self.clean: list[Kept] = []
+        self.clean: list[Entry] = []
         """States in both a slot and the file that are not pinned, oldest first."""
         self.free = num_slots
         self.reserved = 0
@@ -81,15 +81,15 @@ class Ledger:
         self._foresight = foresight
         self.timed = timed
         self._notice = AHEAD if timed is None else 1.0
-        self._absent: list[Kept] = []
+        self._absent: list[Entry] = []
         """Listed states that are in the file alone, oldest first."""
-        self._dirty: deque[Kept] = deque()
+        self._dirty: deque[Entry] = deque()
         """States whose write is under way."""
-        self._doomed: list[Kept] = []
+        self._doomed: list[Entry] = []
         """States in slots whose write failed in the forward sweep: the first to give theirs up."""
         self._thinned = Combs()
         """Buried states that are being given up."""
-        self._leaving: Kept | None = None
+        self._leaving: Entry | None = None
         """What is being given up."""
         self._lost: set[int] = set()
         """Buried states that the file does not have after all."""
@@ -106,27 +106,27 @@ class Ledger:
 
     def keep_tape(self, leaf: int) -> None:
         """Take note that the tape of a leaf is kept."""
-        tape = Kept(leaf, self.locked, self._below(leaf), is_tape=True)
+        tape = Entry(leaf, self.locked, self._below(leaf), is_tape=True)
         self._push(tape, self.tape_slots)
 
-    def bury(self, comb: Comb, k: int) -> None:
+    def bury(self, comb: EvenSteps, k: int) -> None:
         """Take note that the file has the k-th state of a comb, right of all others."""
         self.buried.add(comb, k)
         self.in_file += 1
 
-    def top(self) -> Kept:
+    def top(self) -> Entry:
         """Return what is at the top."""
         if not self.kept:
             self._unbury()
         return self.kept[-1]
 
-    def top_state(self) -> Kept:
+    def top_state(self) -> Entry:
         """Return the topmost state: the top, or below the tapes there."""
         while (state := next(filter(_is_state, reversed(self.kept)), None)) is None:
             self._unbury()
         return state
 
-    def gives_up(self, state: Kept | None) -> int:
+    def gives_up(self, state: Entry | None) -> int:
         """Return how many slots a state gives up at once when it is spent."""
         return int(state is not None and state.in_slot and not self._is_moving(state))
 
@@ -136,16 +136,16 @@ class Ledger:
         self.free += 1
         self.locked -= 1
 
-    def observe(self, costs: Costs) -> None:
+    def update_costs(self, costs: Costs) -> None:
         """Go by other costs from now on; what is under way takes what it was to take."""
         if self.timed is not None and _differ(costs, self._given):
             self.timed = None
         self.costs = costs
-        self.clock.observe(costs)
+        self.clock.update_costs(costs)
 
     # -- looking ahead -------------------------------------------------------------------------
 
-    def seconds(self, leaves: int, state: Kept) -> float:
+    def seconds(self, leaves: int, state: Entry) -> float:
         """Return what reversing so many leaves from a kept state, or by a kept tape, takes."""
         if state.is_tape:
             return self._pieces.pull_back_seconds
@@ -161,7 +161,7 @@ class Ledger:
         slots = self.num_slots - state.locked
         return self._pieces.seconds_and_split(leaves, slots, state.in_file)[0]
 
-    def ahead(self, state: Kept, piece: float | None = None) -> float:
+    def ahead(self, state: Entry, piece: float | None = None) -> float:
         """Return how long after the piece of a kept state is reversed the next read is wanted.
 
         If `piece` is given, that is what the state's piece takes, and how long after the one above.
@@ -183,7 +183,7 @@ class Ledger:
                 return max(0.0, self.clock.busy_until - self.clock.now)
         return 0.0
 
-    def hold(self, state: Kept) -> None:
+    def hold(self, state: Entry) -> None:
         """Take note that a state in the file keeps its slot."""
         state.held = True
         self.locked += 1
@@ -195,7 +195,7 @@ class Ledger:
         if self.kept and self.kept[-1].leaf == leaf:
             self.release(self.kept[-1])
 
-    def release(self, state: Kept) -> None:
+    def release(self, state: Entry) -> None:
         """Take note that a state in the file need not keep its slot any more."""
         if not state.held:
             return
@@ -204,7 +204,7 @@ class Ledger:
         if state not in self._dirty:
             insort(self.clean, state, key=by_leaf)
 
-    def needs_no_slot(self, top: Kept, until_top: float, until_below: float) -> bool:
+    def needs_no_slot(self, top: Entry, until_top: float, until_below: float) -> bool:
         """Return whether the top, which is in the file, leaves all slots to what is above it.
 
         It has no slot, or gives it up, or its slot is one of those that are still written from.
@@ -312,7 +312,7 @@ class Ledger:
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _is_moving(self, state: Kept) -> bool:
+    def _is_moving(self, state: Entry) -> bool:
         """Return whether a state is being read ahead, or its write has begun and is not done."""
         transfer = state.transfer
         if state.pinned or transfer is None:
@@ -327,7 +327,7 @@ class Ledger:
         top.above = top.below + self.seconds(leaf - top.leaf, top)
         return top.above
 
-    def _push(self, kept: Kept, slots: int) -> Kept:
+    def _push(self, kept: Entry, slots: int) -> Entry:
         self.kept.append(kept)
         self.free -= slots
         self.locked += slots
@@ -362,7 +362,7 @@ class Ledger:
         while leaf in self._lost:
             self._lost.remove(leaf)
             leaf, place = self.buried.pop()
-        state = Kept(leaf, 0, 0.0)
+        state = Entry(leaf, 0, 0.0)
         state.in_slot = False
         state.in_file = True
         state.place = place
@@ -384,5 +384,5 @@ def _differ(costs: Costs, others: Costs) -> bool:
     )
 
 
-def _is_state(kept: Kept) -> bool:
+def _is_state(kept: Entry) -> bool:
     return not kept.is_tape

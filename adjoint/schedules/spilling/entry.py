@@ -3,12 +3,12 @@
 from operator import attrgetter
 
 from adjoint.schedules.clock import Transfer
-from adjoint.schedules.spilling.spacing import Comb
+from adjoint.schedules.spilling.spacing import EvenSteps
 
-__all__ = ["Kept", "by_leaf"]
+__all__ = ["Entry", "by_leaf"]
 
 
-class Kept:
+class Entry:
     """The state before a leaf, or the tape of the leaf.
 
     `locked` are the slots that hold, below it, what is not in the file. `below` is what reversing
@@ -43,7 +43,7 @@ class Kept:
         """Needed no more, but its transfer is under way: the tape of its leaf is kept."""
         self.transfer: Transfer | None = None
         """What the stream has not waited for."""
-        self.place: tuple[Comb, int] | None = None
+        self.place: tuple[EvenSteps, int] | None = None
         """Which state of which comb it is in the file; None if it was never sent there."""
         self.locked = locked
         self.below = below

@@ -6,8 +6,8 @@ from operator import index
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.protocol import num_leaves
-from adjoint.schedules.spilling.entry import Kept
-from adjoint.schedules.spilling.spacing import GRID, Comb
+from adjoint.schedules.spilling.entry import Entry
+from adjoint.schedules.spilling.spacing import GRID, EvenSteps
 from adjoint.schedules.spilling.stream import SpillingStream
 
 __all__ = ["OpenEndedStream"]
@@ -19,11 +19,12 @@ RING_GAP = 8
 class OpenEndedStream(SpillingStream):
     """One iteration over a schedule that is told where the run ends."""
 
+    awaits_num_steps = True
     _ended = False
     _swept = (0, 0)
     """Where the last `Advance` of the forward sweep begins and ends."""
 
-    def finished(self, num_steps: int) -> None:
+    def set_num_steps(self, num_steps: int) -> None:
         """Take note that the run ends at `num_steps`, where the live state now is.
 
         Raises
@@ -53,8 +54,8 @@ class OpenEndedStream(SpillingStream):
     def _sweep_on(self, live: int) -> Iterator[Action]:
         """Keep states until the run ends; the live state is at its end then."""
         stack = self._stack
-        comb, k = Comb(live * GRID, self._pitch, 1), int(live > 0)
-        ring: list[Kept] = []
+        comb, k = EvenSteps(live * GRID, self._pitch, 1), int(live > 0)
+        ring: list[Entry] = []
         while not self._ended:
             if live == comb.leaf(k):
                 yield from stack.drop(ring)
@@ -64,7 +65,7 @@ class OpenEndedStream(SpillingStream):
                     yield from self._store(live, (comb, k))
                 k += 1
                 if self._replanned:
-                    comb, k = Comb(live * GRID, self._pitch, 1), 1
+                    comb, k = EvenSteps(live * GRID, self._pitch, 1), 1
                     self._replanned = False
             elif stack.free or (stack.clean and stack.clean[0].leaf < comb.leaf(k - 1)):
                 yield from stack.make_room()

@@ -2,8 +2,8 @@
 
 from math import inf
 
-from adjoint.schedules.spilling.bookkeeping import Ledger
-from adjoint.schedules.spilling.entry import Kept
+from adjoint.schedules.spilling.bookkeeping import Bookkeeping
+from adjoint.schedules.spilling.entry import Entry
 from adjoint.schedules.spilling.timed_table import TimedTable
 
 __all__ = ["Outlook", "timed_outlook"]
@@ -14,7 +14,7 @@ see `TimedTable.look`."""
 
 
 def timed_outlook(
-    stack: Ledger, table: TimedTable, live: int, left: int, unit: float, *, has_room: bool
+    stack: Bookkeeping, table: TimedTable, live: int, left: int, unit: float, *, has_room: bool
 ) -> Outlook | None:
     """Return what to do where so many leaves are left right of a live state; None if not known.
 
@@ -32,7 +32,7 @@ def timed_outlook(
 
 
 def _from_kept(
-    stack: Ledger, table: TimedTable, top: Kept, left: int, unit: float, busy: float
+    stack: Bookkeeping, table: TimedTable, top: Entry, left: int, unit: float, busy: float
 ) -> Outlook | None:
     ahead = stack.ahead(top) / unit
     below, move = table.look(left, top.locked, ahead, in_file=top.in_file, busy=busy)

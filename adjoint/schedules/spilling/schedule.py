@@ -33,11 +33,11 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed_table import TapeTable
-from adjoint.schedules.protocol import num_leaves
-from adjoint.schedules.situation import Situation
+from adjoint.schedules.protocol import AdaptiveStream, num_leaves
+from adjoint.schedules.resume_point import ResumePoint
 from adjoint.schedules.spilling.open_ended import OpenEndedStream
-from adjoint.schedules.spilling.segments import Pace
-from adjoint.schedules.spilling.spacing import GRID, KeepPlan, plan_keeps
+from adjoint.schedules.spilling.segments import LeafCosts
+from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_keeps
 from adjoint.schedules.spilling.stream import SpillingStream
 from adjoint.schedules.spilling.timed_table import TimedTable
 
@@ -54,7 +54,7 @@ MOST_PATIENCE = 1e9
 """So patient, no state gives up its slot; without end, a read that takes no time has no meaning."""
 
 TABLE_LEAVES = 512
-"""Pieces up to so many leaves are looked up in tables: longer ones are split, as Revolve does."""
+"""Segments of up to this many leaves are looked up in tables; longer ones are split by Revolve."""
 
 
 class Spilling:
@@ -154,7 +154,7 @@ class Spilling:
     def __iter__(self) -> Iterator[Action]:
         return OpenEndedStream(self) if self.num_steps is None else SpillingStream(self)
 
-    def going_on(self, situation: Situation) -> Iterator[Action]:
+    def resume_from(self, situation: ResumePoint) -> AdaptiveStream:
         """Return the actions that are left of a run, from a situation on.
 
         Its states in the file may lie anywhere, as another schedule would have had them. Where the
@@ -218,7 +218,7 @@ class Spilling:
         """The interval in leaves, in units of ``1 / GRID``, rounded up."""
         return -(-int(self.interval * GRID) // self.leaf_steps)
 
-    def keeps(self, num_leaves: int, pitch: int) -> KeepPlan:
+    def keeps(self, num_leaves: int, pitch: int) -> ForwardPlan:
         """Return the states that the forward sweep keeps."""
         return plan_keeps(
             num_leaves,
@@ -236,7 +236,7 @@ class Spilling:
         most = TABLE_LEAVES
         if self.num_steps is not None:
             most = min(most, num_leaves(self.num_steps, self.leaf_steps))
-        pace = Pace.of(self.costs, self.leaf_steps)
+        pace = LeafCosts.of(self.costs, self.leaf_steps)
         return TapeTable(
             most,
             self.num_slots,
@@ -248,7 +248,7 @@ class Spilling:
     @cached_property
     def timing(self) -> TimedTable | None:
         """Where states and tapes are kept if it is reckoned with what transfers hold."""
-        pace = Pace.of(self.costs, self.leaf_steps)
+        pace = LeafCosts.of(self.costs, self.leaf_steps)
         most = min(TABLE_LEAVES, 2 + -(-int(1.05 * self.interval) // self.leaf_steps))
         if self.num_steps is not None:
             most = min(most, num_leaves(self.num_steps, self.leaf_steps))

@@ -16,14 +16,14 @@ from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import beta, repetitions
 
-__all__ = ["Pace", "Pieces", "revolve_splits"]
+__all__ = ["LeafCosts", "SegmentCosts", "revolve_splits"]
 
 MOST_REMEMBERED = 1 << 15
-"""Pieces whose cost is remembered; a run meets the same few again and again."""
+"""SegmentCosts whose cost is remembered; a run meets the same few again and again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LeafCosts:
     """Costs of whole leaves."""
 
     advance: float
@@ -34,7 +34,7 @@ class Pace:
     pull_back: float
 
     @classmethod
-    def of(cls, costs: Costs, leaf_steps: int) -> "Pace":
+    def of(cls, costs: Costs, leaf_steps: int) -> "LeafCosts":
         """Return the costs of leaves of so many steps."""
         return cls(
             advance=leaf_steps * costs.advance,
@@ -68,7 +68,7 @@ def revolve_splits(leaves: int, slots: int) -> tuple[int, int, int]:
     return advances, low, high
 
 
-class Pieces:
+class SegmentCosts:
     """Seconds and first splits of pieces, by leaves and slots.
 
     Parameters
@@ -82,7 +82,7 @@ class Pieces:
         Revolve does.
     """
 
-    def __init__(self, pace: Pace, split: float, table: TapeTable | None) -> None:
+    def __init__(self, pace: LeafCosts, split: float, table: TapeTable | None) -> None:
         self._pace = pace
         self.pull_back_seconds = pace.pull_back
         """What is still to do for a leaf whose tape is kept."""
@@ -90,7 +90,7 @@ class Pieces:
         self._table = table
         self._known: dict[tuple[int, int, bool], tuple[float, int]] = {}
 
-    def forget(self, pace: Pace) -> None:
+    def forget(self, pace: LeafCosts) -> None:
         """Go by other costs from now on; where tapes are kept stays as it was."""
         self._pace = pace
         self.pull_back_seconds = pace.pull_back

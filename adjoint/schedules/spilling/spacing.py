@@ -2,7 +2,7 @@
 
 States go to the file at a mean spacing that need not be a whole number of leaves: the k-th of them
 lies at ``(origin + k * pitch) // GRID``. So however many there are, they are a few numbers, a
-`Comb`. Only the last states of the run, of which some never leave memory, are listed.
+`EvenSteps`. Only the last states of the run, of which some never leave memory, are listed.
 
 They are found from the end backwards. The pieces between kept states are as long as Revolve would
 have them with the `v` slots that are left there, ``beta(v, repeats)``, and their starts stay in
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from adjoint.schedules.revolve import beta
 
-__all__ = ["GRID", "Comb", "Combs", "Keep", "KeepPlan", "plan_keeps"]
+__all__ = ["GRID", "Combs", "EvenSteps", "ForwardPlan", "Keep", "plan_keeps"]
 
 GRID = 1024
 """Spacings are multiples of this fraction of a leaf, so that positions are exact integers."""
@@ -26,7 +26,7 @@ Keep = tuple[int, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Comb:
+class EvenSteps:
     """Leaves ``(origin + k * pitch) // GRID`` for ``0 <= k < count``, in ascending order."""
 
     origin: int
@@ -41,11 +41,11 @@ class Comb:
 class Combs:
     """Many leaves in ascending order, in little memory: a stack that is added to at its right."""
 
-    def __init__(self, combs: Iterable[Comb] = ()) -> None:
+    def __init__(self, combs: Iterable[EvenSteps] = ()) -> None:
         self._combs = [comb for comb in combs if comb.count]
         self.count = sum(comb.count for comb in self._combs)
 
-    def add(self, comb: Comb, k: int) -> None:
+    def add(self, comb: EvenSteps, k: int) -> None:
         """Add the k-th leaf of a comb, which is right of all that are there."""
         self.count += 1
         last = self._combs[-1] if self._combs else None
@@ -55,16 +55,16 @@ class Combs:
             and last.pitch == comb.pitch
             and last.origin + last.count * last.pitch == origin
         ):
-            self._combs[-1] = Comb(last.origin, last.pitch, last.count + 1)
+            self._combs[-1] = EvenSteps(last.origin, last.pitch, last.count + 1)
         else:
-            self._combs.append(Comb(origin, comb.pitch, 1))
+            self._combs.append(EvenSteps(origin, comb.pitch, 1))
 
-    def pop(self) -> tuple[int, tuple[Comb, int]]:
+    def pop(self) -> tuple[int, tuple[EvenSteps, int]]:
         """Take away the last leaf; return it, and which one it is of which comb."""
         last = self._combs.pop()
         k = last.count - 1
         if k:
-            self._combs.append(Comb(last.origin, last.pitch, k))
+            self._combs.append(EvenSteps(last.origin, last.pitch, k))
         self.count -= 1
         return last.leaf(k), (last, k)
 
@@ -79,12 +79,12 @@ class Combs:
 
     def thin(self) -> "Combs":
         """Take away every second leaf, from the second on; return those."""
-        left: list[Comb] = []
-        gone: list[Comb] = []
+        left: list[EvenSteps] = []
+        gone: list[EvenSteps] = []
         into, other = left, gone
         for comb in self._combs:
-            into.append(Comb(comb.origin, 2 * comb.pitch, (comb.count + 1) // 2))
-            other.append(Comb(comb.origin + comb.pitch, 2 * comb.pitch, comb.count // 2))
+            into.append(EvenSteps(comb.origin, 2 * comb.pitch, (comb.count + 1) // 2))
+            other.append(EvenSteps(comb.origin + comb.pitch, 2 * comb.pitch, comb.count // 2))
             if comb.count % 2:
                 into, other = other, into
         self._combs = [comb for comb in left if comb.count]
@@ -96,16 +96,16 @@ class Combs:
             yield from map(comb.leaf, range(comb.count))
 
 
-def _first_leaf(comb: Comb) -> int:
+def _first_leaf(comb: EvenSteps) -> int:
     return comb.leaf(0)
 
 
 @dataclass(frozen=True, slots=True)
-class KeepPlan:
+class ForwardPlan:
     """The states to keep of a run whose end is known: that of leaf 0, a comb, and a tail."""
 
     first_in_file: bool
-    comb: Comb
+    comb: EvenSteps
     """Those between, which go to the file."""
     tail: tuple[Keep, ...]
     """The last ones, in ascending order."""
@@ -118,7 +118,7 @@ class KeepPlan:
 
 def plan_keeps(
     num_leaves: int, num_slots: int, pitch: int, *, tail_slots: int, tail_repeats: int
-) -> KeepPlan:
+) -> ForwardPlan:
     """Return the states to keep of so many leaves; the first is that of leaf 0.
 
     Parameters
@@ -150,7 +150,7 @@ def plan_keeps(
             back += piece
         if back >= num_leaves:
             in_file = in_memory == tail_slots
-            return KeepPlan(in_file, Comb(0, pitch, 0), tuple(reversed(tail)))
+            return ForwardPlan(in_file, EvenSteps(0, pitch, 0), tuple(reversed(tail)))
         tail.append((num_leaves - back, in_file))
         if not in_file:
             in_memory += 1
@@ -172,7 +172,7 @@ def _with_fraction(back: int, finely: int | None, pitch: int) -> int:
 
 def _periodic(
     num_leaves: int, finely: int, pitch: int, first_in_memory: bool, tail: list[Keep]
-) -> KeepPlan:
+) -> ForwardPlan:
     """Return the plan whose states left of the tail are evenly spaced, `finely` from the end.
 
     If there are any, the first state goes to the file as they do: in memory it would be in use for
@@ -182,5 +182,5 @@ def _periodic(
     count = max(0, -(-(left - GRID + 1) // pitch) - 1) if left >= GRID else 0
     while count and (left - count * pitch) // GRID < 1:
         count -= 1
-    comb = Comb(left - count * pitch, pitch, count)
-    return KeepPlan(count > 0 or not first_in_memory, comb, tuple(reversed(tail)))
+    comb = EvenSteps(left - count * pitch, pitch, count)
+    return ForwardPlan(count > 0 or not first_in_memory, comb, tuple(reversed(tail)))

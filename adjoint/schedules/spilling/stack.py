@@ -20,21 +20,21 @@ from adjoint.schedules.actions import (
     Wait,
 )
 from adjoint.schedules.clock import Transfer
-from adjoint.schedules.spilling.bookkeeping import Ledger
-from adjoint.schedules.spilling.entry import Kept, by_leaf
-from adjoint.schedules.spilling.spacing import Comb, Combs
+from adjoint.schedules.spilling.bookkeeping import Bookkeeping
+from adjoint.schedules.spilling.entry import Entry, by_leaf
+from adjoint.schedules.spilling.spacing import Combs, EvenSteps
 
 __all__ = ["Stack"]
 
 
-class Stack(Ledger):
+class Stack(Bookkeeping):
     """What is kept, and how it comes and goes."""
 
     # -- the forward sweep ---------------------------------------------------------------------
 
-    def store(self, leaf: int, place: tuple[Comb, int] | None = None) -> Iterator[Action]:
+    def store(self, leaf: int, place: tuple[EvenSteps, int] | None = None) -> Iterator[Action]:
         """Keep the live state in a free slot; with a place in the file, post its write as well."""
-        state = self._push(Kept(leaf, self.locked, self._below(leaf)), 1)
+        state = self._push(Entry(leaf, self.locked, self._below(leaf)), 1)
         self.clock.compute(self.costs.store)
         yield Store(leaf * self._leaf_steps)
         if place is None:
@@ -73,7 +73,7 @@ class Stack(Ledger):
             yield self._cancel(self._dirty[-1])
         self.reckon()
 
-    def drop(self, states: list[Kept]) -> Iterator[Action]:
+    def drop(self, states: list[Entry]) -> Iterator[Action]:
         """Give up states that are in slots alone; the list is empty afterwards."""
         while states:
             yield from self._drop(states.pop())
@@ -96,7 +96,7 @@ class Stack(Ledger):
 
     # -- both sweeps ---------------------------------------------------------------------------
 
-    def evict(self, state: Kept) -> Iterator[Action]:
+    def evict(self, state: Entry) -> Iterator[Action]:
         """Give up the slot of a written state, unless its write turns out to have failed."""
         step = state.leaf * self._leaf_steps
         if state.spent:
@@ -120,7 +120,7 @@ class Stack(Ledger):
 
     # -- the reverse sweep ---------------------------------------------------------------------
 
-    def fetch(self, state: Kept) -> Generator[Action, None, bool]:
+    def fetch(self, state: Entry) -> Generator[Action, None, bool]:
         """Have a state in its slot, or live if it has none; return False if it is lost."""
         if state.pinned:
             yield from self._unpin(state)
@@ -129,17 +129,17 @@ class Stack(Ledger):
             yield Restore(state.leaf * self._leaf_steps)
         return state.in_slot or state.in_file
 
-    def restore(self, state: Kept) -> Action:
+    def restore(self, state: Entry) -> Action:
         """Make a state in a slot live; it keeps its slot."""
         self.clock.compute(self.costs.restore)
         return Restore(state.leaf * self._leaf_steps)
 
-    def _restore_to_discard(self, state: Kept) -> Action:
+    def _restore_to_discard(self, state: Entry) -> Action:
         """Make a state live whose slot is given up next, unless its write is cancelled first."""
         cancelled = state.transfer is not None and state.transfer.begins > self.clock.now
         return Restore(state.leaf * self._leaf_steps, keep=state.place is not None and cancelled)
 
-    def take(self, state: Kept) -> Generator[Action, None, bool]:
+    def take(self, state: Entry) -> Generator[Action, None, bool]:
         """Make the top state live and give it up. Return False if it is lost."""
         if not state.is_resident and not (yield from self.fetch(state)):
             return False
@@ -221,7 +221,7 @@ class Stack(Ledger):
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _cancel(self, state: Kept) -> Action:
+    def _cancel(self, state: Entry) -> Action:
         """Take back a write that has not begun."""
         later = list(self._dirty)[self._dirty.index(state) + 1 :]
         self.clock.cancel(_write(state), map(_write, later))
@@ -231,11 +231,11 @@ class Stack(Ledger):
         self.in_file -= 1
         return Cancel(state.leaf * self._leaf_steps)
 
-    def _drop(self, state: Kept) -> Iterator[Action]:
+    def _drop(self, state: Entry) -> Iterator[Action]:
         yield from self._forget(state)
         self.reckon()
 
-    def _forget(self, state: Kept) -> Iterator[Action]:
+    def _forget(self, state: Entry) -> Iterator[Action]:
         """Give up a state wherever it is."""
         step = state.leaf * self._leaf_steps
         if state.pinned:
@@ -259,7 +259,7 @@ class Stack(Ledger):
             yield Discard(step, Tier.MEMORY)
         yield from self._leave_file(state)
 
-    def _leave_file(self, state: Kept) -> Iterator[Action]:
+    def _leave_file(self, state: Entry) -> Iterator[Action]:
         step = state.leaf * self._leaf_steps
         if state.transfer is not None:
             self.clock.wait(state.transfer)
@@ -270,7 +270,7 @@ class Stack(Ledger):
             self.in_file -= 1
             yield Discard(step, Tier.FILE)
 
-    def _unpin(self, state: Kept) -> Iterator[Action]:
+    def _unpin(self, state: Entry) -> Iterator[Action]:
         """Wait for what is read ahead."""
         assert state.transfer is not None
         self.clock.wait(state.transfer)
@@ -284,7 +284,7 @@ class Stack(Ledger):
         self.clock.compute(self.costs.post)
         self.clock.wait(self.clock.post(self.costs.read, reading=True))
 
-    def _read_ahead(self, state: Kept) -> Iterator[Action]:
+    def _read_ahead(self, state: Entry) -> Iterator[Action]:
         self._absent.remove(state)
         self.free -= 1
         state.pinned = state.in_slot = True
@@ -293,7 +293,7 @@ class Stack(Ledger):
         yield Prefetch(state.leaf * self._leaf_steps)
 
 
-def _write(state: Kept) -> Transfer:
+def _write(state: Entry) -> Transfer:
     """Return the write that is under way."""
     assert state.transfer is not None
     return state.transfer

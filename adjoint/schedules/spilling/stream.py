@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Advance, PullBack, Record, Turn
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.protocol import num_leaves
-from adjoint.schedules.situation import Situation
+from adjoint.schedules.protocol import AdaptiveStream, num_leaves
+from adjoint.schedules.resume_point import ResumePoint
 from adjoint.schedules.spilling.outlook import Outlook, timed_outlook
-from adjoint.schedules.spilling.segments import Pace, Pieces
-from adjoint.schedules.spilling.spacing import GRID, Comb, KeepPlan
-from adjoint.schedules.spilling.stack import Kept, Stack
+from adjoint.schedules.spilling.segments import LeafCosts, SegmentCosts
+from adjoint.schedules.spilling.spacing import GRID, EvenSteps, ForwardPlan
+from adjoint.schedules.spilling.stack import Entry, Stack
 from adjoint.schedules.spilling.timed_table import SEND
 
 if TYPE_CHECKING:
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = ["SpillingStream"]
 
-Place = tuple[Comb, int]
+Place = tuple[EvenSteps, int]
 """Which state of which comb one in the file is."""
 
 
-class SpillingStream:
+class SpillingStream(AdaptiveStream):
     """One iteration over a schedule whose end is known.
 
-    Between two actions it may be told of costs (`observe`) and of lost states (`lost`), on every
-    rank between the same two.
+    Between two actions it may be told of costs (`update_costs`) and of lost states
+    (`snapshot_lost`), on every rank between the same two.
     """
 
-    def __init__(self, schedule: "Spilling", situation: Situation | None = None) -> None:
+    def __init__(self, schedule: "Spilling", situation: ResumePoint | None = None) -> None:
         self._schedule = schedule
         self._leaf_steps = schedule.leaf_steps
         self._num_steps = schedule.num_steps
         self._given = self._pitch = schedule.pitch
-        self._pace = Pace.of(schedule.costs, schedule.leaf_steps)
-        self._pieces = Pieces(self._pace, schedule.split, schedule.tapes)
+        self._pace = LeafCosts.of(schedule.costs, schedule.leaf_steps)
+        self._pieces = SegmentCosts(self._pace, schedule.split, schedule.tapes)
         self._stack = Stack(
             schedule.num_slots,
             schedule.tape_slots,
@@ -60,9 +60,6 @@ class SpillingStream:
         self._from, self._reversed_to = self._stand(situation)
         self._actions = self._play()
 
-    def __iter__(self) -> "SpillingStream":
-        return self
-
     def __next__(self) -> Action:
         return next(self._actions)
 
@@ -71,7 +68,7 @@ class SpillingStream:
         """What has been played so far takes, by the virtual clock."""
         return self._stack.clock.now
 
-    def observe(self, costs: Costs) -> None:
+    def update_costs(self, costs: Costs) -> None:
         """Take note of what things cost from now on.
 
         The spacing of what is still to be written changes as the ratio of a write to a step does,
@@ -79,15 +76,15 @@ class SpillingStream:
         in the file takes more of the processor than it saves. Reads are posted as long ahead as
         they now take.
         """
-        self._pace = Pace.of(costs, self._leaf_steps)
-        self._stack.observe(costs)
+        self._pace = LeafCosts.of(costs, self._leaf_steps)
+        self._stack.update_costs(costs)
         self._pieces.forget(self._pace)
         self._stack.reckon()
         pitch = max(self._closest(costs), self._spacing(costs.write))
         self._replanned = self._replanned or pitch != self._pitch
         self._pitch = pitch
 
-    def lost(self, step: int) -> None:
+    def snapshot_lost(self, step: int) -> bool:
         """Take note that the file has no snapshot `step`: its write or its read failed.
 
         What lies right of it is then recomputed from the nearest state left of it.
@@ -104,8 +101,9 @@ class SpillingStream:
                 "in the file"
             )
         self._stack.lose(leaf, turned=self._turned)
+        return True
 
-    def bounded(self, file_states: int) -> None:
+    def set_capacity(self, file_states: int) -> None:
         """Take note that the file holds so many states, more or fewer than was announced.
 
         If it is full, then from the next on that would be one too many, every other state is given
@@ -114,9 +112,8 @@ class SpillingStream:
         self._most_in_file = file_states
         self._is_full = file_states <= self._stack.in_file
 
-    @property
-    def tuned(self) -> "Spilling":
-        """The schedule as it would be made by what was observed last."""
+    def revised(self) -> "Spilling":
+        """Return the schedule as it would be made by the costs that were told last."""
         return self._schedule.tuned(self._stack.costs, self._pitch, self._most_in_file)
 
     def _spacing(self, write: float) -> int:
@@ -163,7 +160,7 @@ class SpillingStream:
             yield from self._descend(live, resting=False)
         yield from self._reverse()
 
-    def _stand(self, situation: Situation | None) -> tuple[int, int | None]:
+    def _stand(self, situation: ResumePoint | None) -> tuple[int, int | None]:
         """Take in the situation there is; return the live leaf, and where the adjoint is."""
         if situation is None:
             return 0, None
@@ -210,8 +207,8 @@ class SpillingStream:
         else:
             yield from self._stack.store_for_now(leaf)
 
-    def _planned(self, plan: KeepPlan) -> Iterator[tuple[int, Place | None]]:
-        yield 0, (Comb(0, GRID, 1), 0) if plan.first_in_file else None
+    def _planned(self, plan: ForwardPlan) -> Iterator[tuple[int, Place | None]]:
+        yield 0, (EvenSteps(0, GRID, 1), 0) if plan.first_in_file else None
         for k in range(plan.comb.count):
             yield plan.comb.leaf(k), (plan.comb, k)
         for leaf, in_file in plan.tail:
@@ -377,7 +374,7 @@ class SpillingStream:
             return slots, True
         return slots + 1, False
 
-    def _outlook(self, live: int, top: Kept) -> tuple[float, float, int]:
+    def _outlook(self, live: int, top: Entry) -> tuple[float, float, int]:
         """Return when the top is needed again, when what is below it is, and the split until then.
 
         In seconds from now, if what is right of the live state is reversed next.
@@ -469,4 +466,4 @@ class SpillingStream:
 
 
 def _alone(leaf: int) -> Place:
-    return Comb(leaf * GRID, GRID, 1), 0
+    return EvenSteps(leaf * GRID, GRID, 1), 0

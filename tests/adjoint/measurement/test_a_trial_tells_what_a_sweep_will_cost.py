@@ -79,7 +79,7 @@ def test_a_step_into_another_block_is_what_setting_out_takes(measured):
     # Nearly all leaves are set out for from a state in a slot.
     _, costs, _ = measured
     for found in costs.values():
-        assert found.advance + found.setting_out >= STEP + COLD / 3
+        assert found.advance + found.restart_overhead >= STEP + COLD / 3
 
 
 def test_a_leaf_of_several_steps_is_recorded_by_taking_them(measured):
@@ -109,8 +109,8 @@ def test_no_step_is_taken_beyond_the_last(num_steps):
 
 
 def test_leaves_between_those_measured_cost_something_in_between():
-    costs = {1: Costs(record=0.0, driving=3.0), 4: Costs(record=2.0, driving=7.0)}
-    assert with_leaves_of(2, costs) == Costs(record=1.0, driving=5.0)
+    costs = {1: Costs(record=0.0, driver_overhead=3.0), 4: Costs(record=2.0, driver_overhead=7.0)}
+    assert with_leaves_of(2, costs) == Costs(record=1.0, driver_overhead=5.0)
     assert with_leaves_of(1, costs) is costs[1]
     assert with_leaves_of(100, costs) is costs[4]
     assert with_leaves_of(2, {4: costs[4]}) is costs[4]

@@ -30,7 +30,7 @@ IN_MEMORY = Costs(
     pull_back=2.0,
     store=0.25,
     restore=0.125,
-    driving=0.0625,
+    driver_overhead=0.0625,
     turn=3.0,
 )
 WITH_FILE = replace(IN_MEMORY, write=8.0, read=6.0, post=0.125, slowdown=1.25, read_slowdown=1.125)
@@ -101,14 +101,16 @@ def measured(monkeypatch, schedule, real, planned):
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("setting_out", [0.0, 2.0])
-def test_in_memory(monkeypatch, schedule, setting_out):
-    planned = Costs(advance=3.0, record=0.1, unreached=1.5, pull_back=1.0, setting_out=setting_out)
+@pytest.mark.parametrize("restart_overhead", [0.0, 2.0])
+def test_in_memory(monkeypatch, schedule, restart_overhead):
+    planned = Costs(
+        advance=3.0, record=0.1, unreached=1.5, pull_back=1.0, restart_overhead=restart_overhead
+    )
     found, seconds = measured(monkeypatch, schedule, IN_MEMORY, planned)
     assert price(schedule, IN_MEMORY).makespan == seconds
     assert price(schedule, found).makespan == pytest.approx(seconds, rel=1e-12)
     assert found.pull_back == pytest.approx(2.0)
-    assert found.setting_out / found.advance == pytest.approx(setting_out / 3)
+    assert found.restart_overhead / found.advance == pytest.approx(restart_overhead / 3)
     assert (found.write, found.read, found.slowdown) == (0.0, 0.0, 1.0)
 
 

@@ -8,7 +8,7 @@ from simulated_overlap import Machine
 
 from adjoint.errors import SnapshotFileError, TransferError
 from adjoint.measurement import transfer_timing, transfers
-from adjoint.measurement.transfers import Computation, best, look_at, measure
+from adjoint.measurement.transfers import Computation, best, measure, measure_engines
 from adjoint.parallel import communicator
 
 STEP = 0.0005
@@ -155,7 +155,7 @@ def look(monkeypatch, *, seconds=100.0, **machines):
     monkeypatch.setattr(transfer_timing, "time", simulated)
     monkeypatch.setattr(transfers, "time", simulated)
     engines, computation = list(machines), Computation(run, STEP)
-    survey = look_at(
+    survey = measure_engines(
         engines, open_store, blocks(), computation, communicator(None), seconds=seconds
     )
     assert all(machine.closed == 1 for machine in opened)

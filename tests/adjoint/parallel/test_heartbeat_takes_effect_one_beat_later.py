@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adjoint.parallel import communicator, status_exchange
-from adjoint.parallel.status_exchange import MOST_GROWTH, MOST_WRITES, Heartbeat, Word
+from adjoint.parallel.status_exchange import MOST_GROWTH, MOST_WRITES, RankStatus, StatusExchange
 
 
 class Pending:
@@ -35,62 +35,62 @@ class TwoRanks:
 
 
 def test_nothing_is_heard_in_the_first_beat():
-    beats = Heartbeat(communicator(None), 1)
-    assert beats.beat(Word(elapsed=1.0, alarm=1.0)) == Word()
-    assert beats.beat(Word(elapsed=2.0)).alarm == 1.0
+    beats = StatusExchange(communicator(None), 1)
+    assert beats.beat(RankStatus(elapsed=1.0, alarm=1.0)) == RankStatus()
+    assert beats.beat(RankStatus(elapsed=2.0)).alarm == 1.0
     assert beats.finish().elapsed == 2.0
-    assert beats.finish() == Word()
+    assert beats.finish() == RankStatus()
 
 
 def test_the_largest_of_each_number_is_heard():
-    comm = TwoRanks(Word(write_seconds=3.0, lost_first=-4.0, lost_last=4.0))
-    beats = Heartbeat(comm, 1)
-    beats.beat(Word(write_seconds=2.0, backlog=5.0, lost_first=-9.0, lost_last=9.0))
+    comm = TwoRanks(RankStatus(write_seconds=3.0, lost_first=-4.0, lost_last=4.0))
+    beats = StatusExchange(comm, 1)
+    beats.beat(RankStatus(write_seconds=2.0, backlog=5.0, lost_first=-9.0, lost_last=9.0))
     assert comm.asked == []
-    heard = beats.beat(Word())
+    heard = beats.beat(RankStatus())
     assert (heard.write_seconds, heard.backlog) == (3.0, 5.0)
     # The writes 4 to 9 hold all that failed: what lies between may be dropped as well.
     assert (-heard.lost_first, heard.lost_last) == (4.0, 9.0)
 
 
 def test_beats_lie_on_the_grid():
-    beats = Heartbeat(communicator(None), 3)
+    beats = StatusExchange(communicator(None), 3)
     beats.note_steps(2)
     assert not beats.is_due
     assert beats.steps_left() == 1
     beats.note_steps(1)
     assert beats.is_due
-    beats.beat(Word())
+    beats.beat(RankStatus())
     assert beats.steps_left() == 3
 
 
 def test_the_spacing_follows_the_time_they_take():
-    beats = Heartbeat(communicator(None), 1)
+    beats = StatusExchange(communicator(None), 1)
     elapsed = 0.0
     for _ in range(60):
         steps = max(1, beats.steps_left())
         beats.note_steps(steps)
         elapsed += 0.001 * steps
-        beats.beat(Word(elapsed=elapsed))
+        beats.beat(RankStatus(elapsed=elapsed))
     assert beats.steps_left() == pytest.approx(1000 * status_exchange.BEAT_SECONDS, rel=0.1)
 
 
 def test_the_spacing_grows_by_no_more_than_a_factor():
-    beats = Heartbeat(communicator(None), 1)
+    beats = StatusExchange(communicator(None), 1)
     lengths = []
     for k in range(6):
         lengths.append(beats.steps_left())
         beats.note_steps(lengths[-1])
-        beats.beat(Word(elapsed=1e-6 * (k + 1)))
+        beats.beat(RankStatus(elapsed=1e-6 * (k + 1)))
     assert all(b <= MOST_GROWTH * a for a, b in pairwise(lengths))
     assert lengths[-1] > lengths[0]
 
 
 def test_many_writes_make_a_beat_due():
-    beats = Heartbeat(communicator(None), 1000)
+    beats = StatusExchange(communicator(None), 1000)
     for _ in range(MOST_WRITES):
         assert not beats.is_due
         beats.note_write()
     assert beats.is_due
-    beats.beat(Word())
+    beats.beat(RankStatus())
     assert not beats.is_due

@@ -4,7 +4,7 @@ import pytest
 
 from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
-from adjoint.planning.candidates import Case
+from adjoint.planning.candidates import Problem
 from adjoint.planning.planner import choose, without_measuring
 from adjoint.planning.spilling_search import best_spilling
 from adjoint.schedules import Spilling
@@ -38,7 +38,7 @@ def test_states_that_save_less_than_they_take_are_not_written():
     assert dense.interval == pytest.approx(1.2, rel=0.1)
     costs = Costs(advance=1.0, pull_back=2.0, write=1.2, read=1.2, **slow)
     assert plan(write=1.2, read=1.2, **slow).predicted_seconds < 0.9 * price(dense, costs).makespan
-    found = best_spilling(Case(10_000, 1, SLOTS[1], 10_000, 0, costs))
+    found = best_spilling(Problem(10_000, 1, SLOTS[1], 10_000, 0, costs))
     assert found is not None
     assert found.schedule.interval >= SLOTS[1]
     assert found.seconds < 0.9 * price(dense, costs).makespan

@@ -57,7 +57,7 @@ def test_a_plan_is_no_slower_than_revolve_in_the_same_memory(write, states, slow
 
 
 def test_the_prediction_has_what_each_leaf_takes_besides_in_it():
-    paid = dataclasses.replace(costs(), driving=0.375, setting_out=0.125)
+    paid = dataclasses.replace(costs(), driver_overhead=0.375, restart_overhead=0.125)
     plan = choose(1000, {1: paid}, budget(40, leaves=(1,)))
     without = choose(1000, {1: costs()}, budget(40, leaves=(1,)))
     assert plan.predicted_seconds == pytest.approx(without.predicted_seconds + 500)

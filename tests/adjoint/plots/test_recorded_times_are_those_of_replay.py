@@ -82,5 +82,5 @@ def test_a_schedule_that_is_wrong_is_refused():
         def __iter__(self):
             return iter(list(super().__iter__())[:-1])
 
-    with pytest.raises(ScheduleError, match="not reversed"):
+    with pytest.raises(ScheduleError, match="announced PullBack"):
         SimulatedTimeline(Wrong(5, 2), Costs())

@@ -66,12 +66,12 @@ def test_an_end_where_the_live_state_cannot_be(slots, played, leaf_steps, beyond
         last = action if type(action) is Advance else last
     end = last.stop + beyond
     if last.start < end <= last.stop:
-        stream.finished(end)
+        stream.set_num_steps(end)
         with pytest.raises(ScheduleError, match=f"ended at step {end}: it cannot end again"):
-            stream.finished(end)
+            stream.set_num_steps(end)
     else:
         with pytest.raises(ScheduleError, match=f"cannot end at step {end}.*{last.start}"):
-            stream.finished(end)
+            stream.set_num_steps(end)
 
 
 @pytest.mark.parametrize("slots", [0, -2])

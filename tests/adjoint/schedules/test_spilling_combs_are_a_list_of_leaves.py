@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from adjoint.schedules.spilling.spacing import GRID, Comb, Combs
+from adjoint.schedules.spilling.spacing import GRID, Combs, EvenSteps
 
 
 class CombsAndList(RuleBasedStateMachine):
@@ -11,13 +11,13 @@ class CombsAndList(RuleBasedStateMachine):
         super().__init__()
         self.combs = Combs()
         self.plain = []
-        self.comb = Comb(0, GRID, 1)
+        self.comb = EvenSteps(0, GRID, 1)
         self.k = 0
 
     @rule(pitch=st.integers(GRID, 5 * GRID), offset=st.integers(0, 3 * GRID))
     def start_a_comb(self, pitch, offset):
         last = self.plain[-1] + 1 if self.plain else 0
-        self.comb, self.k = Comb(last * GRID + offset, pitch, 1), 0
+        self.comb, self.k = EvenSteps(last * GRID + offset, pitch, 1), 0
 
     @rule(count=st.integers(1, 12))
     def add(self, count):
@@ -58,7 +58,7 @@ test_combs = CombsAndList.TestCase
 
 
 def test_however_many_leaves_a_comb_is_one():
-    comb, combs = Comb(5, 3 * GRID + 7, 10**6), Combs()
+    comb, combs = EvenSteps(5, 3 * GRID + 7, 10**6), Combs()
     for k in range(10**4):
         combs.add(comb, k)
     assert len(combs._combs) == 1

@@ -8,7 +8,7 @@ import random
 import pytest
 from toy_executor import Toy
 
-from adjoint.schedules import Situation, Spilling
+from adjoint.schedules import ResumePoint, Spilling
 from adjoint.schedules.actions import Advance, Tier
 from adjoint.schedules.costs import Costs
 
@@ -34,9 +34,9 @@ def drawn(seed):
     stand = draw.randint(1, last)
     below = [k * leaf for k in range(1, stand) if draw.random() < 0.3]
     if draw.random() < 0.5:
-        return schedule, Situation([0, *below], live=stand * leaf)
+        return schedule, ResumePoint([0, *below], live=stand * leaf)
     states = [0, *below] if draw.random() < 0.8 else []
-    return schedule, Situation(states, live=None, reversed_to=draw.choice([stand * leaf, n]))
+    return schedule, ResumePoint(states, live=None, reversed_to=draw.choice([stand * leaf, n]))
 
 
 def toy_in(situation, num_steps, tape_slots=0):
@@ -54,7 +54,7 @@ def toy_in(situation, num_steps, tape_slots=0):
 def test_every_step_that_is_left_is_reversed(seed):
     schedule, situation = drawn(seed)
     toy = toy_in(situation, schedule.num_steps, schedule.tape_slots)
-    toy.run(schedule.going_on(situation))
+    toy.run(schedule.resume_from(situation))
     assert toy.most_units <= schedule.num_slots
 
 
@@ -66,7 +66,7 @@ def test_the_end_may_not_be_known_yet(seed):
     schedule = Spilling(None, 4, 2.0 * leaf, costs=COSTS, leaf_steps=leaf, file_states=room)
     stand = draw.randint(1, (n - 1) // leaf - 1)
     states = sorted({0, *(draw.randrange(stand) * leaf for _ in range(room - 2))})
-    situation = Situation(states, live=stand * leaf)
+    situation = ResumePoint(states, live=stand * leaf)
 
     def until_the_end(stream):
         ended = False
@@ -74,20 +74,20 @@ def test_the_end_may_not_be_known_yet(seed):
             is_last = not ended and type(action) is Advance and action.stop >= n
             yield Advance(action.start, n) if is_last else action
             if is_last:
-                stream.finished(n)
+                stream.set_num_steps(n)
                 ended = True
 
     toy = toy_in(situation, n)
-    toy.run(until_the_end(schedule.going_on(situation)))
+    toy.run(until_the_end(schedule.resume_from(situation)))
     assert toy.most_in_file <= room
 
 
 def test_nothing_may_be_left():
     schedule = Spilling(40, 3, 5.0, costs=COSTS)
     for states in ([], [0]):
-        assert list(schedule.going_on(Situation(states, live=None, reversed_to=0))) == []
+        assert list(schedule.resume_from(ResumePoint(states, live=None, reversed_to=0))) == []
 
 
 def test_a_fresh_run_is_a_situation_too():
     schedule = Spilling(40, 3, 5.0, costs=COSTS)
-    assert list(schedule.going_on(Situation([], live=0))) == list(schedule)
+    assert list(schedule.resume_from(ResumePoint([], live=0))) == list(schedule)

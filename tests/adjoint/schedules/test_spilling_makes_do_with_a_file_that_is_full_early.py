@@ -24,14 +24,14 @@ def played(schedule, num_steps, room, after):
             is_last = schedule.num_steps is None and not ended
             if is_last and type(action) is Advance and action.stop >= num_steps:
                 yield Advance(action.start, num_steps)
-                stream.finished(num_steps)
+                stream.set_num_steps(num_steps)
                 ended = True
                 continue
             yield action
             if told and type(action) is Offload:
                 in_file.append(len(toy.file) + len(toy.writing))
             if count == after:
-                stream.bounded(max(room, len(toy.file) + len(toy.writing)))
+                stream.set_capacity(max(room, len(toy.file) + len(toy.writing)))
                 told = True
 
     toy.run(telling())
@@ -61,5 +61,5 @@ def test_unknown_length(seed):
 def test_nothing_changes_where_there_is_room():
     schedule = Spilling(200, 4, 5.0, costs=COSTS)
     stream = iter(schedule)
-    stream.bounded(schedule.file_states)
+    stream.set_capacity(schedule.file_states)
     assert list(stream) == list(schedule)

@@ -87,12 +87,12 @@ def test_an_end_where_the_live_state_cannot_be(played, leaf, beyond):
         last = action if type(action) is Advance else last
     end = last.stop + beyond
     if last.start < end <= last.stop:
-        stream.finished(end)
+        stream.set_num_steps(end)
         with pytest.raises(ScheduleError, match=f"ended at step {end}: it cannot end again"):
-            stream.finished(end)
+            stream.set_num_steps(end)
     else:
         with pytest.raises(ScheduleError, match=f"cannot end at step {end}.*{last.start}"):
-            stream.finished(end)
+            stream.set_num_steps(end)
 
 
 def test_a_single_leaf_needs_no_slot():

@@ -18,7 +18,7 @@ def observing(schedule):
             for name in ("advance", "pull_back", "write", "read")
         }
         slower = {name: chance.choice([1, 1.5, 3]) for name in ("slowdown", "read_slowdown")}
-        stream.observe(replace(costs, **slower, **change))
+        stream.update_costs(replace(costs, **slower, **change))
 
     return told
 

@@ -85,7 +85,7 @@ def test_the_initial_state_cannot_be_done_without():
         if type(action) is Offload and action.step > 20:
             break
     with pytest.raises(ScheduleError, match="initial state is lost"):
-        stream.lost(0)
+        stream.snapshot_lost(0)
 
 
 def test_only_what_is_in_the_file_can_be_lost():
@@ -93,9 +93,9 @@ def test_only_what_is_in_the_file_can_be_lost():
     for action in stream:
         if type(action) is Offload and action.step > 30:
             break
-    stream.lost(action.step)
+    stream.snapshot_lost(action.step)
     for step in (action.step, action.step + 2, 1000):
         with pytest.raises(ScheduleError, match=f"no state of step {step}"):
-            stream.lost(step)
+            stream.snapshot_lost(step)
     with pytest.raises(ScheduleError, match="only states at multiples of 2"):
-        stream.lost(3)
+        stream.snapshot_lost(3)

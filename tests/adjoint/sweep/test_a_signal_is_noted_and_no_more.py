@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from adjoint.sweep.signals import SIGNALS, Interruption
+from adjoint.sweep.signals import SIGNALS, SignalWatch
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _as_before():
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_it_is_noted(number):
-    with Interruption() as interruption:
+    with SignalWatch() as interruption:
         assert not interruption.requested
         os.kill(os.getpid(), number)
         assert interruption.requested
@@ -33,7 +33,7 @@ def test_it_is_noted(number):
 def test_a_handler_of_the_programs_own_is_left_alone():
     seen = []
     signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
-    with Interruption() as interruption:
+    with SignalWatch() as interruption:
         os.kill(os.getpid(), signal.SIGUSR1)
     assert seen == [signal.SIGUSR1]
     assert not interruption.requested
@@ -43,7 +43,7 @@ def test_other_threads_do_without():
     found = []
 
     def enter():
-        with Interruption() as interruption:
+        with SignalWatch() as interruption:
             found.append(interruption.requested)
 
     thread = threading.Thread(target=enter)

@@ -5,6 +5,8 @@ pulled back so many more steps. If the computation waited for it, it would never
 wait says so.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from pendulums import CopiedPendulums, Pendulums
@@ -90,6 +92,7 @@ class Rows:
     """Rows without a file."""
 
     has_room = True
+    placement = SimpleNamespace(rows=10**6)
 
     def __init__(self):
         self.taken = 0

@@ -76,7 +76,7 @@ def test_a_file_that_fails_ends_the_journal_and_not_the_run(monkeypatch, tmp_pat
     stepper = CoupledPendulums(3, NUM_STEPS, pause=0.0002)
     schedule = Revolve(NUM_STEPS, 5)
     result = adjoint.gradient(
-        stepper, NUM_STEPS, schedule=schedule, file=tmp_path / "run.h5", most_lost=0.01
+        stepper, NUM_STEPS, schedule=schedule, file=tmp_path / "run.h5", max_lost_share=0.01
     )
     assert failing == [3]
     assert "no space left" in result.report.journal_failure

@@ -44,7 +44,13 @@ def _often(monkeypatch):
 
 def run(stepper, file, *, resume, schedule=SCHEDULE, **options):
     return adjoint.gradient(
-        stepper, NUM_STEPS, file=file, schedule=schedule, resume=resume, most_lost=1e-6, **options
+        stepper,
+        NUM_STEPS,
+        file=file,
+        schedule=schedule,
+        resume=resume,
+        max_lost_share=1e-6,
+        **options,
     )
 
 
@@ -151,8 +157,8 @@ def test_there_must_be_something_to_resume_from(tmp_path):
 
 def test_a_share_is_a_share(tmp_path):
     for share in (0, 1, -0.5):
-        with pytest.raises(ArgumentError, match="most_lost"):
-            adjoint.gradient(Crashing(), NUM_STEPS, file=tmp_path / "run.h5", most_lost=share)
+        with pytest.raises(ArgumentError, match="max_lost_share"):
+            adjoint.gradient(Crashing(), NUM_STEPS, file=tmp_path / "run.h5", max_lost_share=share)
 
 
 @pytest.mark.parametrize("flipped", [3, 5000, 9000])

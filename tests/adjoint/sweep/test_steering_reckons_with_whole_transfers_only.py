@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from adjoint.parallel import communicator
-from adjoint.parallel.status_exchange import Word
+from adjoint.parallel.status_exchange import RankStatus
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.sweep import cost_tracking
@@ -22,7 +22,7 @@ class Bench:
     figures: Statistics = field(default_factory=Statistics)
     told: list[Costs] = field(default_factory=list)
 
-    def observe(self, costs):
+    def update_costs(self, costs):
         self.told.append(costs)
 
     def steps(self, count, seconds):
@@ -43,7 +43,7 @@ class Bench:
 
     def beat(self):
         """Say what there is to say, hear what was said before, and adapt."""
-        heard = self.steering.beat(Word())
+        heard = self.steering.beat(RankStatus())
         self.steering.adapt(heard, self)
 
 
@@ -54,7 +54,7 @@ def make(monkeypatch):
         monkeypatch.setattr(cost_tracking.time, "perf_counter", lambda: bench.clock[0])
         engine = type("Engine", (), {"statistics": property(lambda self: bench.figures)})()
         store = SimpleNamespace(engine=engine)
-        bench.steering = cost_tracking.Steering(communicator(None), store, 1, costs, 0.0)
+        bench.steering = cost_tracking.CostTracker(communicator(None), store, 1, costs, 0.0)
         if warm:
             bench.beat()
         return bench

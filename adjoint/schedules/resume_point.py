@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Situation"]
+__all__ = ["ResumePoint"]
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ResumePoint:
     """What there is of a run that was interrupted, or that has lost what it had kept.
 
     No state is in a slot. All steps are multiples of the schedule's `leaf_steps`, but for the end
