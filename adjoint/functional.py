@@ -6,7 +6,7 @@ the same schedule in the same buffers and the same file.
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +24,6 @@ from adjoint.reporting.timeline import Timeline
 from adjoint.schedules import Schedule
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
 from adjoint.steppers.protocol import Stepper
-from adjoint.sweep.sweep import Handlers
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
@@ -278,20 +277,14 @@ class Functional:
 
     def _sweep(self, equipment: Equipment) -> float:
         self.timeline = Timeline() if self._trace is not None else None
-        if equipment.store is not None:
-            equipment.store.observer = self.timeline.add_transfer if self.timeline else None
-        if equipment.journal is not None:
-            equipment.journal.observer = self.timeline.add_pause if self.timeline else None
         if not self._progress or self._comm.rank:
             return self._play(equipment, None)
         with ProgressBar(self.num_steps) as bar:
             return self._play(equipment, bar)
 
     def _play(self, equipment: Equipment, bar: ProgressBar | None) -> float:
-        watches = [watcher.watch for watcher in (bar, self.timeline) if watcher is not None]
-        cost, self.report = equipment.evaluate(
-            self._stepper, self.num_steps, self._comm, _in_turn(watches)
-        )
+        observers = [observer for observer in (bar, self.timeline) if observer is not None]
+        cost, self.report = equipment.evaluate(self._stepper, self.num_steps, self._comm, observers)
         if self.timeline is not None and self._trace is not None:
             self.timeline.write(self._trace, self._comm)
         return cost
@@ -326,20 +319,6 @@ class Functional:
 def _counted(cost: float | None) -> float:
     assert cost is not None, "a running total was given"
     return cost
-
-
-def _in_turn(
-    watches: list[Callable[[Handlers], Handlers]],
-) -> Callable[[Handlers], Handlers] | None:
-    if not watches:
-        return None
-
-    def watch(handlers: Handlers) -> Handlers:
-        for wrap in watches:
-            handlers = wrap(handlers)
-        return handlers
-
-    return watch
 
 
 def _sum_together(arrays: list[NDArray[Any]], comm: Communicator) -> None:

@@ -1,7 +1,8 @@
 """A schedule, and all that it takes to play it: set aside once, used by every evaluation."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord, hash_of
-from adjoint.sweep.sweep import Handlers, Sweep
+from adjoint.sweep.observers import Observer, Observers
+from adjoint.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     from adjoint.storage.store import FileStore
@@ -67,27 +69,28 @@ class Equipment:
         stepper: Stepper,
         num_steps: int | None,
         comm: Communicator,
-        watch: Callable[[Handlers], Handlers] | None,
+        observers: Sequence[Observer] = (),
     ) -> tuple[float, Report]:
         """Play one forward and one reverse sweep; return this rank's cost, and the figures.
 
         Collective. Schedule and costs are then as this evaluation's measurements would have them.
         """
         self.buffers.clear()
-        found = self._begin(stepper, comm)
-        before, began = self._statistics(), time.perf_counter()
-        calibration = Calibration(self._statistics)
-        stepper.start()
-        sweep = Sweep(
-            stepper,
-            num_steps,
-            self.buffers,
-            self.store,
-            comm,
-            journal=self.journal,
-            watch=calibration.watch if watch is None else lambda own: watch(calibration.watch(own)),
-        )
-        cost = sweep.run(self.schedule, costs=self.costs, found=found)
+        with self._observed(Observers(observers)):
+            found = self._begin(stepper, comm)
+            before, began = self._statistics(), time.perf_counter()
+            calibration = Calibration(self._statistics)
+            stepper.start()
+            sweep = Sweep(
+                stepper,
+                num_steps,
+                self.buffers,
+                self.store,
+                comm,
+                journal=self.journal,
+                observer=Observers([calibration, *observers]),
+            )
+            cost = sweep.run(self.schedule, costs=self.costs, found=found)
         ended = time.perf_counter()
         report = self._report(sweep, found, before, began, ended)
         tuned = self.schedule if sweep.tuned is None else sweep.tuned
@@ -155,6 +158,21 @@ class Equipment:
             return None
         self.reason = f"the file was given up, since it took {taken:.3g} s with it; {best.reason}"
         return best.schedule
+
+    @contextmanager
+    def _observed(self, observer: Observer) -> Generator[None, None, None]:
+        """Tell an observer of transfers and pauses meanwhile."""
+        if self.store is not None:
+            self.store.observer = observer.on_transfer
+        if self.journal is not None:
+            self.journal.observer = observer.on_pause
+        try:
+            yield
+        finally:
+            if self.store is not None:
+                self.store.observer = None
+            if self.journal is not None:
+                self.journal.observer = None
 
     def _statistics(self) -> Statistics:
         return Statistics() if self.store is None else self.store.engine.statistics

@@ -13,13 +13,12 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from adjoint.parallel import Communicator
 from adjoint.schedules.actions import Action, Advance, PullBack, Record, Turn
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.transfer import Statistics
-from adjoint.sweep.sweep import Handler, Handlers
+from adjoint.sweep.observers import Observer
 
 __all__ = ["Calibration", "agreed_costs"]
 
@@ -33,7 +32,7 @@ class _Taken:
     steps: int = 0
 
 
-class Calibration:
+class Calibration(Observer):
     """Times the actions of one evaluation, on this rank.
 
     Parameters
@@ -51,10 +50,19 @@ class Calibration:
         self._unreached = 0
         """Records whose last step was not taken."""
 
-    def watch(self, handlers: Handlers) -> Handlers:
-        """Return the handlers, those that compute timed."""
-        timed = {kind: self._timed(kind, handlers[kind]) for kind in self._sweeps[0]}
-        return {**handlers, **timed, Turn: self._turning(handlers[Turn])}
+    def on_action(self, action: Action, began: float, ended: float) -> None:
+        if type(action) is Turn:
+            self._marks.append(self._statistics())
+            return
+        taken = self._sweeps[len(self._marks) - 1].get(type(action))
+        if taken is None:
+            return
+        assert isinstance(action, Advance | Record | PullBack)
+        taken.seconds += ended - began
+        taken.actions += 1
+        taken.steps += action.stop - action.start
+        if isinstance(action, Record) and not action.reach_stop:
+            self._unreached += 1
 
     def costs(self, planned: Costs) -> Costs:
         """Return what was measured up to now, in seconds; what was not met costs as planned.
@@ -88,28 +96,6 @@ class Calibration:
         )
 
     # -- inside ---------------------------------------------------------------------------------
-
-    def _timed(self, kind: type[Action], handler: Handler) -> Handler:
-        clock, sweeps = time.perf_counter, self._sweeps
-
-        def handle(action: Any) -> None:
-            began = clock()
-            handler(action)
-            taken = sweeps[len(self._marks) - 1][kind]
-            taken.seconds += clock() - began
-            taken.actions += 1
-            taken.steps += action.stop - action.start
-            if type(action) is Record and not action.reach_stop:
-                self._unreached += 1
-
-        return handle
-
-    def _turning(self, handler: Handler) -> Handler:
-        def handle(action: Any) -> None:
-            handler(action)
-            self._marks.append(self._statistics())
-
-        return handle
 
     def _per_step(self, kind: type[Action], shares: list[float]) -> float:
         """Return what a step takes without transfers beside it."""

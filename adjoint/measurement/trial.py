@@ -69,7 +69,7 @@ def trial_costs(
         stepper.start()
         began = time.perf_counter()
         calibration = Calibration(Statistics)
-        sweep = Sweep(endless, schedule.num_steps, buffers, None, comm, watch=calibration.watch)
+        sweep = Sweep(endless, schedule.num_steps, buffers, None, comm, observer=calibration)
         sweep.run(schedule)
         found.append(calibration.costs(rough))
         seconds += largest(time.perf_counter() - began, comm)

@@ -1,12 +1,12 @@
 """A progress bar over the steps of a sweep: forward, then reverse."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from tqdm import tqdm
 
-from adjoint.schedules.actions import Advance, PullBack, Record
-from adjoint.sweep.sweep import Handler, Handlers
+from adjoint.schedules.actions import Action, Advance, PullBack, Record
+from adjoint.sweep.observers import Observer
 
 __all__ = ["ProgressBar"]
 
@@ -17,10 +17,10 @@ class _Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
     monitor_interval = 0
 
 
-class ProgressBar:
+class ProgressBar(Observer):
     """Counts each step twice: when it is first reached, and when it is reversed.
 
-    Shown on standard error. A context manager; `watch` wraps a sweep's handlers.
+    Shown on standard error. A context manager.
     """
 
     def __init__(self, num_steps: int | None) -> None:
@@ -29,29 +29,13 @@ class ProgressBar:
             total=None if num_steps is None else 2 * num_steps, unit="step", smoothing=0.05
         )
 
-    def watch(self, handlers: Handlers) -> Handlers:
-        """Return the handlers, those that pass steps moving the bar."""
-        watched = dict(handlers)
-        for kind in (Advance, Record):
-            watched[kind] = self._forward(handlers[kind])
-        watched[PullBack] = self._reverse(handlers[PullBack])
-        return watched
-
-    def _forward(self, handler: Handler) -> Handler:
-        def handle(action: Any) -> None:
-            handler(action)
-            if action.stop > self._frontier:
-                self._bar.update(action.stop - self._frontier)
-                self._frontier = action.stop
-
-        return handle
-
-    def _reverse(self, handler: Handler) -> Handler:
-        def handle(action: PullBack) -> None:
-            handler(action)
+    def on_action(self, action: Action, began: float, ended: float) -> None:
+        del began, ended
+        if isinstance(action, PullBack):
             self._bar.update(action.stop - action.start)
-
-        return handle
+        elif isinstance(action, Advance | Record) and action.stop > self._frontier:
+            self._bar.update(action.stop - self._frontier)
+            self._frontier = action.stop
 
     def __enter__(self) -> Self:
         return self

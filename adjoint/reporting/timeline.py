@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from adjoint.parallel import Communicator
-from adjoint.schedules.actions import Action
-from adjoint.sweep.sweep import Handler, Handlers
+from adjoint.sweep.observers import Observer
 
 __all__ = ["Event", "Timeline"]
 
@@ -32,7 +31,7 @@ class Event(NamedTuple):
     is_transfer: bool
 
 
-class Timeline:
+class Timeline(Observer):
     """What happened when, on this rank. Forty bytes an event, in the order in which they ended."""
 
     def __init__(self) -> None:
@@ -48,16 +47,15 @@ class Timeline:
             began, ended = self._times[2 * i], self._times[2 * i + 1]
             yield Event(self._names[kind // 2], start, stop, began, ended, kind % 2 == TRANSFER)
 
-    def watch(self, handlers: Handlers) -> Handlers:
-        """Return the handlers, each noting when it ran."""
-        return {kind: self._timed(kind, handler) for kind, handler in handlers.items()}
+    def on_action(self, action: Any, began: float, ended: float) -> None:
+        start = getattr(action, "start", getattr(action, "step", -1))
+        stop = getattr(action, "stop", start)
+        self._add(2 * self._number(type(action).__name__) + COMPUTE, start, stop, began, ended)
 
-    def add_transfer(self, name: str, step: int, began: float, ended: float) -> None:
-        """Note a transfer; times are of `time.perf_counter`."""
+    def on_transfer(self, name: str, step: int, began: float, ended: float) -> None:
         self._add(2 * self._number(name) + TRANSFER, step, step, began, ended)
 
-    def add_pause(self, name: str, step: int, began: float, ended: float) -> None:
-        """Note something besides the actions that the computation waited for."""
+    def on_pause(self, name: str, step: int, began: float, ended: float) -> None:
         self._add(2 * self._number(name) + COMPUTE, step, step, began, ended)
 
     def write(self, path: str | os.PathLike[str], comm: Communicator) -> None:
@@ -73,19 +71,6 @@ class Timeline:
             except OSError as failure:
                 error = failure
         comm.agree(error)
-
-    def _timed(self, kind: type[Action], handler: Handler) -> Handler:
-        code = 2 * self._number(kind.__name__) + COMPUTE
-        clock = time.perf_counter
-
-        def handle(action: Any) -> None:
-            began = clock()
-            handler(action)
-            ended = clock()
-            start = getattr(action, "start", getattr(action, "step", -1))
-            self._add(code, start, getattr(action, "stop", start), began, ended)
-
-        return handle
 
     def _number(self, name: str) -> int:
         if name not in self._names:

@@ -43,10 +43,11 @@ from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.coordination import Coordinator
 from adjoint.sweep.file_reads import FileReads
 from adjoint.sweep.journal import Journal, SavedRecord
+from adjoint.sweep.observers import Observer
 from adjoint.sweep.resume import UNDEFINED, Recovery, SweepState
 from adjoint.sweep.signals import SignalWatch
 
-__all__ = ["Handler", "Handlers", "Sweep"]
+__all__ = ["Sweep"]
 
 Handler = Callable[[Any], None]
 """Carries out one action, of the type that it is looked up by."""
@@ -71,8 +72,8 @@ class Sweep:
         All its ranks play the same schedule.
     journal
         What is written for a run that resumes this one, if anything.
-    watch
-        Wraps the handlers before use: for a timeline, or a progress bar.
+    observer
+        Told of every action once it has been carried out.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Sweep:
         comm: Communicator,
         *,
         journal: Journal | None = None,
-        watch: Callable[[Handlers], Handlers] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.actions = 0
         self.advanced_steps = 0
@@ -108,7 +109,7 @@ class Sweep:
         self._error: Exception | None = None
         self._pulse: Coordinator | None = None
         self._recovery: Recovery | None = None
-        self._watch = watch
+        self._observer = observer
 
     @property
     def num_steps(self) -> int | None:
@@ -140,14 +141,13 @@ class Sweep:
         """
         # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
         handlers = self._handlers()
-        dispatch = handlers if self._watch is None else self._watch(handlers)
         self._stream = stream_of(schedule)
         interruption = SignalWatch()
         with nullcontext() if self._journal is None else interruption:
             if self._store is not None:
                 self._begin(self._store, schedule, costs, found, interruption)
             self._open = self._stream.awaits_num_steps and self._standing.adjoint_at is None
-            self._play(dispatch)
+            self._play(handlers)
         if self._standing.adjoint_at != 0:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._standing.adjoint_at}, not 0"
@@ -182,10 +182,10 @@ class Sweep:
             self._comm, store, self._journal, interruption, schedule.leaf_steps, costs, elapsed
         )
 
-    def _play(self, dispatch: Handlers) -> None:
+    def _play(self, handlers: Handlers) -> None:
         try:
             while (action := next(self._stream, None)) is not None:
-                self._carry_out(action, dispatch)
+                self._carry_out(action, handlers)
                 if self._pulse is not None:
                     self._listen(self._pulse)
         except BaseException as error:
@@ -195,12 +195,17 @@ class Sweep:
         if self._pulse is not None:
             self._pulse.finish()
 
-    def _carry_out(self, action: Action, dispatch: Handlers) -> None:
+    def _carry_out(self, action: Action, handlers: Handlers) -> None:
         kind = type(action)
         if kind is Advance and self._open and self.num_steps is not None:
             assert isinstance(action, Advance)
             action = Advance(action.start, min(action.stop, self.num_steps))
-        dispatch[kind](action)
+        if self._observer is None:
+            handlers[kind](action)
+        else:
+            began = time.perf_counter()
+            handlers[kind](action)
+            self._observer.on_action(action, began, time.perf_counter())
         self.actions += 1
 
     def _handlers(self) -> Handlers:
