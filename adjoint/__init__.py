@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from adjoint.functional import Functional
     from adjoint.gradients import Result, gradient
     from adjoint.reporting.report import Report
-    from adjoint.steppers.protocol import FunctionStepper, Stepper
+    from adjoint.steppers import Capabilities, FunctionStepper, Stepper
     from adjoint.storage.reader import Snapshots, open_snapshots
 
 __all__ = [
     "AdjointError",
     "ArgumentError",
+    "Capabilities",
     "FunctionStepper",
     "Functional",
     "NonFiniteError",
@@ -52,12 +53,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "FunctionStepper": "steppers.protocol",
+    "Capabilities": "steppers",
+    "FunctionStepper": "steppers",
     "Functional": "functional",
     "Report": "reporting.report",
     "Result": "gradients",
     "Snapshots": "storage.reader",
-    "Stepper": "steppers.protocol",
+    "Stepper": "steppers",
     "gradient": "gradients",
     "open_snapshots": "storage.reader",
 }

@@ -22,8 +22,8 @@ from adjoint.reporting.progress import ProgressBar
 from adjoint.reporting.report import Report
 from adjoint.reporting.timeline import Timeline
 from adjoint.schedules import Schedule
+from adjoint.steppers import Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
-from adjoint.steppers.protocol import Stepper
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory

@@ -10,7 +10,7 @@ from adjoint.functional import Functional
 from adjoint.reporting.report import Report
 from adjoint.reporting.timeline import Timeline
 from adjoint.schedules import Schedule
-from adjoint.steppers.protocol import Stepper
+from adjoint.steppers import Stepper
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory

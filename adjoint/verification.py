@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from adjoint.functional import Functional
 from adjoint.parallel import Communicator, communicator
 from adjoint.schedules import StoreAll
-from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
+from adjoint.steppers import Arrays, Stepper, copy_arrays
 from adjoint.storage.checksums import checksum
 
 __all__ = [

@@ -14,7 +14,7 @@ from adjoint.planning.planner import Prediction
 from adjoint.reporting.report import Report, in_words
 from adjoint.schedules import Schedule, Spilling
 from adjoint.schedules.costs import Costs
-from adjoint.steppers.protocol import Stepper
+from adjoint.steppers import Stepper
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import StateLayout

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adjoint.driver.options import Wishes
 from adjoint.errors import SnapshotFileError
 from adjoint.parallel import Communicator
-from adjoint.steppers.protocol import Stepper
+from adjoint.steppers import Stepper
 from adjoint.storage.journal_file import JournalFile
 from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
 from adjoint.storage.state_layout import StateLayout

@@ -22,7 +22,7 @@ from adjoint.planning.candidates import with_leaves_of
 from adjoint.planning.planner import Plan, Prediction, choose, without_measuring
 from adjoint.schedules import Online, Schedule, Spilling, num_leaves
 from adjoint.schedules.costs import Costs
-from adjoint.steppers.protocol import Adopting, Stepper
+from adjoint.steppers import Adopting, Stepper
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers

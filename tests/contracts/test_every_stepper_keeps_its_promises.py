@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from pendulums import Pendulums
 from recurrent_unrolled import Problem
 
-from adjoint.steppers.protocol import Adopting, Stepper, copy_arrays, state_bytes
+from adjoint.steppers import Adopting, Stepper, copy_arrays, state_bytes
 
 STEPPERS = {
     "pendulums": lambda: Pendulums(3, NUM_STEPS),
