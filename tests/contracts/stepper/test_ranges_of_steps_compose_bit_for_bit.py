@@ -22,7 +22,7 @@ def test_the_state_changes_and_every_control_has_a_gradient(case, make, ends, st
     before, after = state_at(ends[:3]), state_at(ends[:4])
     assert any((after[name] != before[name]).any() for name in make().adjoint)
     cost, gradient = gradient_by_hand(make(), case.num_steps)
-    assert cost > 0
+    assert cost != 0
     assert all(array.any() for array in gradient.values())
 
 
