@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adjoint import replay, schedules, verification
+    from adjoint.driver.options import RunOptions
     from adjoint.errors import (
         AdjointError,
         ArgumentError,
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
         StepperError,
         TransferError,
     )
-    from adjoint.functional import Functional
-    from adjoint.gradients import Result, gradient
+    from adjoint.functional import Functional, Result, gradient
     from adjoint.reporting.report import Report
     from adjoint.steppers import Capabilities, FunctionStepper, Stepper
     from adjoint.storage.reader import Snapshots, open_snapshots
@@ -36,6 +36,7 @@ __all__ = [
     "Report",
     "Result",
     "RunInterruptedError",
+    "RunOptions",
     "ScheduleError",
     "SnapshotFileError",
     "Snapshots",
@@ -57,10 +58,11 @@ _EXPORTS = {
     "FunctionStepper": "steppers",
     "Functional": "functional",
     "Report": "reporting.report",
-    "Result": "gradients",
+    "Result": "functional",
+    "RunOptions": "driver.options",
     "Snapshots": "storage.reader",
     "Stepper": "steppers",
-    "gradient": "gradients",
+    "gradient": "functional",
     "open_snapshots": "storage.reader",
 }
 _MODULES = {

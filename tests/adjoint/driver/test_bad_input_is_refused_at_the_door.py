@@ -41,7 +41,7 @@ def test_memory_for_one_slot_is_too_little_with_a_file(tmp_path):
 def test_memory_for_one_slot_is_enough_without_a_file():
     stepper = Pendulums(4000, 10)
     with adjoint.Functional(stepper, 10, memory=ONE_SLOT) as functional:
-        assert functional.schedule.num_slots == 1
+        assert functional.plan().schedule.num_slots == 1
         assert bitwise_test(functional).passed
 
 
@@ -55,7 +55,7 @@ def test_the_journal_is_in_the_disks_budget(tmp_path):
     with pytest.raises(ArgumentError, match=r"besides [0-9]+ for the journal"):
         adjoint.gradient(Untouched(2, 900), 900, file=tmp_path / "run.h5", **options)
     with adjoint.Functional(Pendulums(2, 900), 900, file=tmp_path, **options) as functional:
-        assert functional.schedule.file_states <= 2
+        assert functional.plan().schedule.file_states <= 2
 
 
 def test_a_disk_without_a_file():

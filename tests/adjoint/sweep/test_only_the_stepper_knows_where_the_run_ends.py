@@ -89,7 +89,7 @@ def test_a_stepper_that_does_not_know_is_refused():
                 raise AttributeError(name)
             return super().__getattribute__(name)
 
-    with pytest.raises(ArgumentError, match="no finished"):
+    with pytest.raises(ArgumentError, match="know where the run ends"):
         adjoint.gradient(Endless(), None)
 
 
