@@ -86,8 +86,7 @@ def check_controls(stepper: Stepper, values: Any) -> None:
             )
         if not np.can_cast(np.asarray(value).dtype, control.dtype, casting="same_kind"):
             raise ArgumentError(
-                f"control {name!r} is {control.dtype}, to which {np.asarray(value).dtype} cannot be "
-                "converted"
+                f"control {name!r} is {control.dtype}: it cannot hold {np.asarray(value).dtype}"
             )
 
 
