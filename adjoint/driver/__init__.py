@@ -1,1 +1,3 @@
-"""One evaluation after another: options, the plan, what it takes, and playing it."""
+"""One evaluation after another: `Options` are parsed, `plan_run` makes a `RunPlan`, `Resources` are
+opened for it, and `Driver.evaluate` plays it and returns the plan for the next one.
+"""

@@ -1,4 +1,4 @@
-"""A stepper made of functions: a step, its transposed derivative and a cost."""
+"""A stepper made of functions: a step, its transposed derivative, and costs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,27 +15,32 @@ __all__ = ["FunctionStepper", "Scratch"]
 
 
 class Scratch:
-    """States that tapes are made of, for steppers whose tape is their states.
+    """Memory for tapes that consist of states, allocated when it is first needed and reused.
 
-    They are made when they are first needed, and lent last in, first out, while they are warm.
-    What a whole run did without is let go: a probe may have tried larger leaves than the plan has.
+    States are reused last in, first out, while they are in the cache. Those that a whole run did
+    not need are released: a probe may have tried larger leaves than the plan has.
+
+    Parameters
+    ----------
+    make
+        Allocates one state.
     """
 
     def __init__(self, make: Callable[[], Arrays]) -> None:
         self._make = make
         self._idle: list[Arrays] = []
         self._lent = 0
-        self._most_lent = 0
+        self._peak = 0
 
     def begin(self) -> None:
-        """Begin a run; what was lent in the last one and not given back is forgotten."""
-        del self._idle[: max(0, len(self._idle) - self._most_lent)]
-        self._lent = self._most_lent = 0
+        """Begin a run. States of the last one that were not given back are forgotten."""
+        del self._idle[: max(0, len(self._idle) - self._peak)]
+        self._lent = self._peak = 0
 
     def take(self) -> Arrays:
-        """Return a state, with whatever it held last."""
+        """Return a state with arbitrary values."""
         self._lent += 1
-        self._most_lent = max(self._most_lent, self._lent)
+        self._peak = max(self._peak, self._lent)
         return self._idle.pop() if self._idle else self._make()
 
     def give_back(self, states: Sequence[Arrays]) -> None:
@@ -45,23 +50,23 @@ class Scratch:
 
 
 class FunctionStepper(ABC):
-    """Make a `Stepper` of the functions that most people have.
+    """A `Stepper` made of functions that a subclass writes.
 
-    Write at least two of them::
+    At least two of them::
 
         step(k, state, out)                    out = F[k](state)
         step_vjp(k, state, adjoint, gradient)  gradient += (dF/dm)^T adjoint
                                                adjoint = (dF/du)^T adjoint
 
-    and those of the rest that the problem has: a cost of each step, a terminal cost, an initial
+    and of the others those that the problem has: a cost of each step, a terminal cost, an initial
     state that depends on the controls, each with its derivative.
 
-    All arguments are mappings from name to array. They are the stepper's own memory (or the
-    driver's): read them, write where it says so, keep no reference. The controls are
-    `self.controls`. `step` must be a function of its arguments and the controls alone.
+    All arguments are mappings from name to array, in memory of the stepper or of the driver: write
+    only where it says so, and keep no reference. The controls are `self.controls`. `step` must be a
+    function of its arguments and the controls alone.
 
-    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them
-    in scratch memory that is allocated once. One step of `pull_back` calls `step_vjp`, then
+    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them in
+    scratch memory that is allocated once. For each step, `pull_back` calls `step_vjp`, then
     `step_cost_vjp`.
 
     Parameters
@@ -70,13 +75,13 @@ class FunctionStepper(ABC):
         The arrays of one state: their names, shapes and dtypes, and the values of ``u[0]``
         unless `initial_state` says otherwise. Copied.
     controls
-        What the gradient is with respect to. Kept as they are, not copied: writing to them
-        changes the problem. A control whose first axis is the step may be a memory map.
+        What the gradient is with respect to. Not copied: writing to them changes the problem. A
+        control whose first axis is the step may be a memory map.
     replay_data
-        The names in `state` that have no adjoint: random bits, counters, the time.
+        Names in `state` that have no adjoint: random bits, counters, the time.
     accumulators
-        Where the gradients grow; by default new arrays shaped as the controls. Give your own
-        for a control too large for memory.
+        Where the gradients are accumulated; by default new arrays shaped as the controls. Give your
+        own for a control too large for memory.
 
     Raises
     ------
@@ -117,7 +122,7 @@ class FunctionStepper(ABC):
     def step_vjp(self, step: int, state: Arrays, adjoint: Arrays, gradient: Arrays) -> None:
         """Replace `adjoint` by ``(dF/du)^T adjoint`` and add ``(dF/dm)^T adjoint`` to `gradient`.
 
-        `state` is ``u[step]``; both products are of the adjoint as it was on entry.
+        `state` is ``u[step]``. Both products are with the adjoint as it was on entry.
         """
 
     def step_cost(self, step: int, state: Arrays) -> float:
@@ -162,11 +167,11 @@ class FunctionStepper(ABC):
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow."""
+        """The gradients accumulated so far."""
         return self._accumulators
 
     def tape_bytes(self, steps: int) -> int:
-        """Memory for the tape of one `record` of so many steps."""
+        """Return the memory of the tape of one `record`: its states."""
         return steps * state_bytes(self._initial)
 
     def adopt(self, arrays: Arrays) -> None:
@@ -184,7 +189,10 @@ class FunctionStepper(ABC):
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
-        """Take the state from `start` to `stop`, ending in `out` if given, else where it is."""
+        """Take the state from `start` to `stop`, ending in `out` if given, else in the same memory.
+
+        Steps alternate between that memory and a spare state, such that the last one ends there.
+        """
         home = self._state if out is None else out
         source = self._state
         for k in range(start, stop):
@@ -258,7 +266,7 @@ class FunctionStepper(ABC):
             grown = control if accumulators is None else accumulators.get(name)
             if grown is None or grown.shape != control.shape:
                 raise StepperError(
-                    f"control {name!r} has shape {control.shape}, its accumulator has not"
+                    f"control {name!r} has shape {control.shape}: its accumulator needs that too"
                 )
         for cost in ("step_cost", "terminal_cost"):
             if self._overrides(cost) and not self._overrides(f"{cost}_vjp"):

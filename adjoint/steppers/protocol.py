@@ -1,4 +1,4 @@
-"""What a solver shows of itself: the `Stepper` protocol, and a base class that implements it.
+"""What a solver exposes: the `Stepper` protocol and its optional parts.
 
 A stepper is a time-stepping computation ``u[k+1] = F[k](u[k], m)`` for ``k = 0 … n-1``, with
 the cost ``J = sum of g[k](u[k], m) + G(u[n], m)``. A PDE solver and an unrolled recurrent
@@ -9,9 +9,9 @@ coefficients, sources, weights, inputs. Reversing step ``k`` takes the adjoint s
     adjoint[k] = (dF[k]/du)^T adjoint[k+1] + dg[k]/du
     gradient  += (dF[k]/dm)^T adjoint[k+1] + dg[k]/dm
 
-`Stepper` is for solvers that want every liberty: their own memory, several steps a call,
-their own tapes. `FunctionStepper` is for everybody else: write a step, its transposed
-derivative and a cost, and it does the rest, without copying a state that need not be copied.
+`Stepper` is for solvers that manage their own memory and tapes, or take several steps per call.
+`adjoint.FunctionStepper` is for all others: from a step, its transposed derivative and a cost it
+makes a stepper that copies no state without need.
 """
 
 from collections.abc import Mapping
@@ -31,10 +31,9 @@ class Stepper(Protocol):
     """A time-stepping computation that can be advanced, recorded and pulled back.
 
     Ranges of steps are half-open, ``[start, stop)``. All arrays are this rank's part, and
-    C-contiguous. Every call is collective where the solver itself is; the driver makes the same
-    calls on all ranks.
+    C-contiguous. The driver makes the same calls on all ranks, so every call may be collective.
 
-    More attributes are announced by their presence:
+    Further attributes are optional (`adjoint.Capabilities` has their defaults):
 
     ``reproducible`` (bool, default True)
         `advance` is a function of state, step and controls alone, and ranges compose: one call
@@ -44,24 +43,25 @@ class Stepper(Protocol):
         Record and pull back on the grid ``0, leaf_steps, 2 leaf_steps, …`` only, under every
         schedule, because grouping steps differently changes round-off.
     ``tape_bytes(steps)`` (int)
-        Memory that the tape of one `record` of so many steps takes. It is counted in the memory
-        budget. Without it a tape is reckoned at one state a step.
+        Memory of the tape of one `record` over `steps` steps, counted in the memory budget.
+        Default: one state per step.
     ``distributed`` (collection of names)
-        The controls of which every rank holds its own part. The others are replicated: every
-        rank holds the same values, and the gradient is the sum over ranks.
+        Controls of which every rank holds its own part. The others are replicated: every rank holds
+        the same values, and the gradient is the sum over ranks.
     ``per_step`` (collection of names)
-        The controls whose first axis is the step. A row of their gradients is final once its step
-        is pulled back: it goes to the journal once, and they may be memory maps or HDF5 datasets.
+        Controls whose first axis is the step. A row of their gradient is final once its step is
+        pulled back, and is written to the journal once. They may be memory maps or HDF5 datasets.
     ``position`` (int) and ``finished`` (bool)
-        For a run whose end only the stepper knows: the step that the live state is at, and whether
-        that is the end. Only then may `advance` stop early, and on all ranks at the same step.
+        For a run whose end only the stepper knows: the step of the live state, and whether that is
+        the end. Only then may `advance` stop early, at the same step on all ranks.
     ``accepted_steps`` (float64 array) and ``accept_steps(rows)``
-        Time and length of every step accepted so far, shaped (steps, 2); a resumed run gives them
-        back. A step that was accepted is taken again with that very length.
+        Time and length of every step accepted so far, shaped (steps, 2); a resumed run passes them
+        to `accept_steps`. A step taken again has exactly the length that was accepted.
     ``first_non_finite`` (int or None)
-        The first step whose cost is not finite, for an error that names it.
+        The first step whose cost is not finite, to be named in an error.
     ``fingerprint()`` (bytes or str)
-        What makes this problem this problem, beside the names, shapes and dtypes of its state.
+        What identifies the problem, beside the names, shapes and dtypes of its state: the file of
+        another problem is never used.
     """
 
     @property
@@ -81,13 +81,13 @@ class Stepper(Protocol):
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients with respect to the controls as they grow, shaped as the controls."""
+        """The gradients accumulated so far, shaped as the controls. Writable, to resume a run."""
         ...
 
     def start(self) -> None:
         """Make the state ``u[0](controls)`` and the accumulators zero.
 
-        It is also the only notice that the controls have changed.
+        Called after every change of the controls; there is no other notice of one.
         """
         ...
 
@@ -95,26 +95,27 @@ class Stepper(Protocol):
         """Take the state from `start` to `stop`.
 
         Given a running total `cost`, add the cost of each step to it, one by one in order, and
-        return the total: so that grouping steps differently changes no bit. With None no cost
-        is wanted, and None is returned.
+        return the total, so that grouping steps differently changes no bit. Given None, compute no
+        cost and return None.
         """
         ...
 
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Do as `advance`, keeping the tape of ``[start, stop)``.
+        """Do as `advance`, and keep the tape of ``[start, stop)``.
 
-        The state is ``u[stop]`` afterwards if `reach_stop`; else it is undefined, the next call is
-        the `pull_back` of this tape, and the last step need not be taken (its cost must).
+        Afterwards the state is ``u[stop]`` if `reach_stop`. Otherwise it is undefined, the next
+        call is the `pull_back` of this tape, and the last step need not be taken (but its cost
+        counts).
         Several tapes may be alive at once.
         """
         ...
 
     def turn(self, cost: float) -> float:
-        """Return `cost` plus the terminal cost; make the adjoint the terminal cost's derivative.
+        """Return `cost` plus the terminal cost; set the adjoint to the terminal cost's derivative.
 
-        The state is ``u[n]``. A terminal cost that depends on the controls adds its derivative to
+        The state is ``u[n]``. A terminal cost that depends on the controls adds that derivative to
         the accumulators.
         """
         ...
@@ -122,7 +123,7 @@ class Stepper(Protocol):
     def pull_back(self, start: int, stop: int) -> None:
         """Take the adjoint from `stop` to `start`, consuming the tape of ``[start, stop)``.
 
-        Adds to the accumulators. The state is undefined afterwards.
+        Adds to the accumulators. Afterwards the state is undefined.
         """
         ...
 
@@ -133,35 +134,35 @@ class Stepper(Protocol):
 
 @runtime_checkable
 class Adopting(Protocol):
-    """A stepper that computes in memory it is given, so that keeping a state copies nothing.
+    """A stepper that computes in memory that it is given, so that keeping a state copies nothing.
 
-    The live state stays in the memory last adopted, or last given as `out`, until the next of
-    either; `advance` without `out` and `record` may overwrite it. Such memory holds every state
-    name, with the shapes and dtypes of `Stepper.state`, C-contiguous.
+    The live state stays in the memory that was adopted or given as `out` last; `advance` without
+    `out` and `record` may overwrite it. Such memory has an array for every name of `Stepper.state`,
+    of the same shape and dtype, C-contiguous. It belongs to the caller.
     """
 
     def adopt(self, arrays: Arrays) -> None:
-        """Make the given arrays, and what they hold, the live state."""
+        """Make the given arrays, with their values, the live state."""
         ...
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
-        """Do as `Stepper.advance`; with `out`, leave the present state untouched and end there."""
+        """Do as `Stepper.advance`. With `out`, leave the present state as it is, and end there."""
         ...
 
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A stepper that must be told when its state was overwritten from outside."""
+    """A stepper that must be notified when its state was written from outside."""
 
     def restored(self, step: int) -> None:
-        """Note that the arrays of `state` have just been filled with the state at `step`."""
+        """Called after the arrays of `state` were filled with the state at `step`."""
         ...
 
 
 def state_bytes(arrays: Arrays) -> int:
-    """Return the bytes that the arrays hold together."""
+    """Return the size of all arrays together, in bytes."""
     return sum(array.nbytes for array in arrays.values())
 
 
