@@ -1,3 +1,5 @@
-"""One evaluation after another: `Options` are parsed, `plan_run` makes a `RunPlan`, `Resources` are
-opened for it, and `Driver.evaluate` plays it and returns the plan for the next one.
+"""One evaluation after another.
+
+`Options` are parsed, `plan_run` makes a `RunPlan`, and `Resources` are opened for it; then
+`Driver.evaluate` plays it and returns the plan for the next evaluation.
 """

@@ -68,6 +68,35 @@ def test_a_schedule_for_another_number_of_steps():
         adjoint.gradient(Untouched(2, 10), 10, schedule=Revolve(11, 2))
 
 
+class HalfASchedule:
+    num_steps, num_slots = 10, 9
+
+    def __iter__(self):
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["revolve", Revolve, list(Revolve(10, 2)), HalfASchedule()],
+    ids=["text", "a class", "a list of actions", "members missing"],
+)
+def test_a_schedule_that_is_none(schedule):
+    with pytest.raises(ArgumentError, match="schedule"):
+        adjoint.gradient(Untouched(2, 10), 10, schedule=schedule)
+
+
+@pytest.mark.parametrize("call", [adjoint.gradient, adjoint.Functional])
+def test_an_option_that_there_is_not(call):
+    with pytest.raises(TypeError, match=r"'memroy'.*disk, .*memory, "):
+        call(Untouched(2, 10), 10, memroy="1 MiB")
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 2.0])
+def test_a_share_of_lost_time_that_is_none(share, tmp_path):
+    with pytest.raises(ArgumentError, match=f"max_lost_share={share}"):
+        adjoint.gradient(Untouched(2, 10), 10, file=tmp_path / "run.h5", max_lost_share=share)
+
+
 def test_a_schedule_that_needs_a_file_without_one():
     with pytest.raises(ArgumentError, match="file="):
         adjoint.gradient(Untouched(2, 10), 10, schedule=Asynchronous(10, 3, 2))
