@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adjoint import replay, schedules, verification
+    from adjoint.driver.options import RunOptions
     from adjoint.errors import (
         AdjointError,
         ArgumentError,
@@ -20,21 +21,22 @@ if TYPE_CHECKING:
         StepperError,
         TransferError,
     )
-    from adjoint.functional import Functional
-    from adjoint.gradients import Result, gradient
+    from adjoint.functional import Functional, Result, gradient
     from adjoint.reporting.report import Report
-    from adjoint.steppers.protocol import FunctionStepper, Stepper
+    from adjoint.steppers import Capabilities, FunctionStepper, Stepper
     from adjoint.storage.reader import Snapshots, open_snapshots
 
 __all__ = [
     "AdjointError",
     "ArgumentError",
+    "Capabilities",
     "FunctionStepper",
     "Functional",
     "NonFiniteError",
     "Report",
     "Result",
     "RunInterruptedError",
+    "RunOptions",
     "ScheduleError",
     "SnapshotFileError",
     "Snapshots",
@@ -52,13 +54,15 @@ __all__ = [
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "FunctionStepper": "steppers.protocol",
+    "Capabilities": "steppers",
+    "FunctionStepper": "steppers",
     "Functional": "functional",
     "Report": "reporting.report",
-    "Result": "gradients",
+    "Result": "functional",
+    "RunOptions": "driver.options",
     "Snapshots": "storage.reader",
-    "Stepper": "steppers.protocol",
-    "gradient": "gradients",
+    "Stepper": "steppers",
+    "gradient": "functional",
     "open_snapshots": "storage.reader",
 }
 _MODULES = {

@@ -1,7 +1,7 @@
-"""The errors a user can meet, each also one of Python's own.
+"""The errors that this package raises, each also one of Python's own.
 
-A message carries the offending value and, where they are known, the step, the action and the
-rank, and says what to do about it.
+A message contains the offending value and, where they are known, the step, the action and the rank,
+and says what to do.
 """
 
 __all__ = [
@@ -18,19 +18,19 @@ __all__ = [
 
 
 class AdjointError(Exception):
-    """What all errors of this package have in common."""
+    """Base class of all errors of this package."""
 
 
 class ArgumentError(AdjointError, ValueError):
-    """An argument that cannot be met: a budget too small, ranks that disagree, a bad value."""
+    """An argument that cannot be used: a bad value, a budget too small, ranks that disagree."""
 
 
 class ScheduleError(AdjointError, ValueError):
-    """A schedule that cannot be made, or a stream of actions that is not a correct reversal."""
+    """A schedule with impossible parameters, or actions that are not a correct reversal."""
 
 
 class StepperError(AdjointError, TypeError):
-    """A stepper that breaks its protocol: a shape, a dtype or a name is not what it must be."""
+    """A stepper that breaks its protocol: a member, a name, a shape or a dtype is wrong."""
 
 
 class NonFiniteError(AdjointError, ArithmeticError):
@@ -38,11 +38,11 @@ class NonFiniteError(AdjointError, ArithmeticError):
 
 
 class SnapshotFileError(AdjointError, OSError):
-    """A snapshot file that cannot be made, is not ours, or is another problem's."""
+    """A snapshot file that cannot be created, or a file that is not one of this problem."""
 
 
 class RunInterruptedError(AdjointError, RuntimeError):
-    """A run that was told to end by a signal, and has saved what a resumed run needs."""
+    """A run that was ended by a signal, after it saved what a resumed run needs."""
 
 
 class SolveError(AdjointError, ArithmeticError):
@@ -50,4 +50,4 @@ class SolveError(AdjointError, ArithmeticError):
 
 
 class TransferError(AdjointError, OSError):
-    """A write to, or a read from, the snapshot file that failed."""
+    """A write to the snapshot file, or a read from it, that failed."""

@@ -1,18 +1,18 @@
-"""Is a gradient right? Tests that anyone can run on a stepper of their own.
+"""Tests of a gradient that anyone can run on a stepper of their own.
 
 `taylor_test`
-    The remainder ``|J(m + h d) - J(m) - h <grad J, d>|`` must fall as ``h^2``. It tests the whole:
-    stepper, schedule and file, as the functional will be used.
+    The remainder ``|J(m + h d) - J(m) - h <grad J, d>|`` must decrease as ``h^2``. It tests
+    stepper, schedule and file together, as the functional uses them.
 `dot_product_test`
     ``<w, F'(m) d> = <F'(m)^T w, d>`` for a random direction ``d`` of the controls and a random
-    adjoint ``w`` at the end. It tests the stepper alone, without its terminal cost; the tangent
-    is a central difference, extrapolated (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
+    adjoint ``w`` at the end. It tests the stepper alone, without its terminal cost. The tangent is
+    a central difference, extrapolated (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
 `bitwise_test`
-    The gradient under the functional's own schedule has the same bits as when every leaf's start
-    is kept in memory.
+    The gradient under the functional's schedule has the same bits as with the start of every leaf
+    kept in memory.
 `replay_test`
-    Steps that are taken again give the same bits, however they are grouped: what checkpointing
-    relies on. It names the first step that differs.
+    Steps taken again give the same bits, however they are grouped: checkpointing relies on it.
+    The first step that differs is named.
 """
 
 import math
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from adjoint.functional import Functional
 from adjoint.parallel import Communicator, communicator
 from adjoint.schedules import StoreAll
-from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
+from adjoint.steppers import Arrays, Capabilities, Stepper, copy_arrays
 from adjoint.storage.checksums import checksum
 
 __all__ = [
@@ -43,17 +43,34 @@ __all__ = [
 Direction = Mapping[str, NDArray[Any]]
 
 FIRST_STEPS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-"""Taylor steps to begin with, relative to the controls."""
+"""Largest steps ``h`` to try in a Taylor test, relative to the controls: the remainder is of second
+order between where higher orders and where round-off dominate, which depends on the problem."""
 
 HALVINGS = 3
+"""Halvings of the step in a Taylor test: three orders in a row are hardly a coincidence."""
+
+MIN_ORDER = 1.95
+"""Order of the Taylor remainder from which a gradient passes; 2 in theory, 1 if it is wrong."""
+
+MAX_ROUND_OFF = 1e-12
+"""Taylor remainder over the cost that passes as round-off: there is no order if the cost is linear
+in the controls."""
 
 RIDDERS_SHRINKING = 1.4
 RIDDERS_COLUMNS = 10
+"""Factor between two steps of the tableau and its size, as Ridders and Numerical Recipes (Press et
+al. 2007, section 5.7) have them."""
+
+MIN_TANGENT_ACCURACY = 1e-4
+"""Relative error of the extrapolated tangent above which a dot-product test says nothing."""
+
+MAX_DOT_PRODUCT_ERROR = 1e-9
+"""Relative difference of the two products that always passes, whatever the error of the tangent."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaylorResult:
-    """Remainders of the first-order Taylor expansion, along one direction."""
+    """Remainders of the first-order Taylor expansion along one direction."""
 
     steps: tuple[float, ...]
     remainders: tuple[float, ...]
@@ -61,7 +78,7 @@ class TaylorResult:
 
     @property
     def orders(self) -> tuple[float, ...]:
-        """How fast the remainder falls at each halving: 2 if the gradient is right, else 1."""
+        """Observed order of the remainder at each halving: 2 for a correct gradient, else 1."""
         pairs = zip(self.remainders, self.remainders[1:], strict=False)
         return tuple(
             math.log2(big / small) if big > 0 < small else math.inf for big, small in pairs
@@ -69,7 +86,7 @@ class TaylorResult:
 
     @property
     def order(self) -> float:
-        """The slowest of `orders`."""
+        """The smallest of `orders`."""
         return min(self.orders)
 
     @property
@@ -79,31 +96,30 @@ class TaylorResult:
 
     @property
     def passed(self) -> bool:
-        """Order at least 1.95, or a linear cost and a remainder of round-off."""
-        return self.order >= 1.95 or self.relative_remainder < 1e-12
+        """Whether the order is at least 1.95, or the remainder is round-off."""
+        return self.order >= MIN_ORDER or self.relative_remainder < MAX_ROUND_OFF
 
 
 @dataclass(frozen=True, slots=True)
 class DotProductResult:
-    """Two ways to reckon one number: forward with a tangent, backward with the adjoint."""
+    """One inner product computed in two ways: forward with a tangent, backward with the adjoint."""
 
     forward: float
     backward: float
     tangent_error: float
-    """The estimated error of `forward`, relative to it."""
+    """The estimated relative error of `forward`."""
 
     @property
     def relative_error(self) -> float:
-        """How far the two are apart."""
+        """The difference of the two over the larger one."""
         scale = max(abs(self.forward), abs(self.backward), 1e-300)
         return abs(self.forward - self.backward) / scale
 
     @property
     def passed(self) -> bool:
-        """As close as the tangent is exact."""
-        return (
-            self.relative_error <= max(1e-9, 10 * self.tangent_error) and self.tangent_error < 1e-4
-        )
+        """Whether the two agree as closely as the tangent is exact."""
+        allowed = max(MAX_DOT_PRODUCT_ERROR, 10 * self.tangent_error)
+        return self.relative_error <= allowed and self.tangent_error < MIN_TANGENT_ACCURACY
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +131,19 @@ class BitwiseResult:
 
     @property
     def passed(self) -> bool:
-        """Nothing differs."""
+        """Whether nothing differs."""
         return not self.differing
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """The first step whose state, computed again, had other bits, on any rank."""
+    """The first step whose state had other bits when it was computed again, on any rank."""
 
     first_difference: int | None
 
     @property
     def passed(self) -> bool:
-        """No step differed."""
+        """Whether no step differed."""
         return self.first_difference is None
 
 
@@ -141,15 +157,16 @@ def taylor_test(
     """Return the Taylor remainders of a functional at its present controls, over three halvings.
 
     Collective. `direction` has arrays shaped as some of the controls; by default it is random in
-    all of them. Without `step` several first steps are tried, and the one with the best order is
-    returned: a wrong gradient is of order one at every step. Evaluates the gradient once and the
-    cost four times a step tried. The controls are left as they were.
+    all of them. Without `step` several first steps are tried, and the result with the best order is
+    returned: a wrong gradient is of order one at every step. Evaluates the gradient once, and the
+    cost four times for each step tried. The controls are left unchanged.
     """
     stepper, comm = functional.stepper, functional.comm
-    direction = _direction(stepper, comm, seed) if direction is None else direction
+    has = Capabilities.of(stepper)
+    direction = _random_direction(has, comm, seed) if direction is None else direction
     base = {name: np.array(stepper.controls[name]) for name in direction}
     cost, gradient = functional.value_and_gradient()
-    slope = _inner(gradient, direction, stepper, comm)
+    slope = _inner(gradient, direction, has, comm)
 
     def remainder(h: float) -> float:
         moved = {name: base[name] + h * direction[name] for name in direction}
@@ -176,23 +193,24 @@ def dot_product_test(
     step: float = 1e-2,
     seed: int = 0,
 ) -> DotProductResult:
-    """Compare tangent and adjoint over some steps at the present controls.
+    """Compare tangent and adjoint over `num_steps` steps at the present controls.
 
-    Collective. `weights`, shaped as the adjoint, is the random ``w``; give your own where parts of
-    the state (ghost cells) are not free. Keeps a tape of all steps. `step` is the first finite
-    difference, relative to the controls, which are left as they were.
+    Collective on `comm`. `weights`, shaped as the adjoint, is ``w``, by default random; give your
+    own where parts of the state (ghost cells) are not free. Keeps a tape of all steps. `step` is
+    the first finite difference, relative to the controls, which are left unchanged.
     """
     ranks = communicator(comm)
+    has = Capabilities.of(stepper)
     try:
         generator = np.random.default_rng([seed, ranks.rank])
         if weights is None:
             weights = {k: generator.standard_normal(v.shape) for k, v in stepper.adjoint.items()}
-        direction = _direction(stepper, ranks, seed)
+        direction = _random_direction(has, ranks, seed)
         base = {name: np.array(array) for name, array in stepper.controls.items()}
-        gradient = _pull_back_all(stepper, num_steps, weights, ranks)
-        backward = _inner(gradient, direction, stepper, ranks)
+        gradient = _pull_back_all(has, num_steps, weights, ranks)
+        backward = _inner(gradient, direction, has, ranks)
 
-        def weighed(h: float) -> float:
+        def weighted(h: float) -> float:
             for name, array in stepper.controls.items():
                 array[...] = base[name] + h * direction[name]
             stepper.start()
@@ -201,7 +219,7 @@ def dot_product_test(
             return math.fsum(ranks.gather(cost + _dot(weights, stepper.state)))
 
         try:
-            forward, error = _extrapolated_difference(weighed, step)
+            forward, error = _extrapolated_difference(weighted, step)
         finally:
             copy_arrays(base, stepper.controls)
     finally:
@@ -210,14 +228,15 @@ def dot_product_test(
 
 
 def bitwise_test(functional: Functional) -> BitwiseResult:
-    """Compare a functional's cost and gradient with those of `StoreAll` on the same leaf grid.
+    """Compare a functional's cost and gradient with those of `StoreAll` with the same leaves.
 
-    Collective. `StoreAll` keeps a state a leaf in memory: use a run short enough for that.
+    Collective. `StoreAll` keeps a state per leaf in memory: use a run short enough for that.
     """
     cost, gradient = functional.value_and_gradient()
     assert functional.report is not None
-    num_steps = functional.report.num_steps
-    kept = StoreAll(num_steps, leaf_steps=functional.schedule.leaf_steps)
+    assert functional.schedule is not None
+    num_steps, leaf_steps = functional.report.num_steps, functional.schedule.leaf_steps
+    kept = StoreAll(num_steps, leaf_steps=leaf_steps)
     comm = functional.comm
     with Functional(functional.stepper, num_steps, comm=comm.mpi, schedule=kept) as reference:
         expected_cost, expected = reference.value_and_gradient()
@@ -232,12 +251,13 @@ def replay_test(
 ) -> ReplayResult:
     """Take the steps twice, grouped differently the second time, half of them from a copy.
 
-    Collective. Keeps one checksum a leaf and one state.
+    Collective on `comm`. Keeps one checksum per leaf, and one state.
     """
     ranks = communicator(comm)
+    has = Capabilities.of(stepper)
     try:
-        grid = getattr(stepper, "leaf_steps", 1)
-        ends = [*range(grid, num_steps, grid), num_steps]
+        leaf = has.leaf_steps or 1
+        ends = [*range(leaf, num_steps, leaf), num_steps]
         stepper.start()
         first = _hashes(stepper, 0, ends)
         generator = np.random.default_rng(seed)
@@ -248,8 +268,8 @@ def replay_test(
         copy = {name: array.copy() for name, array in stepper.state.items()}
         stepper.advance(middle, num_steps)
         copy_arrays(copy, stepper.state)
-        if hasattr(stepper, "restored"):
-            stepper.restored(middle)  # pyright: ignore[reportAttributeAccessIssue]
+        if has.restorable is not None:
+            has.restorable.restored(middle)
         second |= _hashes(stepper, middle, [*(end for end in kept if end > middle), num_steps])
         differing = [step for step, bits in second.items() if bits != first[step]]
         found = [step for steps in ranks.gather(differing) for step in steps]
@@ -258,11 +278,11 @@ def replay_test(
         ranks.free()
 
 
-def _direction(stepper: Stepper, comm: Communicator, seed: int) -> dict[str, NDArray[Any]]:
-    """Return a random direction as large as the controls; the same on all ranks where they are."""
-    distributed = getattr(stepper, "distributed", ())
+def _random_direction(has: Capabilities, comm: Communicator, seed: int) -> dict[str, NDArray[Any]]:
+    """Return a random direction as large as the controls; equal on all ranks where these are."""
+    distributed = has.distributed
     direction: dict[str, NDArray[Any]] = {}
-    for index, (name, control) in enumerate(stepper.controls.items()):
+    for index, (name, control) in enumerate(has.stepper.controls.items()):
         rank = comm.rank if name in distributed else 0
         generator = np.random.default_rng([seed, index, rank])
         scale = float(np.max(np.abs(control))) if control.size else 0.0
@@ -273,8 +293,9 @@ def _direction(stepper: Stepper, comm: Communicator, seed: int) -> dict[str, NDA
     return direction
 
 
-def _inner(a: Direction, b: Direction, stepper: Stepper, comm: Communicator) -> float:
-    distributed = getattr(stepper, "distributed", ())
+def _inner(a: Direction, b: Direction, has: Capabilities, comm: Communicator) -> float:
+    """Return the inner product over the names of `b`: replicated controls count once."""
+    distributed = has.distributed
     shared = math.fsum(_dot_one(a[name], b[name]) for name in b if name not in distributed)
     own = math.fsum(_dot_one(a[name], b[name]) for name in b if name in distributed)
     return shared + math.fsum(comm.gather(own))
@@ -289,10 +310,11 @@ def _dot_one(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def _pull_back_all(
-    stepper: Stepper, num_steps: int, weights: Arrays, comm: Communicator
+    has: Capabilities, num_steps: int, weights: Arrays, comm: Communicator
 ) -> Direction:
-    grid = getattr(stepper, "leaf_steps", num_steps)
-    leaves = [(i, min(i + grid, num_steps)) for i in range(0, num_steps, grid)]
+    """Return the gradient of the costs of all steps plus ``<weights, u_n>``."""
+    stepper, leaf = has.stepper, has.leaf_steps or num_steps
+    leaves = [(i, min(i + leaf, num_steps)) for i in range(0, num_steps, leaf)]
     stepper.start()
     for start, stop in leaves:
         stepper.record(start, stop, reach_stop=True)
@@ -302,7 +324,7 @@ def _pull_back_all(
     stepper.finish()
     gradient = {name: np.array(array) for name, array in stepper.accumulators.items()}
     for name, array in gradient.items():
-        if name not in getattr(stepper, "distributed", ()):
+        if name not in has.distributed:
             comm.sum(array)
     return gradient
 
@@ -331,6 +353,7 @@ def _same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 
 def _hashes(stepper: Stepper, start: int, ends: Sequence[int]) -> dict[int, list[int]]:
+    """Advance from `start` to each of `ends` in turn; return the checksums of the states there."""
     found: dict[int, list[int]] = {}
     for end in ends:
         stepper.advance(start, end)

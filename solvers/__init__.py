@@ -1,4 +1,4 @@
-"""Time-stepping solvers with exact discrete adjoints, written against `adjoint.steppers.protocol`.
+"""Time-stepping solvers with exact discrete adjoints, written against `adjoint.steppers`.
 
 Public names are loaded when they are first used: importing this package imports neither numba nor
 mpi4py nor matplotlib. What needs PETSc, PyTorch or JAX is imported from its own module, such as

@@ -1,1 +1,5 @@
-"""One evaluation after another: options, the plan, what it takes, and playing it."""
+"""One evaluation after another.
+
+`Options` are parsed, `plan_run` makes a `RunPlan`, and `Resources` are opened for it; then
+`Driver.evaluate` plays it and returns the plan for the next evaluation.
+"""

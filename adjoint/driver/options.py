@@ -1,27 +1,140 @@
-"""What a caller asked for: the arguments of `adjoint.Functional`, as they were given."""
+"""The options of a run: what a caller may ask for, and the same parsed and checked once."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from adjoint.schedules import Schedule
+from adjoint.driver.lazy import engines
+from adjoint.errors import ArgumentError
+from adjoint.parallel import Communicator
+from adjoint.schedules import Schedule, require_schedule
+from adjoint.units import parse_bytes
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
-__all__ = ["Wishes"]
+__all__ = ["Options", "RunOptions", "require_known"]
+
+DEFAULT_MAX_LOST_SHARE = 0.05
+
+
+class RunOptions(TypedDict, total=False):
+    """The keyword arguments of `adjoint.Functional` and `adjoint.gradient`; all are optional.
+
+    A function that passes them on takes ``**options: Unpack[adjoint.RunOptions]``.
+    """
+
+    comm: Any
+    """The mpi4py communicator whose ranks compute together. Default None: a single process."""
+
+    memory: int | str | None
+    """Bytes per rank for all snapshots, buffers and tapes: an integer, or text like "512 MiB".
+    Default: a quarter of the machine's memory, shared by the ranks."""
+
+    file: str | os.PathLike[str] | None
+    """Where snapshots may be stored besides: a path, which is kept, or an existing folder for a
+    temporary file. Default: all snapshots stay in memory. A file that is kept also has a journal,
+    from which a killed run can be resumed."""
+
+    disk: int | str | None
+    """Bytes that the file may hold, all ranks together. Default: no limit."""
+
+    schedule: Schedule | None
+    """The schedule to play. Default: the best one by measured costs; with a schedule, nothing is
+    measured."""
+
+    engine: "str | EngineFactory | None"
+    """How states are moved to the file: "mpi" (nonblocking MPI I/O), "thread" (a transfer thread),
+    "direct" (a transfer thread that bypasses the page cache), or a function of (comm, placement)
+    that returns an `adjoint.storage.engines.base.Engine`. Default: the fastest as measured."""
+
+    file_per_node: bool
+    """Make one file for the ranks of each node, where a single one would be the bottleneck: `file`
+    with the number of the node's first rank in its name, in a folder that may be local to the
+    node. Default False."""
+
+    resume: bool
+    """Continue the run that left `file` when it was killed or interrupted, in either sweep. It must
+    be a run of the same problem on as many ranks. If its controls were others, or there is no such
+    file, the evaluation begins afresh: so a script can always pass True. Default False."""
+
+    max_lost_share: float
+    """The largest share of the time of a run so far that is lost if it is killed, between 0 and 1.
+    It determines how often the journal is written, within half a per cent of the time. Default
+    0.05."""
+
+    progress: bool
+    """Whether to show a progress bar on rank 0. Default False."""
+
+    trace: str | os.PathLike[str] | None
+    """A file for the timeline of every rank, in the trace-event format that Perfetto opens. Each
+    gradient overwrites it; `Functional.timeline` has this rank's part too."""
+
+
+def require_known(names: Iterable[str], function: str) -> None:
+    """Raise `TypeError` unless all are names of options, as a call with a wrong keyword does."""
+    known = sorted(RunOptions.__annotations__)
+    for name in names:
+        if name not in known:
+            raise TypeError(
+                f"{function}() got an unexpected keyword argument {name!r}: "
+                f"the options are {', '.join(known)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a caller asked for."""
+class Options:
+    """The options of a run, parsed. Those of `RunOptions` but for the communicator."""
 
-    num_steps: int | None
-    memory: int | str | None = None
-    disk: int | str | None = None
-    file: str | os.PathLike[str] | None = None
-    schedule: Schedule | None = None
-    engine: "str | EngineFactory | None" = None
-    file_per_node: bool = False
-    resume: bool = False
-    max_lost_share: float = 0.05
+    memory_bytes: int | None
+    """None for `constants.DEFAULT_MEMORY_SHARE` of the machine's memory."""
+    file: str | None
+    disk_bytes: int | None
+    """None for no limit."""
+    schedule: Schedule | None
+    engine: "str | EngineFactory | None"
+    file_per_node: bool
+    resume: bool
+    max_lost_share: float
+    progress: bool
+    trace: str | None
+
+    @classmethod
+    def parse(cls, given: RunOptions, comm: Communicator) -> "Options":
+        """Return the options, checked on this rank. Not collective.
+
+        Raises
+        ------
+        ArgumentError
+            A value that cannot be used, or two that contradict each other.
+        """
+        memory, disk = given.get("memory"), given.get("disk")
+        schedule = given.get("schedule")
+        options = cls(
+            memory_bytes=None if memory is None else parse_bytes(memory),
+            file=_path(given.get("file")),
+            disk_bytes=None if disk is None else parse_bytes(disk),
+            schedule=None if schedule is None else require_schedule(schedule),
+            engine=given.get("engine"),
+            file_per_node=given.get("file_per_node", False),
+            resume=given.get("resume", False),
+            max_lost_share=given.get("max_lost_share", DEFAULT_MAX_LOST_SHARE),
+            progress=given.get("progress", False),
+            trace=_path(given.get("trace")),
+        )
+        if options.engine is not None:
+            engines().require_engine(options.engine, comm)
+        if not 0 < options.max_lost_share < 1:
+            raise ArgumentError(
+                f"max_lost_share={options.max_lost_share}: it must be between 0 and 1"
+            )
+        if options.disk_bytes is not None and options.file is None:
+            raise ArgumentError("disk= limits the size of file=, which is not given")
+        if options.resume and (options.file is None or os.path.isdir(options.file)):
+            raise ArgumentError("resume=True needs file=: the path of the file to resume from")
+        return options
+
+
+def _path(given: str | os.PathLike[str] | None) -> str | None:
+    return None if given is None else os.fspath(given)

@@ -17,7 +17,7 @@ from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.transfers import best
 from adjoint.parallel import Communicator, communicator
 from adjoint.schedules.costs import Costs
-from adjoint.steppers.protocol import Arrays, FunctionStepper
+from adjoint.steppers import Arrays, FunctionStepper
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.store import FileStore

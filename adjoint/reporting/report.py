@@ -1,9 +1,8 @@
 """What a gradient did and what it cost: the figures behind `Result.report`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite
 
-from adjoint.planning.planner import Prediction
 from adjoint.schedules import Schedule
 from adjoint.units import format_bytes
 
@@ -35,8 +34,9 @@ class Report:
     """From the start to the turn."""
     reverse_seconds: float
     """From the turn to the end."""
-    prediction: Prediction = field(repr=False)
-    """Works out `predicted_seconds`."""
+    predicted_seconds: float
+    """The planner's prediction of `seconds`; in a later evaluation, the time that `adjoint.replay`
+    gives the schedule by the costs of the evaluation before. nan where nothing was measured."""
     probe_seconds: float
     """What measuring costs took, before the sweep; 0 where nothing was measured."""
     engine: str
@@ -61,15 +61,6 @@ class Report:
     """Why the journal could not be written to the end; empty if it was, or there is none."""
     resumed_from: str
     """Where an earlier run was gone on with; empty if this one began at the beginning."""
-
-    @property
-    def predicted_seconds(self) -> float:
-        """What the planner reckoned, or of a later evaluation, what the one before tells.
-
-        That is what `adjoint.replay` says of the schedule on the costs that were measured; nan
-        where nothing was. It is worked out when it is asked for first: microseconds an action.
-        """
-        return self.prediction.seconds
 
     @property
     def trajectory_bytes(self) -> int:

@@ -12,7 +12,14 @@ from adjoint.schedules.mixed import Mixed
 from adjoint.schedules.multistage import Multistage
 from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
-from adjoint.schedules.protocol import AdaptiveStream, FixedStream, Schedule, num_leaves, stream_of
+from adjoint.schedules.protocol import (
+    AdaptiveStream,
+    FixedStream,
+    Schedule,
+    num_leaves,
+    require_schedule,
+    stream_of,
+)
 from adjoint.schedules.resume_point import ResumePoint
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.spilling.fallback import fallback_schedule
@@ -38,5 +45,6 @@ __all__ = [
     "actions",
     "fallback_schedule",
     "num_leaves",
+    "require_schedule",
     "stream_of",
 ]

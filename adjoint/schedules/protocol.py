@@ -8,13 +8,21 @@ memory for its snapshots' step numbers, not for its actions.
 
 from collections.abc import Iterable, Iterator
 from operator import index
-from typing import Protocol
+from reprlib import repr as short_repr
+from typing import Protocol, SupportsIndex, cast
 
-from adjoint.errors import ScheduleError
+from adjoint.errors import ArgumentError, ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
 
-__all__ = ["AdaptiveStream", "FixedStream", "Schedule", "num_leaves", "stream_of"]
+__all__ = [
+    "AdaptiveStream",
+    "FixedStream",
+    "Schedule",
+    "num_leaves",
+    "require_schedule",
+    "stream_of",
+]
 
 
 class Schedule(Protocol):
@@ -111,6 +119,36 @@ class FixedStream(AdaptiveStream):
 
     def __next__(self) -> Action:
         return next(self._actions)
+
+
+MEMBERS = tuple(name for name, member in vars(Schedule).items() if isinstance(member, property))
+"""Attributes that a schedule must have."""
+
+
+def require_schedule(value: object) -> Schedule:
+    """Return `value`, checked to be a schedule as far as that is possible without playing it.
+
+    Raises
+    ------
+    ArgumentError
+        It is a class, lacks a member of `Schedule`, or has one that is not an integer.
+    """
+    if isinstance(value, type):
+        name = value.__name__
+        raise ArgumentError(f"the schedule is the class {name}: give an instance, {name}(...)")
+    missing = [name for name in (*MEMBERS, "__iter__") if not hasattr(value, name)]
+    if missing:
+        raise ArgumentError(
+            f"{short_repr(value)} is not a schedule: it lacks {', '.join(missing)}; "
+            "adjoint.schedules.Schedule lists what a schedule must have"
+        )
+    for name in MEMBERS:
+        found = getattr(value, name)
+        if not isinstance(found, SupportsIndex) and (name != "num_steps" or found is not None):
+            raise ArgumentError(
+                f"{name} of the schedule {short_repr(value)} is {found!r}: it must be an integer"
+            )
+    return cast(Schedule, value)
 
 
 def stream_of(schedule: Iterable[Action]) -> AdaptiveStream:

@@ -1,1 +1,24 @@
-"""What a solver exposes: the `Stepper` protocol and `FunctionStepper`."""
+"""What a solver exposes: the `Stepper` protocol, and `FunctionStepper`, which implements it."""
+
+from adjoint.steppers.capabilities import Capabilities
+from adjoint.steppers.function import FunctionStepper, Scratch
+from adjoint.steppers.protocol import (
+    Adopting,
+    Arrays,
+    Restorable,
+    Stepper,
+    copy_arrays,
+    state_bytes,
+)
+
+__all__ = [
+    "Adopting",
+    "Arrays",
+    "Capabilities",
+    "FunctionStepper",
+    "Restorable",
+    "Scratch",
+    "Stepper",
+    "copy_arrays",
+    "state_bytes",
+]

@@ -1,4 +1,4 @@
-"""What is refused at the door: steppers that break their protocol, arguments out of range."""
+"""Steppers that break their protocol, and arguments out of range, refused before anything runs."""
 
 import operator
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError, StepperError
+from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Stepper
 
 __all__ = ["check_controls", "check_num_steps", "check_stepper"]
@@ -16,12 +17,12 @@ ARRAYS = ("state", "adjoint", "controls", "accumulators")
 
 
 def check_stepper(stepper: Stepper) -> None:
-    """Raise `StepperError` unless the stepper has what a sweep will ask of it."""
+    """Raise `StepperError` unless the stepper has the members and arrays that a sweep needs."""
     missing = [name for name in (*ARRAYS, *METHODS) if not hasattr(stepper, name)]
     if missing:
         raise StepperError(
-            f"{type(stepper).__name__} is not a stepper: it has no {', '.join(missing)}. "
-            "Derive it from adjoint.FunctionStepper, or write adjoint.Stepper's protocol"
+            f"{type(stepper).__name__} is not a stepper: it has no {', '.join(missing)}; "
+            "derive it from adjoint.FunctionStepper, or implement adjoint.Stepper"
         )
     state = stepper.state
     if not state:
@@ -41,26 +42,26 @@ def check_stepper(stepper: Stepper) -> None:
     for name, control in stepper.controls.items():
         grown = stepper.accumulators[name]
         _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
-    for announced in ("distributed", "per_step"):
-        unknown = set(getattr(stepper, announced, ())) - set(stepper.controls)
+    has = Capabilities.of(stepper)
+    for attribute, names in (("distributed", has.distributed), ("per_step", has.per_step)):
+        unknown = names - set(stepper.controls)
         if unknown:
-            raise StepperError(f"{announced} names {sorted(unknown)}, which are not controls")
+            raise StepperError(f"{attribute} names {sorted(unknown)}, which are not controls")
 
 
 def check_num_steps(num_steps: Any, stepper: Stepper) -> None:
-    """Raise unless the number of steps is one, or the stepper knows it.
+    """Raise unless `num_steps` is a number of steps, or None and the stepper finds the end.
 
     Raises
     ------
     ArgumentError
-        It is not an integer, or less than one; or None, and the stepper does not know either.
+        It is not an integer, is less than 1, or is None for a stepper that does not find the end.
     """
     if num_steps is None:
-        missing = [name for name in ("finished", "position") if not hasattr(stepper, name)]
-        if missing:
+        if not Capabilities.of(stepper).finds_end:
             raise ArgumentError(
-                f"num_steps=None is for steppers that know where the run ends: this one has no "
-                f"{' and no '.join(missing)}"
+                "num_steps=None is for steppers that know where the run ends: they have `finished` "
+                f"and `position`, {type(stepper).__name__} has not"
             )
         return
     try:
@@ -85,7 +86,7 @@ def check_controls(stepper: Stepper, values: Any) -> None:
             )
         if not np.can_cast(np.asarray(value).dtype, control.dtype, casting="same_kind"):
             raise ArgumentError(
-                f"control {name!r} is {control.dtype}: {np.asarray(value).dtype} cannot become it"
+                f"control {name!r} is {control.dtype}: it cannot hold {np.asarray(value).dtype}"
             )
 
 

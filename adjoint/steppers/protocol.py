@@ -1,4 +1,4 @@
-"""What a solver shows of itself: the `Stepper` protocol, and a base class that implements it.
+"""What a solver exposes: the `Stepper` protocol and its optional parts.
 
 A stepper is a time-stepping computation ``u[k+1] = F[k](u[k], m)`` for ``k = 0 … n-1``, with
 the cost ``J = sum of g[k](u[k], m) + G(u[n], m)``. A PDE solver and an unrolled recurrent
@@ -9,31 +9,18 @@ coefficients, sources, weights, inputs. Reversing step ``k`` takes the adjoint s
     adjoint[k] = (dF[k]/du)^T adjoint[k+1] + dg[k]/du
     gradient  += (dF[k]/dm)^T adjoint[k+1] + dg[k]/dm
 
-`Stepper` is for solvers that want every liberty: their own memory, several steps a call,
-their own tapes. `FunctionStepper` is for everybody else: write a step, its transposed
-derivative and a cost, and it does the rest, without copying a state that need not be copied.
+`Stepper` is for solvers that manage their own memory and tapes, or take several steps per call.
+`adjoint.FunctionStepper` is for all others: from a step, its transposed derivative and a cost it
+makes a stepper that copies no state without need.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from adjoint.errors import StepperError
-
-__all__ = [
-    "Adopting",
-    "Arrays",
-    "FunctionStepper",
-    "Restorable",
-    "Scratch",
-    "Stepper",
-    "copy_arrays",
-    "state_bytes",
-]
+__all__ = ["Adopting", "Arrays", "Restorable", "Stepper", "copy_arrays", "state_bytes"]
 
 Arrays = Mapping[str, NDArray[Any]]
 """Named arrays. The order of the names is part of the value."""
@@ -44,10 +31,9 @@ class Stepper(Protocol):
     """A time-stepping computation that can be advanced, recorded and pulled back.
 
     Ranges of steps are half-open, ``[start, stop)``. All arrays are this rank's part, and
-    C-contiguous. Every call is collective where the solver itself is; the driver makes the same
-    calls on all ranks.
+    C-contiguous. The driver makes the same calls on all ranks, so every call may be collective.
 
-    More attributes are announced by their presence:
+    Further attributes are optional (`adjoint.Capabilities` has their defaults):
 
     ``reproducible`` (bool, default True)
         `advance` is a function of state, step and controls alone, and ranges compose: one call
@@ -57,24 +43,25 @@ class Stepper(Protocol):
         Record and pull back on the grid ``0, leaf_steps, 2 leaf_steps, …`` only, under every
         schedule, because grouping steps differently changes round-off.
     ``tape_bytes(steps)`` (int)
-        Memory that the tape of one `record` of so many steps takes. It is counted in the memory
-        budget. Without it a tape is reckoned at one state a step.
+        Memory of the tape of one `record` over `steps` steps, counted in the memory budget.
+        Default: one state per step.
     ``distributed`` (collection of names)
-        The controls of which every rank holds its own part. The others are replicated: every
-        rank holds the same values, and the gradient is the sum over ranks.
+        Controls of which every rank holds its own part. The others are replicated: every rank holds
+        the same values, and the gradient is the sum over ranks.
     ``per_step`` (collection of names)
-        The controls whose first axis is the step. A row of their gradients is final once its step
-        is pulled back: it goes to the journal once, and they may be memory maps or HDF5 datasets.
+        Controls whose first axis is the step. A row of their gradient is final once its step is
+        pulled back, and is written to the journal once. They may be memory maps or HDF5 datasets.
     ``position`` (int) and ``finished`` (bool)
-        For a run whose end only the stepper knows: the step that the live state is at, and whether
-        that is the end. Only then may `advance` stop early, and on all ranks at the same step.
+        For a run whose end only the stepper knows: the step of the live state, and whether that is
+        the end. Only then may `advance` stop early, at the same step on all ranks.
     ``accepted_steps`` (float64 array) and ``accept_steps(rows)``
-        Time and length of every step accepted so far, shaped (steps, 2); a resumed run gives them
-        back. A step that was accepted is taken again with that very length.
+        Time and length of every step accepted so far, shaped (steps, 2); a resumed run passes them
+        to `accept_steps`. A step taken again has exactly the length that was accepted.
     ``first_non_finite`` (int or None)
-        The first step whose cost is not finite, for an error that names it.
+        The first step whose cost is not finite, to be named in an error.
     ``fingerprint()`` (bytes or str)
-        What makes this problem this problem, beside the names, shapes and dtypes of its state.
+        What identifies the problem, beside the names, shapes and dtypes of its state: the file of
+        another problem is never used.
     """
 
     @property
@@ -94,13 +81,13 @@ class Stepper(Protocol):
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients with respect to the controls as they grow, shaped as the controls."""
+        """The gradients accumulated so far, shaped as the controls. Writable, to resume a run."""
         ...
 
     def start(self) -> None:
         """Make the state ``u[0](controls)`` and the accumulators zero.
 
-        It is also the only notice that the controls have changed.
+        Called after every change of the controls; there is no other notice of one.
         """
         ...
 
@@ -108,26 +95,27 @@ class Stepper(Protocol):
         """Take the state from `start` to `stop`.
 
         Given a running total `cost`, add the cost of each step to it, one by one in order, and
-        return the total: so that grouping steps differently changes no bit. With None no cost
-        is wanted, and None is returned.
+        return the total, so that grouping steps differently changes no bit. Given None, compute no
+        cost and return None.
         """
         ...
 
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Do as `advance`, keeping the tape of ``[start, stop)``.
+        """Do as `advance`, and keep the tape of ``[start, stop)``.
 
-        The state is ``u[stop]`` afterwards if `reach_stop`; else it is undefined, the next call is
-        the `pull_back` of this tape, and the last step need not be taken (its cost must).
+        Afterwards the state is ``u[stop]`` if `reach_stop`. Otherwise it is undefined, the next
+        call is the `pull_back` of this tape, and the last step need not be taken (but its cost
+        counts).
         Several tapes may be alive at once.
         """
         ...
 
     def turn(self, cost: float) -> float:
-        """Return `cost` plus the terminal cost; make the adjoint the terminal cost's derivative.
+        """Return `cost` plus the terminal cost; set the adjoint to the terminal cost's derivative.
 
-        The state is ``u[n]``. A terminal cost that depends on the controls adds its derivative to
+        The state is ``u[n]``. A terminal cost that depends on the controls adds that derivative to
         the accumulators.
         """
         ...
@@ -135,7 +123,7 @@ class Stepper(Protocol):
     def pull_back(self, start: int, stop: int) -> None:
         """Take the adjoint from `stop` to `start`, consuming the tape of ``[start, stop)``.
 
-        Adds to the accumulators. The state is undefined afterwards.
+        Adds to the accumulators. Afterwards the state is undefined.
         """
         ...
 
@@ -146,35 +134,35 @@ class Stepper(Protocol):
 
 @runtime_checkable
 class Adopting(Protocol):
-    """A stepper that computes in memory it is given, so that keeping a state copies nothing.
+    """A stepper that computes in memory that it is given, so that keeping a state copies nothing.
 
-    The live state stays in the memory last adopted, or last given as `out`, until the next of
-    either; `advance` without `out` and `record` may overwrite it. Such memory holds every state
-    name, with the shapes and dtypes of `Stepper.state`, C-contiguous.
+    The live state stays in the memory that was adopted or given as `out` last; `advance` without
+    `out` and `record` may overwrite it. Such memory has an array for every name of `Stepper.state`,
+    of the same shape and dtype, C-contiguous. It belongs to the caller.
     """
 
     def adopt(self, arrays: Arrays) -> None:
-        """Make the given arrays, and what they hold, the live state."""
+        """Make the given arrays, with their values, the live state."""
         ...
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
-        """Do as `Stepper.advance`; with `out`, leave the present state untouched and end there."""
+        """Do as `Stepper.advance`. With `out`, leave the present state as it is, and end there."""
         ...
 
 
 @runtime_checkable
 class Restorable(Protocol):
-    """A stepper that must be told when its state was overwritten from outside."""
+    """A stepper that must be notified when its state was written from outside."""
 
     def restored(self, step: int) -> None:
-        """Note that the arrays of `state` have just been filled with the state at `step`."""
+        """Called after the arrays of `state` were filled with the state at `step`."""
         ...
 
 
 def state_bytes(arrays: Arrays) -> int:
-    """Return the bytes that the arrays hold together."""
+    """Return the size of all arrays together, in bytes."""
     return sum(array.nbytes for array in arrays.values())
 
 
@@ -182,261 +170,3 @@ def copy_arrays(source: Arrays, target: Arrays) -> None:
     """Copy every array of `target` from the one of the same name in `source`."""
     for name, array in target.items():
         np.copyto(array, source[name])
-
-
-class Scratch:
-    """States that tapes are made of, for steppers whose tape is their states.
-
-    They are made when they are first needed, and lent last in, first out, while they are warm.
-    What a whole run did without is let go: a probe may have tried larger leaves than the plan has.
-    """
-
-    def __init__(self, make: Callable[[], Arrays]) -> None:
-        self._make = make
-        self._idle: list[Arrays] = []
-        self._lent = 0
-        self._most_lent = 0
-
-    def begin(self) -> None:
-        """Begin a run; what was lent in the last one and not given back is forgotten."""
-        del self._idle[: max(0, len(self._idle) - self._most_lent)]
-        self._lent = self._most_lent = 0
-
-    def take(self) -> Arrays:
-        """Return a state, with whatever it held last."""
-        self._lent += 1
-        self._most_lent = max(self._most_lent, self._lent)
-        return self._idle.pop() if self._idle else self._make()
-
-    def give_back(self, states: Sequence[Arrays]) -> None:
-        """Give back the states of one tape, in the order in which they were taken."""
-        self._lent -= len(states)
-        self._idle.extend(reversed(states))
-
-
-class FunctionStepper(ABC):
-    """Make a `Stepper` of the functions that most people have.
-
-    Write at least two of them::
-
-        step(k, state, out)                    out = F[k](state)
-        step_vjp(k, state, adjoint, gradient)  gradient += (dF/dm)^T adjoint
-                                               adjoint = (dF/du)^T adjoint
-
-    and those of the rest that the problem has: a cost of each step, a terminal cost, an initial
-    state that depends on the controls, each with its derivative.
-
-    All arguments are mappings from name to array. They are the stepper's own memory (or the
-    driver's): read them, write where it says so, keep no reference. The controls are
-    `self.controls`. `step` must be a function of its arguments and the controls alone.
-
-    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them
-    in scratch memory that is allocated once. One step of `pull_back` calls `step_vjp`, then
-    `step_cost_vjp`.
-
-    Parameters
-    ----------
-    state
-        The arrays of one state: their names, shapes and dtypes, and the values of ``u[0]``
-        unless `initial_state` says otherwise. Copied.
-    controls
-        What the gradient is with respect to. Kept as they are, not copied: writing to them
-        changes the problem. A control whose first axis is the step may be a memory map.
-    replay_data
-        The names in `state` that have no adjoint: random bits, counters, the time.
-    accumulators
-        Where the gradients grow; by default new arrays shaped as the controls. Give your own
-        for a control too large for memory.
-
-    Raises
-    ------
-    StepperError
-        A name in `replay_data` that is not in `state`, a state without any adjoint, accumulators
-        that do not match the controls, or a cost without its derivative.
-    """
-
-    reproducible: bool = True
-
-    def __init__(
-        self,
-        state: Mapping[str, ArrayLike],
-        controls: Mapping[str, NDArray[Any]],
-        *,
-        replay_data: Collection[str] = (),
-        accumulators: Mapping[str, NDArray[Any]] | None = None,
-    ) -> None:
-        self._initial: Arrays = {k: np.array(v, order="C") for k, v in state.items()}
-        self._check(replay_data, controls, accumulators)
-        self._state = _like(self._initial)
-        self._spare = _like(self._initial)
-        self._adjoint = _like({k: v for k, v in self._initial.items() if k not in replay_data})
-        self._controls: Arrays = dict(controls)
-        self._accumulators: Arrays = (
-            _like(self._controls) if accumulators is None else dict(accumulators)
-        )
-        self._scratch = Scratch(partial(_like, self._initial))
-        self._tapes: dict[tuple[int, int], list[Arrays]] = {}
-
-    # -- what a user writes -------------------------------------------------------------------
-
-    @abstractmethod
-    def step(self, step: int, state: Arrays, out: Arrays) -> None:
-        """Write all of ``u[step+1]`` to `out`, given ``u[step]`` in `state`."""
-
-    @abstractmethod
-    def step_vjp(self, step: int, state: Arrays, adjoint: Arrays, gradient: Arrays) -> None:
-        """Replace `adjoint` by ``(dF/du)^T adjoint`` and add ``(dF/dm)^T adjoint`` to `gradient`.
-
-        `state` is ``u[step]``; both products are of the adjoint as it was on entry.
-        """
-
-    def step_cost(self, step: int, state: Arrays) -> float:
-        """Return ``g[step](u[step], m)``."""
-        del step, state
-        return 0.0
-
-    def step_cost_vjp(self, step: int, state: Arrays, adjoint: Arrays, gradient: Arrays) -> None:
-        """Add ``dg[step]/du`` to `adjoint` and ``dg[step]/dm`` to `gradient`."""
-
-    def terminal_cost(self, state: Arrays) -> float:
-        """Return ``G(u[n], m)``."""
-        del state
-        return 0.0
-
-    def terminal_cost_vjp(self, state: Arrays, adjoint: Arrays, gradient: Arrays) -> None:
-        """Add ``dG/du`` to `adjoint`, which is zero on entry, and ``dG/dm`` to `gradient`."""
-
-    def initial_state(self, out: Arrays) -> None:
-        """Write ``u[0](m)`` to `out`. By default the state given at construction."""
-        copy_arrays(self._initial, out)
-
-    def initial_state_vjp(self, adjoint: Arrays, gradient: Arrays) -> None:
-        """Add ``(du[0]/dm)^T adjoint`` to `gradient`."""
-
-    # -- the protocol -------------------------------------------------------------------------
-
-    @property
-    def state(self) -> Arrays:
-        """The live primal state."""
-        return self._state
-
-    @property
-    def adjoint(self) -> Arrays:
-        """The live adjoint state."""
-        return self._adjoint
-
-    @property
-    def controls(self) -> Arrays:
-        """What the gradient is with respect to."""
-        return self._controls
-
-    @property
-    def accumulators(self) -> Arrays:
-        """The gradients as they grow."""
-        return self._accumulators
-
-    def tape_bytes(self, steps: int) -> int:
-        """Memory for the tape of one `record` of so many steps."""
-        return steps * state_bytes(self._initial)
-
-    def adopt(self, arrays: Arrays) -> None:
-        """Make the given arrays the live state."""
-        self._state = arrays
-
-    def start(self) -> None:
-        """Make the state ``u[0]`` and the accumulators zero."""
-        self.initial_state(self._state)
-        for array in self._accumulators.values():
-            array[...] = 0
-        self._tapes.clear()
-        self._scratch.begin()
-
-    def advance(
-        self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
-    ) -> float | None:
-        """Take the state from `start` to `stop`, ending in `out` if given, else where it is."""
-        home = self._state if out is None else out
-        source = self._state
-        for k in range(start, stop):
-            if cost is not None:
-                cost += self.step_cost(k, source)
-            target = self._spare if (stop - k) % 2 == 0 else home
-            if target is source:
-                target = home if source is self._spare else self._spare
-            self.step(k, source, target)
-            source = target
-        if source is not home:
-            copy_arrays(source, home)
-        self._state = home
-        return cost
-
-    def record(
-        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
-    ) -> float | None:
-        """Take the state from `start` to `stop`, keeping the states before each step."""
-        first = self._state
-        if reach_stop:
-            first = self._scratch.take()
-            copy_arrays(self._state, first)
-        tape = [first]
-        for k in range(start, stop):
-            state = tape[-1]
-            if cost is not None:
-                cost += self.step_cost(k, state)
-            if k + 1 < stop:
-                tape.append(self._scratch.take())
-                self.step(k, state, tape[-1])
-            elif reach_stop:
-                self.step(k, state, self._state)
-        self._tapes[start, stop] = tape
-        return cost
-
-    def turn(self, cost: float) -> float:
-        """Add the terminal cost; make the adjoint its derivative."""
-        for array in self._adjoint.values():
-            array[...] = 0
-        self.terminal_cost_vjp(self._state, self._adjoint, self._accumulators)
-        return cost + self.terminal_cost(self._state)
-
-    def pull_back(self, start: int, stop: int) -> None:
-        """Take the adjoint from `stop` to `start`."""
-        tape = self._tapes.pop((start, stop))
-        for k in range(stop - 1, start - 1, -1):
-            state = tape[k - start]
-            self.step_vjp(k, state, self._adjoint, self._accumulators)
-            self.step_cost_vjp(k, state, self._adjoint, self._accumulators)
-        self._scratch.give_back([state for state in tape if state is not self._state])
-
-    def finish(self) -> None:
-        """Fold the adjoint at step 0 into the gradients of initial-state controls."""
-        self.initial_state_vjp(self._adjoint, self._accumulators)
-
-    # -- inside -------------------------------------------------------------------------------
-
-    def _check(
-        self,
-        replay_data: Collection[str],
-        controls: Mapping[str, NDArray[Any]],
-        accumulators: Mapping[str, NDArray[Any]] | None,
-    ) -> None:
-        unknown = [name for name in replay_data if name not in self._initial]
-        if unknown:
-            raise StepperError(f"replay_data names {unknown}, which the state does not have")
-        if all(name in replay_data for name in self._initial):
-            raise StepperError("the state has no array with an adjoint")
-        for name, control in controls.items():
-            grown = control if accumulators is None else accumulators.get(name)
-            if grown is None or grown.shape != control.shape:
-                raise StepperError(
-                    f"control {name!r} has shape {control.shape}, its accumulator has not"
-                )
-        for cost in ("step_cost", "terminal_cost"):
-            if self._overrides(cost) and not self._overrides(f"{cost}_vjp"):
-                raise StepperError(f"{type(self).__name__} has a {cost} but no {cost}_vjp")
-
-    def _overrides(self, name: str) -> bool:
-        return getattr(type(self), name) is not getattr(FunctionStepper, name)
-
-
-def _like(arrays: Arrays) -> Arrays:
-    return {name: np.zeros(array.shape, array.dtype) for name, array in arrays.items()}

@@ -27,10 +27,9 @@ A scan body that closes over its parameters, ``make_body(params) -> body(carry, 
 ``lambda params, carry, x: make_body(params)(carry, x)``.
 """
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -56,12 +55,7 @@ def value_and_grad(
     argnums: int | Sequence[int] = 0,
     batch_axes: Any = 0,
     leaf_steps: int = 64,
-    comm: Any = None,
-    memory: int | str | None = None,
-    file: str | os.PathLike[str] | None = None,
-    disk: int | str | None = None,
-    schedule: adjoint.schedules.Schedule | None = None,
-    progress: bool = False,
+    **options: Unpack[adjoint.RunOptions],
 ) -> "ScanValueAndGrad":
     """Return a function that gives the value and the gradient of a scan's summed losses.
 
@@ -92,17 +86,25 @@ def value_and_grad(
         How many steps are compiled into one program, and are recorded and pulled back together.
         What JAX keeps of so many steps must fit in `memory`. The gradient's last bits depend on
         it, and on none of the following but `comm`.
-    comm
-        The mpi4py communicator of the ranks that have sequences of their own each.
-    memory, file, disk, schedule, progress
-        As `adjoint.Functional` takes them. `memory` is for carries that are kept and for what JAX
-        keeps of one leaf; not for parameters, their gradient, or rows.
+    **options
+        See `adjoint.RunOptions`. `comm` has the ranks, each with sequences of its own. `memory` is
+        for carries that are kept and for what JAX keeps of one leaf; not for parameters, their
+        gradient, or rows.
 
     Raises
     ------
     ArgumentError
         There is no loss, or `argnums` or `leaf_steps` is out of range.
+    TypeError
+        There is no option of that name.
     """
+    unknown = sorted(set(options) - adjoint.RunOptions.__optional_keys__)
+    if unknown:
+        known = ", ".join(sorted(adjoint.RunOptions.__optional_keys__))
+        raise TypeError(
+            f"value_and_grad() got an unexpected keyword argument {unknown[0]!r}: "
+            f"the options are {known}"
+        )
     if loss is None and final_loss is None:
         raise ArgumentError("there is nothing to differentiate: give loss=, final_loss= or both")
     if leaf_steps < 1:
@@ -117,8 +119,7 @@ def value_and_grad(
         Model(body, loss, final_loss, batch_axes),
         argnums if isinstance(argnums, int) else numbers,
         leaf_steps,
-        comm,
-        {"memory": memory, "file": file, "disk": disk, "schedule": schedule, "progress": progress},
+        options,
     )
 
 
@@ -135,15 +136,13 @@ class ScanValueAndGrad:
         model: Model,
         argnums: int | tuple[int, ...],
         leaf_steps: int,
-        comm: Any,
-        options: Mapping[str, Any],
+        options: adjoint.RunOptions,
     ) -> None:
         self._model = model
         self._argnums = argnums
         self._leaf_steps = leaf_steps
-        self._comm = comm
         self._options = options
-        self._ranks = communicator(comm)
+        self._ranks = communicator(options.get("comm"))
         self._programs: LeafPrograms | None = None
         self._stepper: ScanStepper | None = None
         self._functional: adjoint.Functional | None = None
@@ -301,9 +300,7 @@ class ScanValueAndGrad:
             error = refused
         self._ranks.agree(error)
         assert self._stepper is not None
-        self._functional = adjoint.Functional(
-            self._stepper, num_steps, comm=self._comm, **self._options
-        )
+        self._functional = adjoint.Functional(self._stepper, num_steps, **self._options)
         return self._functional
 
     def _new_stepper(self, given: Arguments, num_steps: int) -> ScanStepper:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
 from solvers.jax.batch import Arguments
 from solvers.jax.leaf import LeafPrograms, Wanted
 from solvers.jax.rows import prolonged

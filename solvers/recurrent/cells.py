@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 from solvers.recurrent.layer import Layer
 
 __all__ = ["GRU", "LSTM", "Tanh"]

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 
 __all__ = ["Layer"]
 

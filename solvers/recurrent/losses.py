@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 
 __all__ = ["CrossEntropy", "Loss", "Readout", "SquaredError"]
 

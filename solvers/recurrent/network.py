@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays
+from adjoint.steppers import Arrays, Scratch, copy_arrays
 from solvers.recurrent.cells import GRU, LSTM, Tanh
 from solvers.recurrent.checks import (
     check_input_gradient,

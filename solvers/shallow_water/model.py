@@ -59,7 +59,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
 from solvers.gauges import Gauges
 from solvers.grids.grid import Grid
 from solvers.grids.halo import Halo

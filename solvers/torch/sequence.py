@@ -37,10 +37,9 @@ Only tensors on the CPU: a state on another device is refused.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from numpy.typing import ArrayLike
@@ -102,8 +101,9 @@ class TorchSequence:
         the state, the second of a fused module's and of all rows.
     leaf_steps
         Steps whose graph is held at once. More take more memory; the time depends on it little.
-    comm, memory, file, disk, schedule, engine, resume, progress, trace
-        As of `adjoint.Functional`. To resume takes the same data as before.
+    **options
+        Communicator, memory, file and more: see `adjoint.RunOptions`. Resuming a run takes the same
+        data as before.
 
     Raises
     ------
@@ -124,16 +124,9 @@ class TorchSequence:
         num_steps: int | None = None,
         lengths: ArrayLike | None = None,
         leaf_steps: int = 32,
-        comm: Any = None,
-        memory: int | str | None = None,
-        file: str | os.PathLike[str] | None = None,
-        disk: int | str | None = None,
-        schedule: adjoint.schedules.Schedule | None = None,
-        engine: str | None = None,
-        resume: bool = False,
-        progress: bool = False,
-        trace: str | os.PathLike[str] | None = None,
+        **options: Unpack[adjoint.RunOptions],
     ) -> None:
+        comm = options.get("comm")
         if leaf_steps < 1:
             raise ArgumentError(f"leaf_steps={leaf_steps}: a leaf has at least one step")
         self._own_steps = num_steps
@@ -152,19 +145,7 @@ class TorchSequence:
             leaf_steps=min(leaf_steps, self._num_steps),
             rank=0 if comm is None else comm.Get_rank(),
         )
-        self._functional = adjoint.Functional(
-            self._stepper,
-            self._num_steps,
-            comm=comm,
-            memory=memory,
-            file=file,
-            disk=disk,
-            schedule=schedule,
-            engine=engine,
-            resume=resume,
-            progress=progress,
-            trace=trace,
-        )
+        self._functional = adjoint.Functional(self._stepper, self._num_steps, **options)
 
     @property
     def num_steps(self) -> int:

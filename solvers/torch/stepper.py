@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from adjoint.errors import StepperError
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 from solvers.torch.batch import Batch
 from solvers.torch.leaf import LeafRunner, Tape, bits_of
 from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable

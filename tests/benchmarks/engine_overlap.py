@@ -18,7 +18,7 @@ import numpy as np
 from adjoint.measurement.probe import Probe
 from adjoint.measurement.synthetic import candidates, opener
 from adjoint.parallel import communicator
-from adjoint.steppers.protocol import FunctionStepper
+from adjoint.steppers import FunctionStepper
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import CopyingBuffers

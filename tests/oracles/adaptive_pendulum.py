@@ -7,7 +7,7 @@ computed again bit for bit. The lengths are held fixed in the derivative.
 
 import numpy as np
 
-from adjoint.steppers.protocol import Scratch, copy_arrays
+from adjoint.steppers import Scratch, copy_arrays
 
 END = 6.0
 LONGEST = 0.2

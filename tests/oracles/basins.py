@@ -1,10 +1,8 @@
-"""Small rough basins for the shallow-water tests, and the protocol driven by hand.
+"""Small rough basins for the shallow-water tests.
 
 Nothing here is random in a way that depends on the number of ranks: fields are made whole, and
 scattered.
 """
-
-from itertools import pairwise
 
 import numpy as np
 
@@ -51,25 +49,3 @@ def basin(comm=None, *, fields=None, **options) -> ShallowWater:
         **options,
     }
     return ShallowWater(grid, **parts, **options)
-
-
-def cost_by_hand(stepper, num_steps: int) -> float:
-    """Return the cost of a run."""
-    stepper.start()
-    return stepper.turn(stepper.advance(0, num_steps, cost=0.0))
-
-
-def gradient_by_hand(
-    stepper, num_steps: int, leaves: tuple[int, ...] = ()
-) -> tuple[float, dict[str, np.ndarray]]:
-    """Return cost and gradient, with every state kept and leaves ending where told."""
-    bounds = [0, *leaves, num_steps]
-    stepper.start()
-    total = 0.0
-    for start, stop in pairwise(bounds):
-        total = stepper.record(start, stop, cost=total, reach_stop=True)
-    total = stepper.turn(total)
-    for start, stop in reversed(list(pairwise(bounds))):
-        stepper.pull_back(start, stop)
-    stepper.finish()
-    return total, {name: array.copy() for name, array in stepper.accumulators.items()}

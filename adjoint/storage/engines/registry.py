@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from adjoint.errors import SnapshotFileError
+from adjoint.errors import ArgumentError, SnapshotFileError
 from adjoint.parallel import Communicator
 from adjoint.storage.engines.base import Engine
 from adjoint.storage.engines.thread import ThreadEngine
@@ -18,10 +18,39 @@ from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.store import FileStore
 
-__all__ = ["EngineFactory", "open_engine", "open_store", "rows_at"]
+__all__ = [
+    "ENGINES",
+    "EngineFactory",
+    "engine_names",
+    "open_engine",
+    "open_store",
+    "require_engine",
+    "rows_at",
+]
+
+ENGINES = ("mpi", "direct", "thread")
+"""The engines by name, in the order in which to measure them."""
 
 EngineFactory = Callable[[Communicator, Placement], Engine]
 """Opens an engine of another kind on this rank's part of a file. Called by all ranks."""
+
+
+def engine_names(comm: Communicator) -> tuple[str, ...]:
+    """Return the engines that can be used with `comm`, in the order in which to measure them."""
+    return tuple(name for name in ENGINES if comm.mpi is not None or name != "mpi")
+
+
+def require_engine(engine: object, comm: Communicator) -> None:
+    """Raise `ArgumentError` unless `engine=` is None, callable, or a name usable with `comm`."""
+    if engine is None or callable(engine) or engine in engine_names(comm):
+        return
+    if engine == "mpi":
+        raise ArgumentError('engine="mpi" needs comm=, an MPI communicator')
+    names = ", ".join(f'"{name}"' for name in engine_names(comm))
+    raise ArgumentError(
+        f"engine={engine!r}: choose one of {names}, or pass a function of (comm, placement) that "
+        "returns an engine"
+    )
 
 
 def rows_at(

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError, NonFiniteError, SolveError, StepperError
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 from solvers.petsc.accepted_steps import AcceptedSteps
 from solvers.petsc.integrators.base import Stages
 from solvers.petsc.integrators.runge_kutta import RungeKutta

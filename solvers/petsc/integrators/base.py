@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays
+from adjoint.steppers import Arrays, Scratch, copy_arrays
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
 from solvers.petsc.vectors import Window, check_template

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 from solvers.petsc.integrators.base import PetscStepper, Stages
 from solvers.petsc.integrators.slopes import MassSolver, RateSolver
 from solvers.petsc.integrators.stages import Place, stages_of

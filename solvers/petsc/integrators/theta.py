@@ -28,7 +28,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers import Arrays
 from solvers.petsc.integrators.base import PetscStepper, Stages
 from solvers.petsc.integrators.stages import Place, stages_of
 from solvers.petsc.problem import Controls, Problem, Vec

@@ -26,7 +26,7 @@ from petsc4py import PETSc
 
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
-from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
 from solvers.petsc.ts.checks import (
     check_quadrature,
     check_ts,

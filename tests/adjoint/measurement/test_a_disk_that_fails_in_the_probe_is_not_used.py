@@ -7,7 +7,7 @@ from faulty_engine import Faults
 from throttled_engine import Throttle
 
 import adjoint
-from adjoint.driver import prepare
+from adjoint.driver import constants
 from adjoint.errors import TransferError
 from adjoint.measurement.synthetic import opener, synthetic_probe
 from adjoint.measurement.transfers import best
@@ -33,7 +33,7 @@ def gradient(**options):
 @pytest.mark.parametrize("file", ["kept.h5", ""], ids=["kept", "temporary"])
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_the_gradient_does_without_the_file(faults, file, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "CHEAP_BYTES", 0)
+    monkeypatch.setattr(constants, "CHEAP_MEMORY_BYTES", 0)
     result = gradient(memory=12000, file=tmp_path / file, engine=faults)
     report = result.report
     leaf = int(report.schedule.partition("leaves of ")[2].partition(",")[0] or 1)

@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import NUM_STEPS, lstm  # noqa: E402
 
-from adjoint.steppers.protocol import Adopting, Stepper, copy_arrays  # noqa: E402
+from adjoint.steppers import Adopting, Stepper, copy_arrays  # noqa: E402
 from adjoint.verification import dot_product_test, taylor_test  # noqa: E402
 from solvers.jax import scan as jax_scan  # noqa: E402
 

@@ -5,7 +5,7 @@ import pytest
 from recurrent_unrolled import Problem, by_jax, by_torch, copied, distance
 
 import adjoint
-from adjoint.steppers.protocol import copy_arrays
+from adjoint.steppers import copy_arrays
 
 NUM_STEPS = 5
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from basins import NUM_STEPS, basin, cost_by_hand, gradient_by_hand
+from basins import NUM_STEPS, basin
+from stepper_by_hand import cost_by_hand, gradient_by_hand
 
 AMPLITUDES = {"elevation": 0.4, "bathymetry": 2.0, "friction": 0.04}
 

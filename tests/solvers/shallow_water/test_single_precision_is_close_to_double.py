@@ -1,7 +1,8 @@
 """In float32 everything is float32, and cost and gradient are those of float64 to its precision."""
 
 import numpy as np
-from basins import NUM_STEPS, basin, gradient_by_hand
+from basins import NUM_STEPS, basin
+from stepper_by_hand import gradient_by_hand
 
 
 def test_cost_and_gradient():

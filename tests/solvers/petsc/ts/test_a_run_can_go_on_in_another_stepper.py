@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("petsc4py")
 from petsc_oscillator import Oscillator
 
-from adjoint.steppers.protocol import copy_arrays
+from adjoint.steppers import copy_arrays
 
 ADAPTIVE = {"ts_adapt_type": "basic", "ts_rtol": 1e-4, "ts_atol": 1e-4}
 CASES = [("rk 3bs", ADAPTIVE), ("rk 5f", ADAPTIVE), ("rk 4", {}), ("cn", {})]

@@ -41,7 +41,7 @@ def test_memory_for_one_slot_is_too_little_with_a_file(tmp_path):
 def test_memory_for_one_slot_is_enough_without_a_file():
     stepper = Pendulums(4000, 10)
     with adjoint.Functional(stepper, 10, memory=ONE_SLOT) as functional:
-        assert functional.schedule.num_slots == 1
+        assert functional.plan().schedule.num_slots == 1
         assert bitwise_test(functional).passed
 
 
@@ -55,7 +55,7 @@ def test_the_journal_is_in_the_disks_budget(tmp_path):
     with pytest.raises(ArgumentError, match=r"besides [0-9]+ for the journal"):
         adjoint.gradient(Untouched(2, 900), 900, file=tmp_path / "run.h5", **options)
     with adjoint.Functional(Pendulums(2, 900), 900, file=tmp_path, **options) as functional:
-        assert functional.schedule.file_states <= 2
+        assert functional.plan().schedule.file_states <= 2
 
 
 def test_a_disk_without_a_file():
@@ -66,6 +66,35 @@ def test_a_disk_without_a_file():
 def test_a_schedule_for_another_number_of_steps():
     with pytest.raises(ArgumentError, match="11"):
         adjoint.gradient(Untouched(2, 10), 10, schedule=Revolve(11, 2))
+
+
+class HalfASchedule:
+    num_steps, num_slots = 10, 9
+
+    def __iter__(self):
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["revolve", Revolve, list(Revolve(10, 2)), HalfASchedule()],
+    ids=["text", "a class", "a list of actions", "members missing"],
+)
+def test_a_schedule_that_is_none(schedule):
+    with pytest.raises(ArgumentError, match="schedule"):
+        adjoint.gradient(Untouched(2, 10), 10, schedule=schedule)
+
+
+@pytest.mark.parametrize("call", [adjoint.gradient, adjoint.Functional])
+def test_an_option_that_there_is_not(call):
+    with pytest.raises(TypeError, match=r"'memroy'.*disk, .*memory, "):
+        call(Untouched(2, 10), 10, memroy="1 MiB")
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 2.0])
+def test_a_share_of_lost_time_that_is_none(share, tmp_path):
+    with pytest.raises(ArgumentError, match=f"max_lost_share={share}"):
+        adjoint.gradient(Untouched(2, 10), 10, file=tmp_path / "run.h5", max_lost_share=share)
 
 
 def test_a_schedule_that_needs_a_file_without_one():

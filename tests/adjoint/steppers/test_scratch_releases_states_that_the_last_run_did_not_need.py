@@ -4,7 +4,7 @@ import weakref
 
 import numpy as np
 
-from adjoint.steppers.protocol import Scratch
+from adjoint.steppers import Scratch
 
 
 class State(dict):

@@ -1,0 +1,84 @@
+"""A run to be evaluated, and the plan for its next evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from adjoint.driver.options import Options
+from adjoint.driver.run_file import RunFile
+from adjoint.parallel import Communicator
+from adjoint.schedules import Schedule
+from adjoint.schedules.costs import Costs
+from adjoint.steppers import Capabilities, Stepper
+from adjoint.storage.state_layout import StateLayout
+
+if TYPE_CHECKING:
+    from adjoint.storage.engines.registry import EngineFactory
+
+__all__ = ["Run", "RunPlan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is evaluated, by which ranks, within which options."""
+
+    capabilities: Capabilities
+    num_steps: int | None
+    """None if only the stepper knows where the run ends."""
+    options: Options
+    comm: Communicator
+    layout: StateLayout
+    """Of this rank's state."""
+    file: RunFile | None
+    """None if all states stay in memory."""
+
+    @classmethod
+    def of(
+        cls, stepper: Stepper, num_steps: int | None, options: Options, comm: Communicator
+    ) -> "Run":
+        """Return the run of a stepper. Nothing is measured, created or opened."""
+        capabilities = Capabilities.of(stepper)
+        layout = StateLayout.of(stepper.state)
+        file = None
+        if options.file is not None:
+            file = RunFile(capabilities, num_steps, options, comm, layout)
+        return cls(capabilities, num_steps, options, comm, layout, file)
+
+    @property
+    def stepper(self) -> Stepper:
+        """What is stepped."""
+        return self.capabilities.stepper
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """How the next evaluation is played: the same on every rank."""
+
+    schedule: Schedule
+    reason: str
+    """Why the planner chose the schedule; empty if the caller did."""
+    costs: Costs | None
+    """What the schedule was planned on, or what was measured since; None if nothing was."""
+    predicted_seconds: float
+    """Time of both sweeps by `costs`; nan if these, or the number of steps, are not known."""
+    adopts: bool
+    """Whether the stepper computes in the sweep's own buffers, which takes one more of them."""
+    rows: int | None = None
+    """Rows of the file to be opened; None if there is none."""
+    engine: "str | EngineFactory | None" = None
+    """What moves states to the file; None for the default."""
+    engine_reason: str = ""
+    """Why the planner chose the engine; empty if it did not."""
+    resumes: bool = False
+    """Whether the file is that of an earlier run, which the first evaluation continues if it has
+    the same controls."""
+    probe_seconds: float = 0.0
+    """Time that measuring and planning took."""
+
+    def noted(self) -> Mapping[str, Any]:
+        """Return what the journal keeps, so that a resumed run need not measure again."""
+        return {
+            "leaf_steps": self.schedule.leaf_steps,
+            "costs": None if self.costs is None else asdict(self.costs),
+            "engine": self.engine if isinstance(self.engine, str) else "",
+        }

@@ -1,0 +1,212 @@
+"""The snapshot file of a run: what is there already, opening it, and the journal in it."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from adjoint.driver import constants
+from adjoint.driver.lazy import engines
+from adjoint.driver.options import Options
+from adjoint.errors import SnapshotFileError
+from adjoint.parallel import Communicator
+from adjoint.steppers import Capabilities
+from adjoint.storage.journal_file import JournalFile
+from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
+from adjoint.storage.state_layout import StateLayout
+from adjoint.sweep.journal import Journal
+
+if TYPE_CHECKING:
+    from adjoint.storage.engines.registry import EngineFactory
+    from adjoint.storage.store import FileStore
+
+__all__ = ["RunFile"]
+
+T = TypeVar("T")
+
+
+class RunFile:
+    """The file that ``file=`` names. Nothing is created before `open`.
+
+    Every method is collective on `comm`. Errors are raised on every rank.
+
+    Parameters
+    ----------
+    capabilities, num_steps
+        Of the run whose states are stored.
+    options
+        `file` is a path, or an existing folder for a temporary file.
+    comm
+        All ranks of the run; with `file_per_node`, those of a node share a file.
+    layout
+        Of this rank's state.
+    """
+
+    def __init__(
+        self,
+        capabilities: Capabilities,
+        num_steps: int | None,
+        options: Options,
+        comm: Communicator,
+        layout: StateLayout,
+    ) -> None:
+        assert options.file is not None
+        stepper = capabilities.stepper
+        self._place = options.file
+        self._capabilities = capabilities
+        self._num_steps = num_steps
+        self._options = options
+        self._comm = comm
+        self._layout = layout
+        self._journal_layout = JournalLayout.of(
+            stepper.state, stepper.adjoint, stepper.accumulators, capabilities.per_step
+        )
+        self._node: Communicator | None = None
+        """The ranks that share a file, where these are not all."""
+
+    def is_temporary(self) -> bool:
+        """Return whether a temporary file is made, in a folder, and removed at the end."""
+        return self._comm.gather(os.path.isdir(self._place))[0]
+
+    def rows_found(self) -> int | None:
+        """Return the number of rows of the file there is; None if there is none.
+
+        Raises
+        ------
+        SnapshotFileError
+            There is something else, or a file of another problem.
+        """
+        rows = self._on_all_ranks(
+            lambda: engines().rows_at(
+                self._path(), self._sharers(), self._layout, self._fingerprint(), **self._kept()
+            )
+        )
+        ranks = self._comm.gather(rows)
+        return None if None in ranks else min(ranks)
+
+    def journal_bytes(self) -> int:
+        """Return the size of the journal on disk, all ranks together; 0 in a temporary file."""
+        if self.is_temporary():
+            return 0
+        layout = self._journal_layout
+        own = JOURNAL_RECORDS * layout.record_bytes + layout.rows_bytes
+        return sum(self._comm.gather(own))
+
+    def open(
+        self, rows: int, engine: "str | EngineFactory | None", *, resume: bool = False
+    ) -> "FileStore":
+        """Return an empty store with `rows` rows; with `resume`, with the rows that the file has.
+
+        Raises
+        ------
+        SnapshotFileError
+            It cannot be created or opened, or the engine cannot be used on it.
+        """
+        return self._on_all_ranks(
+            lambda: engines().open_store(
+                self._path(),
+                self._sharers(),
+                self._layout,
+                rows,
+                self._fingerprint(),
+                engine=engine,
+                resume=resume,
+                **self._kept(),
+            ),
+            undo=lambda store: store.close(),
+        )
+
+    def open_for_probe(
+        self, layout: StateLayout, rows: int, engine: "str | EngineFactory"
+    ) -> "FileStore":
+        """Return an empty store of states of `layout`, in a temporary file in the same folder.
+
+        Raises
+        ------
+        SnapshotFileError
+            It cannot be created, or the engine cannot be used on it.
+        """
+        place = self._place
+        folder = place if self.is_temporary() else os.path.dirname(os.path.abspath(place))
+        return self._on_all_ranks(
+            lambda: engines().open_store(
+                folder, self._sharers(), layout, rows, b"probe", engine=engine
+            ),
+            undo=lambda store: store.close(),
+        )
+
+    def open_journal(self, store: "FileStore") -> Journal | None:
+        """Return the journal in the file of `store`; None in a temporary file.
+
+        Raises
+        ------
+        SnapshotFileError
+            It cannot be opened.
+        """
+        placement = store.file.placement
+        if placement.journal is None:
+            return None
+
+        def opened() -> JournalFile:
+            try:
+                return JournalFile(placement)
+            except OSError as failure:
+                raise SnapshotFileError(
+                    f"cannot open the journal of {placement.path}: {failure}"
+                ) from failure
+
+        file = self._on_all_ranks(opened, undo=lambda file: file.close())
+        share = self._options.max_lost_share
+        return Journal(file, self._capabilities.stepper, self._comm, share=share)
+
+    def close(self) -> None:
+        """Free the communicator of the ranks of this node."""
+        node, self._node = self._node, None
+        if node is not None:
+            node.free()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a file has besides snapshots if it is kept."""
+        grows = self._num_steps is None and "accepted_steps" in self._capabilities.present
+        accepted = constants.MAX_ACCEPTED_STEPS if grows else 0
+        return {"journal": self._journal_layout, "accepted_steps": accepted}
+
+    def _fingerprint(self) -> bytes:
+        return f"{self._num_steps} steps;".encode() + self._capabilities.fingerprint()
+
+    def _sharers(self) -> Communicator:
+        """Return the ranks that share one file."""
+        if not self._options.file_per_node or self._comm.mpi is None:
+            return self._comm
+        if self._node is None:
+            self._node = self._comm.on_this_node()
+        return self._node
+
+    def _path(self) -> str:
+        """Return the path of this rank's file: that of a node names the node's first rank."""
+        sharers = self._sharers()
+        if sharers is self._comm or os.path.isdir(self._place):
+            return self._place
+        first = sharers.gather(self._comm.rank)[0]
+        stem, ending = os.path.splitext(self._place)
+        return f"{stem}-from-rank-{first}{ending}"
+
+    def _on_all_ranks(self, work: Callable[[], T], *, undo: Callable[[T], None] | None = None) -> T:
+        """Return what `work` returns, once it has succeeded on all ranks.
+
+        With a file a node, `work` is collective on a node only: the others must learn of an error.
+        """
+        done: list[T] = []
+        error: SnapshotFileError | None = None
+        try:
+            done.append(work())
+        except SnapshotFileError as failure:
+            error = failure
+        try:
+            self._comm.agree(error)
+        except SnapshotFileError:
+            if done and undo is not None:
+                undo(done[0])
+            raise
+        return done[0]
