@@ -20,7 +20,8 @@ from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord, hash_of
-from adjoint.sweep.observers import Observer, Observers
+from adjoint.sweep.observers import Observer, Observers, combined
+from adjoint.sweep.state import SweepResult
 from adjoint.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -79,28 +80,25 @@ class Equipment:
         with self._observed(Observers(observers)):
             found = self._begin(stepper, comm)
             before, began = self._statistics(), time.perf_counter()
-            calibration = Calibration(self._statistics)
+            calibrations = [] if self.costs is None else [Calibration(self._statistics)]
             stepper.start()
-            sweep = Sweep(
-                stepper,
-                num_steps,
-                self.buffers,
-                self.store,
-                comm,
-                journal=self.journal,
-                observer=Observers([calibration, *observers]),
+            sweep = Sweep(stepper, num_steps, self.buffers, self.store, comm, journal=self.journal)
+            played = sweep.run(
+                self.schedule,
+                costs=self.costs,
+                found=found,
+                observer=combined([*calibrations, *observers]),
             )
-            cost = sweep.run(self.schedule, costs=self.costs, found=found)
         ended = time.perf_counter()
-        report = self._report(sweep, found, before, began, ended)
-        tuned = self.schedule if sweep.tuned is None else sweep.tuned
-        if self.costs is not None and found is None and not sweep.lost_states:
-            self.costs = agreed_costs(calibration.costs(self.costs), comm)
-            tuned = self._calibrated(tuned, self.costs, was_told=sweep.tuned is not None)
+        report = self._report(played, found, before, began, ended)
+        tuned = self.schedule if played.revised is None else played.revised
+        if self.costs is not None and found is None and not played.lost_states:
+            self.costs = agreed_costs(calibrations[0].costs(self.costs), comm)
+            tuned = self._calibrated(tuned, self.costs, was_told=played.revised is not None)
             tuned = self._without_file(largest(report.seconds, comm)) or tuned
             self.prediction = Prediction(tuned, self.costs)
         self.schedule = tuned
-        return cost, report
+        return played.cost, report
 
     def close(self) -> None:
         """Close the file, give back the memory. Collective."""
@@ -127,7 +125,7 @@ class Equipment:
             return None
         found, self.found = self.found, None
         controls = hash_of(stepper.controls)
-        same = found is not None and all(comm.gather(found.note.controls == controls))
+        same = found is not None and all(comm.gather(found.header.controls == controls))
         found = found if same else None
         if found is None:
             self.store.clear()
@@ -179,7 +177,7 @@ class Equipment:
 
     def _report(
         self,
-        sweep: Sweep,
+        played: SweepResult,
         found: SavedRecord | None,
         before: Statistics,
         began: float,
@@ -187,20 +185,18 @@ class Equipment:
     ) -> Report:
         after = self._statistics()
         blocked = after.wait_seconds + after.post_seconds
-        num_steps = sweep.num_steps
-        assert num_steps is not None
         journal = self.journal
         return Report(
             schedule=in_words(self.schedule),
             reason=self.reason,
-            num_steps=num_steps,
+            num_steps=played.num_steps,
             state_bytes=self.layout.nbytes,
             memory_bytes=self._most_blocks() * self.layout.memory_bytes + self.tape_bytes,
-            actions=sweep.actions,
-            advanced_steps=sweep.advanced_steps,
-            recorded_steps=sweep.recorded_steps,
-            forward_seconds=sweep.turned_at - began,
-            reverse_seconds=ended - sweep.turned_at,
+            actions=played.actions,
+            advanced_steps=played.advanced_steps,
+            recorded_steps=played.recorded_steps,
+            forward_seconds=played.turned_at - began,
+            reverse_seconds=ended - played.turned_at,
             prediction=self.prediction,
             probe_seconds=self.probe_seconds,
             engine="" if self.store is None else self.store.engine.name,
@@ -209,12 +205,14 @@ class Equipment:
             bytes_read=after.bytes_read - before.bytes_read,
             transfer_seconds=after.transfer_seconds - before.transfer_seconds,
             wait_seconds=blocked - before.wait_seconds - before.post_seconds,
-            cost_changes=sweep.cost_changes,
-            lost_states=tuple(sweep.lost_states),
+            cost_changes=played.cost_changes,
+            lost_states=played.lost_states,
             journal_records=0 if journal is None else journal.records,
             journal_seconds=0.0 if journal is None else journal.seconds,
             journal_failure="" if journal is None else journal.failure or "",
-            resumed_from="" if found is None else f"{found.note.phase}, step {found.note.step:,}",
+            resumed_from=""
+            if found is None
+            else f"{found.header.phase}, step {found.header.step:,}",
         )
 
     def _most_blocks(self) -> int:

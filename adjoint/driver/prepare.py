@@ -14,8 +14,8 @@ from adjoint.driver.evaluate import Equipment
 from adjoint.driver.file_access import FileAccess
 from adjoint.driver.options import Wishes
 from adjoint.errors import ArgumentError, TransferError
+from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.probe import Probe, with_file
-from adjoint.measurement.transfers import best
 from adjoint.parallel import Communicator, smallest
 from adjoint.planning.budget import Budget, leaf_sizes
 from adjoint.planning.candidates import with_leaves_of
@@ -170,8 +170,8 @@ class _Preparation:
             journal = access.journal(store)
             found = None if journal is None else journal.find()
             if found is not None:
-                plan = self._planned_again(found.note.plan, rows)
-                noted = found.note.plan.get("engine")
+                plan = self._planned_again(found.header.plan, rows)
+                noted = found.header.plan.get("engine")
                 if self.engine is None and noted in NOTED_ENGINES:
                     store.close()
                     self.engine, self.engine_reason = noted, "as the run before"
@@ -262,12 +262,12 @@ class _Preparation:
         if budget.file_states and self.access is not None:
             survey = probe.engines(self._candidates(), self.access.opened_for_probe)
             try:
-                choice = best(survey)
+                choice = choose_engine(survey)
             except TransferError as failed:
                 self.file_failure = str(failed)
                 return costs
             self.engine, self.engine_reason = choice.engine, choice.reason
-            costs = with_file(costs, choice.overlap)
+            costs = with_file(costs, choice.costs)
         return costs
 
     def _probed_memory(self, num_slots: int) -> Buffers:

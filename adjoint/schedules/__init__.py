@@ -12,7 +12,14 @@ from adjoint.schedules.mixed import Mixed
 from adjoint.schedules.multistage import Multistage
 from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
-from adjoint.schedules.protocol import AdaptiveStream, FixedStream, Schedule, num_leaves, stream_of
+from adjoint.schedules.protocol import (
+    AdaptiveSchedule,
+    AdaptiveStream,
+    FixedStream,
+    Schedule,
+    num_leaves,
+    stream_of,
+)
 from adjoint.schedules.resume_point import ResumePoint
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.spilling.fallback import fallback_schedule
@@ -20,6 +27,7 @@ from adjoint.schedules.spilling.schedule import Spilling
 from adjoint.schedules.store_all import StoreAll
 
 __all__ = [
+    "AdaptiveSchedule",
     "AdaptiveStream",
     "Asynchronous",
     "Costs",

@@ -41,7 +41,7 @@ SCHEDULES = {
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.004)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.004)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_the_spacing_follows_the_time_they_take():
         beats.note_steps(steps)
         elapsed += 0.001 * steps
         beats.beat(RankStatus(elapsed=elapsed))
-    assert beats.steps_left() == pytest.approx(1000 * status_exchange.BEAT_SECONDS, rel=0.1)
+    assert beats.steps_left() == pytest.approx(1000 * status_exchange.EXCHANGE_SECONDS, rel=0.1)
 
 
 def test_the_spacing_grows_by_no_more_than_a_factor():

@@ -7,7 +7,7 @@ import adjoint
 from adjoint.parallel import communicator, status_exchange
 from adjoint.schedules import Revolve
 from adjoint.storage.journal_layout import JournalLayout
-from adjoint.sweep.journal import LEAST_GAP, Journal
+from adjoint.sweep.journal import MIN_GAP, Journal
 
 NUM_STEPS = 400
 
@@ -58,12 +58,12 @@ def test_the_gap_is_a_share_of_the_time_so_far(journal):
 def test_records_that_take_long_are_few(journal):
     journal.save_forward(1, 0.0, 10.0)
     journal._longest = 1.0
-    assert not journal.due(10.0 + LEAST_GAP - 0.1)
-    assert journal.due(10.0 + LEAST_GAP + 0.1)
+    assert not journal.due(10.0 + MIN_GAP - 0.1)
+    assert journal.due(10.0 + MIN_GAP + 0.1)
 
 
 def test_a_file_that_fails_ends_the_journal_and_not_the_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.001)
     failing = []
 
     def write(self, number, note, arrays):
@@ -72,7 +72,7 @@ def test_a_file_that_fails_ends_the_journal_and_not_the_run(monkeypatch, tmp_pat
             raise OSError(28, "no space left")
 
     monkeypatch.setattr("adjoint.storage.journal_file.JournalFile.write", write)
-    monkeypatch.setattr("adjoint.sweep.journal.LEAST_GAP", 0)
+    monkeypatch.setattr("adjoint.sweep.journal.MIN_GAP", 0)
     stepper = CoupledPendulums(3, NUM_STEPS, pause=0.0002)
     schedule = Revolve(NUM_STEPS, 5)
     result = adjoint.gradient(

@@ -38,8 +38,8 @@ class Crashing(CoupledPendulums):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.0)
-    monkeypatch.setattr(journal, "LEAST_GAP", 0)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "MIN_GAP", 0)
 
 
 def run(stepper, file, *, resume, schedule=SCHEDULE, **options):

@@ -32,7 +32,7 @@ class Run:
 
 def run(monkeypatch, file, *, planned, throttle) -> Run:
     """Return a run that was planned for writes of so many steps."""
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.01)
     costs = Costs(advance=PAUSE, pull_back=PAUSE, write=planned * PAUSE, read=PAUSE)
     schedule = Spilling(NUM_STEPS, 8, max(1.0, planned), costs=costs)
     stepper = CoupledPendulums(20, NUM_STEPS, pause=PAUSE)
@@ -78,7 +78,7 @@ def test_a_bandwidth_that_drops_is_followed(monkeypatch, tmp_path, expected):
 
 
 def test_a_second_evaluation_begins_with_what_was_learnt(monkeypatch, tmp_path):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.01)
     costs = Costs(advance=PAUSE, pull_back=PAUSE, write=2 * PAUSE, read=PAUSE)
     schedule = Spilling(NUM_STEPS, 8, 2.0, costs=costs)
     stepper = CoupledPendulums(20, NUM_STEPS, pause=PAUSE)

@@ -41,8 +41,8 @@ def _two_nodes(monkeypatch):
             node.Free()
 
     monkeypatch.setattr(communication._ManyProcesses, "on_this_node", on_this_node)
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.0)
-    monkeypatch.setattr(journal, "LEAST_GAP", 0)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "MIN_GAP", 0)
 
 
 def assert_same(result, expected):

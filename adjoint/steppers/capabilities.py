@@ -1,0 +1,124 @@
+"""Which optional attributes a stepper has, and what each is taken to be where it is absent.
+
+`adjoint.Stepper` documents the attributes. A new one is a name in `OPTIONAL` and an accessor with
+its default here; nobody else asks a stepper what it has.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adjoint.steppers.protocol import Adopting, Restorable, Stepper, state_bytes
+
+__all__ = ["Capabilities"]
+
+OPTIONAL = (
+    "accept_steps",
+    "accepted_steps",
+    "distributed",
+    "fingerprint",
+    "finished",
+    "first_non_finite",
+    "leaf_steps",
+    "per_step",
+    "position",
+    "reproducible",
+    "tape_bytes",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The optional attributes of one stepper. Made by `Capabilities.of`.
+
+    Presence is resolved once; values are read from the stepper at each use, never stored.
+    """
+
+    stepper: Stepper
+    present: frozenset[str]
+    """Names of the optional attributes that the stepper has, but for those of `adopting` and
+    `restorable`."""
+    adopting: Adopting | None
+    """The stepper, if it computes in memory that it is given; else None."""
+    restorable: Restorable | None
+    """The stepper, if it must be notified of a state that was written from outside; else None."""
+
+    @classmethod
+    def of(cls, stepper: Stepper) -> "Capabilities":
+        """Return the capabilities of a stepper, without reading any of its properties."""
+        kind = type(stepper)
+        return cls(
+            stepper,
+            frozenset(name for name in OPTIONAL if hasattr(kind, name) or hasattr(stepper, name)),
+            stepper if isinstance(stepper, Adopting) else None,
+            stepper if isinstance(stepper, Restorable) else None,
+        )
+
+    @property
+    def leaf_steps(self) -> int | None:
+        """Steps of the leaves that the stepper insists on; None if any leaf will do."""
+        return self._read("leaf_steps", None)
+
+    @property
+    def reproducible(self) -> bool:
+        """Whether steps taken again, grouped in any way, give the same bits. Default True."""
+        return self._read("reproducible", True)
+
+    @property
+    def distributed(self) -> frozenset[str]:
+        """Names of the controls of which every rank holds its own part. Default none."""
+        return frozenset(self._read("distributed", ()))
+
+    @property
+    def per_step(self) -> frozenset[str]:
+        """Names of the controls whose first axis is the step. Default none."""
+        return frozenset(self._read("per_step", ()))
+
+    @property
+    def finds_end(self) -> bool:
+        """Whether the stepper determines where the run ends: it has `position` and `finished`."""
+        return {"position", "finished"} <= self.present
+
+    @property
+    def position(self) -> int | None:
+        """The step that the live state is at; None if the stepper does not say."""
+        position = self._read("position", None)
+        return None if position is None else int(position)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the live state is at the end of the run. Default False."""
+        return bool(self._read("finished", False))
+
+    @property
+    def accepted_steps(self) -> NDArray[np.float64] | None:
+        """Time and length of each accepted step, shaped (steps, 2); None for fixed steps."""
+        return self._read("accepted_steps", None)
+
+    def accept_steps(self, rows: NDArray[np.float64]) -> None:
+        """Give back the accepted steps of an earlier run; ignored by a stepper without them."""
+        if "accept_steps" in self.present:
+            self._read("accept_steps", None)(rows)
+
+    @property
+    def first_non_finite(self) -> int | None:
+        """The first step whose cost is not finite; None if there is none or it is not known."""
+        return self._read("first_non_finite", None)
+
+    def tape_bytes(self, steps: int) -> int:
+        """Bytes of the tape of one `record` of `steps` steps. Default: one state a step."""
+        if "tape_bytes" in self.present:
+            return self._read("tape_bytes", None)(steps)
+        return steps * state_bytes(self.stepper.state)
+
+    def fingerprint(self) -> bytes:
+        """Return what identifies the problem beside the layout of its state. Default empty."""
+        if "fingerprint" not in self.present:
+            return b""
+        own: bytes | str = self._read("fingerprint", None)()
+        return own.encode() if isinstance(own, str) else bytes(own)
+
+    def _read(self, name: str, default: Any) -> Any:
+        return getattr(self.stepper, name) if name in self.present else default
