@@ -12,7 +12,8 @@ from adjoint.parallel import largest
 from adjoint.reporting.report import Report, in_words
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.sweep.journal import SavedRecord
-from adjoint.sweep.observers import Observer, Observers
+from adjoint.sweep.observers import Observer, Observers, combined
+from adjoint.sweep.state import SweepResult
 from adjoint.sweep.sweep import Sweep
 
 __all__ = ["Driver"]
@@ -22,7 +23,7 @@ __all__ = ["Driver"]
 class _Played:
     """One evaluation that has been played."""
 
-    sweep: Sweep
+    result: SweepResult
     record: SavedRecord | None
     """What it continued from; None if it began at the beginning."""
     began: float
@@ -57,7 +58,9 @@ class Driver:
         with resources.observed(Observers(observers)):
             record = resources.begin(plan)
             before, began = resources.statistics(), time.perf_counter()
-            calibration = Calibration(resources.statistics)
+            # Where nothing was measured, nothing is calibrated, and no action need be timed.
+            calibration = None if plan.costs is None else Calibration(resources.statistics)
+            watching = observers if calibration is None else [calibration, *observers]
             run.stepper.start()
             sweep = Sweep(
                 run.stepper,
@@ -66,25 +69,30 @@ class Driver:
                 resources.store,
                 run.comm,
                 journal=resources.journal,
-                observer=Observers([calibration, *observers]),
             )
-            cost = sweep.run(plan.schedule, costs=plan.costs, found=record)
+            result = sweep.run(
+                plan.schedule, costs=plan.costs, found=record, observer=combined(watching)
+            )
         ended = time.perf_counter()
-        played = _Played(sweep, record, began, ended, before, resources.statistics())
-        return cost, self._report(plan, played), self._next_plan(plan, played, calibration)
+        played = _Played(result, record, began, ended, before, resources.statistics())
+        next_plan = self._next_plan(plan, played, calibration)
+        return result.cost, self._report(plan, played), next_plan
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _next_plan(self, plan: RunPlan, played: _Played, calibration: Calibration) -> RunPlan:
+    def _next_plan(
+        self, plan: RunPlan, played: _Played, calibration: Calibration | None
+    ) -> RunPlan:
         """Return what follows from an evaluation that was played as planned, from its beginning."""
-        comm, resources, sweep = self._run.comm, self._resources, played.sweep
+        comm, resources, result = self._run.comm, self._resources, played.result
         costs, seconds = None, 0.0
-        if plan.costs is not None and played.record is None and not sweep.lost_states:
+        undisturbed = played.record is None and not result.lost_states
+        if plan.costs is not None and calibration is not None and undisturbed:
             costs = agreed_costs(calibration.costs(plan.costs), comm)
             seconds = largest(played.ended - played.began, comm)
         return next_plan(
             plan,
-            sweep.tuned,
+            result.revised,
             costs,
             seconds,
             rows=resources.rows,
@@ -92,23 +100,22 @@ class Driver:
         )
 
     def _report(self, plan: RunPlan, played: _Played) -> Report:
-        sweep, before, after = played.sweep, played.before, played.after
+        result, before, after = played.result, played.before, played.after
         store, journal, record = self._resources.store, self._resources.journal, played.record
         layout, tape = self._run.layout, self._resources.tape_bytes
-        resumed = "" if record is None else f"{record.note.phase}, step {record.note.step:,}"
-        assert sweep.num_steps is not None
+        resumed = "" if record is None else f"{record.header.phase}, step {record.header.step:,}"
         blocked = after.wait_seconds + after.post_seconds
         return Report(
             schedule=in_words(plan.schedule),
             reason=plan.reason,
-            num_steps=sweep.num_steps,
+            num_steps=result.num_steps,
             state_bytes=layout.nbytes,
             memory_bytes=self._max_blocks(plan) * layout.memory_bytes + tape,
-            actions=sweep.actions,
-            advanced_steps=sweep.advanced_steps,
-            recorded_steps=sweep.recorded_steps,
-            forward_seconds=sweep.turned_at - played.began,
-            reverse_seconds=played.ended - sweep.turned_at,
+            actions=result.actions,
+            advanced_steps=result.advanced_steps,
+            recorded_steps=result.recorded_steps,
+            forward_seconds=result.turned_at - played.began,
+            reverse_seconds=played.ended - result.turned_at,
             predicted_seconds=plan.predicted_seconds,
             probe_seconds=plan.probe_seconds,
             engine="" if store is None else store.engine.name,
@@ -117,8 +124,8 @@ class Driver:
             bytes_read=after.bytes_read - before.bytes_read,
             transfer_seconds=after.transfer_seconds - before.transfer_seconds,
             wait_seconds=blocked - before.wait_seconds - before.post_seconds,
-            cost_changes=sweep.cost_changes,
-            lost_states=tuple(sweep.lost_states),
+            cost_changes=result.cost_changes,
+            lost_states=result.lost_states,
             journal_records=0 if journal is None else journal.records,
             journal_seconds=0.0 if journal is None else journal.seconds,
             journal_failure="" if journal is None else journal.failure or "",

@@ -9,8 +9,8 @@ from adjoint.driver.lazy import engines
 from adjoint.driver.resources import make_buffers
 from adjoint.driver.run import Run
 from adjoint.errors import TransferError
+from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.probe import Probe, with_file
-from adjoint.measurement.transfers import best
 from adjoint.planning.budget import Budget
 from adjoint.schedules.costs import Costs
 from adjoint.sweep.buffers import Buffers
@@ -60,10 +60,10 @@ def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
     candidates = [engine] if engine is not None else engines().engine_names(run.comm)
     survey = probe.engines(candidates, run.file.open_for_probe)
     try:
-        choice = best(survey)
+        choice = choose_engine(survey)
     except TransferError as failed:
         return Measured(costs, engine, file_failure=str(failed))
-    return Measured(with_file(costs, choice.overlap), choice.engine, choice.reason)
+    return Measured(with_file(costs, choice.costs), choice.engine, choice.reason)
 
 
 def _touched_buffers(run: Run, num_slots: int, *, adopts: bool) -> Buffers:

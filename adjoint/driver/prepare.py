@@ -149,7 +149,7 @@ def _resumed(run: Run, file: RunFile, rows: int) -> RunPlan | None:
     record = _find_record(run, file, rows)
     if record is None:
         return None
-    noted = record.note.plan
+    noted = record.header.plan
     plan = _planned_again(run, noted, rows)
     engine = noted.get("engine")
     if plan.engine is None and engine in engines().engine_names(run.comm):

@@ -90,7 +90,7 @@ class Resources:
             return None
         record, self._record = self._record, None
         controls = hash_of(self._run.stepper.controls)
-        same = record is not None and record.note.controls == controls
+        same = record is not None and record.header.controls == controls
         if not all(self._run.comm.gather(same)):
             record = None
         if record is None:

@@ -1,18 +1,20 @@
-"""What an evaluation has really taken: the costs that the next one is predicted, and steered, by.
+"""The costs that an evaluation really had, by which the next one is predicted and planned.
 
-A probe runs a few steps over and over. A sweep finds its states where they were left, perhaps not
-in the cache, beside transfers of its own. So the time of every action that computes is added up;
-what remains, waiting taken off, is the driver's. Played by `replay` on these costs, the evaluation
-takes what it has taken, as far as its waiting was what the virtual clock says.
+A probe repeats a few steps. A sweep finds its states where they were left, perhaps not in the
+cache, and transfers of its own go on beside it. So the times of all actions that compute are summed
+up; the rest of the evaluation, without waiting, is the driver's overhead. Played by
+`adjoint.replay` on these costs, the evaluation takes as long as it took, as far as its waits were
+those of the virtual clock.
 
-Computing that went on beside transfers is slower by the factors of the probe: it is reckoned at
-what it takes without them, as everywhere in the model.
+Computing beside transfers is slower by the factors that the probe has measured: its cost is what it
+would have been without them, as everywhere in the model.
 """
 
 import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from adjoint.parallel import Communicator
 from adjoint.schedules.actions import Action, Advance, PullBack, Record, Turn
@@ -24,8 +26,8 @@ __all__ = ["Calibration", "agreed_costs"]
 
 
 @dataclass(slots=True)
-class _Taken:
-    """What the actions of one kind took in one of the two sweeps."""
+class _Total:
+    """What the actions of one type took in one of the two sweeps."""
 
     seconds: float = 0.0
     actions: int = 0
@@ -46,41 +48,43 @@ class Calibration(Observer):
         self._began = time.perf_counter()
         self._marks = [statistics()]
         """At the start, and at the turn."""
-        self._sweeps = [_no_actions(), _no_actions()]
+        self._sweeps = [_totals(), _totals()]
+        """Of the forward and of the reverse sweep."""
+        self._current = self._sweeps[0]
         self._unreached = 0
         """Records whose last step was not taken."""
 
-    def on_action(self, action: Action, began: float, ended: float) -> None:
-        if type(action) is Turn:
+    def on_action(self, action: Any, began: float, ended: float) -> None:
+        """Add an action to the total of its type. Called for each action: it must be quick."""
+        kind = type(action)
+        total = self._current.get(kind)
+        if total is not None:
+            total.seconds += ended - began
+            total.actions += 1
+            total.steps += action.stop - action.start
+            if kind is Record and not action.reach_stop:
+                self._unreached += 1
+        elif kind is Turn:
             self._marks.append(self._statistics())
-            return
-        taken = self._sweeps[len(self._marks) - 1].get(type(action))
-        if taken is None:
-            return
-        assert isinstance(action, Advance | Record | PullBack)
-        taken.seconds += ended - began
-        taken.actions += 1
-        taken.steps += action.stop - action.start
-        if isinstance(action, Record) and not action.reach_stop:
-            self._unreached += 1
+            self._current = self._sweeps[1]
 
     def costs(self, planned: Costs) -> Costs:
-        """Return what was measured up to now, in seconds; what was not met costs as planned.
+        """Return the costs measured up to now, in seconds; those of no action are as planned.
 
-        Setting out and advancing cost as many times as planned as all advances took. Storing,
-        restoring and the turn are part of the driver overhead.
+        Advancing and starting from a restored state cost as many times as planned as all advances
+        took. Storing, restoring and the turn are part of the driver's overhead.
         """
         seconds, now = time.perf_counter() - self._began, self._statistics()
         shares = self._shares_kept(planned, now)
         leaves, recorded = self._total(Record)
         _, advanced = self._total(Advance)
         advances = advanced * self._per_step(Advance, shares)
-        foreseen = advanced * planned.advance + leaves * planned.restart_overhead
-        changed = advances / foreseen if advances and foreseen else 1.0
-        advance, unreached = changed * planned.advance, changed * planned.unreached
+        expected = advanced * planned.advance + leaves * planned.restart_overhead
+        factor = advances / expected if advances and expected else 1.0
+        advance, unreached = factor * planned.advance, factor * planned.unreached
         stepped = (recorded - self._unreached) * advance + self._unreached * unreached
         taping = recorded * self._per_step(Record, shares) - stepped
-        left = seconds - self._waited_and_posted(now) - self._computed() + min(0.0, taping)
+        rest = seconds - self._waited_and_posted(now) - self._computed() + min(0.0, taping)
         return replace(
             planned,
             advance=advance,
@@ -89,26 +93,27 @@ class Calibration(Observer):
             pull_back=self._per_step(PullBack, shares) or planned.pull_back,
             store=0.0,
             restore=0.0,
-            restart_overhead=changed * planned.restart_overhead,
+            restart_overhead=factor * planned.restart_overhead,
             turn=0.0,
-            driver_overhead=max(0.0, left) / max(1, leaves),
+            driver_overhead=max(0.0, rest) / max(1, leaves),
             **_transfers(planned, self._marks[0], now),
         )
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _per_step(self, kind: type[Action], shares: list[float]) -> float:
-        """Return what a step takes without transfers beside it."""
+        """Return the time of a step without transfers beside it."""
         _, steps = self._total(kind)
         pairs = zip(shares, self._sweeps, strict=True)
         return sum(share * sweep[kind].seconds for share, sweep in pairs) / max(1, steps)
 
     def _total(self, kind: type[Action]) -> tuple[int, int]:
-        taken = [sweep[kind] for sweep in self._sweeps]
-        return sum(one.actions for one in taken), sum(one.steps for one in taken)
+        """Return the actions of a type in both sweeps, and their steps."""
+        totals = [sweep[kind] for sweep in self._sweeps]
+        return sum(total.actions for total in totals), sum(total.steps for total in totals)
 
     def _computed(self) -> float:
-        return sum(taken.seconds for sweep in self._sweeps for taken in sweep.values())
+        return sum(total.seconds for sweep in self._sweeps for total in sweep.values())
 
     def _waited_and_posted(self, now: Statistics) -> float:
         before = self._marks[0]
@@ -116,7 +121,7 @@ class Calibration(Observer):
         return waited + now.post_seconds - before.post_seconds
 
     def _shares_kept(self, planned: Costs, now: Statistics) -> list[float]:
-        """Return the share of computing that was not lost to transfers, in each of the sweeps."""
+        """Return the share of computing that transfers did not take, in each of the sweeps."""
         marks = [*self._marks, now]
         return [
             _share_kept(sweep, planned, before, after)
@@ -124,14 +129,15 @@ class Calibration(Observer):
         ]
 
 
-def _no_actions() -> dict[type[Action], _Taken]:
-    return {kind: _Taken() for kind in (Advance, Record, PullBack)}
+def _totals() -> dict[type[Action], _Total]:
+    return {kind: _Total() for kind in (Advance, Record, PullBack)}
 
 
 def _share_kept(
-    sweep: dict[type[Action], _Taken], planned: Costs, before: Statistics, after: Statistics
+    sweep: dict[type[Action], _Total], planned: Costs, before: Statistics, after: Statistics
 ) -> float:
-    computed = sum(taken.seconds for taken in sweep.values())
+    """Return the share of one sweep's computing that transfers did not take."""
+    computed = sum(total.seconds for total in sweep.values())
     writing = after.write_seconds - before.write_seconds
     reading = after.read_seconds - before.read_seconds
     waited = after.wait_seconds - before.wait_seconds
@@ -143,7 +149,7 @@ def _share_kept(
 
 
 def _transfers(planned: Costs, before: Statistics, now: Statistics) -> dict[str, float]:
-    """Return what a transfer took, and what posting one did."""
+    """Return the mean times of a write, of a read and of posting one, as costs."""
     writes, reads = now.writes_done - before.writes_done, now.reads_done - before.reads_done
     writing = now.finished_write_seconds - before.finished_write_seconds
     reading = now.finished_read_seconds - before.finished_read_seconds
@@ -156,7 +162,7 @@ def _transfers(planned: Costs, before: Statistics, now: Statistics) -> dict[str,
 
 
 def agreed_costs(costs: Costs, comm: Communicator) -> Costs:
-    """Return each cost of the rank where it is largest: the slowest sets the pace. Collective."""
+    """Return each cost of the rank where it is largest: the others wait for it. Collective."""
     fields = [field.name for field in dataclasses.fields(Costs)]
     ranks = comm.gather([getattr(costs, name) for name in fields])
     return Costs(

@@ -1,11 +1,13 @@
-"""Measuring what a planner must know: the stepper's costs, and what each engine's transfers cost.
+"""Measuring what a planner must know: the costs of steps, and of transfers by each engine.
 
 The stepper is run for real, over its first steps, and started afresh afterwards. Every length is
-agreed between ranks, because steps may be collective. What is measured is what a sweep will do:
-in buffers such as it will have, as many as it will have, through the same file store.
+agreed on between ranks, because steps may be collective. What is measured is what a sweep does, in
+the same kind and number of buffers, through the same kind of store.
 """
 
+import dataclasses
 import math
+import statistics
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,81 +15,61 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from adjoint.measurement.transfers import (
-    Computation,
-    Survey,
-    TransferCosts,
-    measure_engines,
-    rows_for,
-)
-from adjoint.measurement.trial import trial_costs, trial_leaves
+from adjoint.measurement import constants
+from adjoint.measurement.calibration import Calibration, agreed_costs
+from adjoint.measurement.engines import Survey, measure_engines, num_rows
+from adjoint.measurement.transfers import MIN_SECONDS, Computation, TransferCosts
 from adjoint.parallel import Communicator, largest
-from adjoint.schedules import Revolve
+from adjoint.schedules import Revolve, num_leaves
 from adjoint.schedules.costs import Costs
-from adjoint.steppers.protocol import Stepper, copy_arrays
+from adjoint.schedules.revolve import minimal_advances
+from adjoint.steppers.capabilities import Capabilities
+from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
+from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import Field, StateLayout
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
+from adjoint.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
 __all__ = ["Probe", "first_part", "with_file"]
 
-ENOUGH_SECONDS = 0.03
-"""A measurement this long is good enough."""
-
-LEAST_PAIRS, MOST_PAIRS = 3, 9
-"""So often a leaf is recorded up to its end, and not."""
-
-TRIAL_SECONDS = 0.1
-"""For so long leaves of one size are tried in short sweeps, if the run is long enough."""
-
-TRIAL_SHARE = 32
-"""It is long enough if it takes so many times as long."""
-
-PAUSES = 64
-"""How often transfers are given a chance to go on in one computation."""
-
-ENGINES_SECONDS = 1.0
-"""Once engines were measured for so long, no other one is."""
-
-PROBED_BYTES = 16 << 20
-"""Of larger states so much is written to measure engines."""
-
 
 @dataclass(slots=True)
 class Probe:
     """A stepper on its first steps, ready to be timed. Every method is collective on `comm`.
 
-    Each leaves the stepper started afresh, and memory and store given back.
+    Each leaves the stepper started afresh, and memory and files released.
     """
 
     stepper: Stepper
     num_steps: int
     slots: Mapping[int, int]
-    """Leaf sizes to be recorded, and the slots that fit in memory beside such a tape."""
+    """For each number of steps in a leaf that is to be measured, the slots that fit in memory
+    beside the tape of such a leaf."""
     memory: Callable[[int], Buffers]
-    """Makes buffers of so many slots, to be released by the probe."""
+    """Makes buffers of a given number of slots; the probe releases them."""
     comm: Communicator
     _long_advance: tuple[float, int] | None = field(default=None, init=False)
-    """Seconds of a step, and the last step that is known to be there."""
+    """Seconds of a step, and the last step that is known to exist; None until measured."""
 
     @property
     def grid(self) -> int:
-        """The fewest steps that are taken at once."""
+        """Only multiples of this number of steps are taken."""
         return min(self.slots)
 
     def step_seconds(self) -> float:
-        """Return what a step takes in a long advance: its state stays where it is."""
+        """Return the time of a step in a long advance, where the state stays in one place."""
         return self._advanced()[0]
 
     def stepper_costs(self) -> dict[int, Costs]:
-        """Return what steps cost in leaves of each size, beside as many slots as fit.
+        """Return the costs of steps for each number of steps in a leaf, beside all slots that fit.
 
-        What a recorded step costs depends on the leaf: a single step may need no recording at all,
-        and the tape of many may leave the cache.
+        The cost of a recorded step depends on the leaf: a single step may need no recording at all,
+        and the tape of many steps may not fit in the cache.
         """
         advance, end = self._advanced()
         with self._buffers(0):
@@ -101,14 +83,20 @@ class Probe:
         candidates: "Sequence[str | EngineFactory]",
         open_store: "Callable[[StateLayout, int, str | EngineFactory], FileStore]",
         *,
-        seconds: float = ENGINES_SECONDS,
+        seconds: float = constants.MAX_ENGINES_SECONDS,
     ) -> Survey:
-        """Return what transfers cost these steps, by one engine after the other.
+        """Return what transfers by each engine cost beside these steps.
 
-        Large states are measured by their first 16 MiB, and the rest is reckoned. `open_store`
-        opens an empty store of so many states of that layout with such an engine; the candidate
-        comes first that is to be used if there is time for one only. Which is best, says
-        `adjoint.measurement.transfers.best`.
+        Of large states only the first 16 MiB are transferred, and the costs are scaled.
+
+        Parameters
+        ----------
+        candidates
+            The engines; the first is measured in any case.
+        open_store
+            Opens an empty store, given the layout of a state, the number of states and the engine.
+        seconds
+            No other engine is measured after this time.
 
         Raises
         ------
@@ -120,8 +108,8 @@ class Probe:
             for step in range(2):
                 copy_arrays(self.stepper.state, buffers.fill(step).arrays)
             whole = buffers.slots[0]
-            layout = first_part(StateLayout.of(whole.arrays), PROBED_BYTES)
-            rows = rows_for(sum(self.comm.gather(layout.block_bytes)))
+            layout = first_part(StateLayout.of(whole.arrays), constants.MAX_PROBED_BYTES)
+            rows = num_rows(sum(self.comm.gather(layout.block_bytes)))
             survey = measure_engines(
                 candidates,
                 partial(open_store, layout, rows),
@@ -133,7 +121,7 @@ class Probe:
         factor = largest(whole.bytes.size / max(1, layout.memory_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
-    # -- the stepper --------------------------------------------------------------------------
+    # -- single steps and leaves --------------------------------------------------------------
 
     def _advanced(self) -> tuple[float, int]:
         if self._long_advance is None:
@@ -142,45 +130,36 @@ class Probe:
         return self._long_advance
 
     def _longest_advance(self) -> tuple[float, int]:
-        length = self.grid
+        """Advance over more and more steps, until that takes long enough or the run has ended."""
+        stepper, length = Capabilities.of(self.stepper), self.grid
         self.stepper.advance(0, length)
         while True:
             self.stepper.start()
             seconds = self._timed(partial(self.stepper.advance, 0, length))
-            if getattr(self.stepper, "finished", False):
-                end = int(getattr(self.stepper, "position", length))
+            if stepper.finished:
+                end = length if stepper.position is None else stepper.position
                 return seconds / end, end
-            if seconds > ENOUGH_SECONDS or length == self.num_steps:
+            if seconds > constants.LONG_SECONDS or length == self.num_steps:
                 return seconds / length, self.num_steps
-            growth = max(2, min(16, int(1.5 * ENOUGH_SECONDS / max(seconds, 1e-9))))
-            length = min(self.num_steps, growth * length)
-
-    def _leaf_costs(self, leaf: int, slots: int, rough: Costs, end: int) -> Costs:
-        run_seconds = self.num_steps * (rough.record + rough.pull_back + 2 * rough.advance)
-        seconds = min(TRIAL_SECONDS, run_seconds / TRIAL_SHARE)
-        count = min(trial_leaves(rough, leaf, slots, seconds), max(1, end // leaf))
-        slots = min(slots, count - 1)
-        schedule = Revolve(count * leaf, slots, leaf_steps=leaf)
-        with self._buffers(slots) as buffers:
-            self._leaf_seconds(leaf, reach_stop=False)
-            return trial_costs(self.stepper, buffers, schedule, rough, self.comm, seconds)
+            wanted = int(1.5 * constants.LONG_SECONDS / max(seconds, MIN_SECONDS))
+            length = min(self.num_steps, max(2, min(16, wanted)) * length)
 
     def _rough_costs(self, advance: float) -> Costs:
-        """Return what steps cost in the smallest leaves, over and over in the same memory.
+        """Return the costs of steps in the smallest leaves, repeated in the same memory.
 
-        What else the machine does makes times longer, never shorter. Whether the last step must be
-        taken shows best where there are few others.
+        The least times count, because what else the machine does only adds to them. The cost of
+        the last step of a leaf shows best where there are few others.
         """
         leaf = self.grid
         record = reached = pull_back = math.inf
         total = 0.0
-        for pairs in range(1, MOST_PAIRS + 1):
+        for pairs in range(1, constants.MAX_LEAF_PAIRS + 1):
             with_end, _ = self._leaf_seconds(leaf, reach_stop=True)
             without_end, pulled_back = self._leaf_seconds(leaf, reach_stop=False)
             reached, record = min(reached, with_end), min(record, without_end)
             pull_back = min(pull_back, pulled_back)
             total += with_end + without_end + 2 * pulled_back
-            if pairs >= LEAST_PAIRS and total > ENOUGH_SECONDS:
+            if pairs >= constants.MIN_LEAF_PAIRS and total > constants.LONG_SECONDS:
                 break
         unreached = min(advance, max(0.0, advance - (reached - record)))
         return Costs(
@@ -193,23 +172,66 @@ class Probe:
     def _leaf_seconds(self, leaf: int, *, reach_stop: bool) -> tuple[float, float]:
         """Return the seconds to record the first leaf and to pull it back."""
         self.stepper.start()
-        for array in self.stepper.adjoint.values():
-            array[...] = 0
+        _clear(self.stepper.adjoint)
         recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=reach_stop))
         return recorded, self._timed(partial(self.stepper.pull_back, 0, leaf))
 
-    # -- the file -----------------------------------------------------------------------------
+    # -- short gradients ----------------------------------------------------------------------
+
+    def _leaf_costs(self, leaf: int, slots: int, rough: Costs, end: int) -> Costs:
+        """Return the costs of steps in leaves of one size, where a sweep finds its states.
+
+        Repeated in the same memory, an advance has its state in the cache, and stored states leave
+        no other block to go on in. So what is timed is a sweep of Revolve over a few leaves, in as
+        many slots as there are.
+        """
+        run_seconds = self.num_steps * (rough.record + rough.pull_back + 2 * rough.advance)
+        seconds = min(constants.TRIAL_SECONDS, run_seconds * constants.MAX_TRIAL_SHARE)
+        count = min(_trial_leaves(rough, leaf, slots, seconds), max(1, end // leaf))
+        slots = min(slots, count - 1)
+        schedule = Revolve(count * leaf, slots, leaf_steps=leaf)
+        with self._buffers(slots) as buffers:
+            self._leaf_seconds(leaf, reach_stop=False)
+            mean = self._trial_costs(buffers, schedule, rough, seconds)
+            buffers.clear()
+        return _with_restart_overhead(mean, rough.advance, schedule)
+
+    def _trial_costs(
+        self, buffers: Buffers, schedule: Revolve, rough: Costs, seconds: float
+    ) -> Costs:
+        """Return the medians of the costs in short sweeps, repeated for about `seconds`.
+
+        Each is that of the rank where it is largest. `rough` has those that such a sweep does not
+        show: of transfers, and of a last step that is not reached.
+        """
+        found: list[Costs] = []
+        spent = 0.0
+        while not found or (spent < seconds and len(found) < constants.MAX_TRIALS):
+            buffers.clear()
+            self.stepper.start()
+            began = time.perf_counter()
+            calibration = Calibration(Statistics)
+            part = _FirstPart(self.stepper)
+            Sweep(part, schedule.num_steps, buffers, None, self.comm).run(
+                schedule, observer=calibration
+            )
+            found.append(calibration.costs(rough))
+            spent += largest(time.perf_counter() - began, self.comm)
+        return agreed_costs(_medians(found), self.comm)
+
+    # -- the computation beside transfers -----------------------------------------------------
 
     def _compute(self, steps: int, pause: Callable[[], None]) -> None:
-        chunk = self.grid * max(1, steps // (PAUSES * self.grid))
+        """Take steps, from the start and again from the start; call `pause` between some."""
+        chunk = self.grid * max(1, steps // (constants.MAX_PAUSES * self.grid))
         while steps > 0:
             self.stepper.start()
             steps -= self._stepped(min(steps, self.num_steps), chunk, pause)
 
     def _stepped(self, steps: int, chunk: int, pause: Callable[[], None]) -> int:
-        """Advance so many steps, or to where the stepper says that it has finished."""
-        at = 0
-        while at < steps and not (at and getattr(self.stepper, "finished", False)):
+        """Advance over `steps`, or to where the stepper has finished; return where that is."""
+        stepper, at = Capabilities.of(self.stepper), 0
+        while at < steps and not (at and stepper.finished):
             stop = min(at + chunk, steps)
             self.stepper.advance(at, stop)
             at = stop
@@ -220,7 +242,7 @@ class Probe:
 
     @contextmanager
     def _buffers(self, slots: int) -> Generator[Buffers, None, None]:
-        """Give buffers for so many slots, the stepper at its start before and afterwards."""
+        """Provide buffers of `slots` slots; the stepper is started before and afterwards."""
         buffers = self.memory(slots)
         self.stepper.start()
         try:
@@ -236,26 +258,113 @@ class Probe:
         return largest(time.perf_counter() - began, self.comm)
 
 
-def with_file(costs: Mapping[int, Costs], overlap: TransferCosts) -> dict[int, Costs]:
-    """Return `costs` with what an engine takes, by leaf size."""
+class _FirstPart:
+    """The first steps of a stepper's run as a run of their own, whose terminal cost is zero."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+
+    @property
+    def state(self) -> Arrays:
+        return self._stepper.state
+
+    @property
+    def adjoint(self) -> Arrays:
+        return self._stepper.adjoint
+
+    @property
+    def controls(self) -> Arrays:
+        return self._stepper.controls
+
+    @property
+    def accumulators(self) -> Arrays:
+        return self._stepper.accumulators
+
+    @property
+    def first_non_finite(self) -> int | None:
+        return Capabilities.of(self._stepper).first_non_finite
+
+    def start(self) -> None:
+        self._stepper.start()
+
+    def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
+        return self._stepper.advance(start, stop, cost=cost)
+
+    def record(
+        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
+    ) -> float | None:
+        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
+
+    def turn(self, cost: float) -> float:
+        _clear(self._stepper.adjoint)
+        return cost
+
+    def pull_back(self, start: int, stop: int) -> None:
+        self._stepper.pull_back(start, stop)
+
+    def finish(self) -> None:
+        pass
+
+
+def _clear(arrays: Arrays) -> None:
+    for array in arrays.values():
+        array[...] = 0
+
+
+def _trial_leaves(rough: Costs, leaf_steps: int, num_slots: int, seconds: float) -> int:
+    """Return the leaves of a sweep that takes about `seconds`, by its rough costs.
+
+    At least two, and no more than show what advancing beside `num_slots` stored states costs.
+    """
+    reversing = rough.recording(leaf_steps, reach_stop=False) + leaf_steps * rough.pull_back
+    per_leaf = 2 * leaf_steps * rough.advance + reversing
+    in_time = int(seconds / max(per_leaf, MIN_SECONDS))
+    return max(2, min(in_time, constants.LEAVES_PER_SLOT * num_slots + 1))
+
+
+def _medians(found: list[Costs]) -> Costs:
+    names = [field.name for field in dataclasses.fields(Costs) if field.name != "deeper"]
+    return replace(
+        found[0],
+        **{name: statistics.median(getattr(costs, name) for costs in found) for name in names},
+    )
+
+
+def _with_restart_overhead(mean: Costs, long_advance: float, schedule: Revolve) -> Costs:
+    """Split the mean cost of a step into that of a long advance and that of restarting.
+
+    In a long run more steps are taken where their state is already, as in one long advance.
+    """
+    if mean.advance <= long_advance:
+        return mean
+    assert schedule.num_steps is not None
+    leaf = schedule.leaf_steps
+    leaves = num_leaves(schedule.num_steps, leaf)
+    steps = leaf * minimal_advances(leaves, schedule.num_slots)
+    restart_overhead = steps * (mean.advance - long_advance) / leaves
+    return replace(mean, advance=long_advance, restart_overhead=restart_overhead)
+
+
+def with_file(costs: Mapping[int, Costs], transfers: TransferCosts) -> dict[int, Costs]:
+    """Return the costs for each leaf size, with those of transfers by an engine."""
     return {
         leaf: replace(
-            paid,
-            write=overlap.write_while_computing,
-            read=overlap.read_while_computing,
-            post=overlap.post_seconds,
-            slowdown=overlap.slowdown,
-            read_slowdown=overlap.read_slowdown,
+            without,
+            write=transfers.write_while_computing,
+            read=transfers.read_while_computing,
+            post=transfers.post_seconds,
+            slowdown=transfers.slowdown,
+            read_slowdown=transfers.read_slowdown,
         )
-        for leaf, paid in costs.items()
+        for leaf, without in costs.items()
     }
 
 
-def first_part(layout: StateLayout, most_bytes: int) -> StateLayout:
-    """Return the layout of as much of a state as fits: the last array may be cut."""
+def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:
+    """Return the layout of the first `max_bytes` of a state; the last array may be cut."""
     fields: list[Field] = []
     for whole in layout.fields:
-        room = most_bytes - whole.offset
+        room = max_bytes - whole.offset
         if whole.nbytes > room:
             count = max(0, room // whole.dtype.itemsize)
             fields += [replace(whole, shape=(count,))] if count else []

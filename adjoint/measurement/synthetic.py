@@ -1,8 +1,8 @@
-"""How fast this machine copies a state, writes it to a file and reads it back.
+"""How fast this machine copies a state, writes it to a file and reads it back, without a solver.
 
-For planning before there is a solver: a stand-in, whose step is a copy of its state, is measured by
-the same `Probe`, through the same store and engine, that a gradient would use. States are random
-numbers, lest a file system that compresses flatter itself.
+A synthetic stepper, whose step is a copy of its state, is measured by the same `Probe`, through the
+same store and engines, that a gradient would use. States are random numbers, because a file system
+that compresses would be too fast on anything else.
 """
 
 import importlib
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adjoint.errors import ArgumentError
+from adjoint.measurement import constants
+from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.probe import Probe, with_file
-from adjoint.measurement.transfers import best
 from adjoint.parallel import Communicator, communicator
 from adjoint.schedules.costs import Costs
 from adjoint.steppers import Arrays, FunctionStepper
@@ -28,20 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["candidates", "opener", "probe_file", "synthetic_probe"]
 
-LARGEST_PROBED = 32 << 20
-"""Larger states are measured at so many bytes and reckoned in proportion: seconds, not minutes."""
-
-MOST_STEPS = 10**9
-"""The stand-in may be stepped for as long as the probe likes."""
-
 
 def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
-    """Return what a state of so many bytes takes to be written, read, posted, stored and restored.
+    """Return the costs of writing, reading, posting, storing and restoring a state.
 
-    By the engine that a gradient would use. The other costs are those of `Costs()`. In one process;
-    takes a second or two, seven states of memory, of at most 32 MiB, and temporary files of some
-    64 MiB in `folder`, removed again. Such a file may never leave the page cache: it says how fast
-    the file can be, not how fast the disk is.
+    With the engine that a gradient would use, in one process. All other costs are those of
+    `Costs()`. Takes a second or two, memory for seven states of at most 32 MiB, and temporary files
+    of some 64 MiB in `folder`, which are removed. Such a file may never leave the page cache: the
+    costs are then those of the cache, a lower bound on those of the disk.
 
     Raises
     ------
@@ -55,28 +50,27 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     if not os.path.isdir(folder):
         raise ArgumentError(f"cannot probe {os.fspath(folder)!r}: it is not a folder")
     comm = communicator(None)
-    probed = min(state_bytes, LARGEST_PROBED)
+    probed = min(state_bytes, constants.MAX_SYNTHETIC_BYTES)
     probe = synthetic_probe(probed, comm)
     copying = probe.step_seconds()
     survey = probe.engines(candidates(comm), opener(folder, comm))
-    chosen = best(survey.scaled(state_bytes / probed)).overlap
+    chosen = choose_engine(survey.scaled(state_bytes / probed)).costs
     copying *= state_bytes / probed
-    found = with_file({1: Costs(store=copying, restore=copying)}, chosen)
-    return found[1]
+    return with_file({1: Costs(store=copying, restore=copying)}, chosen)[1]
 
 
 def candidates(comm: Communicator) -> tuple[str, ...]:
-    """Return the engines there may be on a file of these ranks, in the order to look at them."""
+    """Return the engines that can be used on these ranks, in the order to measure them."""
     return ("mpi", "direct", "thread") if comm.mpi is not None else ("direct", "thread")
 
 
 def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
-    """Return a probe of steps that copy a state of so many bytes on each rank."""
+    """Return a probe of steps that copy a state of `state_bytes` on each rank."""
     stepper = _Copying(state_bytes)
     layout = StateLayout.of(stepper.state)
     return Probe(
         stepper,
-        MOST_STEPS,
+        constants.MAX_SYNTHETIC_STEPS,
         {1: 2},
         lambda slots: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
         comm,
@@ -86,7 +80,10 @@ def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
 def opener(
     folder: str | os.PathLike[str], comm: Communicator
 ) -> "Callable[[StateLayout, int, str | EngineFactory], FileStore]":
-    """Return what opens stores in temporary files in a folder. To call it is collective."""
+    """Return a function that opens stores in temporary files in a folder; it is collective.
+
+    It takes the layout of a state, the number of states and the engine.
+    """
     # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
     opening: Any = importlib.import_module("adjoint.storage.engines.registry")
 
@@ -97,7 +94,7 @@ def opener(
 
 
 class _Copying(FunctionStepper):
-    """A step that copies its state: as much as a memory-bound solver does at the least."""
+    """A step that copies its state: the least that a memory-bound solver does."""
 
     def __init__(self, state_bytes: int) -> None:
         numbers = np.random.default_rng(0).random(-(-state_bytes // 8))

@@ -1,90 +1,80 @@
-"""What transfers cost a computation: measured, engine by engine, so that the best can be used.
+"""What transfers by one engine cost a computation that goes on beside them.
 
 Nonblocking does not mean asynchronous. A library may do the work inside the call that posts a
 transfer, or in the one that waits for it; a transfer may take the core that the computation is on.
 So the same computation is timed alone, ``T_a``, and while ``k`` writes are under way, ``T_b``,
-posting and waiting included. What a write takes of the computation's time is its
+posting and waiting included. The share of a write's time that the computation does not see is
 
-    seen time  s = (T_b - T_a) / k,      hidden share  1 - s / w,
+    hidden share  1 - s / w,    with the seen time  s = (T_b - T_a) / k
 
-with ``w`` what a write takes while nothing else happens. Of what is seen, posting and waiting are
-timed, and what is left is computing that went slower: over the time ``t`` in which writes were at
-work, the slowdown is ``1 / (1 - (s - post - wait) / t)``.
+and the time ``w`` of a write while nothing else happens. Of the seen time, posting and waiting are
+timed, and the rest is computing that went slower: if writes were at work for a time ``t``, the
+slowdown is ``1 / (1 - (s - post - wait) / t)``.
 
-Of several engines the best is that whose writes are seen least, because steps are slowed by it;
-among those that are about as good, that whose writes take least, because states can be written so
-much more often.
-
-A few states may never leave the page cache: an engine that goes through it is measured as fast as
-memory, and writes no faster than the disk in the end. That is an upper bound, and called so.
+A few states may never leave the page cache: an engine that uses it is measured as fast as memory,
+though in the end it writes no faster than the disk. Such a speed is marked as an upper bound.
 """
 
+import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from adjoint.errors import SnapshotFileError, TransferError
-from adjoint.measurement.transfer_timing import Computation, TransferTiming
+from adjoint.measurement import constants
 from adjoint.parallel import Communicator, largest
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.base import Engine
 from adjoint.storage.store import FileStore
+from adjoint.sweep.cost_tracking import slowdown_of
 
-if TYPE_CHECKING:
-    from adjoint.storage.engines.registry import EngineFactory
+__all__ = ["Computation", "TransferCosts", "measure_engine"]
 
-__all__ = [
-    "Choice",
-    "Computation",
-    "Survey",
-    "TransferCosts",
-    "best",
-    "measure",
-    "measure_engines",
-    "rows_for",
-]
+MIN_SECONDS = 1e-9
+"""Shorter times count as this one where they divide."""
 
-ROOM = 64 << 20
-"""Bytes of a probe's file; more only if it takes that to have `LEAST_ROWS`."""
 
-LEAST_ROWS, MOST_ROWS = 6, 256
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """Steps that can be timed repeatedly, always the same ones."""
 
-ENOUGH_HIDDEN = 0.5
-"""An engine that hides less than half of a transfer is one that does not overlap."""
-
-AS_GOOD = 0.1
-"""Seen times that differ by no more than this share of a transfer are as good as one another."""
+    run: Callable[[int, Callable[[], None]], None]
+    """Takes a number of steps, from the start, and calls the function given between some of
+    them."""
+    step_seconds: float
+    """Time of one step, on the slowest rank."""
+    grid: int = 1
+    """Only multiples of this number of steps are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferCosts:
-    """What transfers of one state take by one engine: seconds, on the rank where it is most."""
+    """What transfers of one state by one engine take: seconds, on the slowest rank for each."""
 
     engine: str
-    """In words."""
+    """The engine's name, as in a report."""
     write_seconds: float
     """A write, with nothing else going on."""
     read_seconds: float
     """A read, with nothing else going on."""
     write_while_computing: float
-    """A write, from when it is begun to when it is over, while computing."""
+    """A write, from its beginning to its end, while computing."""
     read_while_computing: float
     """A read, while computing."""
     post_seconds: float
-    """In the call that posts a write, while computing."""
+    """The call that posts a write, while computing."""
     wait_seconds: float
-    """In the wait for a write, after enough time to do it in was spent computing."""
+    """The wait for a write, after computing for longer than the write takes."""
     seen_seconds: float
-    """What a write takes of the computation's time, all in all."""
+    """What a write adds to the computation's time in total."""
     slowdown: float
-    """How many times longer computing takes while a write is under way."""
+    """Factor by which computing takes longer while a write is at work."""
     read_slowdown: float
-    """How many times longer computing takes while a read is under way."""
+    """Factor by which computing takes longer while a read is at work."""
     read_seen_seconds: float
-    """What a read takes of the computation's time, all in all."""
+    """What a read adds to the computation's time in total."""
     cached: bool
-    """Whether it goes through the page cache: then its speed is an upper bound."""
+    """Whether transfers go through the page cache: then their speed is an upper bound."""
 
     @property
     def hidden_share(self) -> float:
@@ -99,10 +89,10 @@ class TransferCosts:
     @property
     def overlaps(self) -> bool:
         """Whether at least half of a write is hidden."""
-        return self.hidden_share >= ENOUGH_HIDDEN
+        return self.hidden_share >= constants.MIN_HIDDEN_SHARE
 
     def scaled(self, factor: float) -> "TransferCosts":
-        """Return what it comes to for states so many times as large."""
+        """Scale the costs to states `factor` times larger."""
         return replace(
             self,
             write_seconds=factor * self.write_seconds,
@@ -116,7 +106,7 @@ class TransferCosts:
         )
 
     def in_words(self) -> str:
-        """Return what is wrong with it, or how good it is, for a sentence that names the engine."""
+        """Return how well the engine overlaps: a predicate for a sentence that names it."""
         share = f"hides {self.hidden_share:.0%} of a write"
         if self.overlaps:
             return share
@@ -127,119 +117,18 @@ class TransferCosts:
         return f"takes the processor from the computation ({share})"
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What was found out about engines."""
-
-    found: "dict[str | EngineFactory, TransferCosts]"
-    refused: "dict[str | EngineFactory, SnapshotFileError | TransferError]"
-    """Those that cannot be used on such a file, or whose writes or reads have failed."""
-
-    def scaled(self, factor: float) -> "Survey":
-        """Return what it comes to for states so many times as large."""
-        found = {engine: overlap.scaled(factor) for engine, overlap in self.found.items()}
-        return Survey(found, self.refused)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The engine to be used, out of those that were measured."""
-
-    engine: "str | EngineFactory"
-    """As it was given."""
-    overlap: TransferCosts
-    """What was measured of it."""
-    reason: str
-    """Why this one: a sentence."""
-
-
-def rows_for(row_bytes: int) -> int:
-    """Return how many rows a file should have on which engines are measured."""
-    return min(MOST_ROWS, max(LEAST_ROWS, ROOM // max(1, row_bytes)))
-
-
-def measure_engines(
-    candidates: "Sequence[str | EngineFactory]",
-    open_store: "Callable[[str | EngineFactory], FileStore]",
-    blocks: Sequence[Block],
-    computation: Computation,
-    comm: Communicator,
-    *,
-    seconds: float,
-) -> Survey:
-    """Measure engines, one after the other. Collective on `comm`.
-
-    Parameters
-    ----------
-    candidates
-        Engines, the one first that is to be used if there is only time for one.
-    open_store
-        Opens an empty store of `rows_for` states with such an engine; it is closed again.
-    blocks
-        Two states to be written and overwritten.
-    computation
-        What they are to delay as little as possible.
-    comm
-        The ranks that write.
-    seconds
-        No other engine is looked at once they took this long.
-
-    Raises
-    ------
-    NonFiniteError
-        On every rank: a state is not finite.
-    """
-    began = time.perf_counter()
-    survey = Survey({}, {})
-    for engine in candidates:
-        if survey.found and largest(time.perf_counter() - began, comm) > seconds:
-            break
-        try:
-            store = open_store(engine)
-            # Failing within: to close the store is collective, and one rank alone must not.
-            with store, comm.failing():
-                survey.found[engine] = measure(store, blocks, computation, comm)
-        except (SnapshotFileError, TransferError) as refused:
-            survey.refused[engine] = refused
-    return survey
-
-
-def best(survey: Survey) -> Choice:
-    """Return the engine to be used. No rank need be asked: all have the same survey.
-
-    Raises
-    ------
-    SnapshotFileError, TransferError
-        None of the engines can be used: what the first one said.
-    """
-    found = survey.found
-    if not found:
-        raise next(iter(survey.refused.values()))
-    least = min(overlap.seen_seconds for overlap in found.values())
-    slack = AS_GOOD * min(overlap.write_seconds for overlap in found.values())
-    good = [name for name, overlap in found.items() if overlap.seen_seconds <= least + slack]
-    engine = min(good, key=lambda name: found[name].write_while_computing)
-    chosen = found[engine]
-    parts = [f"{chosen.engine} {chosen.in_words()}"]
-    for name, other in found.items():
-        # Direct I/O that is refused is a plain transfer thread, which may be there as well.
-        if name != engine and other.engine != chosen.engine:
-            parts.append(f"{other.engine} {_compared(other, chosen)}")
-    return Choice(engine, chosen, "; ".join(parts))
-
-
-def measure(
+def measure_engine(
     store: FileStore, blocks: Sequence[Block], computation: Computation, comm: Communicator
 ) -> TransferCosts:
     """Measure the engine of a store, which is left empty. Collective on `comm`.
 
-    It takes about a tenth of a second, or some ten times what a write takes, if that is more; and
-    a few steps at the least.
+    It takes about a tenth of a second, or ten times as long as a write if that is more, and at
+    least a few steps.
 
     Parameters
     ----------
     store
-        Empty; has rows for two states or more, better for `rows_for`.
+        Empty, with rows for two states or more; a probe gives it more, see `constants`.
     blocks
         Two states to be written and overwritten.
     computation, comm
@@ -250,14 +139,14 @@ def measure(
     TransferError, NonFiniteError
         On every rank: a write or a read failed.
     """
-    bench = TransferTiming(store, blocks, computation, comm)
-    write = bench.alone("write")
-    writing = bench.beside("write", write)
-    read = bench.alone("read")
-    reading = bench.beside("read", read)
-    bench.clear()
-    # Asked now: an engine learns from its first transfer whether it passes the cache by.
-    names, cached = zip(*comm.gather(_known(store.engine)), strict=True)
+    timing = _Timing(store, blocks, computation, comm)
+    write = timing.alone("write")
+    writing = timing.beside("write", write)
+    read = timing.alone("read")
+    reading = timing.beside("read", read)
+    timing.clear()
+    # Only now: an engine learns from its first transfer whether it can bypass the page cache.
+    names, cached = zip(*comm.gather(_identity(store.engine)), strict=True)
     return TransferCosts(
         engine=names[0],
         write_seconds=write,
@@ -274,18 +163,204 @@ def measure(
     )
 
 
-def _known(engine: Engine) -> tuple[str, bool]:
-    """Return what an engine is called, and whether it goes through the page cache."""
+def _identity(engine: Engine) -> tuple[str, bool]:
+    """Return an engine's name, and whether it goes through the page cache."""
     return engine.name, not getattr(engine, "direct", False)
-
-
-def _compared(other: TransferCosts, chosen: TransferCosts) -> str:
-    words = other.in_words()
-    if other.overlaps and other.seen_seconds <= chosen.seen_seconds:
-        times = other.write_while_computing / chosen.write_while_computing
-        return f"{words}, but takes {times:.2g} times as long"
-    return words
 
 
 def _hidden(seen: float, whole: float) -> float:
     return max(0.0, 1 - seen / whole) if whole > 0 else 1.0
+
+
+# -- timing ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Run:
+    """One computation with transfers under way: seconds, on this rank."""
+
+    count: int
+    """Number of transfers."""
+    seconds: float
+    """All of it."""
+    post: float
+    """The shortest call that posts one."""
+    wait: float
+    """The wait for those that had not finished in the end."""
+    at_work: float
+    """The time in which a transfer was at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What one transfer took of a computation: seconds, on the slowest rank."""
+
+    post: float
+    """The call that posts it."""
+    wait: float
+    """The wait for it, when the computation was done."""
+    seen: float
+    """All that it added to the computation's time."""
+    at_work: float
+    """How long it was at work."""
+    slowdown: float
+    """Factor by which computing took longer while transfers were at work."""
+
+    @classmethod
+    def of(cls, runs: Sequence[_Run], alone: float, *, is_reliable: bool) -> "_Beside":
+        """Compare runs with transfers with the time that the computation takes alone.
+
+        The least of each figure counts, because what else the machine does only adds to it. If the
+        whole is not reliable, only what was timed in calls is.
+        """
+        lost = min((run.seconds - alone) / run.count for run in runs)
+        post = min(run.post for run in runs)
+        in_calls = post + min(run.wait / run.count for run in runs)
+        at_work = statistics.median(run.at_work / run.count for run in runs)
+        slower = max(0.0, min(at_work, lost - in_calls)) if is_reliable else 0.0
+        slowdown = slowdown_of(slower / at_work if at_work else 0.0)
+        return cls(post, in_calls - post, in_calls + slower, at_work, slowdown)
+
+
+class _Timing:
+    """Times the transfers, "write" or "read", of a store. Every method is collective."""
+
+    def __init__(
+        self,
+        store: FileStore,
+        blocks: Sequence[Block],
+        computation: Computation,
+        comm: Communicator,
+    ) -> None:
+        self._store = store
+        self._blocks = blocks
+        self._computation = computation
+        self._comm = comm
+        self._rows = store.file.placement.rows
+        self._posted = 0
+        self._readable: list[int] = []
+        """States in the file, the one not read for longest first."""
+
+    def clear(self) -> None:
+        """Discard every state, once no transfer is under way."""
+        self._comm.agree(self._store.clear())
+        self._readable.clear()
+
+    def alone(self, what: str) -> float:
+        """Return the time of one transfer with nothing else going on. Writes are timed first."""
+        first = self._timed(what, 1)
+        if first > constants.LONG_SECONDS:
+            return first
+        count = max(1, self._rows // 8)
+        return self._timed(what, count) / count
+
+    def beside(self, what: str, seconds: float) -> _Beside:
+        """Return what transfers of `seconds` each take of the computation."""
+        count = self._count(seconds)
+        wanted = max(constants.MIN_COMPUTING_SECONDS, 2 * count * seconds)
+        step, grid = max(self._computation.step_seconds, MIN_SECONDS), self._computation.grid
+        steps = grid * math.ceil(wanted / step / grid)
+        pairs = max(1, min(constants.MAX_PAIRS, int(constants.PAIRS_SECONDS / (steps * step))))
+        is_reliable = steps * step < constants.MAX_STEPS_TO_TRANSFERS * count * seconds
+        alone = math.inf
+        runs: list[_Run] = []
+        while True:
+            alone = min(alone, self._computing(steps))
+            runs.append(self._agreed(self._with_transfers(what, count, steps)))
+            found = _Beside.of(runs, alone, is_reliable=is_reliable)
+            if len(runs) >= max(pairs, _min_pairs(found, alone)):
+                return found
+
+    def _count(self, seconds: float) -> int:
+        """Return the number of transfers of `seconds` each that are timed together."""
+        if seconds > constants.LONG_SECONDS:
+            return 1
+        wanted = int(constants.MIN_COMPUTING_SECONDS / max(seconds, MIN_SECONDS) / 2)
+        return max(2, min(self._rows // 4, wanted))
+
+    def _post(self, what: str) -> Block:
+        """Post the write of a state, or the read of the one not read for longest."""
+        self._posted += 1
+        block = self._blocks[self._posted % len(self._blocks)]
+        if what == "write":
+            self._store.offload(self._posted, block)
+            self._readable.append(self._posted)
+        else:
+            step = self._readable.pop(0)
+            self._readable.append(step)
+            self._store.prefetch(step, block)
+        return block
+
+    def _make_room(self, what: str, count: int) -> None:
+        """Have rows free for `count` writes, on every rank."""
+        if what == "write" and largest(len(self._store), self._comm) + count > self._rows:
+            self.clear()
+
+    def _timed(self, what: str, count: int) -> float:
+        """Return the time of `count` transfers, one after the other."""
+        self._make_room(what, count)
+        error: Exception | None = None
+        began = time.perf_counter()
+        for _ in range(count):
+            self._post(what)
+            failure = self._store.settle()
+            error = error or failure
+        seconds = time.perf_counter() - began
+        self._comm.agree(error)
+        return largest(seconds, self._comm)
+
+    def _computing(self, steps: int) -> float:
+        began = time.perf_counter()
+        self._computation.run(steps, lambda: None)
+        return largest(time.perf_counter() - began, self._comm)
+
+    def _with_transfers(self, what: str, count: int, steps: int) -> _Run:
+        """Compute with one transfer after the other under way, up to `count` of them."""
+        self._make_room(what, count)
+        engine = self._store.engine
+        before, began = engine.statistics, time.perf_counter()
+        posted: list[Block] = []
+        calls: list[float] = []
+
+        def post() -> None:
+            called = time.perf_counter()
+            posted.append(self._post(what))
+            calls.append(time.perf_counter() - called)
+
+        def pause() -> None:
+            engine.progress()
+            # None is posted so late that it could not finish even if it were hidden.
+            in_time = time.perf_counter() < began + steps * self._computation.step_seconds / 2
+            if len(posted) < count and in_time and not posted[-1].busy:
+                post()
+
+        post()
+        self._computation.run(steps, pause)
+        stopped = time.perf_counter()
+        error = self._store.settle()
+        ended, after = time.perf_counter(), engine.statistics
+        self._comm.agree(error)
+        return _Run(
+            count=len(posted),
+            seconds=ended - began,
+            post=min(calls),
+            wait=ended - stopped,
+            at_work=after.transfer_seconds - before.transfer_seconds,
+        )
+
+    def _agreed(self, run: _Run) -> _Run:
+        """Return the figures of the rank where each is largest."""
+        ranks = self._comm.gather(run)
+        return _Run(
+            count=min(rank.count for rank in ranks),
+            seconds=max(rank.seconds for rank in ranks),
+            post=max(rank.post for rank in ranks),
+            wait=max(rank.wait for rank in ranks),
+            at_work=max(rank.at_work for rank in ranks),
+        )
+
+
+def _min_pairs(found: _Beside, alone: float) -> int:
+    """Return how often to time a computation that takes `alone` seconds, by its slowdown."""
+    is_suspect = found.slowdown > constants.SUSPECT_SLOWDOWN and alone < constants.SUSPECT_SECONDS
+    return constants.MIN_SUSPECT_PAIRS if is_suspect else 1

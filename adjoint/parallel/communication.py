@@ -1,12 +1,12 @@
-"""The little that ranks must tell each other, for one process and for many alike.
+"""The few operations that ranks need to agree on something, for one process and for many alike.
 
 `communicator(None)` is one process; `communicator(comm)` wraps an mpi4py communicator. mpi4py
 is never imported here: a caller who has a communicator has imported it already, so importing
 this package never initialises MPI.
 
-Ranks agree on failure before the next collective call (`Communicator.agree`). A failure that
-only some ranks met inside the computation, where the others wait for them in a call that never
-returns, takes all ranks down (`Communicator.failing`): a traceback, never a hang.
+Ranks agree on an error before the next collective call (`Communicator.agree`). An error that only
+some ranks meet inside the computation, while the others wait for them in a call that never
+returns, ends all ranks (`Communicator.failing`): with a traceback, never a hang.
 """
 
 import sys
@@ -21,29 +21,29 @@ from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError
 
-__all__ = ["Communicator", "Reduction", "communicator", "largest", "require_same", "smallest"]
+__all__ = ["Communicator", "Reduction", "communicator"]
 
-REDUCTION_ELEMENTS = 1 << 24
-"""Arrays are summed in pieces of so many elements: MPI counts are 32-bit."""
+MAX_REDUCTION_ELEMENTS = 1 << 24
+"""Larger arrays are summed in pieces: MPI counts are 32-bit, and a piece needs a second array."""
 
 GRACE_SECONDS = 5.0
-"""How long a failing rank waits for the others to fail as well, before it takes them down."""
+"""How long a rank with an error waits for the others to fail as well, before it ends them."""
 
 
 class Reduction(Protocol):
-    """A reduction over all ranks that is under way, while the computation goes on."""
+    """A reduction over all ranks that goes on while the ranks compute."""
 
     def progress(self) -> None:
-        """Let it go on: MPI does nothing for it unless it is called. Never blocks."""
+        """Let MPI work on it: MPI makes no progress unless it is called. Never blocks."""
         ...
 
     def result(self) -> NDArray[np.float64]:
-        """Wait until every rank has begun it; return what it came to, the same on every rank."""
+        """Wait until every rank has begun it; return the result, the same on every rank."""
         ...
 
 
 class Communicator(Protocol):
-    """What the driver needs of a communicator. Every method but `abort` is collective."""
+    """Ranks that compute together. Every method but `has_agreed` and `failing` is collective."""
 
     rank: int
     size: int
@@ -59,34 +59,34 @@ class Communicator(Protocol):
         ...
 
     def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
-        """Begin to find, element by element, the largest of all ranks' values; never blocks.
+        """Start an elementwise maximum over all ranks' values; never blocks.
 
-        Every rank must ask for the result before it frees the communicator.
+        `values` are copied. Every rank must ask for the result before it frees the communicator.
         """
         ...
 
     def has_agreed(self, error: BaseException) -> bool:
-        """Return whether all ranks are raising at this very call because of `agree`."""
+        """Return whether `error` was raised by `agree`, and so on every rank at the same call."""
         ...
 
     def agree(self, error: Exception | None) -> None:
         """Return if no rank has an error; else raise on every rank.
 
-        A rank with an error raises its own; the others raise one of the same kind that names
-        the rank and says what it met.
+        A rank with an error raises its own; the others raise one of the same type, whose message
+        is that of the first rank with an error and names it.
         """
         ...
 
     def failing(self) -> Any:
-        """Return a context in which an exception met by some ranks only ends all of them."""
+        """Return a context in which an exception that only some ranks raise ends all ranks."""
         ...
 
     def on_this_node(self) -> "Communicator":
-        """Return the ranks that share this one's memory; to be freed."""
+        """Return a new communicator of the ranks that share this one's memory; free it."""
         ...
 
     def free(self) -> None:
-        """Give back the duplicate communicators."""
+        """Free the duplicates that this object made of the caller's communicator."""
         ...
 
 
@@ -123,7 +123,7 @@ class _OneProcess:
         del array
 
     def begin_largest(self, values: NDArray[np.float64]) -> Reduction:
-        return _Own(values.copy())
+        return _Immediate(values.copy())
 
     def has_agreed(self, error: BaseException) -> bool:
         del error
@@ -144,8 +144,8 @@ class _OneProcess:
         pass
 
 
-class _Own:
-    """A reduction over one rank."""
+class _Immediate:
+    """A reduction over a single rank: its result is there at once."""
 
     def __init__(self, values: NDArray[np.float64]) -> None:
         self._values = values
@@ -174,7 +174,7 @@ class _Nonblocking:
 
 
 class _ManyProcesses:
-    """An mpi4py communicator, duplicated twice: once for the driver, once for failures."""
+    """An mpi4py communicator, duplicated twice: for the driver's messages, and for `failing`."""
 
     def __init__(self, comm: Any) -> None:
         self.mpi = comm.Dup()
@@ -182,7 +182,7 @@ class _ManyProcesses:
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._agreed: BaseException | None = None
-        # The module that the caller's communicator comes from; it is not for us to import.
+        # Taken from the module of the caller's communicator, because nothing here imports mpi4py.
         self._largest = sys.modules[type(comm).__module__].MAX
 
     def gather(self, value: object) -> list[Any]:
@@ -190,8 +190,8 @@ class _ManyProcesses:
 
     def sum(self, array: NDArray[Any]) -> None:
         flat = array.reshape(-1)
-        for start in range(0, flat.size, REDUCTION_ELEMENTS):
-            piece = flat[start : start + REDUCTION_ELEMENTS]
+        for start in range(0, flat.size, MAX_REDUCTION_ELEMENTS):
+            piece = flat[start : start + MAX_REDUCTION_ELEMENTS]
             total = np.empty_like(piece)
             self.mpi.Allreduce(piece, total)
             self.mpi.Bcast(total)
@@ -205,9 +205,9 @@ class _ManyProcesses:
 
     def agree(self, error: Exception | None) -> None:
         described = None if error is None else (type(error), str(error))
-        for rank, met in enumerate(self.gather(described)):
-            if met is not None:
-                kind, message = met
+        for rank, failure in enumerate(self.gather(described)):
+            if failure is not None:
+                kind, message = failure
                 self._agreed = error or _same_kind(kind, f"rank {rank}: {message}")
                 raise self._agreed
 
@@ -251,32 +251,3 @@ def _same_kind(kind: Callable[[str], Exception], message: str) -> Exception:
         return kind(message)
     except TypeError:
         return RuntimeError(message)
-
-
-def largest(value: float, comm: Communicator) -> float:
-    """Return the largest of all ranks' values, on every rank. Collective."""
-    return max(comm.gather(value))
-
-
-def smallest(value: int, comm: Communicator) -> int:
-    """Return the smallest of all ranks' values, on every rank. Collective."""
-    return min(comm.gather(value))
-
-
-def require_same(comm: Communicator, **arguments: object) -> None:
-    """Raise on every rank unless all ranks were given arguments that print the same. Collective.
-
-    Raises
-    ------
-    ArgumentError
-        Ranks differ: the message names the argument and the values.
-    """
-    described = {name: repr(value) for name, value in arguments.items()}
-    ranks = comm.gather(described)
-    for name, value in ranks[0].items():
-        for rank, other in enumerate(ranks):
-            if other.get(name) != value:
-                raise ArgumentError(
-                    f"ranks were called with different arguments: {name}={value} on rank 0, "
-                    f"{other.get(name)} on rank {rank}"
-                )

@@ -1,12 +1,10 @@
-"""What ranks tell each other while they compute, without waiting for one another.
+"""A few numbers that all ranks combine while they compute, without waiting for one another.
 
-Every few steps all ranks begin a nonblocking reduction of a few numbers, a `RankStatus`; its result
-takes effect when the next one is begun, at the same action on every rank. So no decision ever
-depends on when this rank's own transfer was done, and a rank waits for another only if that one is
-a whole beat behind.
+Every few steps all ranks start a nonblocking reduction of a `RankStatus`. Its result is used when
+the next one is started, at the same action on every rank. So no decision depends on when a rank's
+own transfers finish, and a rank waits only for one that is a whole exchange behind.
 
-How many steps lie between two beats is agreed in the same way: about a quarter of a second of
-computing, and never more writes than `MOST_WRITES`.
+The number of steps between two exchanges is agreed on in the same way.
 """
 
 from dataclasses import astuple, dataclass
@@ -15,120 +13,131 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.parallel import Communicator, Reduction
+from adjoint.parallel.communication import Communicator, Reduction
 
 __all__ = ["RankStatus", "StatusExchange"]
 
-BEAT_SECONDS = 0.25
-"""The time between two beats that is aimed at."""
+EXCHANGE_SECONDS = 0.25
+"""Time aimed at between two exchanges: long beside a reduction, short beside a run."""
 
-MOST_WRITES = 64
-"""Writes posted between two beats, at the most."""
+MAX_WRITES = 64
+"""Most writes posted between two exchanges, since failed ones are reported as one range."""
 
-MOST_GROWTH = 4
-"""How many times longer one beat may be than the one before it."""
+MAX_GROWTH = 4
+"""Largest factor by which the number of steps between exchanges changes at once."""
 
 
 @dataclass(slots=True)
 class RankStatus:
-    """What a rank says in one beat. Of all ranks' words the largest of each number counts."""
+    """What one rank reports; combined, each number is the largest of all ranks'."""
 
     elapsed: float = 0.0
-    """Seconds since the sweep began."""
+    """Seconds since the run began."""
     step_seconds: float = 0.0
-    """What a step took lately, waiting apart; 0 where there was none."""
+    """Recent mean time of a step, waiting excluded; 0 before any was measured."""
     write_seconds: float = 0.0
-    """What a write took lately; 0 where there was none."""
+    """Recent mean time of a write; 0 before any was measured."""
     busy: float = 0.0
-    """The share of the time in which steps were taken that a write was at work in."""
+    """Share of the computing time during which a write was at work."""
     backlog: float = 0.0
     """Writes that are posted and not done."""
     lost_first: float = -inf
-    """Minus the ordinal of the first write found to have failed, of those not told yet."""
+    """Minus the ordinal of the first write that has failed since the last status."""
     lost_last: float = -inf
-    """The ordinal of the last of them."""
+    """Ordinal of the last write that has failed since the last status."""
     is_full: float = 0.0
     """1 if a write failed because there is no space left."""
-    alarm: float = 0.0
-    """1 if an error is to be raised."""
-    interrupted: float = 0.0
-    """1 if the process was told to save what there is, and to end."""
+    has_error: float = 0.0
+    """1 if the rank has an error to raise."""
+    is_interrupted: float = 0.0
+    """1 if a signal has asked the process to end."""
 
     def packed(self) -> NDArray[np.float64]:
-        """Return the numbers as an array."""
+        """Return the numbers as an array of 10."""
         return np.array(astuple(self), np.float64)
+
+    @property
+    def lost_writes(self) -> range:
+        """Ordinals of the writes among which are all that have failed."""
+        if self.lost_last < 0:
+            return range(0)
+        return range(int(-self.lost_first), int(self.lost_last) + 1)
 
 
 class StatusExchange:
-    """The beats of one sweep. All ranks call the same methods at the same actions.
+    """The exchanges of one sweep. All ranks call the same methods at the same actions.
 
     Parameters
     ----------
     comm
-        Whose ranks agree.
+        The ranks.
     grid
-        Beats lie at multiples of so many steps.
+        Exchanges are due at multiples of this number of steps, so that they cut no leaf.
     """
 
     def __init__(self, comm: Communicator, grid: int) -> None:
         self._comm = comm
         self._grid = grid
         self._spacing = grid
-        self._done = 0
-        self._next = grid
+        self._steps = 0
+        self._due = grid
+        """The number of steps at which the next exchange is due."""
         self._writes = 0
-        self._elapsed = 0.0
-        self._length = 0
-        """Steps from the beat before the last to the last."""
-        self._last = 0
         self._pending: Reduction | None = None
+        self._last_steps = 0
+        self._last_elapsed = 0.0
+        self._length = 0
+        """Steps between the two exchanges whose times are received next."""
 
+    @property
     def steps_left(self) -> int:
-        """Return in how many steps the next beat is due; a multiple of the grid, or less than 1."""
-        return self._next - self._done
-
-    def note_steps(self, steps: int) -> None:
-        """Take note of steps that were taken, in either direction."""
-        self._done += steps
-
-    def note_write(self) -> None:
-        """Take note of a write that was posted."""
-        self._writes += 1
+        """Steps until the next exchange is due: a multiple of the grid, or less than 1."""
+        return self._due - self._steps
 
     @property
     def is_due(self) -> bool:
-        """Whether the next beat is due."""
-        return self._done >= self._next or self._writes >= MOST_WRITES
+        """Whether the next exchange is due."""
+        return self._steps >= self._due or self._writes >= MAX_WRITES
+
+    def count_steps(self, steps: int) -> None:
+        """Count steps that were taken, forward or backward."""
+        self._steps += steps
+
+    def count_write(self) -> None:
+        """Count a write that was posted."""
+        self._writes += 1
 
     def progress(self) -> None:
-        """Let the reduction under way go on."""
+        """Let MPI work on the reduction under way."""
         if self._pending is not None:
             self._pending.progress()
 
-    def beat(self, word: RankStatus) -> RankStatus:
-        """Say a word; return what all ranks said in the beat before. The first beat returns none.
+    def exchange(self, sent: RankStatus) -> RankStatus:
+        """Start combining `sent`; return the combined status of the exchange before.
 
-        Blocks only for a rank that has not come to the beat before.
+        That of the first is an empty one. Blocks only until all ranks have come to the exchange
+        before.
         """
-        heard = self.finish()
-        self._pending = self._comm.begin_largest(word.packed())
-        self._adapt(heard)
+        received = self.finish()
+        self._pending = self._comm.begin_largest(sent.packed())
+        self._set_due(received)
         self._writes = 0
-        return heard
+        return received
 
     def finish(self) -> RankStatus:
-        """Wait for the reduction under way, if there is one; return what it came to."""
+        """Wait for the reduction under way, if there is one; return the combined status."""
         pending, self._pending = self._pending, None
         return RankStatus() if pending is None else RankStatus(*map(float, pending.result()))
 
-    def _adapt(self, heard: RankStatus) -> None:
-        steps, taken = self._length, heard.elapsed - self._elapsed
-        if taken > 0 and steps:
-            wanted = steps * BEAT_SECONDS / taken
-            least, most = self._spacing / MOST_GROWTH, self._spacing * MOST_GROWTH
+    def _set_due(self, received: RankStatus) -> None:
+        """Set when the next exchange is due, by the time that the steps before the last took."""
+        steps, seconds = self._length, received.elapsed - self._last_elapsed
+        if seconds > 0 and steps:
+            wanted = steps * EXCHANGE_SECONDS / seconds
+            least, most = self._spacing / MAX_GROWTH, self._spacing * MAX_GROWTH
             wanted = min(most, max(least, wanted))
             self._spacing = max(1, round(wanted / self._grid)) * self._grid
-        self._elapsed = max(self._elapsed, heard.elapsed)
-        self._length = self._done - self._last
-        self._last = self._done
-        self._next = (self._done // self._grid) * self._grid + self._spacing
+        self._last_elapsed = max(self._last_elapsed, received.elapsed)
+        self._length = self._steps - self._last_steps
+        self._last_steps = self._steps
+        self._due = (self._steps // self._grid) * self._grid + self._spacing

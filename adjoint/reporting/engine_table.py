@@ -13,8 +13,9 @@ from itertools import groupby
 from typing import Any
 
 from adjoint.errors import ArgumentError
+from adjoint.measurement.engines import Choice, Survey, choose_engine
 from adjoint.measurement.synthetic import candidates, opener, synthetic_probe
-from adjoint.measurement.transfers import Choice, Survey, TransferCosts, best
+from adjoint.measurement.transfers import TransferCosts
 from adjoint.parallel import Communicator, communicator
 from adjoint.units import format_bytes, format_seconds, format_speed
 
@@ -150,7 +151,7 @@ def _probed(
     engines = candidates(comm)
     probe = synthetic_probe(state_bytes, comm)
     survey = probe.engines(engines, opener(folder, comm), seconds=math.inf)
-    choice = best(survey)
+    choice = choose_engine(survey)
     cores = min(comm.gather(_cores()))
     return [_row(engine, survey, choice, state_bytes, cores) for engine in engines]
 

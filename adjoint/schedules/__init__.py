@@ -13,6 +13,7 @@ from adjoint.schedules.multistage import Multistage
 from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
 from adjoint.schedules.protocol import (
+    AdaptiveSchedule,
     AdaptiveStream,
     FixedStream,
     Schedule,
@@ -27,6 +28,7 @@ from adjoint.schedules.spilling.schedule import Spilling
 from adjoint.schedules.store_all import StoreAll
 
 __all__ = [
+    "AdaptiveSchedule",
     "AdaptiveStream",
     "Asynchronous",
     "Costs",

@@ -9,13 +9,15 @@ memory for its snapshots' step numbers, not for its actions.
 from collections.abc import Iterable, Iterator
 from operator import index
 from reprlib import repr as short_repr
-from typing import Protocol, SupportsIndex, cast
+from typing import Protocol, SupportsIndex, cast, runtime_checkable
 
 from adjoint.errors import ArgumentError, ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
+from adjoint.schedules.resume_point import ResumePoint
 
 __all__ = [
+    "AdaptiveSchedule",
     "AdaptiveStream",
     "FixedStream",
     "Schedule",
@@ -117,6 +119,10 @@ class FixedStream(AdaptiveStream):
     def __init__(self, actions: Iterator[Action]) -> None:
         self._actions = actions
 
+    def __iter__(self) -> Iterator[Action]:  # noqa: PYI034
+        """Return the actions themselves: one Python call less for each of them."""
+        return self._actions
+
     def __next__(self) -> Action:
         return next(self._actions)
 
@@ -149,6 +155,20 @@ def require_schedule(value: object) -> Schedule:
                 f"{name} of the schedule {short_repr(value)} is {found!r}: it must be an integer"
             )
     return cast(Schedule, value)
+
+
+@runtime_checkable
+class AdaptiveSchedule(Schedule, Protocol):
+    """A schedule that depends on costs, and that can be continued from the middle of a run."""
+
+    @property
+    def costs(self) -> Costs:
+        """Costs of steps and transfers that the schedule is based on."""
+        ...
+
+    def resume_from(self, point: ResumePoint, /) -> AdaptiveStream:
+        """Return the remaining actions of a run, from `point` on."""
+        ...
 
 
 def stream_of(schedule: Iterable[Action]) -> AdaptiveStream:

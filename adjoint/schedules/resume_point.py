@@ -21,3 +21,5 @@ class ResumePoint:
     """Where the live state is, if the forward sweep is to go on."""
     reversed_to: int | None = None
     """Where the adjoint is, if the reverse sweep is to go on."""
+    in_memory: Sequence[int] = ()
+    """The steps of the states in slots, in ascending order."""

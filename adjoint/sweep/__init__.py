@@ -1,1 +1,1 @@
-"""A schedule's actions, carried out: one forward and one reverse sweep."""
+"""One forward and one reverse sweep: the actions of a schedule, carried out."""

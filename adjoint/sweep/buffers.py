@@ -1,13 +1,13 @@
-"""The state-sized memory of a sweep: which buffer holds which snapshot, and which is live.
+"""The state-sized memory of a sweep: which block holds which snapshot, and which is live.
 
-A schedule speaks of slots; here they are memory. There are two ways to fill one. A stepper that
-adopts memory (`adjoint.steppers.protocol.Adopting`) computes in the sweep's own buffers: keeping a
-state pins the buffer it is in, and the next advance ends in another one, so nothing is copied. For
+A schedule's slots are blocks of memory here. There are two ways to fill one. A stepper that adopts
+memory (`adjoint.steppers.protocol.Adopting`) computes in the sweep's own blocks: storing a state
+pins the block that it is in, and the next advance ends in another one, so nothing is copied. For
 any other stepper a state is copied out and in.
 
-The buffers come from a `BlockPool` of ``num_slots + 1`` blocks: one more for the live state of a
-stepper that adopts, or for a state that any other stepper takes straight from the file. A block
-that nothing needs is never touched.
+The blocks come from a `BlockPool` of ``num_slots + 1``: the additional one is for the live state of
+a stepper that adopts, or for a state that another stepper reads straight from the file. Memory of
+a block that is never used is never touched.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ __all__ = ["AdoptingBuffers", "Buffers", "CopyingBuffers"]
 
 
 class Buffers(Protocol):
-    """The snapshots in memory and the live state, and how one becomes the other."""
+    """The snapshots in slots and the live state, and how one becomes the other."""
 
     slots: dict[int, Block]
     """Step -> the block that holds its state."""
@@ -41,27 +41,27 @@ class Buffers(Protocol):
         ...
 
     def restore(self, step: int) -> None:
-        """Make the snapshot in the slot of `step` the live state; the slot keeps it."""
+        """Make the snapshot in the slot of `step` the live state; it stays in the slot."""
         ...
 
     def fill(self, step: int) -> Block:
-        """Take a slot for `step` and return it, for a read to fill."""
+        """Take a slot for `step` and return its block, for a read to fill."""
         ...
 
     def receive(self, step: int, read: Callable[[Block], None]) -> None:
-        """Make what `read` puts in a block, at once, the live state, at `step`, without a slot."""
+        """Make what `read` puts in a block the live state, at `step`. No slot is used."""
         ...
 
     def discard(self, step: int) -> None:
-        """Give up the slot of `step`; its block is free once no transfer is using it."""
+        """Release the slot of `step`; its block is free once no transfer uses it."""
         ...
 
     def clear(self) -> None:
-        """Give up every slot."""
+        """Release every slot."""
         ...
 
     def release(self) -> None:
-        """Leave the stepper with memory of its own, as it was before."""
+        """Release every slot, and leave the stepper with memory of its own again."""
         ...
 
 
@@ -118,7 +118,7 @@ class AdoptingBuffers:
     """Slots for a stepper that computes in the memory it is given: no state is copied.
 
     The live block is *pinned* while it is a slot as well: it must not change until that slot is
-    discarded, so the stepper is sent on into another block.
+    released, so the stepper advances into another block.
     """
 
     def __init__(self, stepper: Stepper, pool: BlockPool) -> None:

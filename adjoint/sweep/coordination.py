@@ -1,135 +1,203 @@
-"""The beats of one sweep: when they come, what is said in them, and what follows at once.
+"""What the ranks of a sweep with a file tell each other while they compute, and what follows.
 
-What follows at once is the journal, the end of an interrupted run, and the raising of errors: they
-change nothing that a schedule knows. What does (lost states, other costs) is kept, until the action
-under way is done: see `Coordinator.news`.
+Each rank sends its status: what steps and writes take, which writes have failed, whether it has an
+error or was asked by a signal to end. What is received is the same on all ranks. What changes no
+decision of the schedule follows at once: raising an error together, writing the journal, ending a
+run that was interrupted. The rest, lost states and other costs, waits for the end of the action
+that is being carried out: see `Coordinator.received` and `Coordinator.new_costs`.
 """
+
+from types import TracebackType
+from typing import Self
 
 from adjoint.errors import RunInterruptedError
 from adjoint.parallel import Communicator
-from adjoint.parallel.status_exchange import RankStatus
+from adjoint.parallel.status_exchange import RankStatus, StatusExchange
 from adjoint.schedules.costs import Costs
-from adjoint.storage.store import FailedWrites, FileStore
+from adjoint.storage.engines.base import Engine
+from adjoint.storage.store import FailedWrites
 from adjoint.sweep.cost_tracking import CostTracker
 from adjoint.sweep.journal import Journal
-from adjoint.sweep.resume import SweepState
 from adjoint.sweep.signals import SignalWatch
+from adjoint.sweep.state import SweepState
 
 __all__ = ["Coordinator"]
 
 
 class Coordinator:
-    """StatusExchange, costs, journal and signals of one sweep.
+    """Coordinates the ranks of one sweep. A context manager: signals are caught inside it.
 
-    Every method but `read_seconds` and the `note_...` is called by all ranks at the same actions.
+    All ranks make the same calls at the same actions.
+
+    Parameters
+    ----------
+    comm
+        The ranks.
+    engine
+        Whose transfers are measured.
+    state
+        Where the sweep is; the sweep changes it.
+    costs
+        What the schedule was planned on; None if it does not depend on costs.
+    leaf_steps
+        Exchanges, and records of the journal, lie at multiples of this number of steps.
+    journal
+        Of a file that a run can be resumed from, if there is one. Only then signals are caught.
     """
 
     def __init__(
         self,
         comm: Communicator,
-        store: FileStore,
-        journal: Journal | None,
-        interruption: SignalWatch,
-        grid: int,
+        engine: Engine,
+        state: SweepState,
         costs: Costs | None,
-        elapsed: float,
+        leaf_steps: int,
+        journal: Journal | None,
     ) -> None:
-        self._steering = CostTracker(comm, store, grid, costs, elapsed)
-        self._heartbeat = self._steering.heartbeat
         self._comm = comm
-        self._store = store
+        self._state = state
+        self._leaf_steps = leaf_steps
         self._journal = journal
-        self._interruption = interruption
-        self._grid = grid
-        self._news: list[RankStatus] = []
-        self._failed = FailedWrites([])
-        self.cut = self._steering.cut
-        self.note_steps = self._steering.note_steps
-        self.note_write = self._heartbeat.note_write
-        self.progress = self._steering.progress
-        self.adapt = self._steering.adapt
-        self.adapt_reads = self._steering.adapt_reads
-        self.read_seconds = self._steering.read_seconds
+        self._signals = SignalWatch()
+        self._exchange = StatusExchange(comm, leaf_steps)
+        seconds_before = 0.0 if journal is None else journal.seconds_before
+        self._tracker = CostTracker(engine, costs, seconds_before)
+        self._received: list[RankStatus] = []
+        self._known_costs = costs
 
     @property
-    def is_due(self) -> bool:
-        """Whether the next beat is due."""
-        return self._heartbeat.is_due
+    def costs(self) -> Costs | None:
+        """The costs that a schedule should use now."""
+        return self._tracker.costs
 
     @property
     def cost_changes(self) -> int:
-        """How often the schedule was told of other costs."""
-        return self._steering.changes
+        """Number of times that the costs have changed."""
+        return self._tracker.changes
 
-    def write_error(self) -> Exception | None:
-        """Return what must be raised because of a write of this rank; note those that failed."""
-        found = self._store.failed_writes()
-        self._failed.numbers += found.numbers
-        self._failed.is_full = self._failed.is_full or found.is_full
-        return found.error
+    def __enter__(self) -> Self:
+        if self._journal is not None:
+            self._signals.__enter__()
+        return self
 
-    def beat(self, standing: SweepState, *, alarm: bool) -> bool:
-        """Say this rank's word and hear that of the last beat; return whether all must raise.
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Wait for the reduction under way, unless this rank alone has failed."""
+        try:
+            if error is None or self._comm.has_agreed(error):
+                self._exchange.finish()
+        finally:
+            self._signals.__exit__(kind, error, trace)
+
+    # -- when an exchange is due ------------------------------------------------------------------
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next exchange is due."""
+        return self._exchange.is_due
+
+    def next_stop(self, start: int, stop: int) -> int:
+        """Return how far to advance from `start` towards `stop` before the next exchange."""
+        steps = max(1, self._exchange.steps_left)
+        return min(stop, start + -(-steps // self._leaf_steps) * self._leaf_steps)
+
+    def count_steps(self, steps: int, *, forward: bool) -> None:
+        """Count steps that were taken, or recorded."""
+        self._exchange.count_steps(steps)
+        if forward:
+            self._tracker.count_steps(steps)
+
+    def count_write(self) -> None:
+        """Count a write that was posted."""
+        self._exchange.count_write()
+
+    def progress(self) -> None:
+        """Let MPI work on the reduction under way."""
+        self._exchange.progress()
+
+    # -- exchanging ---------------------------------------------------------------------------
+
+    def exchange(self, failed: FailedWrites) -> None:
+        """Send this rank's status, and act on what was sent in the exchange before. Collective.
 
         Raises
         ------
         RunInterruptedError
-            On every rank: one was told to end. What a resumed run needs has been saved.
+            On every rank: a signal has asked one to end. What a resumed run needs has been saved.
+        Exception
+            On every rank: one of them keeps an error.
         """
-        failed, self._failed = self._failed, FailedWrites([])
-        word = RankStatus(
-            is_full=float(failed.is_full),
-            alarm=float(alarm),
-            interrupted=float(self._interruption.requested),
-        )
+        sent = self._tracker.measure()
+        sent.is_full = float(failed.is_full)
+        sent.has_error = float(self._state.error is not None)
+        sent.is_interrupted = float(self._signals.requested)
         if failed.numbers:
-            word.lost_first, word.lost_last = -min(failed.numbers), max(failed.numbers)
-        heard = self._steering.beat(word)
-        if heard.alarm:
-            return True
-        self._save(standing, heard)
-        self._steering.restart_clock()
-        self._news.append(heard)
-        return False
+            sent.lost_first, sent.lost_last = -min(failed.numbers), max(failed.numbers)
+        received = self._exchange.exchange(sent)
+        if received.has_error:
+            self._state.agree(self._comm)
+        self._save(received)
+        if received.is_interrupted:
+            self._comm.agree(RunInterruptedError(self._interruption()))
+        self._tracker.restart_clock()
+        if self._state.adjoint_at is None:
+            self._tracker.change_write(received)
+        self._received.append(received)
 
-    def news(self) -> list[RankStatus]:
-        """Return what was heard since this was asked last."""
-        news, self._news = self._news, []
-        return news
+    def agree_on_read(self, *, succeeded: bool) -> bool:
+        """Return whether a read has succeeded on all ranks. Collective."""
+        ranks = self._comm.gather((succeeded, self._tracker.read_seconds()))
+        if not all(succeeded for succeeded, _ in ranks):
+            return False
+        self._tracker.change_read(max(seconds for _, seconds in ranks))
+        return True
 
-    def lost(self, word: RankStatus) -> list[int]:
-        """Return the states that a word says the file has lost."""
-        if word.lost_last < 0:
-            return []
-        return self._store.steps_of(int(-word.lost_first), int(word.lost_last))
+    # -- what was received ----------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """Wait for the reduction under way. Collective."""
-        self._heartbeat.finish()
+    @property
+    def has_news(self) -> bool:
+        """Whether `received` or `new_costs` has anything to return."""
+        return bool(self._received) or self._tracker.costs is not self._known_costs
 
-    def _save(self, standing: SweepState, heard: RankStatus) -> None:
-        journal = self._journal
-        if journal is not None and (heard.interrupted or journal.due(heard.elapsed)):
-            if standing.adjoint_at is not None:
-                assert standing.num_steps is not None
-                at, end, cost = standing.adjoint_at, standing.num_steps, standing.cost
-                journal.save_reverse(at, end, cost, heard.elapsed)
-            elif self._can_go_on_from(standing):
-                journal.save_forward(standing.position, standing.cost, heard.elapsed)
-        if heard.interrupted:
-            self._comm.agree(RunInterruptedError(self._farewell(standing)))
+    def received(self) -> list[RankStatus]:
+        """Return each combined status that was received since the last call."""
+        received, self._received = self._received, []
+        return received
 
-    def _can_go_on_from(self, standing: SweepState) -> bool:
-        """Whether the live state is one that a run can go on from."""
-        at = standing.position
-        return 0 < at == standing.frontier != standing.num_steps and at % self._grid == 0
+    def new_costs(self) -> Costs | None:
+        """Return the costs that a schedule should use, if they have changed since the last call."""
+        if self._tracker.costs is self._known_costs:
+            return None
+        self._known_costs = self._tracker.costs
+        return self._known_costs
 
-    def _farewell(self, standing: SweepState) -> str:
+    # -- the journal ----------------------------------------------------------------------------
+
+    def _save(self, received: RankStatus) -> None:
+        """Write a record if one is due, or if it is the last chance to."""
+        journal, state, elapsed = self._journal, self._state, received.elapsed
+        if journal is None or not (received.is_interrupted or journal.due(elapsed)):
+            return
+        if state.adjoint_at is not None:
+            assert state.num_steps is not None
+            journal.save_reverse(state.adjoint_at, state.num_steps, state.cost, elapsed)
+        elif self._can_resume_here():
+            journal.save_forward(state.position, state.cost, elapsed)
+
+    def _can_resume_here(self) -> bool:
+        """Whether a run can be resumed from the live state of the forward sweep."""
+        at, state = self._state.position, self._state
+        return 0 < at == state.frontier != state.num_steps and at % self._leaf_steps == 0
+
+    def _interruption(self) -> str:
+        state = self._state
         where = (
-            f"the forward sweep, at step {standing.position}"
-            if standing.adjoint_at is None
-            else f"the reverse sweep, at step {standing.adjoint_at}"
+            f"the forward sweep, at step {state.position}"
+            if state.adjoint_at is None
+            else f"the reverse sweep, at step {state.adjoint_at}"
         )
-        if self._journal is None:
-            return f"told to end by a signal in {where}; there is no file to resume from"
-        return f"told to end by a signal in {where}: the same call with resume=True goes on"
+        return f"ended by a signal in {where}: the same call with resume=True continues from there"

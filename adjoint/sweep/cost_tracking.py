@@ -1,59 +1,70 @@
-"""What a sweep is told by the world while it goes on, and what it tells: costs, failures, signals.
+"""The costs that a schedule goes by, kept up to date by what steps, writes and reads take.
 
-A schedule's decisions are made by a virtual clock, on costs that all ranks hold. Here are the real
-ones: what steps and writes have taken lately, which writes have failed, whether the process is to
-end. The ranks agree on all of it in the beats of a `StatusExchange`; reads are agreed on when they
-are first used, because they must be anyway.
+A schedule decides by a virtual clock, on costs that are the same on all ranks. Here the real costs
+are measured. Those of steps and writes are sent to the other ranks in each status exchange
+(`adjoint.parallel.status_exchange`) and so are the same everywhere when they are used; those of
+reads are exchanged when ranks agree that a read has succeeded.
 
-*Spacing.* Only ratios matter, since by a schedule's clock a step takes what it was said to take.
-The largest of all ranks' mean write times, over the largest of their mean step times, is what the
-spacing of states in the file follows: the mean, because slots absorb what varies from one write to
-the next. Steps that were measured while writes were at work, for a share ``b`` of the time, and
-that these slow by a factor ``s``, would take ``1 - b + b / s`` of that without them. The steps
-before the first beat are not reckoned with: what compiles itself does so then, and memory is
-touched for the first time. A transfer is taken to keep the processor from as much computing whether
-it takes long or not: its bytes are as many. The schedule is told only if the ratio has changed by
-more than `DEAD_BAND`, and never by more than a factor of `MOST_CHANGE` at once.
+Only ratios matter, because the schedule's unit of time is its own planned step. The spacing of
+states in the file follows the largest of all ranks' mean write times over the largest of their mean
+step times: the mean, because slots absorb what varies between one write and the next. Steps that
+were measured while writes were at work for a share ``b`` of the time, and that writes slow down by
+a factor ``s``, would take ``1 - b + b / s`` of that without them. Steps before the first exchange
+are not measured: just-in-time compilation and first touches of memory happen there. A transfer is
+assumed to take the same amount of processor time however long it takes, because it moves the same
+number of bytes.
 """
 
 import time
 from dataclasses import dataclass, replace
-from typing import cast
 
-from adjoint.parallel import Communicator
-from adjoint.parallel.status_exchange import RankStatus, StatusExchange
-from adjoint.schedules import AdaptiveStream
+from adjoint.parallel.status_exchange import RankStatus
 from adjoint.schedules.costs import Costs
-from adjoint.storage.store import FileStore
+from adjoint.storage.engines.base import Engine
 
-__all__ = ["CostTracker"]
+__all__ = ["CostTracker", "slowdown_of"]
+
+# How new measurements are weighted, and when the schedule is given other costs. All were chosen on
+# throttled engines, whose bandwidth drops or varies, so that one slow moment changes nothing and a
+# lasting change is followed within a few transfers.
 
 DEAD_BAND = 0.15
+"""Relative change of a cost below which the schedule is not given another one."""
 
-REMEMBERED = 4
-"""Writes that the mean of those before counts for."""
+MAX_CHANGE = 2.0
+"""Largest factor by which a cost changes at once: one odd measurement cannot ruin a spacing."""
 
-REMEMBERED_BEATS = 3
-"""Beats whose mean step time counts as much as that of the next: a machine has slow moments."""
+MEMORY_WRITES = 4
+"""Number of writes whose mean weighs as much as the mean of all writes before them."""
 
-REMEMBERED_READS = 16
-"""The same of reads: to look for them a little too early does little harm."""
+MEMORY_READS = 16
+"""The same for reads. More than for writes: a read that is posted too early does little harm."""
 
-MOST_CHANGE = 2.0
+MEMORY_EXCHANGES = 3
+"""Number of exchanges whose mean step time weighs as much as that of the next."""
 
-BACKLOG_WEIGHT, MOST_DRAINING = 0.05, 0.25
-"""Writes are reckoned so much slower for each that waits: else what has piled up would stay."""
+BACKLOG_WEIGHT = 0.05
+"""For each write that waits, writes count as this share slower, so that the backlog shrinks."""
 
-MOST_LOST = 0.9
-"""Of the time of computing, to a transfer that is at work meanwhile."""
+MAX_BACKLOG_SHARE = 0.25
+"""Largest share by which writes count as slower because of a backlog."""
 
-LEAST_COST = 1e-12
-"""Seconds: a cost of nothing at all has no ratio to another."""
+MIN_SECONDS = 1e-12
+"""Shorter times count as this one, so that all ratios are finite."""
+
+MAX_LOST_SHARE = 0.9
+"""Largest share of computing that a transfer at work is assumed to take from the computation: at 1
+the slowdown would be infinite."""
+
+
+def slowdown_of(lost_share: float) -> float:
+    """Return how many times longer computing takes if it loses this share of the processor."""
+    return 1 / (1 - min(MAX_LOST_SHARE, lost_share))
 
 
 @dataclass(slots=True)
 class _Mark:
-    """What had been done at some moment."""
+    """What had been done when measuring began anew; times in seconds."""
 
     time: float
     steps: int
@@ -62,162 +73,147 @@ class _Mark:
 
 
 class CostTracker:
-    """The real costs of one sweep, and the beats in which ranks agree on them.
+    """Measures the steps and transfers of one sweep, and derives the costs a schedule should use.
 
     Parameters
     ----------
-    comm
-        Whose ranks agree.
-    store
-        Whose transfers are measured.
-    grid
-        Beats lie at multiples of so many steps.
+    engine
+        The engine whose transfers are measured.
     costs
-        What the schedule was made for; None if it goes by none.
-    elapsed
-        Seconds that the runs have taken which this one resumes.
+        What the schedule was planned on; None if it does not depend on costs.
+    seconds_before
+        Duration of the runs that this one resumes.
     """
 
-    def __init__(
-        self, comm: Communicator, store: FileStore, grid: int, costs: Costs | None, elapsed: float
-    ) -> None:
-        self.heartbeat = StatusExchange(comm, grid)
+    def __init__(self, engine: Engine, costs: Costs | None, seconds_before: float = 0.0) -> None:
         self.changes = 0
-        """How often the schedule was told of other costs."""
+        """Number of times that the costs have changed."""
         self.costs = costs
-        """What it was told last."""
-        self._store = store
-        self._grid = grid
-        self._elapsed = elapsed
-        self._began = time.perf_counter()
+        """The costs that the schedule uses now."""
+        self._engine = engine
+        self._began = time.perf_counter() - seconds_before
         self._steps = 0
-        self._is_warm = False
-        self._write_seconds = 0.0
-        self._step_seconds = 0.0
+        self._has_begun = False
         self._busy = 0.0
+        self._step_seconds = 0.0
         self._agreed_step_seconds = 0.0
-        """Of all ranks, and without what writes slow them by: nothing that only this rank has
-        measured may change what is done."""
-        done = store.engine.statistics
-        self._writes = _Mean(done.writes_done, done.finished_write_seconds, REMEMBERED)
-        self._reads = _Mean(done.reads_done, done.finished_read_seconds, REMEMBERED_READS)
+        """Of all ranks, without the slowdown by writes. Decisions use this one only."""
+        done = engine.statistics
+        self._writes = _RecentMean(done.writes_done, done.finished_write_seconds, MEMORY_WRITES)
+        self._reads = _RecentMean(done.reads_done, done.finished_read_seconds, MEMORY_READS)
         self._mark = _Mark(self._began, 0, done.wait_seconds, done.write_seconds)
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the run began, by this rank's clock."""
-        return self._elapsed + time.perf_counter() - self._began
+    def count_steps(self, steps: int) -> None:
+        """Count steps that were taken in the forward sweep."""
+        self._steps += steps
 
-    def cut(self, start: int, stop: int) -> int:
-        """Return how far to step from `start` at once, so that the next beat is on time."""
-        left = max(1, self.heartbeat.steps_left())
-        return min(stop, start + -(-left // self._grid) * self._grid)
-
-    def note_steps(self, steps: int, *, forward: bool) -> None:
-        """Take note of steps that were taken, or pulled back."""
-        self.heartbeat.note_steps(steps)
-        self._steps += steps if forward else 0
-
-    def progress(self) -> None:
-        """Let transfers and the reduction under way go on."""
-        self._store.engine.progress()
-        self.heartbeat.progress()
-
-    def beat(self, word: RankStatus) -> RankStatus:
-        """Add this rank's costs to its word and say it; return what all said in the last beat."""
-        self._measure()
-        word.elapsed = self.elapsed
-        word.step_seconds = self._step_seconds
-        word.write_seconds = self._write_seconds
-        word.busy = self._busy
-        statistics = self._store.engine.statistics
-        word.backlog = statistics.writes_posted - statistics.writes_done
-        return self.heartbeat.beat(word)
+    def measure(self) -> RankStatus:
+        """Return a status with what was measured up to now on this rank, and begin anew."""
+        self._measure_steps()
+        done = self._engine.statistics
+        return RankStatus(
+            elapsed=time.perf_counter() - self._began,
+            step_seconds=self._step_seconds,
+            write_seconds=self._write_seconds(),
+            busy=self._busy,
+            backlog=done.writes_posted - done.writes_done,
+        )
 
     def restart_clock(self) -> None:
-        """Leave what was done since the last beat out of what steps take."""
-        done = self._store.engine.statistics
+        """Leave out of the step times whatever was done since the last call of `measure`."""
+        done = self._engine.statistics
         self._mark = _Mark(time.perf_counter(), self._steps, done.wait_seconds, done.write_seconds)
 
-    def adapt(self, word: RankStatus, stream: AdaptiveStream) -> None:
-        """Tell a schedule what writes cost now, in the forward sweep."""
-        if self.costs is None or not word.step_seconds or not word.write_seconds:
-            return
-        slowed = 1 - word.busy + word.busy / self.costs.slowdown
-        self._agreed_step_seconds = word.step_seconds * slowed
-        behind = min(MOST_DRAINING, BACKLOG_WEIGHT * max(0.0, word.backlog - 1))
-        self._tell(stream, "write", (1 + behind) * word.write_seconds)
-
     def read_seconds(self) -> float:
-        """Return what a read took lately on this rank; 0 if there was none."""
-        done = self._store.engine.statistics
-        return self._reads.mean(done.reads_done, done.finished_read_seconds)
+        """Return the recent mean time of a read on this rank; 0 if there was none."""
+        done = self._engine.statistics
+        return self._reads.update(done.reads_done, done.finished_read_seconds)
 
-    def adapt_reads(self, seconds: float, stream: AdaptiveStream) -> None:
-        """Tell a schedule what reads cost now: the largest of all ranks' means."""
+    def change_write(self, status: RankStatus) -> Costs | None:
+        """Return new costs if writes have become faster or slower, by the status of all ranks."""
+        if self.costs is None or not status.step_seconds or not status.write_seconds:
+            return None
+        undisturbed = 1 - status.busy + status.busy / self.costs.slowdown
+        self._agreed_step_seconds = status.step_seconds * undisturbed
+        backlog = min(MAX_BACKLOG_SHARE, BACKLOG_WEIGHT * max(0.0, status.backlog - 1))
+        factor = self._change(self.costs.write, (1 + backlog) * status.write_seconds)
+        if factor is None:
+            return None
+        slowdown = _same_processor_time(self.costs.slowdown, factor)
+        write = factor * max(MIN_SECONDS, self.costs.write)
+        return self._changed(replace(self.costs, write=write, slowdown=slowdown))
+
+    def change_read(self, seconds: float) -> Costs | None:
+        """Return new costs if reads have; `seconds` is the largest of all ranks' means."""
         if self.costs is None or not seconds or not self._agreed_step_seconds:
-            return
-        self._tell(stream, "read", seconds)
+            return None
+        factor = self._change(self.costs.read, seconds)
+        if factor is None:
+            return None
+        slowdown = _same_processor_time(self.costs.read_slowdown, factor)
+        read = factor * max(MIN_SECONDS, self.costs.read)
+        return self._changed(replace(self.costs, read=read, read_slowdown=slowdown))
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _tell(self, stream: AdaptiveStream, name: str, seconds: float) -> None:
-        """Tell a schedule of a cost, if it has changed, in the units of its own clock."""
-        costs = cast(Costs, self.costs)
-        before = max(LEAST_COST, getattr(costs, name))
-        now = costs.advance * seconds / self._agreed_step_seconds
-        factor = min(MOST_CHANGE, max(1 / MOST_CHANGE, now / before))
-        if abs(factor - 1) < DEAD_BAND:
-            return
-        slowing = "slowdown" if name == "write" else "read_slowdown"
-        slowdown = _as_disturbing(getattr(costs, slowing), factor)
-        self.costs = replace(costs, **{name: factor * before, slowing: slowdown})
-        self.changes += 1
-        stream.update_costs(self.costs)
+    def _change(self, before: float, seconds: float) -> float | None:
+        """Return the factor by which a cost should change to become `seconds`; None for none."""
+        assert self.costs is not None
+        now = self.costs.advance * seconds / self._agreed_step_seconds
+        factor = min(MAX_CHANGE, max(1 / MAX_CHANGE, now / max(MIN_SECONDS, before)))
+        return None if abs(factor - 1) < DEAD_BAND else factor
 
-    def _measure(self) -> None:
-        """Take the means since the last beat."""
-        mark, done, now = self._mark, self._store.engine.statistics, time.perf_counter()
+    def _changed(self, costs: Costs) -> Costs:
+        self.costs = costs
+        self.changes += 1
+        return costs
+
+    def _measure_steps(self) -> None:
+        """Update the mean step time and the share of time in which writes were at work."""
+        mark, done = self._mark, self._engine.statistics
         steps = self._steps - mark.steps
-        if steps and self._is_warm:
+        if steps and self._has_begun:
             waited = done.wait_seconds - mark.wait_seconds
-            computing = max(LEAST_COST, now - mark.time - waited)
-            share = 1 / (1 + REMEMBERED_BEATS) if self._step_seconds else 1.0
-            self._step_seconds += share * (computing / steps - self._step_seconds)
+            computing = max(MIN_SECONDS, time.perf_counter() - mark.time - waited)
+            weight = 1 / (1 + MEMORY_EXCHANGES) if self._step_seconds else 1.0
+            self._step_seconds += weight * (computing / steps - self._step_seconds)
             busy = min(1.0, (done.write_seconds - mark.write_seconds) / computing)
-            self._busy += share * (busy - self._busy)
-        self._write_seconds = self._writes.mean(done.writes_done, done.finished_write_seconds)
-        under_way = done.write_seconds - done.finished_write_seconds
-        planned = 0.0 if self.costs is None else self.costs.write
-        if under_way > max(self._write_seconds, planned):
-            self._write_seconds = under_way  # and so much at the least
-        self._is_warm = True
+            self._busy += weight * (busy - self._busy)
+        self._has_begun = True
         self.restart_clock()
 
+    def _write_seconds(self) -> float:
+        """Return the recent mean time of a write, or of the one under way if it is longer."""
+        done = self._engine.statistics
+        mean = self._writes.update(done.writes_done, done.finished_write_seconds)
+        under_way = done.write_seconds - done.finished_write_seconds
+        planned = 0.0 if self.costs is None else self.costs.write
+        return under_way if under_way > max(mean, planned) else mean
 
-def _as_disturbing(slowdown: float, factor: float) -> float:
-    """Return what slows computing as much in all if it takes so many times as long."""
-    share = (1 - 1 / slowdown) / factor
-    return 1 / (1 - min(MOST_LOST, share))
+
+def _same_processor_time(slowdown: float, factor: float) -> float:
+    """Return the slowdown by a transfer that takes `factor` times as long for the same work."""
+    return slowdown_of((1 - 1 / slowdown) / factor)
 
 
-class _Mean:
-    """The mean time of the transfers that were over lately, each counted once.
+class _RecentMean:
+    """The mean time of recent transfers, each counted once, when it has finished.
 
-    Not of those that were over before: there were so many, which took so long.
+    Transfers before the first ones that are counted are left out: `count` of them had taken
+    `seconds`.
     """
 
-    def __init__(self, count: int, seconds: float, remembered: int) -> None:
-        self._remembered = remembered
+    def __init__(self, count: int, seconds: float, memory: int) -> None:
+        self._memory = memory
         self._count = count
         self._seconds = seconds
         self._mean = 0.0
 
-    def mean(self, count: int, seconds: float) -> float:
-        """Return it, given how many are over, and what they have taken; 0 if none is."""
+    def update(self, count: int, seconds: float) -> float:
+        """Return the mean, now that `count` transfers have taken `seconds`; 0 if none is new."""
         new = count - self._count
         if new:
-            share = min(1.0, new / self._remembered) if self._mean else 1.0
-            self._mean += share * ((seconds - self._seconds) / new - self._mean)
+            weight = min(1.0, new / self._memory) if self._mean else 1.0
+            self._mean += weight * ((seconds - self._seconds) / new - self._mean)
             self._count, self._seconds = count, seconds
         return self._mean

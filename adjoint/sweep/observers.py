@@ -1,31 +1,31 @@
-"""How a sweep is watched: by observers, each told of everything that happens, on its own rank."""
+"""Watching a sweep: an observer is called for each action, transfer and pause, on its own rank."""
 
 from collections.abc import Sequence
 
 from adjoint.schedules.actions import Action
 
-__all__ = ["Observer", "Observers"]
+__all__ = ["Observer", "Observers", "combined"]
 
 
 class Observer:
-    """What is told of a sweep as it goes on. Every method does nothing unless it is overridden.
+    """Watches a sweep. Every method does nothing unless it is overridden.
 
-    An observer must not change anything that the sweep uses, nor call MPI. Times are those of
+    An observer changes nothing that the sweep uses, and does not call MPI. Times are those of
     `time.perf_counter`.
     """
 
     def on_action(self, action: Action, began: float, ended: float) -> None:
-        """Take note of an action that has been carried out."""
+        """Called after an action has been carried out."""
 
     def on_transfer(self, name: str, step: int, began: float, ended: float) -> None:
-        """Take note of a transfer that is over: `name` is "Write" or "Read"."""
+        """Called after a transfer was waited for; `name` is "Write" or "Read"."""
 
     def on_pause(self, name: str, step: int, began: float, ended: float) -> None:
-        """Take note of something besides the actions that the computation waited for."""
+        """Called after the computation has waited for anything else, such as "Journal"."""
 
 
 class Observers(Observer):
-    """Several observers as one, told in order."""
+    """Several observers as one, called in order."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
@@ -41,3 +41,10 @@ class Observers(Observer):
     def on_pause(self, name: str, step: int, began: float, ended: float) -> None:
         for observer in self._observers:
             observer.on_pause(name, step, began, ended)
+
+
+def combined(observers: Sequence[Observer]) -> Observer | None:
+    """Return observers as one; None if there is none, so that a sweep need not time its actions."""
+    if len(observers) > 1:
+        return Observers(observers)
+    return observers[0] if observers else None

@@ -1,22 +1,24 @@
-"""Going on with a run that has lost states, or that was killed.
+"""Continuing a run that has lost states, or that was killed.
 
-Both come to the same: some states are in the file, the live state or the adjoint is somewhere, and
-a schedule is wanted that reverses what is left (`adjoint.schedules.ResumePoint`). Nothing is lost
-but time: a state that is not there is recomputed from one that is, at the worst from the initial
-state, which the stepper can always make again.
+Both are the same problem: some states are in the file or in slots, the live state or the adjoint is
+somewhere, and a schedule is wanted that reverses what is left (`adjoint.schedules.ResumePoint`).
+Nothing but time is lost: a missing state is recomputed from the nearest one before it, in the worst
+case from the initial state, which the stepper can always make again.
 """
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.errors import AdjointError, TransferError
+from adjoint.errors import TransferError
 from adjoint.parallel import Communicator
 from adjoint.schedules import AdaptiveStream, ResumePoint, Schedule, fallback_schedule
 from adjoint.schedules.costs import Costs
+from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
 from adjoint.storage.journal_file import FORWARD, REVERSE
@@ -24,210 +26,189 @@ from adjoint.storage.placement import Entry
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord
+from adjoint.sweep.state import UNDEFINED, SweepState
 
-__all__ = ["Recovery", "SweepState"]
-
-UNDEFINED = -1
-"""The position of a live state that no step describes."""
+__all__ = ["Recovery"]
 
 
-@dataclass(slots=True)
-class SweepState:
-    """How far a sweep has come."""
-
-    num_steps: int | None
-    """Where the run ends; None until that is known."""
-    position: int = 0
-    """The step that the live state is at, or `UNDEFINED`."""
-    frontier: int = 0
-    """The steps before it have been taken once, and their costs counted."""
-    adjoint_at: int | None = None
-    """The step that the adjoint is at; None in the forward sweep."""
-    cost: float = 0.0
-    """This rank's running total up to the frontier."""
-
-
+@dataclass(frozen=True, slots=True)
 class Recovery:
-    """What it takes to go on with a run. Every method is collective on `comm`."""
+    """Finds out what there still is of one run, and how to go on. Every method is collective."""
 
-    def __init__(
-        self,
-        stepper: Stepper,
-        buffers: Buffers,
-        store: FileStore,
-        comm: Communicator,
-        schedule: Schedule,
-        costs: Costs | None,
-    ) -> None:
-        self._stepper = stepper
-        self._buffers = buffers
-        self._store = store
-        self._comm = comm
-        self._schedule = schedule
-        self._costs = Costs() if costs is None else costs
+    stepper: Stepper
+    buffers: Buffers
+    store: FileStore
+    comm: Communicator
+    state: SweepState
+    """Where the sweep is; changed to where it goes on."""
+    schedule: Schedule
+    """What is played until then. Another one can only go on where this one can be resumed from."""
+    costs: Costs | None
+    """What the schedule was planned on, if it was."""
 
-    def start_over(self, standing: SweepState) -> AdaptiveStream:
-        """Return the actions that are left, from the states in the file; slots are given up."""
-        self._store.settle_all()
-        self._buffers.clear()
-        adjoint_at = standing.adjoint_at
-        if adjoint_at is not None:
-            self._keep_below(adjoint_at)
-            if 0 not in self._store:
-                self._begin_again(standing)
-            return self._going_on(standing, ResumePoint(list(self._store), None, adjoint_at))
-        if 0 in self._store and standing.position != UNDEFINED:
-            self._keep_below(standing.position + 1)
-            return self._going_on(standing, ResumePoint(list(self._store), standing.position))
-        self._begin_again(standing)
-        return self._going_on(standing, ResumePoint([], 0))
+    def start_over(self) -> AdaptiveStream:
+        """Return the actions that are left of a sweep that has lost states.
 
-    def take_up(
-        self, standing: SweepState, journal: Journal, found: SavedRecord
-    ) -> AdaptiveStream | None:
+        No transfer is under way, and lost states are gone from the file and from the slots.
+        """
+        state, slots = self.state, self.buffers.slots
+        self.buffers.clear()  # slots are kept once streams resume with them
+        if state.adjoint_at is None and state.position == UNDEFINED:
+            self._make_last_live()
+        self._discard_from(state.position + 1 if state.adjoint_at is None else state.adjoint_at)
+        if 0 not in self.store and 0 not in slots:
+            self._begin_again()
+        live = state.position if state.adjoint_at is None else None
+        return self._resumed_at(
+            ResumePoint(list(self.store), live, state.adjoint_at, sorted(slots))
+        )
+
+    def take_up(self, journal: Journal, found: SavedRecord) -> AdaptiveStream | None:
         """Return the actions that are left of a run that was killed; None if it must start afresh.
 
-        The stepper has just been started.
+        The stepper has just been started, and no slot is in use.
         """
-        note = found.note
-        states, posted = self._store.file.recall(self._comm, note.first_sequence)
-        self._store.recall(states, posted)
-        self._only_on_the_grid()
-        if note.phase == REVERSE:
-            return self._take_up_reverse(standing, journal, found)
-        return self._take_up_forward(standing, journal, found, states)
+        header = found.header
+        states, posted = self.store.file.recall(self.comm, header.first_sequence)
+        self.store.recall(states, posted)
+        for step in list(self.store):
+            if step % self.schedule.leaf_steps:
+                self.store.discard(step)
+        if header.phase == REVERSE:
+            return self._take_up_reverse(journal, found)
+        return self._take_up_forward(journal, found, states)
 
     # -- a run that was killed ------------------------------------------------------------------
 
-    def _take_up_reverse(
-        self, standing: SweepState, journal: Journal, found: SavedRecord
-    ) -> AdaptiveStream | None:
-        note = found.note
-        self._keep_below(note.step)
-        self._have_first()
+    def _take_up_reverse(self, journal: Journal, found: SavedRecord) -> AdaptiveStream | None:
+        header, state = found.header, self.state
+        self._discard_from(header.step)
+        self._put_first_in_file()
         if not journal.load_reverse(found):
-            self._drop_all()
-            self._stepper.start()
+            self._discard_from(0)
+            self.stepper.start()
             return None
-        self._give_accepted(journal, note.accepted)
-        standing.num_steps = standing.frontier = note.num_steps or note.step
-        standing.adjoint_at, standing.cost = note.step, note.cost
-        standing.position = UNDEFINED if len(self._store) else 0
-        return self._going_on(standing, ResumePoint(list(self._store), None, note.step))
+        self._give_accepted(journal, header.accepted)
+        state.num_steps = state.frontier = header.num_steps or header.step
+        state.adjoint_at, state.cost = header.step, header.cost
+        state.position = UNDEFINED if len(self.store) else 0
+        state.turned_at = time.perf_counter()
+        return self._resumed_at(ResumePoint(list(self.store), None, header.step))
 
     def _take_up_forward(
-        self,
-        standing: SweepState,
-        journal: Journal,
-        found: SavedRecord,
-        states: dict[int, tuple[int, Entry]],
+        self, journal: Journal, found: SavedRecord, states: dict[int, tuple[int, Entry]]
     ) -> AdaptiveStream | None:
-        if not self._have_first():
-            self._drop_all()
-            self._stepper.start()
+        """Go on from the last state in the file whose cost is known, or from that of the record."""
+        if not self._put_first_in_file():
+            self._discard_from(0)
+            self.stepper.start()
             return None
-        note = found.note
-        end = math.inf if standing.num_steps is None else standing.num_steps
+        header, state = found.header, self.state
+        end = math.inf if state.num_steps is None else state.num_steps
         known = [s for s, (_, entry) in states.items() if s < end and math.isfinite(entry.cost)]
-        candidates = sorted((s for s in known if s in self._store and s > note.step), reverse=True)
-        at = next((s for s in candidates if self._read_live(s)), None)
+        later = sorted((s for s in known if s in self.store and s > header.step), reverse=True)
+        at = next((s for s in later if self._read_live(s)), None)
         if at is not None:
             cost = states[at][1].cost
-        elif note.phase == FORWARD:
-            at, cost = note.step, note.cost
-            self._buffers.receive(at, lambda block: journal.load_state(found, block.arrays))
+        elif header.phase == FORWARD:
+            at, cost = header.step, header.cost
+            self.buffers.receive(at, lambda block: journal.load_state(found, block.arrays))
         else:
             at, cost = 0, 0.0
-            self._stepper.start()
-        self._keep_below(at + 1)
+            self.stepper.start()
+        self._discard_from(at + 1)
         self._give_accepted(journal, at)
-        standing.position = standing.frontier = at
-        standing.cost = cost
-        return self._going_on(standing, ResumePoint(list(self._store), at))
-
-    def _read_live(self, step: int) -> bool:
-        """Make a state in the file live; if any rank cannot, give it up and return False."""
-        failure: list[AdjointError] = []
-
-        def read(block: Block) -> None:
-            try:
-                self._store.prefetch(step, block)
-                self._store.wait(step)
-            except TransferError as error:
-                failure.append(error)
-
-        self._buffers.receive(step, read)
-        if any(self._comm.gather(bool(failure))):
-            self._store.forget(step)
-            return False
-        return True
+        state.position = state.frontier = at
+        state.cost = cost
+        return self._resumed_at(ResumePoint(list(self.store), at))
 
     def _give_accepted(self, journal: Journal, count: int) -> None:
-        accept: Any = getattr(self._stepper, "accept_steps", None)
-        if accept is not None:
-            accept(journal.accepted_steps(count))
+        Capabilities.of(self.stepper).accept_steps(journal.accepted_steps(count))
+
+    def _put_first_in_file(self) -> bool:
+        """Put the initial state, which is live, in the file; return whether it is there.
+
+        If not, no state is left in the file: later states would be of no use without it.
+        """
+        store = self.store
+        if 0 in store:
+            return True
+        if len(store) and not store.file.has_room:
+            store.discard(max(store))
+        self.buffers.store(0)
+        failed = False
+        try:
+            store.offload(0, self.buffers.slots[0], 0.0)
+            store.wait(0)
+        except TransferError:
+            failed = True
+        failed = any(self.comm.gather(failed or not store.has_row(0)))
+        self.buffers.discard(0)
+        if failed:
+            store.forget(0)
+            self._discard_from(0)
+        return not failed
 
     # -- what both need -------------------------------------------------------------------------
 
-    def _going_on(self, standing: SweepState, situation: ResumePoint) -> AdaptiveStream:
-        schedule = fallback_schedule(self._schedule, standing.num_steps, self._costs)
-        return schedule.resume_from(situation)
+    def _resumed_at(self, point: ResumePoint) -> AdaptiveStream:
+        costs = Costs() if self.costs is None else self.costs
+        schedule = fallback_schedule(self.schedule, self.state.num_steps, costs)
+        return schedule.resume_from(point)
 
-    def _begin_again(self, standing: SweepState) -> None:
-        """Make the initial state live, and leave all else that the stepper holds as it is.
+    def _make_last_live(self) -> None:
+        """Make the last state that is in a slot or can be read the live one, if there is any."""
+        for step in sorted({*self.buffers.slots, *self.store}, reverse=True):
+            if step in self.buffers.slots:
+                self.buffers.restore(step)
+            elif not self._read_live(step):
+                continue
+            self.state.position = step
+            return
 
-        A rare event: the file has lost the one state that nothing in it can be recomputed from.
+    def _read_live(self, step: int) -> bool:
+        """Make a state in the file live; if any rank cannot read it, forget it and return False."""
+        failed: list[TransferError] = []
+
+        def read(block: Block) -> None:
+            try:
+                self.store.prefetch(step, block)
+                self.store.wait(step)
+            except TransferError as error:
+                failed.append(error)
+
+        self.buffers.receive(step, read)
+        if any(self.comm.gather(bool(failed))):
+            self.store.forget(step)
+            return False
+        return True
+
+    def _begin_again(self) -> None:
+        """Make the initial state live, with no other one left; adjoint and gradients stay.
+
+        Rare: the file has lost the one state that everything can be recomputed from.
         """
-        adjoint = _copied(self._stepper.adjoint)
-        gradients = _copied(self._stepper.accumulators)
-        self._drop_all()
-        self._buffers.receive(0, _nothing)
-        self._stepper.start()
-        copy_arrays(adjoint, self._stepper.adjoint)
-        for name, grown in gradients.items():
-            self._stepper.accumulators[name][...] = grown
-        standing.position = 0
+        adjoint = _copied(self.stepper.adjoint)
+        gradients = _copied(self.stepper.accumulators)
+        self._discard_from(0)
+        self.buffers.receive(0, _leave_as_it_is)
+        self.stepper.start()
+        copy_arrays(adjoint, self.stepper.adjoint)
+        for name, gradient in gradients.items():
+            self.stepper.accumulators[name][...] = gradient
+        self.state.position = 0
 
-    def _have_first(self) -> bool:
-        """Have the initial state, which is live, in the file; return whether that was possible.
-
-        If not, no state is left in it: there would be nothing to recompute what lies between from.
-        """
-        if 0 in self._store:
-            return True
-        if len(self._store) and not self._store.file.has_room:
-            self._store.discard(max(self._store))
-        self._buffers.store(0)
-        failure = None
-        try:
-            self._store.offload(0, self._buffers.slots[0], 0.0)
-            self._store.wait(0)
-        except TransferError as error:
-            failure = error
-        failed = any(self._comm.gather(failure is not None or not self._store.has_row(0)))
-        self._buffers.discard(0)
-        if failed:
-            self._store.forget(0)
-            self._drop_all()
-        return not failed
-
-    def _keep_below(self, end: int) -> None:
-        for step in list(self._store):
-            if step >= end:
-                self._store.discard(step)
-
-    def _only_on_the_grid(self) -> None:
-        for step in list(self._store):
-            if step % self._schedule.leaf_steps:
-                self._store.discard(step)
-
-    def _drop_all(self) -> None:
-        self._keep_below(0)
+    def _discard_from(self, start: int) -> None:
+        """Discard the states from step `start` on, in the file and in slots."""
+        for step in [step for step in self.store if step >= start]:
+            self.store.discard(step)
+        for step in [step for step in self.buffers.slots if step >= start]:
+            self.buffers.discard(step)
 
 
 def _copied(arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {name: np.array(array[...]) for name, array in arrays.items()}
 
 
-def _nothing(block: Block) -> None:
+def _leave_as_it_is(block: Block) -> None:
     del block

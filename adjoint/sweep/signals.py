@@ -1,7 +1,7 @@
-"""Being told to end: by SIGUSR1, or by SIGTERM where the launcher passes that on.
+"""Signals that ask a run to end: SIGUSR1, and SIGTERM where the launcher passes it on.
 
 A batch system sends such a signal some time before it kills a job. A sweep with a file that is kept
-saves what a resumed run needs, on all ranks together, and ends with `RunInterruptedError`.
+then saves what a resumed run needs, on all ranks together, and ends with `RunInterruptedError`.
 """
 
 import signal
@@ -15,10 +15,10 @@ SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 
 
 class SignalWatch:
-    """Notes such a signal while it is entered, and nothing more.
+    """Sets `requested` when such a signal arrives while the watch is entered; does nothing else.
 
-    A signal that the program itself has a handler for is left to that. So is every signal, if this
-    is not the main thread: Python allows nothing else.
+    A signal for which the program has its own handler is left to that handler. Outside the main
+    thread no signal is watched, because Python allows handlers there only.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class SignalWatch:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 if signal.getsignal(number) == signal.SIG_DFL:
-                    self._before[number] = signal.signal(number, self._note)
+                    self._before[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(
@@ -38,13 +38,13 @@ class SignalWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_back()
+        self._restore_handlers()
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.requested = True
-        self._give_back()  # a second signal means it
+        self._restore_handlers()  # a second signal ends the process
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         while self._before:
             signal.signal(*self._before.popitem())

@@ -23,7 +23,7 @@ def drawn(seed, ranks):
 
 def failed(seed, comm, folder: Path, references):
     """Run one gradient on a failing disk; return what is wrong with it, or None, and its report."""
-    status_exchange.BEAT_SECONDS = 0.002
+    status_exchange.EXCHANGE_SECONDS = 0.002
     ranks = 1 if comm is None else comm.Get_size()
     name, faults = drawn(seed, ranks)
     leaf = SCHEDULES[name](NUM_STEPS).leaf_steps

@@ -80,8 +80,8 @@ def evaluate(case, comm, folder, engine=None):
 def main():
     folder, case = Path(sys.argv[1]), json.loads(sys.argv[2])
     # Small runs are to have as many beats and records as long ones.
-    status_exchange.BEAT_SECONDS = 0.01
-    journal.LEAST_GAP = 1
+    status_exchange.EXCHANGE_SECONDS = 0.01
+    journal.MIN_GAP = 1
     comm = communicator()
     rank = 0 if comm is None else comm.Get_rank()
     CoupledPendulums.started = folder / f"process-{rank}"

@@ -1,4 +1,4 @@
-"""Whatever fails, on whichever rank: all ranks drop the same states and end in the same bits."""
+"""Whatever fails on whichever rank, all ranks drop the same states and end with the same bits."""
 
 import pytest
 from disk_faults import failed

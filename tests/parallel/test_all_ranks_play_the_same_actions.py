@@ -1,6 +1,6 @@
-"""However long each rank's transfers take, all ranks advance, keep and read the same states.
+"""Whatever each rank's transfers take, all ranks advance, keep and read the same states.
 
-The steps are collective, so ranks that decided by what only they have measured would part.
+Steps are collective: ranks that decided by their own measurements would take different ones.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ SCHEDULES = {
 
 
 @pytest.fixture(autouse=True)
-def _often(monkeypatch):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.004)
+def _exchange_often(monkeypatch):
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.004)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Bad input on some ranks is a clear error on all of them; nobody hangs."""
+"""Bad input on some ranks is a clear error on all of them, never a hang."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What engines cost is that of the slowest rank, on every rank; so all take the same engine."""
+"""Measured costs are those of the slowest rank, on every rank; so all choose the same engine."""
 
 import os
 
@@ -6,8 +6,8 @@ import pytest
 from throttled_engine import Throttle
 
 from adjoint.errors import TransferError
+from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.synthetic import opener, synthetic_probe
-from adjoint.measurement.transfers import best
 from adjoint.parallel import communicator
 from adjoint.reporting.engine_table import probe_engines
 
@@ -34,7 +34,7 @@ def test_the_slowest_rank_counts(ranks, tmp_path):
     assert found[fast].write_seconds < 0.04
 
 
-def test_an_error_of_one_rank_is_one_of_all(ranks, tmp_path):
+def test_an_error_of_one_rank_is_raised_on_all(ranks, tmp_path):
     def broken(comm, placement):
         engine = Throttle()(comm, placement)
         if comm.rank == ranks.size - 1:
@@ -45,7 +45,7 @@ def test_an_error_of_one_rank_is_one_of_all(ranks, tmp_path):
         raise OSError(5, "the disk is on fire")
 
     with pytest.raises(TransferError, match="on fire"):
-        best(survey(ranks, tmp_path, [broken]))
+        choose_engine(survey(ranks, tmp_path, [broken]))
     ranks.mpi.Barrier()
     assert not os.listdir(tmp_path)
 

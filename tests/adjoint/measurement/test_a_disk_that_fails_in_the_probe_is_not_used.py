@@ -1,4 +1,4 @@
-"""A write or a read that fails while engines are measured: that engine is out, the run goes on."""
+"""An engine whose writes or reads fail while it is measured is not used; the run continues."""
 
 import pytest
 from coupled_pendulums import CoupledPendulums
@@ -9,8 +9,8 @@ from throttled_engine import Throttle
 import adjoint
 from adjoint.driver import constants
 from adjoint.errors import TransferError
+from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.synthetic import opener, synthetic_probe
-from adjoint.measurement.transfers import best
 from adjoint.parallel import communicator
 from adjoint.schedules import StoreAll
 
@@ -32,7 +32,7 @@ def gradient(**options):
 
 @pytest.mark.parametrize("file", ["kept.h5", ""], ids=["kept", "temporary"])
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-def test_the_gradient_does_without_the_file(faults, file, tmp_path, monkeypatch):
+def test_the_gradient_uses_no_file(faults, file, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "CHEAP_MEMORY_BYTES", 0)
     result = gradient(memory=12000, file=tmp_path / file, engine=faults)
     report = result.report
@@ -48,7 +48,7 @@ def test_another_engine_is_used_instead(tmp_path):
     survey = synthetic_probe(10000, comm).engines(
         [FULL, Throttle()], opener(tmp_path, comm), seconds=60
     )
-    choice = best(survey)
+    choice = choose_engine(survey)
     assert isinstance(choice.engine, Throttle)
     assert isinstance(survey.refused[FULL], TransferError)
     assert not list(tmp_path.iterdir())

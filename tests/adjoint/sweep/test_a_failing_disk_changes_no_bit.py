@@ -1,7 +1,7 @@
-"""Writes and reads that fail, flipped bits, a full disk: the gradient is bitwise the same.
+"""With failing writes and reads, flipped bits or a full disk, the gradient has the same bits.
 
-The reference is the gradient for which every state is kept in memory. `disk_faults` draws what goes
-wrong; `tests/benchmarks/fault_campaign.py` draws hundreds.
+The reference is the gradient with every state kept in memory. `disk_faults` draws the faults;
+`tests/benchmarks/fault_campaign.py` draws hundreds.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Checkpointed gradients have the bits of keeping everything: first, second, and after a change."""
+"""Every schedule gives the bits of storing all states, also when repeated with other controls."""
 
 import numpy as np
 import pytest
@@ -47,10 +47,10 @@ def assert_same_bits(found, expected):
 QUICK = Costs(advance=1, unreached=1, pull_back=1, write=0.5, read=0.5)
 SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2, read_slowdown=1.4)
 
-SENT = Costs(advance=1, unreached=1, pull_back=1, write=5, read=5)
+SENDING = Costs(advance=1, unreached=1, pull_back=1, write=5, read=5)
 
 SCHEDULES = [
-    Spilling(NUM_STEPS, 3, 10.0, costs=SENT, tape_slots=1, timed=True),
+    Spilling(NUM_STEPS, 3, 10.0, costs=SENDING, tape_slots=1, timed=True),
     Revolve(NUM_STEPS, 1),
     Revolve(NUM_STEPS, 4),
     Revolve(NUM_STEPS, 3, leaf_steps=4),
@@ -96,13 +96,13 @@ def test_any_small_schedule(tmp_path_factory, schedule):
     assert not list(folder.iterdir()), "a temporary file was left behind"
 
 
-def test_a_schedule_of_tiers_that_there_are_not_is_refused(tmp_path):
+def test_a_schedule_with_tiers_below_the_file_is_refused(tmp_path):
     deep = HRevolve(NUM_STEPS, [(1, 0, 0), (1, 1, 1), (None, 2, 2)])
     with pytest.raises(ScheduleError, match="one file"):
         adjoint.gradient(Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=deep, file=tmp_path)
 
 
-def test_tapes_larger_than_the_slots_counted_for_them_are_refused():
+def test_tapes_larger_than_their_slots_are_refused():
     class Large(Pendulums):
         def tape_bytes(self, steps):
             return 3 * 4096
@@ -111,7 +111,7 @@ def test_tapes_larger_than_the_slots_counted_for_them_are_refused():
         adjoint.gradient(Large(2, NUM_STEPS), NUM_STEPS, schedule=Mixed(NUM_STEPS, 5, 2))
 
 
-def test_kept_tapes_are_in_the_memory_that_is_reported():
+def test_kept_tapes_count_in_the_reported_memory():
     schedule = Mixed(NUM_STEPS, NUM_STEPS - 1, 1)
     assert schedule.num_tapes == NUM_STEPS
     report = adjoint.gradient(Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=schedule).report

@@ -1,4 +1,4 @@
-"""What is measured of simulated engines is what they do: hide transfers, or not, and how not."""
+"""Simulated engines that hide transfers, or do not, are measured to be what they are."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -7,8 +7,9 @@ import pytest
 from simulated_overlap import Machine
 
 from adjoint.errors import SnapshotFileError, TransferError
-from adjoint.measurement import transfer_timing, transfers
-from adjoint.measurement.transfers import Computation, best, measure, measure_engines
+from adjoint.measurement import engines, transfers
+from adjoint.measurement.engines import choose_engine, measure_engines
+from adjoint.measurement.transfers import Computation, measure_engine
 from adjoint.parallel import communicator
 
 STEP = 0.0005
@@ -20,9 +21,9 @@ def measured(monkeypatch):
 
     def make(*machine, step=STEP, grid=1, **options):
         machine = Machine(*machine, **options)
-        monkeypatch.setattr(transfer_timing, "time", machine)
+        monkeypatch.setattr(transfers, "time", machine)
         computation = Computation(partial(machine.run, step_seconds=step), step, grid)
-        return measure(machine, blocks(), computation, communicator(None))
+        return measure_engine(machine, blocks(), computation, communicator(None))
 
     return make
 
@@ -32,7 +33,7 @@ def blocks():
 
 
 @pytest.mark.parametrize("write", [0.0001, 0.002, 0.05])
-def test_transfers_that_go_on_by_themselves(measured, write):
+def test_hidden_transfers(measured, write):
     found = measured("hidden", write, write / 2)
     assert found.write_seconds == pytest.approx(write)
     assert found.read_seconds == pytest.approx(write / 2)
@@ -45,7 +46,7 @@ def test_transfers_that_go_on_by_themselves(measured, write):
     assert "hides 100%" in found.in_words()
 
 
-def test_a_slow_moment_is_no_slowdown(monkeypatch):
+def test_one_slow_moment_is_no_slowdown(monkeypatch):
     machine = Machine("hidden", 0.02, 0.02)
     compute, moments = machine.compute, [0.03]
 
@@ -55,15 +56,15 @@ def test_a_slow_moment_is_no_slowdown(monkeypatch):
             machine.now += moments.pop()
 
     machine.compute = once_slowly
-    monkeypatch.setattr(transfer_timing, "time", machine)
+    monkeypatch.setattr(transfers, "time", machine)
     computation = Computation(partial(machine.run, step_seconds=STEP), STEP)
-    found = measure(machine, blocks(), computation, communicator(None))
+    found = measure_engine(machine, blocks(), computation, communicator(None))
     assert not moments
     assert found.slowdown == pytest.approx(1)
 
 
 @pytest.mark.parametrize("write", [0.0001, 0.002, 0.05])
-def test_work_inside_the_call(measured, write):
+def test_work_inside_the_call_that_posts(measured, write):
     found = measured("in the call", write, write)
     assert found.post_seconds == pytest.approx(write)
     assert found.wait_seconds == pytest.approx(0, abs=1e-9)
@@ -92,14 +93,14 @@ def test_work_on_the_core_of_the_computation(measured, write):
     assert "takes the processor" in found.in_words()
 
 
-def test_what_posting_takes_is_seen(measured):
+def test_the_time_of_posting_is_seen(measured):
     found = measured("hidden", 0.002, 0.002, post_seconds=0.0005)
     assert found.post_seconds == pytest.approx(0.0005)
     assert found.seen_seconds == pytest.approx(0.0005)
     assert found.slowdown == pytest.approx(1)
 
 
-def test_steps_far_longer_than_transfers_are_not_mistaken_for_them(measured):
+def test_steps_much_longer_than_transfers_show_no_slowdown(measured):
     found = measured("hidden", 1e-5, 1e-5, step=2.0)
     assert found.hidden_share == pytest.approx(1)
 
@@ -112,7 +113,7 @@ def test_steps_are_taken_on_their_grid(measured):
         pause()
 
     machine = Machine("hidden", 0.001, 0.001)
-    measure(machine, blocks(), Computation(run, STEP, grid=7), communicator(None))
+    measure_engine(machine, blocks(), Computation(run, STEP, grid=7), communicator(None))
     assert taken
     assert all(steps % 7 == 0 for steps in taken)
 
@@ -120,17 +121,17 @@ def test_steps_are_taken_on_their_grid(measured):
 def test_failure_of_a_transfer_is_raised(measured, monkeypatch):
     machine = Machine("hidden", 0.001, 0.001)
     machine.failure = TransferError("the disk is on fire")
-    monkeypatch.setattr(transfer_timing, "time", machine)
+    monkeypatch.setattr(transfers, "time", machine)
     computation = Computation(partial(machine.run, step_seconds=STEP), STEP)
     with pytest.raises(TransferError, match="on fire"):
-        measure(machine, blocks(), computation, communicator(None))
+        measure_engine(machine, blocks(), computation, communicator(None))
 
 
 # Which is used ------------------------------------------------------------------------------------
 
 
 def look(monkeypatch, *, seconds=100.0, **machines):
-    """Look at simulated engines, one after the other, on one clock."""
+    """Measure simulated engines, one after the other, on one clock."""
     clock = SimpleNamespace(now=0.0)
     current, opened = [], []
 
@@ -152,11 +153,11 @@ def look(monkeypatch, *, seconds=100.0, **machines):
         current[0].run(steps, pause, step_seconds=STEP)
 
     simulated = SimpleNamespace(perf_counter=now)
-    monkeypatch.setattr(transfer_timing, "time", simulated)
     monkeypatch.setattr(transfers, "time", simulated)
-    engines, computation = list(machines), Computation(run, STEP)
+    monkeypatch.setattr(engines, "time", simulated)
+    names, computation = list(machines), Computation(run, STEP)
     survey = measure_engines(
-        engines, open_store, blocks(), computation, communicator(None), seconds=seconds
+        names, open_store, blocks(), computation, communicator(None), seconds=seconds
     )
     assert all(machine.closed == 1 for machine in opened)
     return survey
@@ -168,49 +169,49 @@ def test_an_engine_that_does_not_overlap_is_replaced(monkeypatch):
         mpi=Machine("in the call", 0.001, 0.001, name="nonblocking MPI I/O"),
         thread=Machine("hidden", 0.003, 0.001, name="a transfer thread"),
     )
-    choice = best(survey)
+    choice = choose_engine(survey)
     assert choice.engine == "thread"
-    assert choice.overlap is survey.found["thread"]
+    assert choice.costs is survey.found["thread"]
     assert choice.reason == (
         "a transfer thread hides 100% of a write; "
         "nonblocking MPI I/O does the work inside the call (hides 0% of a write)"
     )
 
 
-def test_of_two_that_hide_as_much_the_faster_is_used(monkeypatch):
+def test_of_two_engines_that_hide_writes_equally_the_faster_is_used(monkeypatch):
     survey = look(
         monkeypatch,
         direct=Machine("hidden", 0.006, 0.001, name="direct"),
         thread=Machine("hidden", 0.002, 0.001, name="buffered"),
     )
-    choice = best(survey)
+    choice = choose_engine(survey)
     assert choice.engine == "thread"
     assert "direct hides 100% of a write, but takes 3 times as long" in choice.reason
 
 
-def test_where_none_hides_the_least_seen_is_used(monkeypatch):
+def test_if_no_engine_hides_writes_the_least_seen_is_used(monkeypatch):
     survey = look(
         monkeypatch,
         direct=Machine("on the core", 0.004, 0.001, name="direct"),
         thread=Machine("on the core", 0.002, 0.001, name="buffered"),
     )
-    assert best(survey).engine == "thread"
+    assert choose_engine(survey).engine == "thread"
 
 
-def test_an_engine_that_refuses_the_file_is_passed_over(monkeypatch):
+def test_an_engine_that_refuses_the_file_is_skipped(monkeypatch):
     refusal = SnapshotFileError("cannot reserve space")
     survey = look(monkeypatch, mpi=refusal, thread=Machine("hidden", 0.001, 0.001))
-    assert best(survey).engine == "thread"
+    assert choose_engine(survey).engine == "thread"
     assert survey.refused == {"mpi": refusal}
 
 
-def test_if_all_refuse_the_first_says_why(monkeypatch):
+def test_if_all_engines_refuse_the_error_of_the_first_is_raised(monkeypatch):
     survey = look(monkeypatch, mpi=SnapshotFileError("no space"), thread=SnapshotFileError("no"))
     with pytest.raises(SnapshotFileError, match="no space"):
-        best(survey)
+        choose_engine(survey)
 
 
-def test_time_is_bounded(monkeypatch):
+def test_no_engine_is_measured_once_the_time_is_up(monkeypatch):
     survey = look(
         monkeypatch,
         seconds=0.5,
@@ -220,7 +221,7 @@ def test_time_is_bounded(monkeypatch):
     assert list(survey.found) == ["mpi"]
 
 
-def test_larger_states_take_in_proportion(monkeypatch):
+def test_costs_scale_with_the_size_of_the_state(monkeypatch):
     found = look(monkeypatch, thread=Machine("on the core", 0.002, 0.001)).found["thread"]
     scaled = found.scaled(8)
     assert scaled.write_seconds == 8 * found.write_seconds

@@ -1,4 +1,4 @@
-"""An exception on one rank, while the others wait for it in MPI, ends all with a traceback."""
+"""An exception on one rank while the others wait in MPI ends all ranks with a traceback."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ adjoint.gradient(Broken(2, 30, MPI.COMM_WORLD), 30, comm=MPI.COMM_WORLD)
 
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.needs("mpirun")
-def test_it_ends_with_the_traceback(rank, tmp_path):
+def test_all_ranks_end_with_the_traceback(rank, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(path=sys.path, rank=rank))
     began = time.monotonic()

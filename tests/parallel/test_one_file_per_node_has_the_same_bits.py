@@ -1,4 +1,4 @@
-"""``file_per_node=True``: each node's ranks share a file; here every second rank is a node."""
+"""``file_per_node=True``: the ranks of a node share a file; here every second rank is on a node."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SCHEDULE = Spilling(NUM_STEPS, 4, 8.0, costs=Costs(advance=1.0, pull_back=2.0, w
 
 
 class CrashError(Exception):
-    """What stands for a kill, on all ranks at once."""
+    """Stands for a kill, on all ranks at once."""
 
 
 class Crashing(CoupledPendulums):
@@ -41,8 +41,8 @@ def _two_nodes(monkeypatch):
             node.Free()
 
     monkeypatch.setattr(communication._ManyProcesses, "on_this_node", on_this_node)
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.0)
-    monkeypatch.setattr(journal, "LEAST_GAP", 0)
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "MIN_GAP", 0)
 
 
 def assert_same(result, expected):

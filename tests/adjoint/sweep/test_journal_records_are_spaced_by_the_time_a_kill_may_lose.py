@@ -1,4 +1,4 @@
-"""A kill loses no more than the share that was asked for; and the journal does not take much."""
+"""A kill loses at most the share of time that was asked for, and the journal takes little time."""
 
 import pytest
 from coupled_pendulums import CoupledPendulums
@@ -7,13 +7,13 @@ import adjoint
 from adjoint.parallel import communicator, status_exchange
 from adjoint.schedules import Revolve
 from adjoint.storage.journal_layout import JournalLayout
-from adjoint.sweep.journal import LEAST_GAP, Journal
+from adjoint.sweep.journal import MIN_GAP, Journal
 
 NUM_STEPS = 400
 
 
 class Paper:
-    """A journal file that keeps nothing; each record takes so many seconds by the clock."""
+    """A journal file that keeps nothing."""
 
     def __init__(self, stepper):
         self.layout = JournalLayout.of(
@@ -24,7 +24,7 @@ class Paper:
     class placement:  # noqa: N801
         accepted_steps = 0
 
-    def write(self, number, note, arrays):
+    def write(self, number, header, arrays):
         self.numbers.append(number)
 
     def write_rows(self, field, start, rows):
@@ -55,24 +55,24 @@ def test_the_gap_is_a_share_of_the_time_so_far(journal):
     assert elapsed > 1.05**190
 
 
-def test_records_that_take_long_are_few(journal):
+def test_records_that_take_long_are_written_rarely(journal):
     journal.save_forward(1, 0.0, 10.0)
     journal._longest = 1.0
-    assert not journal.due(10.0 + LEAST_GAP - 0.1)
-    assert journal.due(10.0 + LEAST_GAP + 0.1)
+    assert not journal.due(10.0 + MIN_GAP - 0.1)
+    assert journal.due(10.0 + MIN_GAP + 0.1)
 
 
-def test_a_file_that_fails_ends_the_journal_and_not_the_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.001)
+def test_a_journal_that_cannot_be_written_ends_and_the_run_continues(monkeypatch, tmp_path):
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.001)
     failing = []
 
-    def write(self, number, note, arrays):
+    def write(self, number, header, arrays):
         if number > 2:
             failing.append(number)
             raise OSError(28, "no space left")
 
     monkeypatch.setattr("adjoint.storage.journal_file.JournalFile.write", write)
-    monkeypatch.setattr("adjoint.sweep.journal.LEAST_GAP", 0)
+    monkeypatch.setattr("adjoint.sweep.journal.MIN_GAP", 0)
     stepper = CoupledPendulums(3, NUM_STEPS, pause=0.0002)
     schedule = Revolve(NUM_STEPS, 5)
     result = adjoint.gradient(

@@ -1,8 +1,8 @@
-"""A transfer far slower than a step holds up neither the forward nor the reverse sweep.
+"""A transfer much slower than a step delays neither the forward nor the reverse sweep.
 
 The engine here is slow in steps, not in seconds: a transfer is done once the stepper has taken or
-pulled back so many more steps. If the computation waited for it, it would never be done, and the
-wait says so.
+pulled back a given number of steps more. A computation that waited for it would wait for ever, so
+waiting is an error.
 """
 
 from types import SimpleNamespace
@@ -24,16 +24,16 @@ NUM_STEPS, INTERVAL = 120, 10
 
 
 class Clock:
-    """Counts the steps that were computed, forward or back."""
+    """Counts the steps that were computed, in either direction."""
 
     now = 0
 
 
 class SlowTransfer(Transfer):
-    """Moves nothing before its time; then all at once."""
+    """Moves nothing before its time, then everything."""
 
-    def __init__(self, clock, due, move, *told):
-        super().__init__(*told)
+    def __init__(self, clock, due, move, *identity):
+        super().__init__(*identity)
         self.clock, self.due, self.move = clock, due, move
         self.moved = False
 
@@ -45,11 +45,11 @@ class SlowTransfer(Transfer):
         return self.moved
 
     def _finish(self):
-        raise AssertionError(f"the computation stood still for the transfer of state {self.step}")
+        raise AssertionError(f"the computation waited for the transfer of state {self.step}")
 
 
 class SlowEngine:
-    """Keeps rows in a dictionary. The block holds rubbish until a read is done."""
+    """Keeps rows in a dictionary. Until a read is done, its block holds no state."""
 
     def __init__(self, clock, write_steps, read_steps):
         self.statistics = Statistics()
@@ -150,6 +150,6 @@ def test_transfers_of_a_whole_interval_are_hidden(kind, buffers):
         assert np.array_equal(stepper.accumulators[name], array)
 
 
-def test_this_test_can_fail():
-    with pytest.raises(AssertionError, match="stood still"):
+def test_waiting_is_noticed():
+    with pytest.raises(AssertionError, match="waited for"):
         sweep(Pendulums, AdoptingBuffers, 8, write_steps=100 * INTERVAL, read_steps=INTERVAL)

@@ -1,13 +1,13 @@
-"""Engines are measured with as much of a state as takes a moment, in the memory there is."""
+"""Of a large state only the first bytes are transferred to measure engines; costs are scaled."""
 
 import numpy as np
 import pytest
 from throttled_engine import Throttle
 
-from adjoint.measurement import probe
+from adjoint.measurement import constants
+from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.probe import first_part, with_file
 from adjoint.measurement.synthetic import opener, synthetic_probe
-from adjoint.measurement.transfers import best
 from adjoint.parallel import communicator
 from adjoint.schedules.costs import Costs
 from adjoint.storage.state_layout import StateLayout
@@ -30,8 +30,8 @@ def test_the_part_is_the_beginning(most):
         assert array.tobytes() == whole.views(block)[name].tobytes()[: array.nbytes]
 
 
-def test_the_rest_is_reckoned(tmp_path, monkeypatch):
-    monkeypatch.setattr(probe, "PROBED_BYTES", 1 << 16)
+def test_costs_are_scaled_to_the_whole_state(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "MAX_PROBED_BYTES", 1 << 16)
     comm, opened = communicator(None), []
     open_store = opener(tmp_path, comm)
 
@@ -46,7 +46,7 @@ def test_the_rest_is_reckoned(tmp_path, monkeypatch):
     assert max(buffers._pool.peak for buffers in lent) == 2  # what a sweep needs at the least
     assert not any(buffers.slots for buffers in lent)
     assert [layout.nbytes for layout in opened] == [1 << 16]
-    found = best(survey).overlap
+    found = choose_engine(survey).costs
     assert found.write_seconds >= 16 * 0.01
     costs = {1: Costs(advance=3.0)}
     paid = with_file(costs, found)[1]

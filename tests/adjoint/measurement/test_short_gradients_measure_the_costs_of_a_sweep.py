@@ -1,6 +1,6 @@
-"""What leaves cost is measured in a short sweep: beside slots, with no end of its own.
+"""The costs of leaves are measured in short sweeps, beside stored states, without the run's end.
 
-A step sleeps: so it takes so long at the least, on however busy a machine.
+A step sleeps, so its least time is known however busy the machine is.
 """
 
 import time
@@ -21,7 +21,7 @@ STEP, REVERSE, COLD = 0.001, 0.002, 0.02
 
 
 class Sleeping(FunctionStepper):
-    """Takes its time by the clock, and longer where a step ends in another block."""
+    """Sleeps in each step, and longer where an advance ends in another block."""
 
     def __init__(self):
         super().__init__({"u": np.ones(10)}, {"m": np.zeros(3)})
@@ -75,19 +75,19 @@ def test_steps_cost_what_they_take(measured):
         assert found.store == found.restore == found.turn == 0
 
 
-def test_a_step_into_another_block_is_what_setting_out_takes(measured):
-    # Nearly all leaves are set out for from a state in a slot.
+def test_a_step_into_another_block_is_the_restart_overhead(measured):
+    # Nearly every leaf is reached from a state in a slot.
     _, costs, _ = measured
     for found in costs.values():
         assert found.advance + found.restart_overhead >= STEP + COLD / 3
 
 
-def test_a_leaf_of_several_steps_is_recorded_by_taking_them(measured):
+def test_a_leaf_of_several_steps_includes_taking_them(measured):
     _, costs, _ = measured
     assert costs[4].recording(4, reach_stop=False) >= 3 * STEP
 
 
-def test_as_many_slots_are_used_as_there_are_and_no_more(measured):
+def test_no_more_slots_are_used_than_fit(measured):
     _, _, pools = measured
     assert max(pool.peak for pool in pools) <= 7
     assert min(pool.peak for pool in pools) == 1
@@ -101,14 +101,14 @@ def test_the_stepper_is_left_at_its_start(measured):
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 7])
-def test_no_step_is_taken_beyond_the_last(num_steps):
+def test_no_step_beyond_the_last_is_taken(num_steps):
     stepper = Sleeping()
     probe, _ = probe_of(stepper, num_steps, {1: 4})
     assert set(probe.stepper_costs()) == {1}
     assert stepper.farthest <= num_steps
 
 
-def test_leaves_between_those_measured_cost_something_in_between():
+def test_costs_of_other_leaf_sizes_are_interpolated():
     costs = {1: Costs(record=0.0, driver_overhead=3.0), 4: Costs(record=2.0, driver_overhead=7.0)}
     assert with_leaves_of(2, costs) == Costs(record=1.0, driver_overhead=5.0)
     assert with_leaves_of(1, costs) is costs[1]

@@ -1,6 +1,6 @@
-"""Writes that take other than was planned, or other than before: the spacing follows, bit for bit.
+"""The spacing of states in the file follows the measured time of a write; no bit changes.
 
-The store is throttled: a write takes as long as it is told to, while a core is free.
+The engine is throttled: a write takes a given time, without using a core.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from adjoint.schedules.costs import Costs
 NUM_STEPS = 1200
 
 PAUSE = 0.0005
-"""Seconds that a step takes at the least."""
+"""Least time of a step, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Run:
 
 
 def run(monkeypatch, file, *, planned, throttle) -> Run:
-    """Return a run that was planned for writes of so many steps."""
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.01)
+    """Return a run that was planned for writes as long as `planned` steps."""
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.01)
     costs = Costs(advance=PAUSE, pull_back=PAUSE, write=planned * PAUSE, read=PAUSE)
     schedule = Spilling(NUM_STEPS, 8, max(1.0, planned), costs=costs)
     stepper = CoupledPendulums(20, NUM_STEPS, pause=PAUSE)
@@ -69,7 +69,7 @@ def test_slow_writes_are_spaced_out(monkeypatch, tmp_path, expected):
     assert len(slow.written) < NUM_STEPS // 8
 
 
-def test_a_bandwidth_that_drops_is_followed(monkeypatch, tmp_path, expected):
+def test_spacing_follows_a_bandwidth_that_drops(monkeypatch, tmp_path, expected):
     throttle = Throttle(0.004, 0.001, after_writes=20, factor=8)
     dropped = run(monkeypatch, tmp_path, planned=6, throttle=throttle)
     assert_same(dropped.result, expected)
@@ -77,8 +77,8 @@ def test_a_bandwidth_that_drops_is_followed(monkeypatch, tmp_path, expected):
     assert np.median(gaps[-4:]) > 2 * np.median(gaps[:10])
 
 
-def test_a_second_evaluation_begins_with_what_was_learnt(monkeypatch, tmp_path):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.01)
+def test_a_second_evaluation_starts_with_the_revised_spacing(monkeypatch, tmp_path):
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.01)
     costs = Costs(advance=PAUSE, pull_back=PAUSE, write=2 * PAUSE, read=PAUSE)
     schedule = Spilling(NUM_STEPS, 8, 2.0, costs=costs)
     stepper = CoupledPendulums(20, NUM_STEPS, pause=PAUSE)
@@ -86,7 +86,7 @@ def test_a_second_evaluation_begins_with_what_was_learnt(monkeypatch, tmp_path):
         stepper, NUM_STEPS, schedule=schedule, file=tmp_path, engine=Throttle(0.02, 0.001)
     ) as functional:
         first = functional.value_and_gradient()
-        learnt = functional.schedule
-        assert learnt != schedule
+        revised = functional.schedule
+        assert revised != schedule
         assert functional.value_and_gradient()[0] == first[0]
-        assert learnt.interval > 3 * schedule.interval
+        assert revised.interval > 3 * schedule.interval

@@ -1,4 +1,4 @@
-"""``num_steps=None``: any schedule that can be told, with and without a file, to the last bit."""
+"""``num_steps=None``: any schedule that allows it, with and without a file, gives the same bits."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_it_is_the_derivative_of_the_steps_that_were_taken(expected):
     ids=repr,
 )
 @pytest.mark.parametrize("place", ["folder", "run.h5"])
-def test_every_schedule_that_can_be_told(schedule, place, tmp_path, expected):
+def test_every_schedule_that_awaits_the_number_of_steps(schedule, place, tmp_path, expected):
     file = None
     if schedule.file_states:
         file = tmp_path if place == "folder" else tmp_path / place
@@ -58,7 +58,7 @@ def test_every_schedule_that_can_be_told(schedule, place, tmp_path, expected):
 
 
 @pytest.mark.parametrize("place", [None, "folder", "run.h5"])
-def test_the_planner_has_an_answer(place, tmp_path, expected):
+def test_the_planner_finds_a_schedule(place, tmp_path, expected):
     file = {None: None, "folder": tmp_path, "run.h5": tmp_path / "run.h5"}[place]
     result = adjoint.gradient(AdaptivePendulum(), None, memory="64 KiB", file=file)
     assert_same(result, expected)
@@ -80,7 +80,7 @@ def test_values_and_later_evaluations_agree(tmp_path):
     np.testing.assert_array_equal(gradient["angle"], expected.gradient["angle"])
 
 
-def test_a_stepper_that_does_not_know_is_refused():
+def test_a_stepper_without_finished_is_refused():
     class Endless:
         """A pendulum without `finished`."""
 
@@ -96,7 +96,7 @@ def test_a_stepper_that_does_not_know_is_refused():
         adjoint.gradient(Endless(), None)
 
 
-def test_a_stepper_that_stops_for_no_reason_is_refused():
+def test_a_stepper_that_stops_before_the_end_is_refused():
     class Stuck(AdaptivePendulum):
         def advance(self, start, stop, *, cost=None):
             return super().advance(start, min(stop, start + 1) if start > 10 else stop, cost=cost)

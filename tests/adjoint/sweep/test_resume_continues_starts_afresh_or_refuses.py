@@ -1,4 +1,4 @@
-"""``resume=True`` goes on with the run that the file is of, begins afresh, or says why not."""
+"""``resume=True`` continues the run that left the file, starts afresh, or says why it cannot."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ SCHEDULE = Spilling(NUM_STEPS, 4, 8.0, costs=COSTS)
 
 
 class CrashError(Exception):
-    """What stands for a kill in one process."""
+    """Stands for a kill, in one process."""
 
 
 class Crashing(CoupledPendulums):
-    """Crashes at a step of the first sweep, or when it has pulled so many steps back."""
+    """Crashes when it has taken and pulled back `at` steps."""
 
     def __init__(self, num_pendulums=5, *, at=None, seed=0):
         super().__init__(num_pendulums, NUM_STEPS, seed=seed)
@@ -37,9 +37,9 @@ class Crashing(CoupledPendulums):
 
 
 @pytest.fixture(autouse=True)
-def _often(monkeypatch):
-    monkeypatch.setattr(status_exchange, "BEAT_SECONDS", 0.0)
-    monkeypatch.setattr(journal, "LEAST_GAP", 0)
+def _exchange_often(monkeypatch):
+    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "MIN_GAP", 0)
 
 
 def run(stepper, file, *, resume, schedule=SCHEDULE, **options):
@@ -71,7 +71,7 @@ def expected():
 
 
 @pytest.mark.parametrize(("at", "phase"), [(150, "forward"), (450, "reverse")])
-def test_it_goes_on(at, phase, tmp_path, expected):
+def test_a_run_is_resumed_in_either_sweep(at, phase, tmp_path, expected):
     file = tmp_path / "run.h5"
     crashed(file, at)
     resumed = run(Crashing(), file, resume=True)
@@ -82,20 +82,20 @@ def test_it_goes_on(at, phase, tmp_path, expected):
     assert (0.8 * at < step < at) if phase == "forward" else (0 < step < NUM_STEPS)
 
 
-def test_without_resume_it_begins_afresh(tmp_path, expected):
+def test_without_resume_a_run_starts_afresh(tmp_path, expected):
     crashed(tmp_path / "run.h5")
     result = run(Crashing(), tmp_path / "run.h5", resume=False)
     assert_same(result, expected)
     assert result.report.resumed_from == ""
 
 
-def test_without_a_file_it_begins_afresh(tmp_path, expected):
+def test_without_a_file_a_run_starts_afresh(tmp_path, expected):
     result = run(Crashing(), tmp_path / "run.h5", resume=True)
     assert_same(result, expected)
     assert result.report.resumed_from == ""
 
 
-def test_other_controls_begin_afresh(tmp_path):
+def test_with_other_controls_a_run_starts_afresh(tmp_path):
     crashed(tmp_path / "run.h5")
     result = run(Crashing(seed=1), tmp_path / "run.h5", resume=True)
     other = adjoint.gradient(Crashing(seed=1), NUM_STEPS, schedule=StoreAll(NUM_STEPS))
@@ -103,7 +103,7 @@ def test_other_controls_begin_afresh(tmp_path):
     assert result.report.resumed_from == ""
 
 
-def test_only_the_first_evaluation_goes_on(tmp_path, expected):
+def test_only_the_first_evaluation_is_resumed(tmp_path, expected):
     file = tmp_path / "run.h5"
     crashed(file)
     with adjoint.Functional(
@@ -116,7 +116,7 @@ def test_only_the_first_evaluation_goes_on(tmp_path, expected):
             assert_same(adjoint.Result(cost, gradient, functional.report), expected)
 
 
-def test_a_run_that_ended_is_quick_the_second_time(tmp_path, expected):
+def test_resuming_a_run_that_ended_repeats_little(tmp_path, expected):
     run(Crashing(), tmp_path / "run.h5", resume=False)
     again = run(stepper := Crashing(), tmp_path / "run.h5", resume=True)
     assert_same(again, expected)
@@ -149,20 +149,20 @@ def test_other_leaves_are_refused(tmp_path):
         run(Crashing(), tmp_path / "run.h5", resume=True, schedule=other)
 
 
-def test_there_must_be_something_to_resume_from(tmp_path):
+def test_resuming_needs_a_named_file(tmp_path):
     for file in (None, tmp_path):
         with pytest.raises(ArgumentError, match="resume=True needs file="):
             run(Crashing(), file, resume=True)
 
 
-def test_a_share_is_a_share(tmp_path):
+def test_a_share_out_of_range_is_refused(tmp_path):
     for share in (0, 1, -0.5):
         with pytest.raises(ArgumentError, match="max_lost_share"):
             adjoint.gradient(Crashing(), NUM_STEPS, file=tmp_path / "run.h5", max_lost_share=share)
 
 
 @pytest.mark.parametrize("flipped", [3, 5000, 9000])
-def test_a_record_that_is_spoilt_does_not_count(flipped, tmp_path, expected):
+def test_a_corrupt_record_is_ignored(flipped, tmp_path, expected):
     file = tmp_path / "run.h5"
     crashed(file)
     h5py = pytest.importorskip("h5py")
@@ -172,7 +172,7 @@ def test_a_record_that_is_spoilt_does_not_count(flipped, tmp_path, expected):
     assert_same(run(Crashing(), file, resume=True), expected)
 
 
-def test_rows_that_are_spoilt_begin_afresh(tmp_path, expected):
+def test_with_corrupt_gradient_rows_a_run_starts_afresh(tmp_path, expected):
     file = tmp_path / "run.h5"
     crashed(file)
     h5py = pytest.importorskip("h5py")

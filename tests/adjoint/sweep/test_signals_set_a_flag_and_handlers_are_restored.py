@@ -1,4 +1,4 @@
-"""SIGUSR1 and SIGTERM are noted while a sweep runs; what was there before is there afterwards."""
+"""SIGUSR1 and SIGTERM set a flag while watched; the handlers from before are restored."""
 
 import os
 import signal
@@ -20,31 +20,31 @@ def _as_before():
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_it_is_noted(number):
-    with SignalWatch() as interruption:
-        assert not interruption.requested
+def test_a_signal_sets_the_flag(number):
+    with SignalWatch() as watch:
+        assert not watch.requested
         os.kill(os.getpid(), number)
-        assert interruption.requested
-        # A second one is not caught: whoever sends it means it.
+        assert watch.requested
+        # A second one is not caught: it ends the process.
         assert signal.getsignal(number) == signal.SIG_DFL
     assert all(signal.getsignal(n) == signal.SIG_DFL for n in SIGNALS)
 
 
-def test_a_handler_of_the_programs_own_is_left_alone():
+def test_a_handler_of_the_program_is_left_in_place():
     seen = []
     signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
-    with SignalWatch() as interruption:
+    with SignalWatch() as watch:
         os.kill(os.getpid(), signal.SIGUSR1)
     assert seen == [signal.SIGUSR1]
-    assert not interruption.requested
+    assert not watch.requested
 
 
-def test_other_threads_do_without():
+def test_outside_the_main_thread_nothing_is_watched():
     found = []
 
     def enter():
-        with SignalWatch() as interruption:
-            found.append(interruption.requested)
+        with SignalWatch() as watch:
+            found.append(watch.requested)
 
     thread = threading.Thread(target=enter)
     thread.start()

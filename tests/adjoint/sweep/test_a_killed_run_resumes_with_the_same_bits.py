@@ -1,4 +1,4 @@
-"""Killed or told to end, at random moments, on 1 to 3 ranks; resumed, and bitwise the same.
+"""Runs killed or ended by a signal at random moments, on 1 to 3 ranks, resume to the same bits.
 
 The reference is the gradient for which every state is kept in memory, on as many ranks.
 `tests/benchmarks/fault_campaign.py` does this hundreds of times.

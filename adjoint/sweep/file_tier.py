@@ -1,0 +1,247 @@
+"""The file's part in one sweep: transfers, states that it has lost, and what ranks agree on.
+
+Which transfers there are, and when one is waited for, is the schedule's decision; nothing here asks
+whether a transfer has finished in order to decide what comes next. A write or a read that fails on
+one rank is no error: all ranks drop that state, and the sweep goes on with a schedule that
+recomputes it (`adjoint.sweep.resume`).
+"""
+
+import math
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from adjoint.errors import NonFiniteError, TransferError
+from adjoint.parallel import Communicator
+from adjoint.schedules import AdaptiveStream, Schedule
+from adjoint.schedules.actions import Action, Record
+from adjoint.schedules.costs import Costs
+from adjoint.steppers.protocol import Stepper
+from adjoint.storage.store import FileStore
+from adjoint.sweep.buffers import Buffers
+from adjoint.sweep.coordination import Coordinator
+from adjoint.sweep.file_reads import FileReads
+from adjoint.sweep.journal import Journal, SavedRecord
+from adjoint.sweep.resume import Recovery
+from adjoint.sweep.state import SweepState
+
+__all__ = ["FileTier"]
+
+
+class FileTier:
+    """The states of one sweep that are in a file, or on the way to or from it.
+
+    A context manager, to be entered while the sweep runs. All ranks make the same calls.
+
+    Parameters
+    ----------
+    store, journal
+        The file; `journal` is None if no run can be resumed from it.
+    stepper, buffers, comm, state
+        Those of the sweep.
+    schedule
+        What the sweep is to play.
+    costs
+        What the schedule was planned on; None if it does not depend on costs.
+    """
+
+    def __init__(
+        self,
+        store: FileStore,
+        journal: Journal | None,
+        stepper: Stepper,
+        buffers: Buffers,
+        comm: Communicator,
+        state: SweepState,
+        schedule: Schedule,
+        costs: Costs | None,
+    ) -> None:
+        self.lost_states: list[int] = []
+        """States that the file has lost, in the order in which that was agreed on."""
+        self._store = store
+        self._journal = journal
+        self._buffers = buffers
+        self._state = state
+        self._reads = FileReads(store)
+        self._coordinator = Coordinator(
+            comm, store.engine, state, costs, schedule.leaf_steps, journal
+        )
+        self._recovery = Recovery(stepper, buffers, store, comm, state, schedule, costs)
+        self._capacity = store.file.placement.rows
+        """The most states that the file can hold."""
+        self._missing: list[int] = []
+        """States that are lost, while the schedule still counts on them."""
+
+    @property
+    def cost_changes(self) -> int:
+        """Number of times that the schedule was given other costs."""
+        return self._coordinator.cost_changes
+
+    def __enter__(self) -> Self:
+        self._coordinator.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._coordinator.__exit__(kind, error, trace)
+
+    def begin(self, stream: AdaptiveStream, found: SavedRecord | None) -> AdaptiveStream:
+        """Return what is to be played: `stream`, or what is left of the run that was found.
+
+        Collective.
+        """
+        if self._journal is not None and found is not None:
+            resumed = self._recovery.take_up(self._journal, found)
+            if resumed is None:
+                self._journal.start_afresh()
+            else:
+                stream = resumed
+        stream.set_capacity(self._capacity)
+        return stream
+
+    def finish(self) -> None:
+        """Keep the error of a write that has failed since the last exchange, if there is one."""
+        self._state.keep_error(self._store.failed_writes().error)
+
+    # -- actions ------------------------------------------------------------------------------
+
+    def offload(self, step: int) -> None:
+        """Post the write of a state from its slot."""
+        state = self._state
+        is_cost_known = state.frontier == step and state.adjoint_at is None
+        if self._journal is not None:
+            self._journal.save_accepted()
+        block = self._buffers.slots[step]
+        self._store.offload(step, block, state.cost if is_cost_known else math.nan)
+        self._coordinator.count_write()
+
+    def prefetch(self, step: int) -> None:
+        """Post the read of a state into a slot."""
+        self._reads.post_ahead(step, self._buffers.fill(step))
+
+    def read(self, step: int) -> bool:
+        """Read a state straight into the live one; return whether all ranks have it. Collective."""
+        self._buffers.receive(step, lambda block: self._reads.read(step, block))
+        if self._coordinator.agree_on_read(succeeded=self._reads.finish(step)):
+            return True
+        self._missing.append(step)
+        return False
+
+    def finish_read(self, step: int) -> bool:
+        """Wait for a state that is read into a slot, if it is; return whether all ranks have it.
+
+        Collective, if the state is being read.
+        """
+        if step not in self._reads:
+            return True
+        if self._coordinator.agree_on_read(succeeded=self._reads.finish(step)):
+            return True
+        self._buffers.discard(step)
+        self._missing.append(step)
+        return False
+
+    def wait(self, step: int) -> None:
+        """Wait for the transfer of a state."""
+        if step in self._reads:
+            self.finish_read(step)
+        else:
+            self._settle(self._store.wait, step)
+
+    def discard(self, step: int) -> None:
+        """Discard a state in the file, once no transfer uses it."""
+        self._settle(self._store.discard, step)
+
+    def _settle(self, transfer: Callable[[int], None], step: int) -> None:
+        """Wait for a write; if it has failed, the next exchange reports that."""
+        try:
+            transfer(step)
+        except TransferError:
+            return
+        except NonFiniteError as error:
+            self._state.keep_error(error)
+
+    # -- between steps and actions --------------------------------------------------------------
+
+    def next_stop(self, start: int, stop: int) -> int:
+        """Return how far to advance from `start` towards `stop` before `after_steps`."""
+        return self._coordinator.next_stop(start, stop)
+
+    def after_steps(self, steps: int, *, forward: bool) -> None:
+        """Count steps; exchange the ranks' status if it is due. Collective."""
+        self._coordinator.count_steps(steps, forward=forward)
+        if self._coordinator.is_due:
+            self._exchange()
+
+    def after_action(self, action: Action, stream: AdaptiveStream) -> AdaptiveStream | None:
+        """Let transfers go on, and pass on to `stream` what was received. Collective.
+
+        Returns the stream to be played instead, if the file has lost states.
+        """
+        self._store.engine.progress()
+        self._coordinator.progress()
+        if self._coordinator.is_due:
+            self._exchange()
+        if self._coordinator.has_news:
+            self._pass_on(stream)
+        if self._missing and self._can_start_over(action):
+            return self._start_over()
+        return None
+
+    def _exchange(self) -> None:
+        failed = self._store.failed_writes()
+        self._state.keep_error(failed.error)
+        self._coordinator.exchange(failed)
+
+    def _pass_on(self, stream: AdaptiveStream) -> None:
+        """Pass on to a stream what was received from the other ranks."""
+        for status in self._coordinator.received():
+            lost = status.lost_writes
+            self._missing += self._store.steps_of(lost.start, lost.stop - 1)
+            if status.is_full:
+                self._capacity = len(self._store) - len(self._still_missing())
+                stream.set_capacity(self._capacity)
+        costs = self._coordinator.new_costs()
+        if costs is not None:
+            stream.update_costs(costs)
+
+    # -- lost states ----------------------------------------------------------------------------
+
+    def _still_missing(self) -> list[int]:
+        """Return the states that are lost and were not discarded since, each once."""
+        return [step for step in dict.fromkeys(self._missing) if step in self._store]
+
+    def _can_start_over(self, action: Action) -> bool:
+        """Whether another schedule could go on from here.
+
+        Not after the `Record` of a leaf that is to be pulled back next, nor before the first
+        `PullBack` if the end of the run has been reached; and not where nothing is left to do.
+        """
+        state = self._state
+        is_at_end = state.position == state.num_steps or state.adjoint_at == 0
+        return not is_at_end and type(action) is not Record
+
+    def _start_over(self) -> AdaptiveStream | None:
+        """Return a stream over what is left to do without the states that are lost. Collective.
+
+        None if the schedule has discarded them before it learnt of that.
+        """
+        store, lost = self._store, self._still_missing()
+        self._missing.clear()
+        if not lost:
+            return None
+        store.settle_all()
+        for step in self._reads.drop():
+            self._buffers.discard(step)
+        for step in lost:
+            self._capacity -= store.has_row(step)  # the row is not used again
+            store.forget(step)
+        self.lost_states += lost
+        stream = self._recovery.start_over()
+        stream.set_capacity(self._capacity)
+        if self._coordinator.cost_changes and self._coordinator.costs is not None:
+            stream.update_costs(self._coordinator.costs)
+        return stream
