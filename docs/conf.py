@@ -48,11 +48,11 @@ nitpick_ignore_regex = [
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|Path|Self)"),
     (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
-    (r"py:class", r"solvers\.(jax_trees\.Value|torch_unroll\.LeafData)"),
+    (r"py:class", r"solvers\.(jax\.trees\.Value|torch\.unroll\.LeafData)"),
     # Parts of schedules that have no page of their own.
     (
         r"py:class",
-        r"adjoint\.schedules\.\w+\.(ForwardPlan|LeafCosts|Rehearsal|Tally|TapeTable|TimedTable)",
+        r"adjoint\.schedules\..*\b(ForwardPlan|LeafCosts|Rehearsal|Tally|TapeTable|TimedTable)",
     ),
-    (r"py:class", r"solvers\.shallow_water_kernels\.(Fields|Problem|Function)"),
+    (r"py:class", r"solvers\.shallow_water\.kernels\.(Fields|Problem|Function)"),
 ]
