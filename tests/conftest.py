@@ -1,8 +1,11 @@
 """What every test gets: a seeded generator, and a check that it leaves nothing behind.
 
-A test that cannot do without something optional says so, ``@pytest.mark.needs("torch")``, or, where
-its module imports it, ``torch = pytest.importorskip("torch")``. What was absent is one line each in
-the summary, with the way to get it.
+A test that requires an optional dependency says so with ``@pytest.mark.needs("torch")`` or, where
+its module imports it, with ``torch = pytest.importorskip("torch")``. Each absent dependency is one
+line of the summary, with the command that installs it.
+
+``./dev test`` runs most tests side by side, one process per core, and afterwards the tests marked
+``alone``, one at a time. Every test that starts more than one rank gets that mark here.
 """
 
 import importlib
@@ -27,7 +30,7 @@ import pytest
 os.environ.setdefault("PETSC_OPTIONS", "-options_left no")
 
 GRACE_SECONDS = 1.0
-"""How long threads and files that a test has let go of may take to disappear."""
+"""How long threads and files that a test has released may take to disappear."""
 
 WAYS_TO_GET = {
     "checkpoint_schedules": "./dev test, or pip install checkpoint-schedules",
@@ -41,7 +44,8 @@ WAYS_TO_GET = {
     "torch": "./dev test --distribution, or pip install torch",
 }
 
-FLOOR_FILE = Path(__file__).with_name("floor.txt")
+RECORD_VARIABLE = "ADJOINT_TEST_RECORD"
+"""Names a file to which a run appends "PASSED FAILED PATH" for each test file, two counts first."""
 
 # The same examples in every run, and on every rank.
 hypothesis.settings.register_profile("seeded", derandomize=True, database=None, deadline=None)
@@ -50,7 +54,7 @@ hypothesis.settings.load_profile("seeded")
 
 @pytest.fixture
 def rng() -> np.random.Generator:
-    """A generator of random numbers, the same ones in every run."""
+    """A random number generator with the same seed in every run."""
     return np.random.default_rng(1806_01117)
 
 
@@ -81,7 +85,7 @@ def leftovers(threads: set[threading.Thread], files: Counter[str], scratch: Path
 
 
 def open_files() -> Counter[str]:
-    """Return how often each file and pipe is open. Sockets, devices and the like are MPI's."""
+    """Count the descriptors of each open file and pipe; sockets and devices belong to MPI."""
     found: Counter[str] = Counter()
     folder = Path("/proc/self/fd")
     for descriptor in os.listdir(folder) if folder.is_dir() else ():
@@ -95,7 +99,7 @@ def open_files() -> Counter[str]:
 
 
 def is_of_the_system(path: str) -> bool:
-    """Return whether a file is kept open by no test's doing; matplotlib never closes its fonts."""
+    """Return whether no test opened this file; matplotlib, for one, never closes its fonts."""
     return path.startswith(("/dev/", "/proc/", "/sys/")) or "/mpl-data/fonts/" in path
 
 
@@ -125,16 +129,20 @@ def mpirun() -> str | None:
     return str(beside) if beside.exists() else shutil.which("mpirun")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m alone` selects tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for mark in item.iter_markers("needs"):
-            for name in mark.args:
-                if not is_present(name):
-                    item.add_marker(pytest.mark.skip(reason=f"needs {name}, which is absent"))
+        needs = {name for mark in item.iter_markers("needs") for name in mark.args}
+        for name in sorted(needs):
+            if not is_present(name):
+                item.add_marker(pytest.mark.skip(reason=f"needs {name}, which is absent"))
+        # A ranked run (see parallel/conftest.py) has a number of ranks; others start two or more.
+        if "mpirun" in needs and getattr(item, "num_ranks", 2) > 1:
+            item.add_marker(pytest.mark.alone)
 
 
 def absent_in(report: pytest.TestReport | pytest.CollectReport) -> str | None:
-    """Return what a test or a module was skipped for, if it was for something absent."""
+    """Return the absent dependency for which a test or module was skipped, if that was why."""
     if not report.skipped or not isinstance(report.longrepr, tuple):
         return None
     reason = report.longrepr[2]
@@ -146,38 +154,47 @@ def absent_in(report: pytest.TestReport | pytest.CollectReport) -> str | None:
 
 
 class Account:
-    """Keeps count of what passed and of what was skipped for something absent.
+    """Counts what passed and failed in each file, and what each absent dependency skipped.
 
-    A run under mpirun (see parallel/conftest.py) is one test here, and tells in its report's
-    `user_properties` how many it consisted of, and what those lacked.
+    A run under mpirun (see parallel/conftest.py) is one test here; its report's `user_properties`
+    hold the number of ranks, of tests passed on each, and of skips for each absent dependency.
+    Under pytest-xdist the reports of all workers arrive here, in the process that started them;
+    a module that every worker skipped arrives once.
     """
 
     def __init__(self) -> None:
-        self.num_passed = 0
+        self.passed: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
         self.ranked: list[tuple[str, int, int]] = []
         self.absent: Counter[str] = Counter()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if name := absent_in(report):
             self.absent[name] += 1
+        path = report.nodeid.partition("::")[0]
+        self.failed[path] += report.failed
         if report.when != "call":
             return
         properties = dict(report.user_properties)
         self.absent.update(properties.get("absent", {}))
         if report.passed:
-            self.num_passed += properties.get("num_passed", 1)
+            self.passed[path] += 1
             if "num_ranks" in properties:
-                path = report.nodeid.partition("::")[0]
                 self.ranked.append((path, properties["num_ranks"], properties["num_passed"]))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if name := absent_in(report):
             self.absent[name] += 1
+        self.failed[report.nodeid] += report.failed
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        if exitstatus == 0 and self.num_passed < floor():
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        record = os.environ.get(RECORD_VARIABLE)
+        is_worker = hasattr(session.config, "workerinput")
+        if record and not is_worker:
+            paths = sorted(self.passed | self.failed)
+            lines = (f"{self.passed[path]} {self.failed[path]} {path}\n" for path in paths)
+            with open(record, "a", encoding="utf-8") as file:
+                file.writelines(lines)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         write = terminalreporter.write_line
@@ -189,19 +206,8 @@ class Account:
         if self.absent:
             terminalreporter.section("Absent optional dependencies")
         for name, count in sorted(self.absent.items()):
-            way = WAYS_TO_GET.get(name, f"pip install {name}")
-            write(f"{name}: {count} skipped for want of it; to get it: {way}")
-        if "ADJOINT_FLOOR" in os.environ:
-            terminalreporter.section("Floor")
-            write(f"{self.num_passed} passed, counting those under mpirun; wanted: {floor()}")
-
-
-def floor() -> int:
-    """Return how many tests must pass: what floor.txt says in CI's full run, nothing elsewhere."""
-    environment = os.environ.get("ADJOINT_FLOOR")
-    if environment is None:
-        return 0
-    return int(dict(line.split() for line in FLOOR_FILE.read_text().splitlines())[environment])
+            command = WAYS_TO_GET.get(name, f"pip install {name}")
+            write(f"{name}: {count} skipped without it; to install it: {command}")
 
 
 def pytest_configure(config: pytest.Config) -> None:

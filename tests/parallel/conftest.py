@@ -1,14 +1,14 @@
-"""Runs each test file of this folder under mpirun, once for every number of ranks it asks for.
+"""Runs each test file of this folder under mpirun, once for each number of ranks it requests.
 
 Outside mpirun a file is collected as one test per entry of its ``RANKS`` (default 1, 2 and 3),
 named ``[2 ranks]``; such a test starts ``mpirun -n 2 python -m pytest FILE`` and fails unless every
-rank has passed the same tests, and at least one. Inside mpirun, the file is collected as usual; a
-test gets `comm`, and a `tmp_path` that is the same on all ranks. It makes no difference who called
-mpirun: by hand, ``mpirun -n 2 python -m pytest FILE`` does the same.
+rank has passed the same tests, and at least one. Inside mpirun the file is collected as usual; a
+test gets `comm`, and a `tmp_path` that is the same on all ranks. ``mpirun -n 2 python -m pytest
+FILE`` by hand does the same.
 
-A test that fails on one rank would leave the others waiting for it in MPI. So a failure is written
-down at once and then takes all ranks down. A test that hangs is ended with the stacks of all its
-threads, and that takes the others down too.
+A test that fails on one rank would leave the others waiting for it in MPI. So the rank writes its
+failure to a file at once and then aborts all ranks. A test that hangs prints the stacks of all
+its threads and ends, which aborts the others too.
 """
 
 import ast
@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import absent_in, mpirun
+from tests.conftest import RECORD_VARIABLE, absent_in, mpirun
 
 INSIDE = any(
     name in os.environ
@@ -38,13 +38,13 @@ if INSIDE:
     from mpi4py import MPI
 
 RUN_SECONDS = 300
-"""How long one file may take on one number of ranks."""
+"""Time limit of one file on one number of ranks."""
 
 GRACE_SECONDS = 5
-"""How long mpirun may take to end its ranks when it is told to."""
+"""How long mpirun may take to end its ranks after SIGTERM."""
 
 FOLDER_VARIABLE = "ADJOINT_RANKED_RUN"
-"""Names the folder in which the ranks of a run leave their reports. It also marks its processes."""
+"""Names the folder for the reports of a run's ranks. It also identifies their processes."""
 
 SIZE_VARIABLE = "ADJOINT_RANKS"
 
@@ -71,11 +71,11 @@ class RankedFile(pytest.File):
 
 
 class RankedRunError(Exception):
-    """A run under mpirun that did not pass, with all it said."""
+    """A run under mpirun that did not pass, with all its output."""
 
 
 class RankedRun(pytest.Item):
-    """One run of a file on so many ranks."""
+    """One run of a file on `num_ranks` ranks."""
 
     def __init__(self, *, num_ranks: int, **options: Any) -> None:
         super().__init__(**options)
@@ -119,11 +119,11 @@ class RankedRun(pytest.Item):
         num_passed, absent = reports[0]["num_passed"], reports[0]["absent"]
         sound = ending == "exit code 0" or (absent and ending == "exit code 5")
         if not sound or any(report != reports[0] for report in reports):
-            raise RankedRunError(told(folder, f"mpirun: {ending}; the ranks: {reports}"))
+            raise RankedRunError(output_of(folder, f"mpirun: {ending}; the ranks: {reports}"))
         if num_passed == 0 and absent:
             pytest.skip(f"needs {next(iter(absent))}, which is absent")
         if num_passed == 0:
-            raise RankedRunError(told(folder, "no test was run"))
+            raise RankedRunError(output_of(folder, "no test was run"))
         self.user_properties += [
             ("num_ranks", self.num_ranks),
             ("num_passed", num_passed),
@@ -140,9 +140,9 @@ class RankedRun(pytest.Item):
 
 
 def environment(folder: Path, num_ranks: int) -> dict[str, str]:
-    """Return the environment of the ranks: this one, without what is meant for this run only."""
+    """Return the environment of the ranks: this one, without the settings of this run of pytest."""
     variables = dict(os.environ)
-    for name in ("PYTEST_ADDOPTS", "ADJOINT_FLOOR"):
+    for name in ("PYTEST_ADDOPTS", RECORD_VARIABLE):
         variables.pop(name, None)
     variables |= {
         FOLDER_VARIABLE: str(folder),
@@ -161,7 +161,7 @@ def environment(folder: Path, num_ranks: int) -> dict[str, str]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End mpirun, if it runs: politely first, because only it knows all its ranks."""
+    """End mpirun if it still runs: by SIGTERM first, because only it knows all its ranks."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -172,7 +172,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_all(folder: Path) -> None:
-    """Kill what is left of a run. Ranks are in sessions of their own: their variables tell."""
+    """Kill what is left of a run, found by its environment: ranks have their own sessions."""
     mark = f"{FOLDER_VARIABLE}={folder}".encode()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -186,8 +186,8 @@ def read_report(folder: Path, rank: int) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {"num_passed": None, "absent": {}}
 
 
-def told(folder: Path, ending: str) -> str:
-    """Return the failures that ranks wrote down, and all that was printed."""
+def output_of(folder: Path, ending: str) -> str:
+    """Return the failures that ranks wrote to files, and everything they printed."""
     failures = [path.read_text() for path in sorted(folder.glob("failure-*"))]
     output = (folder / "output").read_text(errors="replace")
     return "\n".join([*failures, "---- output of all ranks ----", output, ending])
@@ -197,7 +197,7 @@ def told(folder: Path, ending: str) -> str:
 
 
 class Rank:
-    """What a rank does besides running the tests: it reports, and it fails loudly."""
+    """Makes a rank write a report of its tests, and abort all ranks at a failure."""
 
     def __init__(self) -> None:
         self.comm = MPI.COMM_WORLD
@@ -249,9 +249,9 @@ class Rank:
             path.write_text(json.dumps(report))
 
     def fail(self, what: str, text: str) -> None:
-        """Write a failure down where it cannot get lost, and end all ranks."""
+        """Write a failure to a file, or to standard error, and abort all ranks."""
         if self.comm.size == 1:
-            return  # pytest will tell, and nobody waits for this rank
+            return  # pytest reports it, and no other rank waits
         message = f"==== rank {self.comm.rank} of {self.comm.size}: {what} ====\n{text}\n"
         if self.folder:
             (self.folder / f"failure-{self.comm.rank}").write_text(message)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.conftest import RECORD_VARIABLE
+
 TESTS = Path(__file__).parents[1]
 
 CONTENT = """
@@ -37,7 +39,7 @@ def test_leftovers(tmp_path):
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name != "ADJOINT_FLOOR"},
+        env={name: value for name, value in os.environ.items() if name != RECORD_VARIABLE},
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import RECORD_VARIABLE
+
 TESTS = Path(__file__).parents[1]
 
 FAILING = """
@@ -81,7 +83,7 @@ pytestmark = pytest.mark.needs("mpirun")
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
-    """What pytest says to a checkout that has only these ranked files, each for two ranks."""
+    """The output of pytest in a checkout that has only these ranked files, each for two ranks."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "tests/parallel").mkdir(parents=True)
     for conftest in ("conftest.py", "parallel/conftest.py"):
@@ -95,7 +97,7 @@ def output(tmp_path_factory):
         command,
         cwd=folder,
         # As this process began: an MPI that a test initialised has added to the C environment.
-        env={name: value for name, value in os.environ.items() if name != "ADJOINT_FLOOR"},
+        env={name: value for name, value in os.environ.items() if name != RECORD_VARIABLE},
         capture_output=True,
         text=True,
         check=False,
@@ -120,4 +122,4 @@ def test_what_passed_under_mpirun_is_counted(output):
 
 
 def test_what_is_absent_is_named(output):
-    assert "no_such_module: 1 skipped for want of it" in output
+    assert "no_such_module: 1 skipped without it" in output
