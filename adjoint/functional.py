@@ -24,13 +24,12 @@ from adjoint.reporting.timeline import Timeline
 from adjoint.schedules import Schedule
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
 from adjoint.steppers.protocol import Stepper
+from adjoint.storage.engines.registry import require_engine
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
 __all__ = ["Functional"]
-
-ENGINES = (None, "mpi", "thread", "direct")
 
 SUMMED_TOGETHER = 1 << 22
 """Gradients of no more bytes are summed in one reduction, all of one dtype: many are small."""
@@ -209,13 +208,7 @@ class Functional:
                 raise ArgumentError(
                     f"max_lost_share={wishes.max_lost_share}: it is a share, between 0 and 1"
                 )
-            if not callable(wishes.engine) and (
-                wishes.engine not in ENGINES or (wishes.engine == "mpi" and self._comm.mpi is None)
-            ):
-                raise ArgumentError(
-                    f'engine={wishes.engine!r}: it is "thread" or "direct", or with a comm "mpi", '
-                    "or a function of (comm, placement)"
-                )
+            require_engine(wishes.engine, self._comm)
             if wishes.disk is not None and wishes.file is None:
                 raise ArgumentError("disk= is a budget for file=, which is not given")
             if wishes.resume and (wishes.file is None or os.path.isdir(wishes.file)):

@@ -3,18 +3,18 @@
 Nothing here imports h5py before there is a file: under mpirun that may initialise MPI.
 """
 
-import importlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from adjoint import storage
 from adjoint.driver.options import Wishes
 from adjoint.errors import SnapshotFileError
 from adjoint.parallel import Communicator
 from adjoint.steppers.protocol import Stepper
+from adjoint.storage.file_format import JOURNAL_RECORDS, FileSpec, JournalLayout
 from adjoint.storage.journal_file import JournalFile
-from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.journal import Journal
 
@@ -68,14 +68,7 @@ class FileAccess:
             On every rank: it is not ours, or is another problem's.
         """
         rows = self._agreed(
-            lambda: self._opening().rows_at(
-                self._path(),
-                self._sharers(),
-                self.layout,
-                self._fingerprint(),
-                journal=self.journal_layout,
-                accepted_steps=self._accepted_steps(),
-            )
+            lambda: storage.rows_at(self._path(), self._sharers(), self._file_spec())
         )
         ranks = self.comm.gather(rows)
         return None if None in ranks else min(ranks)
@@ -98,15 +91,12 @@ class FileAccess:
             On every rank: it cannot be made.
         """
         return self._agreed(
-            lambda: self._opening().open_store(
+            lambda: storage.open_store(
                 self._path(),
                 self._sharers(),
-                self.layout,
+                self._file_spec(),
                 rows,
-                self._fingerprint(),
                 engine=engine,
-                journal=self.journal_layout,
-                accepted_steps=self._accepted_steps(),
                 resume=resume,
             )
         )
@@ -123,8 +113,8 @@ class FileAccess:
         """
         folder = self.place if self.is_folder() else os.path.dirname(os.path.abspath(self.place))
         return self._agreed(
-            lambda: self._opening().open_store(
-                folder, self._sharers(), layout, rows, b"probe", engine=engine
+            lambda: storage.open_store(
+                folder, self._sharers(), FileSpec(layout, b"probe"), rows, engine=engine
             )
         )
 
@@ -196,8 +186,10 @@ class FileAccess:
         needed = self.wishes.num_steps is None and hasattr(self.stepper, "accepted_steps")
         return MOST_ACCEPTED if needed else 0
 
-    def _opening(self) -> Any:
-        return importlib.import_module("adjoint.storage.engines.registry")
+    def _file_spec(self) -> FileSpec:
+        return FileSpec(
+            self.layout, self._fingerprint(), self.journal_layout, self._accepted_steps()
+        )
 
     def _fingerprint(self) -> bytes:
         own = getattr(self.stepper, "fingerprint", bytes)()

@@ -24,6 +24,7 @@ from adjoint.schedules import Online, Schedule, Spilling, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Adopting, Stepper
 from adjoint.storage.blocks import BlockPool
+from adjoint.storage.engines.registry import engine_names
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.sweep.journal import Journal, SavedRecord
@@ -49,9 +50,6 @@ STEERED_WITHIN = 0.02
 
 CHEAP_BYTES = 64 << 20
 """So much memory is touched in a moment: where it holds every state, nothing is computed again."""
-
-NOTED_ENGINES = ("mpi", "thread", "direct")
-"""What a journal may say of the engine."""
 
 SPARE_ROWS = 64
 
@@ -172,7 +170,7 @@ class _Preparation:
             if found is not None:
                 plan = self._planned_again(found.note.plan, rows)
                 noted = found.note.plan.get("engine")
-                if self.engine is None and noted in NOTED_ENGINES:
+                if self.engine is None and noted in engine_names(self.comm):
                     store.close()
                     self.engine, self.engine_reason = noted, "as the run before"
                     store = access.opened(rows, self.engine, resume=True)
@@ -280,7 +278,7 @@ class _Preparation:
         """Return the engines that may be used."""
         if self.engine is not None:
             return [self.engine]
-        return ["direct", "thread"] if self.comm.mpi is None else ["mpi", "direct", "thread"]
+        return list(engine_names(self.comm))
 
     def _budget(self, *, only: int | None = None) -> Budget:
         """Return what may be used; with `only`, for leaves of that size alone."""

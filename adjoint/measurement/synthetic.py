@@ -5,13 +5,13 @@ the same `Probe`, through the same store and engine, that a gradient would use. 
 numbers, lest a file system that compresses flatter itself.
 """
 
-import importlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adjoint import storage
 from adjoint.errors import ArgumentError
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.transfers import best
@@ -19,6 +19,8 @@ from adjoint.parallel import Communicator, communicator
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Arrays, FunctionStepper
 from adjoint.storage.blocks import BlockPool
+from adjoint.storage.engines.registry import engine_names
+from adjoint.storage.file_format import FileSpec
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import CopyingBuffers
@@ -26,7 +28,7 @@ from adjoint.sweep.buffers import CopyingBuffers
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
-__all__ = ["candidates", "opener", "probe_file", "synthetic_probe"]
+__all__ = ["opener", "probe_file", "synthetic_probe"]
 
 LARGEST_PROBED = 32 << 20
 """Larger states are measured at so many bytes and reckoned in proportion: seconds, not minutes."""
@@ -58,16 +60,11 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     probed = min(state_bytes, LARGEST_PROBED)
     probe = synthetic_probe(probed, comm)
     copying = probe.step_seconds()
-    survey = probe.engines(candidates(comm), opener(folder, comm))
+    survey = probe.engines(engine_names(comm), opener(folder, comm))
     chosen = best(survey.scaled(state_bytes / probed)).overlap
     copying *= state_bytes / probed
     found = with_file({1: Costs(store=copying, restore=copying)}, chosen)
     return found[1]
-
-
-def candidates(comm: Communicator) -> tuple[str, ...]:
-    """Return the engines there may be on a file of these ranks, in the order to look at them."""
-    return ("mpi", "direct", "thread") if comm.mpi is not None else ("direct", "thread")
 
 
 def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
@@ -87,11 +84,9 @@ def opener(
     folder: str | os.PathLike[str], comm: Communicator
 ) -> "Callable[[StateLayout, int, str | EngineFactory], FileStore]":
     """Return what opens stores in temporary files in a folder. To call it is collective."""
-    # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
-    opening: Any = importlib.import_module("adjoint.storage.engines.registry")
 
     def open_store(layout: StateLayout, rows: int, engine: "str | EngineFactory") -> FileStore:
-        return opening.open_store(folder, comm, layout, rows, b"", engine=engine)
+        return storage.open_store(folder, comm, FileSpec(layout, b""), rows, engine=engine)
 
     return open_store
 

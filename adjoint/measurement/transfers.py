@@ -276,7 +276,7 @@ def measure(
 
 def _known(engine: Engine) -> tuple[str, bool]:
     """Return what an engine is called, and whether it goes through the page cache."""
-    return engine.name, not getattr(engine, "direct", False)
+    return engine.name, engine.uses_page_cache
 
 
 def _compared(other: TransferCosts, chosen: TransferCosts) -> str:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from adjoint.parallel import Communicator
 from adjoint.steppers.protocol import Arrays, Stepper
 from adjoint.storage.checksums import RunningChecksum
+from adjoint.storage.file_format import RowField
 from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, RecordHeader
-from adjoint.storage.journal_layout import RowField
 from adjoint.storage.state_layout import StateLayout
 
 __all__ = ["Journal", "SavedRecord", "hash_of"]

@@ -10,7 +10,8 @@ from adjoint.errors import SnapshotFileError, StepperError, TransferError
 from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.mpi import MpiEngine
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file, create_temporary_file, rows_at
 from adjoint.storage.state_layout import StateLayout
 
 RANKS = (2, 3)
@@ -26,7 +27,7 @@ def ranks(comm):
 
 def test_no_folder(ranks, tmp_path):
     with pytest.raises(SnapshotFileError, match="there is no folder"):
-        SnapshotFile.create(tmp_path / "missing" / "run.h5", ranks, LAYOUT, 3, b"")
+        create_file(tmp_path / "missing" / "run.h5", ranks, FileSpec(LAYOUT, b""), 3)
 
 
 def test_foreign_file(ranks, tmp_path):
@@ -34,9 +35,9 @@ def test_foreign_file(ranks, tmp_path):
     if ranks.rank == 0:
         path.write_text("mine\n")
     with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
-        SnapshotFile.create(path, ranks, LAYOUT, 3, b"")
+        create_file(path, ranks, FileSpec(LAYOUT, b""), 3)
     with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
-        SnapshotFile.rows_at(path, ranks, LAYOUT, b"")
+        rows_at(path, ranks, FileSpec(LAYOUT, b""))
     ranks.mpi.Barrier()
     assert path.read_text() == "mine\n"
 
@@ -46,19 +47,19 @@ def test_file_of_the_same_sizes_on_other_ranks(ranks, tmp_path):
     layouts = {first: LAYOUT, last: StateLayout.of({"u": np.zeros(10, np.float32)})}
     own = layouts.get(ranks.rank, LAYOUT)
     swapped = layouts[last if ranks.rank == first else first]
-    SnapshotFile.create(tmp_path / "run.h5", ranks, own, 3, b"").close()
-    SnapshotFile.create(tmp_path / "run.h5", ranks, own, 3, b"").close()
+    create_file(tmp_path / "run.h5", ranks, FileSpec(own, b""), 3).close()
+    create_file(tmp_path / "run.h5", ranks, FileSpec(own, b""), 3).close()
     with pytest.raises(SnapshotFileError, match="other names, shapes or types"):
-        SnapshotFile.create(tmp_path / "run.h5", ranks, swapped, 3, b"")
+        create_file(tmp_path / "run.h5", ranks, FileSpec(swapped, b""), 3)
 
 
 def test_no_state_on_any_rank(ranks, tmp_path):
     with pytest.raises(StepperError, match="no rank"):
-        SnapshotFile.create(tmp_path / "run.h5", ranks, StateLayout.of({}), 3, b"")
+        create_file(tmp_path / "run.h5", ranks, FileSpec(StateLayout.of({}), b""), 3)
 
 
 def test_file_that_one_rank_cannot_open(ranks, tmp_path):
-    with SnapshotFile.create(tmp_path / "run.h5", ranks, LAYOUT, 3, b"") as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, b""), 3) as file:
         placement = file.placement
         if ranks.rank == 1:
             placement = replace(placement, path=str(tmp_path / "elsewhere.h5"))
@@ -67,7 +68,7 @@ def test_file_that_one_rank_cannot_open(ranks, tmp_path):
 
 
 def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
-    with SnapshotFile.temporary(tmp_path, ranks, LAYOUT, 3, b"") as file:
+    with create_temporary_file(tmp_path, ranks, FileSpec(LAYOUT, b""), 3) as file:
         assert set(ranks.gather(file.path)) == {file.path}
         assert os.path.exists(file.path)
         ranks.mpi.Barrier()
@@ -76,7 +77,7 @@ def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
 
 
 def test_failed_transfer_is_that_rank_s_alone(ranks, tmp_path):
-    with SnapshotFile.create(tmp_path / "run.h5", ranks, LAYOUT, 3, b"") as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, b""), 3) as file:
         engine = MpiEngine(ranks, file.placement)
         block = Block(LAYOUT)
         engine.write(0, block, step=0).wait()

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from adjoint.storage.engines import meter
-from adjoint.storage.engines.meter import Meter
+from adjoint.storage.engines import transfer
+from adjoint.storage.engines.transfer import Meter
 
 
 @pytest.fixture
 def clock(monkeypatch):
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(meter, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(transfer, "time", SimpleNamespace(perf_counter=lambda: clock.now))
     return clock
 
 

@@ -10,7 +10,8 @@ from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.direct_io import DirectRankFile
 from adjoint.storage.engines.row_io import RankFile
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(3000)})
@@ -18,7 +19,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(3000)})
 
 @pytest.fixture
 def file(tmp_path):
-    with SnapshotFile.create(tmp_path / "run.h5", communicator(None), LAYOUT, 6, b"") as file:
+    with create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, b""), 6) as file:
         yield file
 
 

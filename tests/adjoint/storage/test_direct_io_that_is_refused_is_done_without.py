@@ -12,8 +12,10 @@ import pytest
 from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines import direct_io
+from adjoint.storage.engines.direct_io import DirectRankFile
 from adjoint.storage.engines.thread import ThreadEngine
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(3000)})
@@ -64,8 +66,8 @@ def opened(tmp_path, monkeypatch):
     def make(*refusing, **options):
         system = System(*refusing, **options)
         monkeypatch.setattr(direct_io, "os", system)
-        file = SnapshotFile.create(tmp_path / "run.h5", communicator(None), LAYOUT, 4, b"")
-        engines.append((file, ThreadEngine(file.placement, direct=True)))
+        file = create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, b""), 4)
+        engines.append((file, ThreadEngine(DirectRankFile(file.placement))))
         return engines[-1][1], system
 
     yield make
@@ -86,9 +88,9 @@ def round_trip(engine, row):
 @pytest.mark.parametrize("refusing", ["open", "write", "read"])
 def test_it_says_so_and_goes_on(opened, refusing, number):
     engine, system = opened(refusing, number)
-    assert engine.direct == (refusing != "open")
+    assert engine.uses_page_cache == (refusing == "open")
     assert all(round_trip(engine, row) for row in range(4))
-    assert not engine.direct
+    assert engine.uses_page_cache
     assert engine.name == "a transfer thread"
     assert system.refused == 1  # nobody asks again
 
@@ -96,7 +98,7 @@ def test_it_says_so_and_goes_on(opened, refusing, number):
 def test_it_is_used_where_it_is_not_refused(opened):
     engine, system = opened(None, 0)
     assert all(round_trip(engine, row) for row in range(4))
-    assert engine.direct
+    assert not engine.uses_page_cache
     assert engine.name == "a transfer thread with direct I/O"
     assert len(system.direct) == 1
 
@@ -104,7 +106,7 @@ def test_it_is_used_where_it_is_not_refused(opened):
 def test_what_it_leaves_is_moved_through_the_page_cache(opened):
     engine, _ = opened(None, 0, most=4096)
     assert all(round_trip(engine, row) for row in range(4))
-    assert engine.direct
+    assert not engine.uses_page_cache
 
 
 def test_other_errors_are_errors(opened):
@@ -112,7 +114,7 @@ def test_other_errors_are_errors(opened):
     with pytest.raises(OSError, match="Input/output error") as raised:
         round_trip(engine, 0)
     assert raised.value.errno == errno.EIO
-    assert engine.direct
+    assert not engine.uses_page_cache
 
 
 def test_file_that_cannot_be_opened_is_no_refusal(opened):

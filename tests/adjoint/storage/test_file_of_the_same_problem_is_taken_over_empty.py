@@ -5,8 +5,10 @@ import numpy as np
 
 from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
+from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.thread import ThreadEngine
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(10)})
@@ -15,8 +17,8 @@ ONE_RANK = communicator(None)
 
 def write_all_rows(path, rows, value):
     with (
-        SnapshotFile.create(path, ONE_RANK, LAYOUT, rows, b"mine") as file,
-        ThreadEngine(file.placement) as engine,
+        create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), rows) as file,
+        ThreadEngine(RankFile(file.placement)) as engine,
     ):
         block = Block(LAYOUT)
         block.arrays["u"][...] = value
@@ -34,7 +36,7 @@ def test_used_again(tmp_path):
     write_all_rows(path, rows=5, value=1.0)
     assert sequences(path) == [1, 2, 3, 4, 5]
     inode = path.stat().st_ino
-    SnapshotFile.create(path, ONE_RANK, LAYOUT, 3, b"mine").close()
+    create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), 3).close()
     assert sequences(path) == [0, 0, 0, 0, 0]
     write_all_rows(path, rows=2, value=2.0)
     assert sequences(path) == [1, 2, 0, 0, 0]
@@ -46,6 +48,6 @@ def test_used_again(tmp_path):
 def test_with_too_few_rows_it_is_made_anew(tmp_path):
     path = tmp_path / "run.h5"
     write_all_rows(path, rows=2, value=1.0)
-    SnapshotFile.create(path, ONE_RANK, LAYOUT, 5, b"mine").close()
+    create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), 5).close()
     assert sequences(path) == [0, 0, 0, 0, 0]
     assert path.stat().st_mode & 0o777 == 0o600

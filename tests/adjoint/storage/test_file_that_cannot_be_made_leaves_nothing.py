@@ -8,7 +8,8 @@ import pytest
 
 from adjoint.errors import SnapshotFileError
 from adjoint.parallel import communicator
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file, create_temporary_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(2**17)})
@@ -17,18 +18,18 @@ ONE_RANK = communicator(None)
 
 def make_both_ways(folder, complaint):
     with pytest.raises(SnapshotFileError, match=complaint):
-        SnapshotFile.create(folder / "run.h5", ONE_RANK, LAYOUT, 1000, b"")
+        create_file(folder / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1000)
     with pytest.raises(SnapshotFileError, match=complaint):
-        SnapshotFile.temporary(folder, ONE_RANK, LAYOUT, 1000, b"")
+        create_temporary_file(folder, ONE_RANK, FileSpec(LAYOUT, b""), 1000)
 
 
 def test_no_folder(tmp_path):
-    make_both_ways(tmp_path / "missing", "there is no folder .*missing: make it")
+    make_both_ways(tmp_path / "missing", "there is no folder .*missing: create it")
 
 
 def test_folder_that_takes_no_files():
     with pytest.raises(SnapshotFileError, match=r"/proc/sys/run\.h5"):
-        SnapshotFile.create("/proc/sys/run.h5", ONE_RANK, LAYOUT, 1, b"")
+        create_file("/proc/sys/run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1)
 
 
 def test_limit_on_the_size_of_files(tmp_path):

@@ -47,7 +47,7 @@ def test_the_other_record_counts(header, tmp_path):
     with open_snapshots(path) as snapshots:
         assert snapshots.steps == [0, 5]
         (record,) = snapshots.journal()
-        assert (record.number, record.note.phase, record.note.step) == (2, "forward", 12)
+        assert (record.number, record.header.phase, record.header.step) == (2, "forward", 12)
 
 
 def test_arrays_are_compared_with_their_checksum(tmp_path):

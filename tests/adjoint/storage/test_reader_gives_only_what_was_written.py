@@ -7,6 +7,7 @@ import snapshot_files
 from snapshot_files import entries, note
 
 from adjoint import SnapshotFileError, TransferError, open_snapshots
+from adjoint.storage import reader
 
 
 @pytest.fixture
@@ -96,15 +97,15 @@ def test_a_row_that_is_taken_anew_while_the_file_is_open(path, rng):
 
 def test_a_row_that_is_cleared_while_it_is_read(path, monkeypatch):
     with open_snapshots(path) as snapshots:
-        start, fill = offset_of(path, "index"), snapshots._fill
+        start, read = offset_of(path, "index"), reader.read_fully
 
-        def cleared_meanwhile(array, offset):
-            fill(array, offset)
+        def cleared_meanwhile(descriptor, data, offset):
+            read(descriptor, data, offset)
             with open(path, "r+b") as file:
                 file.seek(start)
                 file.write(bytes(2 * 32))
 
-        monkeypatch.setattr(snapshots, "_fill", cleared_meanwhile)
+        monkeypatch.setattr(reader, "read_fully", cleared_meanwhile)
         with pytest.raises(KeyError, match="no state 0"):
             snapshots.read(0, "u")
 

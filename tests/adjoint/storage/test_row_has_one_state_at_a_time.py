@@ -5,7 +5,8 @@ import pytest
 
 from adjoint.errors import ScheduleError
 from adjoint.parallel import communicator
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_temporary_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(10)})
@@ -13,7 +14,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(10)})
 
 @pytest.fixture
 def file(tmp_path):
-    with SnapshotFile.temporary(tmp_path, communicator(None), LAYOUT, 4, b"") as file:
+    with create_temporary_file(tmp_path, communicator(None), FileSpec(LAYOUT, b""), 4) as file:
         yield file
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import communicator
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"height": np.zeros((5, 7), np.float32), "seed": np.zeros(3, np.uint64)})
@@ -18,7 +19,7 @@ ONE_RANK = communicator(None)
 
 
 def test_structure(tmp_path):
-    with SnapshotFile.create(tmp_path / "run.h5", ONE_RANK, LAYOUT, 6, b"pendulum") as made:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b"pendulum"), 6) as made:
         path, row_bytes = made.path, made.row_bytes
     assert row_bytes == 4096
     with h5py.File(path, "r") as file:
@@ -38,7 +39,7 @@ def test_structure(tmp_path):
 @pytest.mark.parametrize(("state_bytes", "alignment"), [(100, 4096), (3 * 2**20, 2**20)])
 def test_rows_are_aligned_in_the_file(tmp_path, state_bytes, alignment):
     layout = StateLayout.of({"u": np.zeros(state_bytes, np.uint8)})
-    with SnapshotFile.create(tmp_path / "run.h5", ONE_RANK, layout, 3, b"") as file:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, b""), 3) as file:
         offsets = [file.placement.offset(row) for row in range(3)]
     assert [offset % alignment for offset in offsets] == [0, 0, 0]
     with h5py.File(file.path, "r") as found:
@@ -47,7 +48,7 @@ def test_rows_are_aligned_in_the_file(tmp_path, state_bytes, alignment):
 
 def test_terabyte_takes_no_space(tmp_path):
     layout = StateLayout.of({"u": np.zeros(2**20, np.uint8)})
-    with SnapshotFile.create(tmp_path / "run.h5", ONE_RANK, layout, 2**20, b"") as file:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, b""), 2**20) as file:
         found = os.stat(file.path)
         assert found.st_size > 2**40
         assert found.st_blocks * 512 < 2**20
@@ -57,7 +58,7 @@ def test_terabyte_takes_no_space(tmp_path):
 def test_nobody_else_may_read_it(tmp_path):
     before = os.umask(0)
     try:
-        with SnapshotFile.create(tmp_path / "run.h5", ONE_RANK, LAYOUT, 1, b"") as file:
+        with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1) as file:
             assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o600
     finally:
         os.umask(before)
@@ -65,7 +66,7 @@ def test_nobody_else_may_read_it(tmp_path):
 
 def test_file_for_nothing_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="at least one state"):
-        SnapshotFile.create(tmp_path / "run.h5", ONE_RANK, LAYOUT, 0, b"")
+        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 0)
     with pytest.raises(StepperError, match="no rank has any state"):
-        SnapshotFile.create(tmp_path / "run.h5", ONE_RANK, StateLayout.of({}), 1, b"")
+        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(StateLayout.of({}), b""), 1)
     assert not list(tmp_path.iterdir())

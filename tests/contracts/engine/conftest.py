@@ -14,6 +14,8 @@ from adjoint.parallel import Communicator, communicator
 from adjoint.storage.blocks import Block, BlockPool
 from adjoint.storage.engines.base import RowEngine
 from adjoint.storage.engines.registry import open_engine
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.state_layout import StateLayout
 
@@ -110,7 +112,7 @@ def make_bench(
     def make(rows: int = 8, blocks: int = 8, folder: Path = tmp_path) -> Bench:
         layout = StateLayout.of(STATE)
         comm = communicator(MPI.COMM_SELF if kind == "mpi" else None)
-        file = SnapshotFile.create(folder / "snapshots.h5", comm, layout, rows, b"bench")
+        file = create_file(folder / "snapshots.h5", comm, FileSpec(layout, b"bench"), rows)
         try:
             engine = open_engine(file.placement, comm, kind)
         except SnapshotFileError:

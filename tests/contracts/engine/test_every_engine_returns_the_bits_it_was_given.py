@@ -84,9 +84,9 @@ def test_rows_beyond_4_gib(make_bench, is_state):
 
 
 def test_transfers_longer_than_one_call_may_move(bench, is_state, monkeypatch):
-    for module in ("row_io", "direct_io", "mpi"):
-        if f"adjoint.storage.engines.{module}" in sys.modules:
-            monkeypatch.setattr(f"adjoint.storage.engines.{module}.MOST_BYTES_AT_ONCE", 4096)
+    for module in ("file_io", "engines.direct_io", "engines.mpi"):
+        if f"adjoint.storage.{module}" in sys.modules:
+            monkeypatch.setattr(f"adjoint.storage.{module}.MAX_CALL_BYTES", 4096)
     assert bench.pool.layout.memory_bytes > 3 * 4096
     bench.engine.write(1, bench.block(4), step=4).wait()
     target = bench.blank()

@@ -15,7 +15,8 @@ from adjoint.errors import TransferError
 from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.registry import open_engine
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(1200)})
@@ -26,7 +27,7 @@ ROWS = 6
 def on_disk(request, tmp_path) -> Iterator:
     """Return an engine on a disk with such faults."""
     comm = communicator(None)
-    with SnapshotFile.create(tmp_path / "run.h5", comm, LAYOUT, ROWS, b"") as file:
+    with create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, b""), ROWS) as file:
         engines = []
 
         def make(**faults):

@@ -23,7 +23,7 @@ def test_wait_raises_it_and_says_what_failed(cut):
         cut.engine.read(7, cut.blank(), step=6).wait()
     assert isinstance(raised.value.__cause__, OSError)
     assert raised.value.errno == raised.value.__cause__.errno
-    assert "something else has cut it short" in str(raised.value)
+    assert "another program has cut it short" in str(raised.value)
 
 
 def test_close_raises_what_nobody_waited_for(cut):
@@ -73,7 +73,7 @@ def test_state_that_is_not_finite_is_not_vouched_for(bench, name, value):
     block.arrays[name].flat[-1] = value
     with pytest.raises(NonFiniteError, match=f"'{name}' is not finite in state 11 on rank 0"):
         bench.engine.write(0, block, step=11).wait()
-    with pytest.raises(TransferError, match="no sound state"):
+    with pytest.raises(TransferError, match="no valid state"):
         bench.engine.read(0, bench.blank(), step=11).wait()
 
 
@@ -83,7 +83,7 @@ def test_failed_write_leaves_nothing_of_what_was_there_before(bench):
     block.arrays["velocity"][0, 0] = np.nan
     with pytest.raises(NonFiniteError):
         bench.engine.write(0, block, step=2).wait()
-    with pytest.raises(TransferError, match="no sound state"):
+    with pytest.raises(TransferError, match="no valid state"):
         bench.engine.read(0, bench.blank(), step=1).wait()
 
 

@@ -6,7 +6,8 @@ from throttled_engine import Throttle
 from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.registry import open_engine
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(100)})
@@ -16,7 +17,7 @@ def busy(tmp_path, throttle, count):
     """Return the seconds of each of so many writes, and those of one read."""
     comm = communicator(None)
     with (
-        SnapshotFile.create(tmp_path / "run.h5", comm, LAYOUT, 1, b"") as file,
+        create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, b""), 1) as file,
         open_engine(file.placement, comm, throttle) as engine,
     ):
         block, taken = Block(LAYOUT), [0.0]
