@@ -38,7 +38,7 @@ from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.store import FileStore
 from adjoint.storage.validate import examine, open_regular
 
-__all__ = ["create_file", "create_temporary_file", "open_store", "rows_at"]
+__all__ = ["create_file", "open_store", "rows_at"]
 
 T = TypeVar("T")
 
@@ -52,9 +52,9 @@ def open_store(
     engine: str | EngineFactory | None,
     resume: bool = False,
 ) -> FileStore:
-    """Return a store of `rows` states at `path`, or in a temporary file if that is a folder.
+    """Return a store with room for `rows` states. Collective on `comm`.
 
-    Collective on `comm`. `engine` is as in `open_engine`; the rest is as in `create_file`.
+    `engine` is as in `open_engine`, the rest as in `create_file`.
 
     Raises
     ------
@@ -62,10 +62,7 @@ def open_store(
         On every rank: the file cannot be created or is not ours, or the engine cannot be used on
         it.
     """
-    if _is_folder(path, comm):
-        file = create_temporary_file(path, comm, spec, rows)
-    else:
-        file = create_file(path, comm, spec, rows, resume=resume)
+    file = create_file(path, comm, spec, rows, resume=resume)
     try:
         return FileStore(file, open_engine(file.placement, comm, engine))
     except BaseException:
@@ -83,13 +80,13 @@ def rows_at(path: str | os.PathLike[str], comm: Communicator, spec: FileSpec) ->
     SnapshotFileError
         On every rank: there is something else, or a file of another problem.
     """
-    if _is_folder(path, comm):
-        return None
     structure = Structure.of(comm.gather(spec), 1)
     place: str = comm.gather(os.path.abspath(path))[0]
 
     def count_rows() -> int | None:
-        return _existing(place, structure)[1] if os.path.lexists(place) else None
+        if not os.path.lexists(place) or os.path.isdir(place):
+            return None
+        return _existing(place, structure)[1]
 
     return _on_rank_zero(count_rows, comm, place)
 
@@ -104,13 +101,15 @@ def create_file(
 ) -> SnapshotFile:
     """Create the file at `path`, or take over the one that this problem left there.
 
-    Collective on `comm`. The file is kept at close. Only its owner can read it.
+    Collective on `comm`. Only the owner of the file can read it.
 
     Parameters
     ----------
     path
-        That of rank 0 counts. If there is a file, it must be a snapshot file of the same format,
-        problem, layouts and number of ranks. It is emptied, or, if it has fewer rows, replaced.
+        That of rank 0 counts. If it is a folder, the file is a temporary one in it, without a
+        journal, that is removed at close. If it is a file, that must be a snapshot file of the same
+        format, problem, layouts and number of ranks; it is emptied, or, if it has fewer rows,
+        replaced.
     comm
         The ranks whose states are kept.
     spec
@@ -125,61 +124,34 @@ def create_file(
     SnapshotFileError
         On every rank: it cannot be created, or there is something else, which is left as it is.
     """
-    return _open(os.fspath(path), comm, spec, rows, resume=resume)
-
-
-def create_temporary_file(
-    folder: str | os.PathLike[str], comm: Communicator, spec: FileSpec, rows: int
-) -> SnapshotFile:
-    """Create a file without a journal that is removed at close. Collective on `comm`.
-
-    Raises
-    ------
-    SnapshotFileError
-        On every rank: it cannot be created.
-    """
-    path = os.path.join(folder, f"adjoint-{secrets.token_hex(8)}.h5")
-    spec = replace(spec, journal=None, accepted_steps=0)
-    return _open(path, comm, spec, rows, temporary=True)
-
-
-def _is_folder(path: str | os.PathLike[str], comm: Communicator) -> bool:
-    return comm.gather(os.path.isdir(path))[0]
-
-
-def _open(
-    path: str,
-    comm: Communicator,
-    spec: FileSpec,
-    rows: int,
-    *,
-    resume: bool = False,
-    temporary: bool = False,
-) -> SnapshotFile:
+    place, is_folder = comm.gather((os.path.abspath(path), os.path.isdir(path)))[0]
+    if is_folder:
+        name = comm.gather(f"adjoint-{secrets.token_hex(8)}.h5")[0]
+        place, spec = os.path.join(place, name), replace(spec, journal=None, accepted_steps=0)
     structure = Structure.of(comm.gather(spec), rows)
-    path = comm.gather(os.path.abspath(path))[0]
-    is_new = _on_rank_zero(partial(_claim, path, structure, resume=resume), comm, path)
+    is_new = _on_rank_zero(partial(_claim, place, structure, resume=resume), comm, place)
     try:
         if is_new:
-            starts = _write(path, structure, comm)
+            starts = _write(place, structure, comm)
         else:
-            take_over = partial(_existing, path, structure, empty=not resume)
-            starts, found = _on_rank_zero(take_over, comm, path)
+            take_over = partial(_existing, place, structure, empty=not resume)
+            starts, found = _on_rank_zero(take_over, comm, place)
             if resume:
                 structure = replace(structure, rows=found)
-        reservable = comm.gather(
-            on_all_ranks(lambda: is_reservable(path), comm, failing=_cannot_use(path))
-        )
+        reservable = _on_all_ranks(lambda: is_reservable(place), comm, place)
     except SnapshotFileError:
         if is_new and comm.rank == 0:
-            remove(path)
+            remove(place)
         raise
-    placement = structure.placement(path, comm.rank, starts, reservable=all(reservable))
-    return SnapshotFile(placement, removed_at_close=temporary and comm.rank == 0)
+    everywhere = all(comm.gather(reservable))
+    placement = structure.placement(place, comm.rank, starts, reservable=everywhere)
+    return SnapshotFile(placement, removed_at_close=is_folder and comm.rank == 0)
 
 
-def _cannot_use(path: str) -> str:
-    return f"cannot use the snapshot file {path}"
+def _on_all_ranks(work: Callable[[], T], comm: Communicator, path: str) -> T:
+    """Return what `work` returns; if it fails on any rank, raise on every rank."""
+    failing = f"cannot use the snapshot file {path}"
+    return on_all_ranks(work, comm, failing=failing, catch=Exception)  # h5py raises many kinds
 
 
 def _on_rank_zero(work: Callable[[], T], comm: Communicator, path: str) -> T:
@@ -188,9 +160,7 @@ def _on_rank_zero(work: Callable[[], T], comm: Communicator, path: str) -> T:
     def on_this_rank() -> T | None:
         return work() if comm.rank == 0 else None
 
-    # h5py raises errors of many kinds.
-    result = on_all_ranks(on_this_rank, comm, failing=_cannot_use(path), catch=Exception)
-    return comm.gather(result)[0]
+    return comm.gather(_on_all_ranks(on_this_rank, comm, path))[0]
 
 
 # -- a new file -------------------------------------------------------------------------------
@@ -215,8 +185,7 @@ def _write(path: str, structure: Structure, comm: Communicator) -> dict[str, int
     write = partial(write_structure, path, structure, mpi, writes_layout=comm.rank == 0)
     if not together:
         return _on_rank_zero(write, comm, path)
-    starts = on_all_ranks(write, comm, failing=_cannot_use(path), catch=Exception)
-    return comm.gather(starts)[0]
+    return _on_all_ranks(write, comm, path)
 
 
 # -- a file that exists -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.mpi import MpiEngine
 from adjoint.storage.file_format import FileSpec
-from adjoint.storage.opening import create_file, create_temporary_file, rows_at
+from adjoint.storage.opening import create_file, rows_at
 from adjoint.storage.state_layout import StateLayout
 
 RANKS = (2, 3)
@@ -68,7 +68,7 @@ def test_file_that_one_rank_cannot_open(ranks, tmp_path):
 
 
 def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
-    with create_temporary_file(tmp_path, ranks, FileSpec(LAYOUT, b""), 3) as file:
+    with create_file(tmp_path, ranks, FileSpec(LAYOUT, b""), 3) as file:
         assert set(ranks.gather(file.path)) == {file.path}
         assert os.path.exists(file.path)
         ranks.mpi.Barrier()

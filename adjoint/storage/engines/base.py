@@ -177,7 +177,7 @@ class Request:
         return self.what, self.row, self.step
 
 
-class RowEngine(ABC):
+class RowEngine(Engine, ABC):
     """What engines share: ordinals of writes, statistics, failures, and closing.
 
     A subclass implements `name`, `_post`, `progress` and `_release`; the module says how.
@@ -196,36 +196,29 @@ class RowEngine(ABC):
 
     @property
     @abstractmethod
-    def name(self) -> str:
-        """What a report calls it."""
+    def name(self) -> str: ...
 
     @property
     def uses_page_cache(self) -> bool:
-        """Whether data pass through the page cache, as far as is known."""
         return self._file.uses_page_cache
 
     @property
     def statistics(self) -> Statistics:
-        """A copy of the sums over its transfers up to now, including those under way."""
         return self._meter.read()
 
     def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
-        """Post the write of a block, which holds the state at `step`, to a row."""
         self._file.placement.require(row)
         self._file.writes += 1
         return self._begin(Request("write", row, block, step, self._file.writes, cost))
 
     def read(self, row: int, block: Block, step: int) -> Transfer:
-        """Post the read of a row, which must hold the state at `step`, into a block."""
         self._file.placement.require(row)
         return self._begin(Request("read", row, block, step))
 
     def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        """Start from what an earlier run left: valid entries by row, and its number of writes."""
         self._file.recall(entries, writes)
 
     def take_failed(self) -> list[Transfer]:
-        """Return the transfers found to have failed since the last call."""
         failed: list[Transfer] = []
         # One by one: a transfer thread may be appending.
         while self._failed:
@@ -234,11 +227,9 @@ class RowEngine(ABC):
         return failed
 
     @abstractmethod
-    def progress(self) -> None:
-        """Advance the transfers that need the caller's thread for it."""
+    def progress(self) -> None: ...
 
     def close(self) -> None:
-        """Finish every transfer that was posted, and release the file."""
         if self._closed:
             return
         self._closed = True

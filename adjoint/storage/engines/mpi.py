@@ -43,7 +43,7 @@ class _Stage(Protocol):
     def exception(self) -> BaseException | None: ...
 
 
-_Stages = Generator[_Stage, float, None]
+_Stages = Generator[_Stage, Any, None]
 """The stages of a transfer, one after the other; it is sent the time at which each ended."""
 
 
@@ -158,7 +158,7 @@ class _MpiTransfer(Transfer):
         """When the stage was last seen not to be done."""
         self._ended = ended
         self._over = False
-        self._to_next(lambda: next(stages))
+        self._pass(None)
         self.go_on()
 
     @property
@@ -181,12 +181,10 @@ class _MpiTransfer(Transfer):
             self._stage.exception()
             self._pass(time.perf_counter())
 
-    def _pass(self, at: float) -> None:
-        self._to_next(lambda: self._stages.send(at))
-
-    def _to_next(self, stage: Callable[[], _Stage]) -> None:
+    def _pass(self, at: float | None) -> None:
+        """Go to the next stage; `at` is when this one ended, None before the first."""
         try:
-            self._stage = stage()
+            self._stage = self._stages.send(at)
         except StopIteration:
             self._end(None)
         except Exception as error:  # of whatever kind: the transfer carries it to the caller

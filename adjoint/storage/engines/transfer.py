@@ -119,8 +119,7 @@ class Meter:
     def __init__(self) -> None:
         self.figures = Statistics()
         """As of the last call; `read` brings them up to date."""
-        self._writing = 0
-        self._reading = 0
+        self._at_work: dict[Direction, int] = {"write": 0, "read": 0}
         self._counted_until = time.perf_counter()
         self._lock = threading.Lock()
 
@@ -140,13 +139,13 @@ class Meter:
         """Count a transfer as at work from now on."""
         with self._lock:
             self._divide_time(time.perf_counter())
-            self._count(what, 1)
+            self._at_work[what] += 1
 
     def end(self, what: Direction, at: float) -> None:
         """Count a transfer as at work up to `at`, on the clock of `perf_counter`."""
         with self._lock:
             self._divide_time(at)
-            self._count(what, -1)
+            self._at_work[what] -= 1
 
     def over(self, what: Direction, nbytes: int) -> None:
         """Count a transfer as ended, after moving `nbytes` of state: 0 if it failed."""
@@ -160,18 +159,12 @@ class Meter:
                 self.figures.finished_read_seconds = self.figures.read_seconds
                 self.figures.bytes_read += nbytes
 
-    def _count(self, what: Direction, change: int) -> None:
-        if what == "write":
-            self._writing += change
-        else:
-            self._reading += change
-
     def _divide_time(self, until: float) -> None:
         seconds = until - self._counted_until
         if seconds <= 0:
             return  # an end reported late: time already divided stays as it is
         self._counted_until = until
-        at_work = self._writing + self._reading
-        if at_work:
-            self.figures.write_seconds += seconds * self._writing / at_work
-            self.figures.read_seconds += seconds * self._reading / at_work
+        writes, reads = self._at_work["write"], self._at_work["read"]
+        if writes + reads:
+            self.figures.write_seconds += seconds * writes / (writes + reads)
+            self.figures.read_seconds += seconds * reads / (writes + reads)

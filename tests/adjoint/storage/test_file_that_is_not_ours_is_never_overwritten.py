@@ -100,12 +100,17 @@ def test_symbolic_links_are_not_followed(tmp_path):
     assert not (tmp_path / "nowhere.h5").exists()
 
 
-def test_folders_and_pipes_are_refused(tmp_path):
+def test_pipes_are_refused(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for path in (tmp_path, pipe):
-        with pytest.raises(SnapshotFileError, match="left as it is"):
-            make(path)
+    with pytest.raises(SnapshotFileError, match="left as it is"):
+        make(pipe)
+
+
+def test_folders_have_no_rows_and_stay_empty(tmp_path):
+    make(tmp_path)
+    assert rows_at(tmp_path, ONE_RANK, FileSpec(LAYOUT, b"mine")) is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_check_passes_what_create_would_take_and_makes_nothing(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from adjoint.errors import ScheduleError
 from adjoint.parallel import communicator
 from adjoint.storage.file_format import FileSpec
-from adjoint.storage.opening import create_temporary_file
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(10)})
@@ -14,7 +14,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(10)})
 
 @pytest.fixture
 def file(tmp_path):
-    with create_temporary_file(tmp_path, communicator(None), FileSpec(LAYOUT, b""), 4) as file:
+    with create_file(tmp_path, communicator(None), FileSpec(LAYOUT, b""), 4) as file:
         yield file
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from adjoint.parallel import communicator
 from adjoint.storage.file_format import FileSpec
-from adjoint.storage.opening import create_file, create_temporary_file
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 SPEC = FileSpec(StateLayout.of({"u": np.zeros(10)}), b"")
@@ -14,8 +14,8 @@ ONE_RANK = communicator(None)
 
 def test_removed(tmp_path):
     with (
-        create_temporary_file(tmp_path, ONE_RANK, SPEC, 2) as one,
-        create_temporary_file(tmp_path, ONE_RANK, SPEC, 2) as other,
+        create_file(tmp_path, ONE_RANK, SPEC, 2) as one,
+        create_file(tmp_path, ONE_RANK, SPEC, 2) as other,
     ):
         assert one.path != other.path
         assert len(list(tmp_path.iterdir())) == 2
@@ -25,14 +25,14 @@ def test_removed(tmp_path):
 def test_removed_after_an_error(tmp_path):
     with (
         pytest.raises(KeyError),
-        create_temporary_file(tmp_path, ONE_RANK, SPEC, 2),
+        create_file(tmp_path, ONE_RANK, SPEC, 2),
     ):
         raise KeyError
     assert not list(tmp_path.iterdir())
 
 
 def test_closing_twice_does_not_remove_a_successor(tmp_path):
-    file = create_temporary_file(tmp_path, ONE_RANK, SPEC, 2)
+    file = create_file(tmp_path, ONE_RANK, SPEC, 2)
     file.close()
     create_file(file.path, ONE_RANK, SPEC, 2).close()
     file.close()
