@@ -1,4 +1,4 @@
-"""What keeps one rank from making or using the file is an error on every rank, and not a hang."""
+"""What keeps one rank from creating or using the file is an error on every rank, not a hang."""
 
 import os
 from dataclasses import replace
@@ -76,7 +76,7 @@ def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
     assert not os.path.exists(file.path)
 
 
-def test_failed_transfer_is_that_rank_s_alone(ranks, tmp_path):
+def test_failed_transfer_is_raised_on_its_rank_alone(ranks, tmp_path):
     with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, b""), 3) as file:
         engine = MpiEngine(ranks, file.placement)
         block = Block(LAYOUT)

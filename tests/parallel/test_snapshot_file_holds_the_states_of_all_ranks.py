@@ -1,6 +1,6 @@
-"""Each rank's states come back to it, bit for bit, and HDF5 finds all of them in their rows.
+"""Each rank reads back its states bit for bit, and HDF5 finds all of them in their rows.
 
-States are of different sizes, and that of rank 1 is empty. The file is made by all ranks together
+States have different sizes, and that of rank 1 is empty. The file is created by all ranks together
 where h5py can do that, and by rank 0.
 """
 

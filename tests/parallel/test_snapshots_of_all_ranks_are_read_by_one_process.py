@@ -1,4 +1,4 @@
-"""What each rank of a run has written is read back by one process, which needs no MPI for that."""
+"""One process, without MPI, reads back what each rank of a run has written."""
 
 import numpy as np
 import pendulums

@@ -1,4 +1,4 @@
-"""Whatever the order of events, a block has one user, and there are never more than capacity."""
+"""In any order of events a block has one user, and there are never more blocks than capacity."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(3)})
 
 
 class PlannedTransfer(Transfer):
-    """A transfer that is over when the test says so, or when somebody waits for it."""
+    """A transfer that ends when the test says so, or when it is waited for."""
 
     def __init__(self):
         super().__init__("write", 0, 0, Statistics())

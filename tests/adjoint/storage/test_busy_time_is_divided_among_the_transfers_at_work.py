@@ -1,4 +1,4 @@
-"""Seconds of writes and of reads are known while they go on, and add up to those of either."""
+"""Busy seconds of writes and reads are up to date during transfers and add up to the total."""
 
 from types import SimpleNamespace
 
@@ -32,7 +32,7 @@ def test_a_write_under_way_counts(clock):
     assert seconds(meter) == (3.0, 0.0, 3.0)
 
 
-def test_two_writes_at_a_time_are_no_more_busy_than_one(clock):
+def test_two_writes_at_once_are_as_busy_as_one(clock):
     meter = Meter()
     meter.begin("write")
     meter.begin("write")
@@ -42,7 +42,7 @@ def test_two_writes_at_a_time_are_no_more_busy_than_one(clock):
     assert seconds(meter) == (2.0, 0.0, 2.0)
 
 
-def test_a_write_and_two_reads_share(clock):
+def test_a_write_and_two_reads_share_the_time(clock):
     meter = Meter()
     meter.begin("read")
     clock.now = 101.0
@@ -52,7 +52,7 @@ def test_a_write_and_two_reads_share(clock):
     assert seconds(meter) == (1.0, 1.0 + 2.0, 4.0)
 
 
-def test_an_end_that_is_learned_late_is_counted_where_it_was(clock):
+def test_an_end_reported_late_counts_when_it_happened(clock):
     meter = Meter()
     meter.begin("write")
     clock.now = 110.0
@@ -60,7 +60,7 @@ def test_an_end_that_is_learned_late_is_counted_where_it_was(clock):
     assert seconds(meter) == (4.0, 0.0, 4.0)
 
 
-def test_what_was_told_is_not_taken_back(clock):
+def test_time_already_reported_stays_as_it_is(clock):
     meter = Meter()
     meter.begin("write")
     clock.now = 106.0
@@ -70,7 +70,7 @@ def test_what_was_told_is_not_taken_back(clock):
     assert seconds(meter) == (6.0, 0.0, 6.0)
 
 
-def test_figures_are_a_copy(clock):
+def test_statistics_are_a_copy(clock):
     meter = Meter()
     before = meter.read()
     meter.posted("write", 0.5)

@@ -1,4 +1,4 @@
-"""Checksums in files can be checked by any XXH3: they are those of its reference implementation."""
+"""Checksums in files are those of the reference implementation of XXH3."""
 
 import numpy as np
 import pytest

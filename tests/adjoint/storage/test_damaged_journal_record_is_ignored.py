@@ -1,4 +1,4 @@
-"""A record of the journal that no run would have written is passed over, and nothing else is."""
+"""A journal record that no run would have written is ignored; the other one counts."""
 
 import struct
 

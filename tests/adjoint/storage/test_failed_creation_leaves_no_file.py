@@ -1,4 +1,4 @@
-"""No folder, a full disk, a limit on files: an error that says so, and no half-made file."""
+"""No folder, a full disk, a limit on files: the error says so, and no file is left behind."""
 
 import resource
 import subprocess
@@ -24,11 +24,11 @@ def make_both_ways(folder, complaint):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(SnapshotFileError, match="there is no folder .*missing: create it"):
+    with pytest.raises(SnapshotFileError, match=r"there is no folder .*missing: create it"):
         create_file(tmp_path / "missing" / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1000)
 
 
-def test_folder_that_takes_no_files():
+def test_folder_that_cannot_be_written_to():
     with pytest.raises(SnapshotFileError, match=r"/proc/sys/run\.h5"):
         create_file("/proc/sys/run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1)
 

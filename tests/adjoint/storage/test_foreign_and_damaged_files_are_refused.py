@@ -423,7 +423,7 @@ def test_refused_in_a_process_with_little_memory(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_state_larger_than_memory_is_an_error_of_reading(tmp_path):
+def test_reading_a_state_larger_than_memory_is_an_error(tmp_path):
     path = tmp_path / "run.h5"
     large = 1 << 40
     fields = [{"name": "u", "shape": [large], "dtype": "|u1", "type": "uint8", "offset": 0}]

@@ -1,4 +1,4 @@
-"""Whatever is at the path that is not this problem's own file stays as it is, and is named."""
+"""Anything at the path but a file of this problem stays as it is, and the error names it."""
 
 import os
 
@@ -75,7 +75,7 @@ def is_of_a_later_version(path):
         (is_of_a_later_version, "format version 99"),
     ],
 )
-def test_other_file_is_refused_and_kept(tmp_path, occupy, complaint):
+def test_another_file_is_refused_and_kept(tmp_path, occupy, complaint):
     path = tmp_path / "run.h5"
     occupy(path)
     before = path.read_bytes()
@@ -113,7 +113,7 @@ def test_folders_have_no_rows_and_stay_empty(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_check_passes_what_create_would_take_and_makes_nothing(tmp_path):
+def test_rows_at_creates_and_changes_nothing(tmp_path):
     path = tmp_path / "run.h5"
     rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
     assert not path.exists()

@@ -1,4 +1,4 @@
-"""An infinity or a NaN is found wherever it is, and nothing as large as a state is allocated."""
+"""An infinity or a NaN is found wherever it is, without allocating an array as large as a state."""
 
 import tracemalloc
 
@@ -32,11 +32,11 @@ def test_largest_values_are_finite():
 
 
 @pytest.mark.parametrize("array", [np.arange(3), np.array([True]), np.zeros((0, 4)), np.array(2.0)])
-def test_what_cannot_be_infinite_is_not_looked_at(array):
+def test_integers_and_empty_arrays_are_finite(array):
     assert first_non_finite({"u": array}) is None
 
 
-def test_nothing_of_the_size_of_a_state_is_allocated():
+def test_little_memory_is_allocated():
     state = {"u": np.ones(1 << 22), "v": np.ones(1 << 21, complex)}
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""A sound file with a few bytes changed anywhere is refused, or what is read from it is right."""
+"""A file with a few changed bytes is refused, or what is read from it is right."""
 
 import numpy as np
 import snapshot_files
@@ -11,7 +11,7 @@ TIMES = 250
 
 
 def spoilt(data, rng):
-    """Return the bytes of a file with up to three of them changed, rather where there are any."""
+    """Return the bytes of a file with up to three of them changed, near nonzero ones."""
     some = bytearray(data)
     used = np.flatnonzero(np.frombuffer(data, np.uint8))
     for position in rng.choice(used, rng.integers(1, 4)):
@@ -20,7 +20,7 @@ def spoilt(data, rng):
 
 
 def is_right(path):
-    """Return whether whatever is given out is what was written; the file may as well be refused."""
+    """Return whether every state that is returned is what was written, or the file is refused."""
     right = {array.tobytes() for array in STATE.values()}
     try:
         with open_snapshots(path) as snapshots:
@@ -32,7 +32,7 @@ def is_right(path):
         return True
 
 
-def test_bytes_that_were_changed(tmp_path, rng):
+def test_changed_bytes(tmp_path, rng):
     path = tmp_path / "run.h5"
     journal = [[(1, note())], [(2, note("reverse", 40))]]
     snapshot_files.make(path, {0: [STATE], 5: [STATE]}, rows=3, journal=journal)

@@ -1,4 +1,4 @@
-"""No state is given out that is not, bit by bit, the one that was written as that step."""
+"""A state is returned only if it is, bit for bit, the one written as that step."""
 
 import h5py
 import numpy as np
@@ -35,7 +35,7 @@ def offset_of(path, name):
         return file[name].id.get_offset()
 
 
-def test_a_bit_that_was_changed(path, states):
+def test_changed_bit(path, states):
     row_bytes = 8192 + 4096
     spoil(path, offset_of(path, "snapshots") + row_bytes + 100)
     with open_snapshots(path) as snapshots:
@@ -47,7 +47,7 @@ def test_a_bit_that_was_changed(path, states):
         assert (snapshots.read(10, "u") != states[10][0]["u"]).sum() == 1
 
 
-def test_a_state_that_not_all_ranks_have_written(path):
+def test_state_not_written_by_all_ranks(path):
     with h5py.File(path, "r+") as file:
         row = file["index"][1]
         row["sequence"][1] = 17
@@ -59,7 +59,7 @@ def test_a_state_that_not_all_ranks_have_written(path):
             snapshots.read(10, "u")
 
 
-def test_a_state_that_was_written_again_counts_as_it_was_last(path, states, rng):
+def test_the_latest_of_several_rows_of_a_step_counts(path, states, rng):
     later = [{"u": rng.random(600)}, {"u": rng.random(80)}]
     with h5py.File(path, "r+") as file:
         snapshot_files.write_row(file, 5, 10, 99, later)
@@ -69,7 +69,7 @@ def test_a_state_that_was_written_again_counts_as_it_was_last(path, states, rng)
         assert snapshots.contents().stale == 1
 
 
-def test_states_of_an_earlier_evaluation_do_not_count(states, tmp_path):
+def test_states_of_an_earlier_evaluation_are_ignored(states, tmp_path):
     path = tmp_path / "run.h5"
     older, newer = note(first_sequence=1), note(first_sequence=3)
     # The third evaluation's record was not written by all ranks: the second's counts.
@@ -83,7 +83,7 @@ def test_states_of_an_earlier_evaluation_do_not_count(states, tmp_path):
         assert snapshots.steps == [20]
 
 
-def test_a_row_that_is_taken_anew_while_the_file_is_open(path, rng):
+def test_row_overwritten_while_the_file_is_open(path, rng):
     with open_snapshots(path) as snapshots:
         assert snapshots.steps == [0, 10, 20]
         later = [{"u": rng.random(600)}, {"u": rng.random(80)}]
@@ -95,7 +95,7 @@ def test_a_row_that_is_taken_anew_while_the_file_is_open(path, rng):
         assert snapshots.steps == [0, 20, 35]
 
 
-def test_a_row_that_is_cleared_while_it_is_read(path, monkeypatch):
+def test_row_cleared_while_it_is_read(path, monkeypatch):
     with open_snapshots(path) as snapshots:
         start, read = offset_of(path, "index"), reader.read_fully
 
@@ -110,7 +110,7 @@ def test_a_row_that_is_cleared_while_it_is_read(path, monkeypatch):
             snapshots.read(0, "u")
 
 
-def test_a_file_that_is_cut_short_while_it_is_open(path):
+def test_file_cut_short_while_it_is_open(path):
     with open_snapshots(path) as snapshots:
         end = offset_of(path, "snapshots") + 100
         with open(path, "r+b") as file:
@@ -119,7 +119,7 @@ def test_a_file_that_is_cut_short_while_it_is_open(path):
             snapshots.read(20, "u")
 
 
-def test_rows_behind_many_empty_ones_are_found_as_a_resumed_run_finds_them(tmp_path, rng):
+def test_rows_after_many_empty_ones_are_not_searched(tmp_path, rng):
     states = {3: [{"u": rng.random(4)}]}
     snapshot_files.make(tmp_path / "run.h5", states, rows=20_000)
     with h5py.File(tmp_path / "run.h5", "r+") as file:

@@ -1,4 +1,4 @@
-"""Each array of each rank is read back by step, whatever layouts the ranks have."""
+"""Each array of each rank is read back by step, also if ranks have different layouts."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_every_part(path, states):
                     assert read.tobytes() == array.tobytes()
 
 
-def test_the_parts_of_all_ranks(states, tmp_path):
+def test_parts_of_all_ranks(states, tmp_path):
     two = {step: [parts[0], parts[1]] for step, parts in states.items()}
     snapshot_files.make(tmp_path / "two.h5", two)
     with open_snapshots(tmp_path / "two.h5") as snapshots:
@@ -57,7 +57,7 @@ def test_the_parts_of_all_ranks(states, tmp_path):
         np.testing.assert_array_equal(second, two[300][1]["height"])
 
 
-def test_a_whole_state_of_one_rank(states, tmp_path):
+def test_whole_state_of_one_rank(states, tmp_path):
     snapshot_files.make(tmp_path / "one.h5", {step: parts[:1] for step, parts in states.items()})
     with open_snapshots(tmp_path / "one.h5", verify=False) as snapshots:
         read = snapshots[7]
@@ -68,7 +68,7 @@ def test_a_whole_state_of_one_rank(states, tmp_path):
         np.testing.assert_array_equal(snapshots[7]["height"], states[7][0]["height"])
 
 
-def test_what_is_not_there(path):
+def test_missing_states_arrays_and_ranks(path):
     with open_snapshots(path) as snapshots:
         with pytest.raises(KeyError, match="no state 8"):
             snapshots.read(8, "height")
@@ -98,7 +98,7 @@ def test_what_is_not_there(path):
     ],
     ids=lambda array: array.dtype.str,
 )
-def test_every_kind_of_numbers(array, tmp_path):
+def test_every_dtype(array, tmp_path):
     snapshot_files.make(tmp_path / "run.h5", {1: [{"u": array, "v": np.arange(3.0)}]})
     with open_snapshots(tmp_path / "run.h5") as snapshots:
         read = snapshots[1]
@@ -107,7 +107,7 @@ def test_every_kind_of_numbers(array, tmp_path):
         np.testing.assert_array_equal(read["v"], np.arange(3.0))
 
 
-def test_numbers_of_a_library_that_is_loaded(tmp_path):
+def test_dtypes_of_a_library_that_is_loaded(tmp_path):
     kinds = pytest.importorskip("ml_dtypes")
     array = np.arange(5).astype(kinds.bfloat16)
     snapshot_files.make(tmp_path / "run.h5", {1: [{"u": array}]})

@@ -1,4 +1,4 @@
-"""States of a real run are read from its file at any time, and are those that the model passed."""
+"""States of a real run can be read from its file at any time, and are those of the model."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ adjoint.gradient(Killed(300, 60), 60, file=sys.argv[1], schedule=Asynchronous(60
 
 
 def check(path, at_least):
-    """Compare whatever the file has with the model's own trajectory."""
+    """Compare the states in the file with the model's own trajectory."""
     model = pendulums.Pendulums(300, STEPS)
     model.start()
     with adjoint.open_snapshots(path) as snapshots:
@@ -42,7 +42,7 @@ def check(path, at_least):
                 np.testing.assert_array_equal(state[name], array)
 
 
-def test_has_ended(tmp_path):
+def test_run_that_has_ended(tmp_path):
     path = tmp_path / "run.h5"
     adjoint.gradient(pendulums.Pendulums(300, STEPS), STEPS, file=path, schedule=SCHEDULE)
     before = path.read_bytes()
@@ -50,7 +50,7 @@ def test_has_ended(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_goes_on(tmp_path):
+def test_run_in_progress(tmp_path):
     path = tmp_path / "run.h5"
     seen = []
 
@@ -68,7 +68,7 @@ def test_goes_on(tmp_path):
     assert watched.gradient["force"].tobytes() == alone.gradient["force"].tobytes()
 
 
-def test_was_killed(tmp_path):
+def test_run_that_was_killed(tmp_path):
     path = tmp_path / "run.h5"
     folders = [Path(pendulums.__file__).parent, Path(adjoint.__file__).parents[1]]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}

@@ -1,6 +1,6 @@
-"""A file system without direct I/O, or with it for larger sectors only, is written to nonetheless.
+"""A file system without direct I/O, or with it for larger sectors only, is used nevertheless.
 
-The refusals are made up, by standing in for the calls of the operating system.
+The refusals are simulated by replacing calls of the operating system.
 """
 
 import errno
@@ -60,7 +60,7 @@ class System:
 
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
-    """Open a direct engine on a system that refuses something; give back both."""
+    """Open a direct engine on a system that refuses something; return both."""
     engines = []
 
     def make(*refusing, **options):
@@ -86,16 +86,16 @@ def round_trip(engine, row):
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
 @pytest.mark.parametrize("refusing", ["open", "write", "read"])
-def test_it_says_so_and_goes_on(opened, refusing, number):
+def test_refusal_is_remembered(opened, refusing, number):
     engine, system = opened(refusing, number)
     assert engine.uses_page_cache == (refusing == "open")
     assert all(round_trip(engine, row) for row in range(4))
     assert engine.uses_page_cache
     assert engine.name == "a transfer thread"
-    assert system.refused == 1  # nobody asks again
+    assert system.refused == 1  # it is not tried again
 
 
-def test_it_is_used_where_it_is_not_refused(opened):
+def test_direct_io_is_used_where_it_works(opened):
     engine, system = opened(None, 0)
     assert all(round_trip(engine, row) for row in range(4))
     assert not engine.uses_page_cache
@@ -103,13 +103,13 @@ def test_it_is_used_where_it_is_not_refused(opened):
     assert len(system.direct) == 1
 
 
-def test_what_it_leaves_is_moved_through_the_page_cache(opened):
+def test_the_rest_of_a_short_transfer_uses_the_page_cache(opened):
     engine, _ = opened(None, 0, most=4096)
     assert all(round_trip(engine, row) for row in range(4))
     assert not engine.uses_page_cache
 
 
-def test_other_errors_are_errors(opened):
+def test_other_errors_are_raised(opened):
     engine, _ = opened("write", errno.EIO)
     with pytest.raises(OSError, match="Input/output error") as raised:
         round_trip(engine, 0)
@@ -117,6 +117,6 @@ def test_other_errors_are_errors(opened):
     assert not engine.uses_page_cache
 
 
-def test_file_that_cannot_be_opened_is_no_refusal(opened):
+def test_error_on_opening_is_raised(opened):
     with pytest.raises(PermissionError):
         opened("open", errno.EACCES)

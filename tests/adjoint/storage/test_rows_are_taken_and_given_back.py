@@ -1,4 +1,4 @@
-"""Rows are lent out once each, old ones before new ones, and only so many."""
+"""A row is taken by one state at a time, used rows before new ones, and no more than exist."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def file(tmp_path):
         yield file
 
 
-def test_rows_are_different_until_given_back(file):
+def test_rows_differ_until_given_back(file):
     assert [file.take_row() for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(ScheduleError, match="all 4 rows"):
         file.take_row()
@@ -26,7 +26,7 @@ def test_rows_are_different_until_given_back(file):
     assert file.take_row() == 2
 
 
-def test_rows_that_have_disk_space_come_first(file):
+def test_used_rows_are_taken_first(file):
     for _ in range(10):
         rows = [file.take_row(), file.take_row()]
         for row in rows:

@@ -1,4 +1,4 @@
-"""A new file is plain, sparse HDF5 of the documented structure, for its owner only."""
+"""A new file is sparse HDF5 of the documented structure, readable by its owner only."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_terabyte_takes_no_space(tmp_path):
         assert file.disk_bytes_used == 0
 
 
-def test_nobody_else_may_read_it(tmp_path):
+def test_only_the_owner_can_read_it(tmp_path):
     before = os.umask(0)
     try:
         with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1) as file:
@@ -64,7 +64,7 @@ def test_nobody_else_may_read_it(tmp_path):
         os.umask(before)
 
 
-def test_file_for_nothing_is_refused(tmp_path):
+def test_file_without_rows_or_states_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="at least one state"):
         create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 0)
     with pytest.raises(StepperError, match="no rank has any state"):

@@ -1,4 +1,4 @@
-"""A file that an earlier run of the same problem left is used again, and nothing in it is valid."""
+"""A file left by an earlier run of the same problem is reused, and nothing in it is valid."""
 
 import h5py
 import numpy as np
@@ -31,7 +31,7 @@ def sequences(path):
         return list(file["index"][:, 0]["sequence"])
 
 
-def test_used_again(tmp_path):
+def test_reused(tmp_path):
     path = tmp_path / "run.h5"
     write_all_rows(path, rows=5, value=1.0)
     assert sequences(path) == [1, 2, 3, 4, 5]
@@ -45,7 +45,7 @@ def test_used_again(tmp_path):
         assert file["snapshots"][1, : LAYOUT.nbytes].tobytes() == np.full(10, 2.0).tobytes()
 
 
-def test_with_too_few_rows_it_is_made_anew(tmp_path):
+def test_replaced_if_it_has_too_few_rows(tmp_path):
     path = tmp_path / "run.h5"
     write_all_rows(path, rows=2, value=1.0)
     create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), 5).close()

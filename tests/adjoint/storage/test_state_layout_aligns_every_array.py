@@ -1,4 +1,4 @@
-"""Fields lie in the order given, apart from each other, aligned, and in a block that holds them."""
+"""Arrays lie in the given order, do not overlap, are aligned, and fit into the block."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_blocks_are_whole_pages_and_large_ones_whole_mebibytes(nbytes, memory_by
     )
 
 
-def test_description_is_json_and_tells_layouts_apart():
+def test_description_is_json_and_distinguishes_layouts():
     one = StateLayout.of({"u": np.zeros((2, 3)), "v": np.zeros(4, np.float32)})
     other = StateLayout.of({"v": np.zeros(4, np.float32), "u": np.zeros((2, 3))})
     assert json.loads(json.dumps(one.description()))[0] == {

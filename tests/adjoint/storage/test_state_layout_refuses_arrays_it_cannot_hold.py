@@ -1,4 +1,4 @@
-"""A state that is not C-contiguous plain numbers is refused, with its name and what to do."""
+"""A state that is not C-contiguous plain numbers is refused; the error says what to do."""
 
 import numpy as np
 import pytest

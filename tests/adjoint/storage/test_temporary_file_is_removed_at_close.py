@@ -1,4 +1,4 @@
-"""A temporary file has a name of its own and is gone after use, error or not; a named one stays."""
+"""A temporary file has a unique name and is removed after use or an error; a named file stays."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_removed_after_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_closing_twice_does_not_remove_a_successor(tmp_path):
+def test_closing_twice_does_not_remove_a_later_file(tmp_path):
     file = create_file(tmp_path, ONE_RANK, SPEC, 2)
     file.close()
     create_file(file.path, ONE_RANK, SPEC, 2).close()

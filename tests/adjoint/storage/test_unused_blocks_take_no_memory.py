@@ -1,4 +1,4 @@
-"""Blocks that were never taken take no memory, and blocks that are let go give it back."""
+"""Blocks that were never taken take no memory, and blocks no longer referenced release it."""
 
 import gc
 import mmap
@@ -65,7 +65,7 @@ def test_blocks_begin_on_a_page_and_are_zero():
         assert block.bytes.any()
 
 
-def test_rank_without_state_has_blocks_too():
+def test_rank_without_state_has_empty_blocks():
     block = BlockPool(StateLayout.of({}), 1).take()
     assert block.bytes.size == 0
     assert block.arrays == {}

@@ -1,7 +1,7 @@
-"""EIO, ENOSPC, a flipped bit, a slow disk: told of the transfer they hit, and of no other.
+"""EIO, ENOSPC, a flipped bit, a slow disk affect the transfer they hit, and no other.
 
-For the transfer thread: MPI's nonblocking calls do not survive an error of the disk. What the disk
-does is made up by `Faults`, which other tests use as well.
+For the transfer thread: MPI's nonblocking calls do not survive an error of the disk. The faults are
+simulated by `Faults`, which other tests use as well.
 """
 
 import errno
@@ -25,7 +25,7 @@ ROWS = 6
 
 @pytest.fixture(params=[False, True], ids=["buffered", "direct"])
 def on_disk(request, tmp_path) -> Iterator:
-    """Return an engine on a disk with such faults."""
+    """Return an engine on a disk with the given faults."""
     comm = communicator(None)
     with create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, b""), ROWS) as file:
         engines = []
@@ -102,13 +102,13 @@ def test_slow_transfers(on_disk):
     assert engine.statistics.read_seconds >= 0.05
 
 
-def test_other_ranks_are_spared(on_disk):
+def test_other_ranks_have_no_faults(on_disk):
     engine = on_disk(failed_writes=(1,), flipped_writes=(2,), ranks=(1, 2))
     assert write_all(engine) == {}
     assert read_all(engine) == {}
 
 
-def test_faults_at_random_are_the_same_from_the_same_seed():
+def test_random_faults_are_reproducible():
     of = {"ranks": 3, "transfers": 10, "state_bytes": 4096}
     drawn = [Faults.random(seed, **of) for seed in range(50)]
     assert drawn == [Faults.random(seed, **of) for seed in range(50)]

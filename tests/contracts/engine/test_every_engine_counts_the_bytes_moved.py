@@ -1,4 +1,4 @@
-"""A call that moves less than it was asked to, in silence, leaves no wrong state behind."""
+"""A call that silently moves less than it was asked to leaves no wrong state behind."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ PIECE = 8192
 
 
 class Short:
-    """Nonblocking MPI calls on a file, that leave out all but the first bytes."""
+    """Nonblocking MPI calls on a file that move only the first bytes."""
 
     def __init__(self, file):
         self.file = file
@@ -31,7 +31,7 @@ class Short:
 
 @pytest.fixture
 def shortened(monkeypatch):
-    """Have every call of the operating system move a piece at the most, from now on."""
+    """Limit every call of the operating system to one piece, from now on."""
 
     def make():
         short = SimpleNamespace(
@@ -45,7 +45,7 @@ def shortened(monkeypatch):
     return make
 
 
-def test_it_is_told_or_made_up_for(bench, kind, shortened, is_state):
+def test_a_short_call_is_completed_or_reported(bench, kind, shortened, is_state):
     assert bench.pool.layout.nbytes > 2 * PIECE
     if kind == "mpi":
         bench.engine.write(1, bench.block(5), step=5).wait()

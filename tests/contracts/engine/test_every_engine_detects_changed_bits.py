@@ -1,4 +1,4 @@
-"""One bit that changed in the file is an error, never a wrong state."""
+"""A changed bit in the file is an error, never a wrong state."""
 
 import os
 
@@ -8,7 +8,7 @@ from adjoint.errors import TransferError
 
 
 @pytest.mark.parametrize("where", [0, 0.5, 1])
-def test_flipped_bit_is_found(bench, where):
+def test_flipped_bit_is_detected(bench, where):
     bench.engine.write(2, bench.block(5), step=5).wait()
     at = bench.file.placement.offset(2) + int(where * (bench.pool.layout.nbytes - 1))
     flip_bit(bench.file.path, at)
@@ -16,7 +16,7 @@ def test_flipped_bit_is_found(bench, where):
         bench.engine.read(2, bench.blank(), step=5).wait()
 
 
-def test_bit_flipped_back_is_sound(bench, is_state):
+def test_bit_flipped_back_is_accepted(bench, is_state):
     bench.engine.write(2, bench.block(5), step=5).wait()
     for _ in range(2):
         flip_bit(bench.file.path, bench.file.placement.offset(2))

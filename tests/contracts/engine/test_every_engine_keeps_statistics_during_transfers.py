@@ -1,4 +1,4 @@
-"""The figures of an engine are right while transfers are under way, and not only afterwards."""
+"""The statistics of an engine are right while transfers are under way, not only afterwards."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 from adjoint.errors import TransferError
 
 
-def test_backlog_is_what_was_posted_and_is_not_done(bench):
+def test_backlog_is_posted_minus_done(bench):
     writes = [bench.engine.write(row, bench.block(row), step=row) for row in range(8)]
     figures = bench.engine.statistics
     assert figures.writes_posted == 8
@@ -18,7 +18,7 @@ def test_backlog_is_what_was_posted_and_is_not_done(bench):
     assert bench.engine.statistics.reads_done == 0
 
 
-def test_what_failed_is_done(bench):
+def test_failed_transfers_count_as_done(bench):
     block = bench.block(1)
     block.arrays["velocity"][0, 0] = float("nan")
     bench.engine.write(0, block, step=1).settle()
@@ -56,7 +56,7 @@ def test_busy_time_grows_while_a_write_goes_on(bench):
     assert bench.engine.statistics.write_seconds == figures.write_seconds
 
 
-def test_reads_and_writes_are_told_apart(bench):
+def test_reads_and_writes_are_distinguished(bench):
     for row in range(3):
         bench.engine.write(row, bench.block(row), step=row).wait()
     before = bench.engine.statistics

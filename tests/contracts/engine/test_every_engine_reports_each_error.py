@@ -1,4 +1,4 @@
-"""A transfer that failed tells whoever waits for it, or else whoever closes the engine."""
+"""The error of a transfer is raised by waiting for it, or else by closing the engine."""
 
 import errno
 import os
@@ -11,13 +11,13 @@ from adjoint.errors import ArgumentError, NonFiniteError, TransferError
 
 @pytest.fixture
 def cut(bench):
-    """A bench whose file was cut short, after state 6 was written to row 7."""
+    """A bench whose file was cut short after state 6 was written to row 7."""
     bench.engine.write(7, bench.block(6), step=6).wait()
     os.truncate(bench.file.path, bench.file.placement.offset(7) + 100)
     return bench
 
 
-def test_wait_raises_it_and_says_what_failed(cut):
+def test_wait_raises_the_error_and_names_the_transfer(cut):
     message = r"read state 6, row 7 of .*snapshots\.h5, on rank 0"
     with pytest.raises(TransferError, match=message) as raised:
         cut.engine.read(7, cut.blank(), step=6).wait()
@@ -26,27 +26,27 @@ def test_wait_raises_it_and_says_what_failed(cut):
     assert "another program has cut it short" in str(raised.value)
 
 
-def test_close_raises_what_nobody_waited_for(cut):
+def test_close_raises_an_error_nobody_waited_for(cut):
     cut.engine.read(7, cut.blank(), step=6)
     with pytest.raises(TransferError, match="row 7"):
         cut.engine.close()
     cut.engine.close()
 
 
-def test_close_raises_nothing_that_was_seen_already(cut):
+def test_close_does_not_repeat_an_error(cut):
     with pytest.raises(TransferError):
         cut.engine.read(7, cut.blank(), step=6).wait()
     cut.engine.close()
 
 
-def test_leaving_with_another_error_keeps_both(cut):
+def test_both_errors_are_kept_on_leaving_with_another(cut):
     cut.engine.read(7, cut.blank(), step=6)
     with pytest.raises(KeyError) as raised, cut.engine:
         raise KeyError
     assert "row 7" in raised.value.__notes__[0]
 
 
-def test_settling_leaves_the_error_for_the_one_who_waits(cut):
+def test_settle_leaves_the_error_to_wait(cut):
     block = cut.blank()
     transfer = cut.engine.read(7, block, step=6)
     block.settle()
@@ -68,7 +68,7 @@ def test_other_transfers_go_on_after_a_failure(cut, is_state):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["velocity", "spectrum"])
-def test_state_that_is_not_finite_is_not_vouched_for(bench, name, value):
+def test_non_finite_state_is_refused(bench, name, value):
     block = bench.block(11)
     block.arrays[name].flat[-1] = value
     with pytest.raises(NonFiniteError, match=f"'{name}' is not finite in state 11 on rank 0"):
@@ -77,7 +77,7 @@ def test_state_that_is_not_finite_is_not_vouched_for(bench, name, value):
         bench.engine.read(0, bench.blank(), step=11).wait()
 
 
-def test_failed_write_leaves_nothing_of_what_was_there_before(bench):
+def test_failed_write_invalidates_the_row(bench):
     bench.engine.write(0, bench.block(1), step=1).wait()
     block = bench.block(2)
     block.arrays["velocity"][0, 0] = np.nan
@@ -87,7 +87,7 @@ def test_failed_write_leaves_nothing_of_what_was_there_before(bench):
         bench.engine.read(0, bench.blank(), step=1).wait()
 
 
-def test_row_is_read_for_the_step_that_was_written_only(bench):
+def test_row_is_read_only_for_the_step_it_holds(bench):
     bench.engine.write(4, bench.block(1), step=1).wait()
     with pytest.raises(TransferError, match="the row holds state 1"):
         bench.engine.read(4, bench.blank(), step=2).wait()
@@ -101,7 +101,7 @@ def test_row_that_does_not_exist_is_refused_at_once(bench, row):
         bench.engine.read(row, bench.blank(), step=0)
 
 
-def test_full_disk_is_an_error_and_spares_what_was_written(make_bench, mount, is_state):
+def test_full_disk_is_an_error_and_keeps_what_was_written(make_bench, mount, is_state):
     bench = make_bench(rows=100, blocks=101, folder=mount("tmpfs", "size=1m"))
     assert bench.file.row_bytes * 100 > 2**20
     writes = [bench.engine.write(row, bench.block(row), step=row) for row in range(100)]

@@ -1,4 +1,4 @@
-"""A disk that has no room for a row says so before one byte of it is on its way."""
+"""A full disk shows before any byte of a row is written."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from adjoint.storage.engines import row_io
 
 @pytest.fixture
 def bench(make_bench, monkeypatch):
-    """A bench on a disk that has room for one more reservation; it notes all that are made."""
+    """A bench on a disk that allows one more reservation, with the list of all attempts."""
     bench = make_bench()
     bench.asked = []
     reserve = os.posix_fallocate
@@ -26,7 +26,7 @@ def bench(make_bench, monkeypatch):
     return bench
 
 
-def test_nothing_is_written_where_nothing_was_reserved(bench, is_state):
+def test_nothing_is_written_without_a_reservation(bench, is_state):
     bench.engine.write(0, bench.block(7), step=7).wait()
     place, size = bench.file.placement, bench.pool.layout.memory_bytes
     assert bench.asked == [(place.offset(0), size)]

@@ -31,7 +31,7 @@ def test_many_transfers_outstanding(make_bench, is_state):
     assert all(is_state(block, step) for step, block in enumerate(written))
 
 
-def test_transfers_finish_while_the_caller_only_makes_progress(bench, is_state):
+def test_progress_alone_finishes_transfers(bench, is_state):
     write = bench.engine.write(3, bench.block(7), step=7)
     while not write.done:
         bench.engine.progress()
@@ -106,7 +106,7 @@ def test_hdf5_finds_the_state_and_its_index_entry(bench):
     assert list(entries["sequence"]) == [0, 0, 1, 0, 0, 2, 0, 0]
 
 
-def test_figures_add_up(bench):
+def test_statistics_add_up(bench):
     for row in range(3):
         bench.engine.write(row, bench.block(row), step=row).wait()
     transfer = bench.engine.read(1, bench.blank(), step=1)

@@ -1,4 +1,4 @@
-"""Where space cannot be reserved, MPI I/O would hang on a full disk: the thread does it there."""
+"""Where space cannot be reserved, MPI I/O would hang on a full disk; a thread can be used."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`Throttle`, which benchmarks and other tests use, is a disk of the speed that it is given."""
+"""`Throttle`, which benchmarks and other tests use, simulates a disk of the given speed."""
 
 import numpy as np
 from throttled_engine import Throttle
@@ -14,7 +14,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(100)})
 
 
 def busy(tmp_path, throttle, count):
-    """Return the seconds of each of so many writes, and those of one read."""
+    """Return the seconds of each of `count` writes, and of one read."""
     comm = communicator(None)
     with (
         create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, b""), 1) as file,
@@ -28,7 +28,7 @@ def busy(tmp_path, throttle, count):
         return np.diff(taken), engine.statistics.read_seconds
 
 
-def test_every_transfer_takes_its_time(tmp_path):
+def test_every_transfer_takes_the_given_time(tmp_path):
     writes, read = busy(tmp_path, Throttle(0.01, 0.02), 3)
     assert min(writes) >= 0.01
     assert read >= 0.02
