@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from adjoint.driver.lazy import engines
 from adjoint.errors import ArgumentError
 from adjoint.parallel import Communicator
 from adjoint.schedules import Schedule, require_schedule
+from adjoint.storage.engines.registry import require_engine
 from adjoint.units import parse_bytes
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Options:
             trace=_path(given.get("trace")),
         )
         if options.engine is not None:
-            engines().require_engine(options.engine, comm)
+            require_engine(options.engine, comm)
         if not 0 < options.max_lost_share < 1:
             raise ArgumentError(
                 f"max_lost_share={options.max_lost_share}: it must be between 0 and 1"

@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from adjoint import storage
 from adjoint.driver import constants
-from adjoint.driver.lazy import engines
 from adjoint.driver.options import Options
 from adjoint.errors import SnapshotFileError
 from adjoint.parallel import Communicator
 from adjoint.steppers import Capabilities
+from adjoint.storage.file_format import JOURNAL_RECORDS, FileSpec, JournalLayout
 from adjoint.storage.journal_file import JournalFile
-from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.journal import Journal
 
@@ -76,9 +76,7 @@ class RunFile:
             There is something else, or a file of another problem.
         """
         rows = self._on_all_ranks(
-            lambda: engines().rows_at(
-                self._path(), self._sharers(), self._layout, self._fingerprint(), **self._kept()
-            )
+            lambda: storage.rows_at(self._path(), self._sharers(), self._spec())
         )
         ranks = self._comm.gather(rows)
         return None if None in ranks else min(ranks)
@@ -102,15 +100,8 @@ class RunFile:
             It cannot be created or opened, or the engine cannot be used on it.
         """
         return self._on_all_ranks(
-            lambda: engines().open_store(
-                self._path(),
-                self._sharers(),
-                self._layout,
-                rows,
-                self._fingerprint(),
-                engine=engine,
-                resume=resume,
-                **self._kept(),
+            lambda: storage.open_store(
+                self._path(), self._sharers(), self._spec(), rows, engine=engine, resume=resume
             ),
             undo=lambda store: store.close(),
         )
@@ -128,8 +119,8 @@ class RunFile:
         place = self._place
         folder = place if self.is_temporary() else os.path.dirname(os.path.abspath(place))
         return self._on_all_ranks(
-            lambda: engines().open_store(
-                folder, self._sharers(), layout, rows, b"probe", engine=engine
+            lambda: storage.open_store(
+                folder, self._sharers(), FileSpec(layout, b"probe"), rows, engine=engine
             ),
             undo=lambda store: store.close(),
         )
@@ -166,14 +157,11 @@ class RunFile:
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _kept(self) -> dict[str, Any]:
-        """Return what a file has besides snapshots if it is kept."""
+    def _spec(self) -> FileSpec:
         grows = self._num_steps is None and "accepted_steps" in self._capabilities.present
         accepted = constants.MAX_ACCEPTED_STEPS if grows else 0
-        return {"journal": self._journal_layout, "accepted_steps": accepted}
-
-    def _fingerprint(self) -> bytes:
-        return f"{self._num_steps} steps;".encode() + self._capabilities.fingerprint()
+        fingerprint = f"{self._num_steps} steps;".encode() + self._capabilities.fingerprint()
+        return FileSpec(self._layout, fingerprint, self._journal_layout, accepted)
 
     def _sharers(self) -> Communicator:
         """Return the ranks that share one file."""

@@ -5,13 +5,13 @@ same store and engines, that a gradient would use. States are random numbers, be
 that compresses would be too fast on anything else.
 """
 
-import importlib
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from adjoint import storage
 from adjoint.errors import ArgumentError
 from adjoint.measurement import constants
 from adjoint.measurement.engines import choose_engine
@@ -20,6 +20,8 @@ from adjoint.parallel import Communicator, communicator
 from adjoint.schedules.costs import Costs
 from adjoint.steppers import Arrays, FunctionStepper
 from adjoint.storage.blocks import BlockPool
+from adjoint.storage.engines.registry import engine_names
+from adjoint.storage.file_format import FileSpec
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import CopyingBuffers
@@ -27,7 +29,7 @@ from adjoint.sweep.buffers import CopyingBuffers
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
-__all__ = ["candidates", "opener", "probe_file", "synthetic_probe"]
+__all__ = ["opener", "probe_file", "synthetic_probe"]
 
 
 def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
@@ -53,15 +55,10 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     probed = min(state_bytes, constants.MAX_SYNTHETIC_BYTES)
     probe = synthetic_probe(probed, comm)
     copying = probe.step_seconds()
-    survey = probe.engines(candidates(comm), opener(folder, comm))
+    survey = probe.engines(engine_names(comm), opener(folder, comm))
     chosen = choose_engine(survey.scaled(state_bytes / probed)).costs
     copying *= state_bytes / probed
     return with_file({1: Costs(store=copying, restore=copying)}, chosen)[1]
-
-
-def candidates(comm: Communicator) -> tuple[str, ...]:
-    """Return the engines that can be used on these ranks, in the order to measure them."""
-    return ("mpi", "direct", "thread") if comm.mpi is not None else ("direct", "thread")
 
 
 def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
@@ -84,11 +81,9 @@ def opener(
 
     It takes the layout of a state, the number of states and the engine.
     """
-    # Loaded only where there is a file: importing h5py under mpirun may initialise MPI.
-    opening: Any = importlib.import_module("adjoint.storage.engines.registry")
 
     def open_store(layout: StateLayout, rows: int, engine: "str | EngineFactory") -> FileStore:
-        return opening.open_store(folder, comm, layout, rows, b"", engine=engine)
+        return storage.open_store(folder, comm, FileSpec(layout, b""), rows, engine=engine)
 
     return open_store
 

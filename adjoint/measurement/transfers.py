@@ -165,7 +165,7 @@ def measure_engine(
 
 def _identity(engine: Engine) -> tuple[str, bool]:
     """Return an engine's name, and whether it goes through the page cache."""
-    return engine.name, not getattr(engine, "direct", False)
+    return engine.name, engine.uses_page_cache
 
 
 def _hidden(seen: float, whole: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from adjoint.storage.file_format import FORMAT_VERSION
-from adjoint.storage.journal_reader import JournalRecord
+from adjoint.storage.journal_file import JournalRecord
 from adjoint.storage.reader import Contents, Snapshots, open_snapshots
 from adjoint.storage.state_layout import StateLayout
 from adjoint.units import format_bytes, format_seconds
@@ -159,7 +159,7 @@ class Inspection:
             return ["no record that all ranks agree on: a run would start afresh"]
         lines = [_record_line(record) for record in self.records]
         if self.accepted_capacity:
-            accepted = self.records[0].note.accepted
+            accepted = self.records[0].header.accepted
             lines.append(f"{accepted:,} accepted steps, of at most {self.accepted_capacity:,}")
         return lines
 
@@ -188,20 +188,20 @@ def inspect_file(path: str, *, verify: bool = False) -> Inspection:
     """
     with open_snapshots(path) as snapshots:
         file_bytes, disk_bytes = snapshots.sizes
-        extents = snapshots.found.extents
+        structure = snapshots.structure
         contents = snapshots.contents()
         return Inspection(
             path=path,
-            fingerprint=snapshots.found.fingerprint,
+            fingerprint=structure.fingerprint,
             ranks=snapshots.num_ranks,
             file_bytes=file_bytes,
             disk_bytes=disk_bytes,
-            layouts=_grouped(snapshots.description.layouts),
-            rows=snapshots.found.rows,
+            layouts=_grouped(structure.layouts),
+            rows=structure.rows,
             contents=contents,
-            has_journal="journal" in extents,
+            has_journal=bool(structure.journals),
             records=tuple(snapshots.journal(verify=verify)),
-            accepted_capacity=extents["steps"].shape[0] if "steps" in extents else 0,
+            accepted_capacity=structure.accepted_steps,
             bad=tuple(_bad_parts(snapshots, contents)) if verify else None,
         )
 
@@ -229,7 +229,7 @@ def as_ranges(numbers: Sequence[int]) -> str:
 
 def _bad_parts(snapshots: Snapshots, contents: Contents) -> Iterator[BadPart]:
     """Read every state; give what is not as it was written."""
-    layouts = snapshots.description.layouts
+    layouts = snapshots.structure.layouts
     total = len(contents.rows) * sum(layout.nbytes for layout in layouts)
     with _Bar(
         total=total, unit="B", unit_scale=True, desc="verifying", disable=not sys.stderr.isatty()
@@ -266,7 +266,7 @@ def _first(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _record_line(record: JournalRecord) -> str:
-    note = record.note
+    note = record.header
     where = PHASES[note.phase].format(step=f"{note.step:,}")
     if note.num_steps is not None:
         where += f" of {note.num_steps:,}"
@@ -277,7 +277,7 @@ def _record_line(record: JournalRecord) -> str:
 
 
 def _record_as_json(record: JournalRecord) -> dict[str, Any]:
-    note = record.note
+    note = record.header
     return {
         "number": record.number,
         "phase": note.phase,

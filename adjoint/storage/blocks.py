@@ -1,8 +1,8 @@
-"""Memory for states: blocks of bytes with a state's arrays in them, and a pool to take them from.
+"""Memory for states: blocks of bytes that contain a state's arrays, and a pool of them.
 
-A block is what a slot is made of, what a stepper may compute in, and what a transfer moves. Fresh
-memory is slow to touch, so blocks are few and reused, the one used last first, while it is warm;
-and memory that is never used is never touched, so a pool may be given more than a run needs.
+A slot of the schedule is one block; a stepper may compute in a block, and a transfer moves one. The
+first touch of new memory is slow, so blocks are reused, the most recently used one first, while it
+is in the cache. Memory is not touched before it is used, so a pool may be larger than a run needs.
 """
 
 import mmap
@@ -20,73 +20,73 @@ __all__ = ["Block", "BlockPool"]
 
 
 class Block:
-    """One page-aligned run of bytes, and the arrays of a state that lie in it.
+    """Page-aligned contiguous memory, and the arrays of a state in it.
 
-    New memory is zero. It goes back to the operating system when nothing refers to the block or
-    to its arrays any more.
+    New memory is zero. It returns to the operating system once nothing refers to the block or its
+    arrays.
     """
 
     __slots__ = ("_transfers", "arrays", "bytes", "taken")
 
     def __init__(self, layout: StateLayout) -> None:
         self.bytes: NDArray[np.uint8] = _pages(layout.memory_bytes)
-        """All of it, in whole pages."""
+        """The whole block, `StateLayout.memory_bytes` long."""
         self.arrays: dict[str, NDArray[Any]] = layout.views(self.bytes)
         """The arrays of a state: views of `bytes`."""
         self.taken = False
-        """Whether somebody has it from the pool."""
+        """Whether it has been taken from the pool."""
         self._transfers: list[Transfer] = []
 
     def hold(self, transfer: Transfer) -> None:
-        """Note a transfer that uses this block; the block is busy until that is over."""
+        """Mark the block as used by `transfer`; it is busy until that has ended."""
         self._transfers = [other for other in self._transfers if not other.done]
         self._transfers.append(transfer)
 
     @property
     def busy(self) -> bool:
-        """Whether a transfer is using it. Never blocks."""
+        """Whether a transfer uses the block. Never blocks."""
         while self._transfers and self._transfers[-1].done:
             self._transfers.pop()
         return bool(self._transfers)
 
     def settle(self) -> None:
-        """Wait until no transfer uses it. Errors stay with the transfers."""
+        """Wait until no transfer uses the block. Their errors are left to `Transfer.wait`."""
         for transfer in self._transfers:
             transfer.settle()
 
 
 class BlockPool:
-    """At most `capacity` blocks, allocated as they are first needed.
+    """At most `capacity` blocks, allocated when they are first needed.
 
-    A block that is given back while a transfer uses it is idle once that is done; it counts as in
-    use until then. For one thread.
+    A block that is given back while a transfer uses it counts as in use until the transfer has
+    ended. Not thread-safe.
 
     Parameters
     ----------
     layout
         Of the state that each block holds.
     capacity
-        How many blocks there may ever be.
+        The largest number of blocks.
     sparing
-        Give memory that becomes idle back to the operating system, because others wait for it:
-        kept tapes take what snapshots leave.
+        Return idle blocks to the operating system: tapes that are kept need the memory that
+        snapshots release.
     """
 
     def __init__(self, layout: StateLayout, capacity: int, *, sparing: bool = False) -> None:
         self.layout = layout
         self.capacity = capacity
         self.peak = 0
-        """The most blocks that were ever in use at once, those in transfer included."""
+        """Largest number of blocks in use at once so far, those in transfer included."""
         self._sparing = sparing
         self._allocated = 0
         self._idle: list[Block] = []
         self._leaving: deque[Block] = deque()
 
     def take(self) -> Block:
-        """Return a block that nobody uses, with whatever it held last.
+        """Return a block that is not in use; its content is undefined.
 
-        The one given back last if any is idle; else one whose transfer is done; else a new one;
-        else it waits for the one that was given back first.
+        In order of preference: the idle block given back last, one whose transfer has ended since,
+        a new one; else wait for the transfer of the block that was given back first.
 
         Raises
         ------
@@ -101,12 +101,12 @@ class BlockPool:
         return block
 
     def give_back(self, block: Block) -> None:
-        """Give up a block; it is idle at once, or when the transfer that uses it is done.
+        """Return a block to the pool. It is idle at once, or when its transfer has ended.
 
         Raises
         ------
         ScheduleError
-            The block was given back before.
+            The block is in the pool already.
         """
         if not block.taken:
             raise ScheduleError(
@@ -121,7 +121,7 @@ class BlockPool:
             self._idle.append(block)
 
     def touch(self, count: int) -> None:
-        """Have `count` blocks, or as many as there may be, allocated and their pages present."""
+        """Allocate `count` blocks, or up to the capacity, and touch their pages."""
         while self._allocated < min(count, self.capacity):
             block = self._allocate()
             block.bytes[::PAGE_BYTES] = 0
@@ -142,7 +142,7 @@ class BlockPool:
         else:
             raise ScheduleError(
                 f"all {self.capacity} blocks are in use: the schedule keeps more states in memory "
-                "than it has slots, or the buffers were made for fewer"
+                "than it has slots, or the buffers were made for fewer slots"
             )
 
     def _allocate(self) -> Block:
@@ -151,10 +151,10 @@ class BlockPool:
 
 
 def _pages(count: int) -> NDArray[np.uint8]:
-    """Return so many bytes of untouched, zeroed, private pages."""
+    """Return `count` bytes of untouched, zeroed, private pages."""
     if count == 0:
         return np.empty(0, np.uint8)
-    # Not numpy.empty: the C library may keep freed memory, and need not align it to a page.
+    # Not numpy.empty: the C library may keep freed memory, and need not align it to pages.
     memory = mmap.mmap(-1, count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         _prefer_huge_pages(memory)
@@ -162,7 +162,7 @@ def _pages(count: int) -> NDArray[np.uint8]:
 
 
 def _prefer_huge_pages(memory: mmap.mmap) -> None:
-    """Ask for huge pages: first touch was measured at 9 GB/s with them, 1.3 GB/s without."""
+    """Ask for huge pages: the first touch ran at 9 GB/s with them, at 1.3 GB/s without."""
     try:
         memory.madvise(mmap.MADV_HUGEPAGE)
     except OSError:  # A kernel built without them: ordinary pages do as well.

@@ -1,132 +1,363 @@
-"""What a snapshot file is made of, reckoned before there is one: sizes, places, descriptions."""
+"""The format of a snapshot file: its datasets, their sizes, and where each rank's part lies.
+
+One HDF5 file per run, created once; its structure never changes afterwards.
+
+===============  ==================================================================================
+``/snapshots``   bytes, one row per state: the blocks of all ranks in rank order, each
+                 `StateLayout.block_bytes` long. Contiguous, allocated early and never filled, so it
+                 is sparse: a row takes disk space when it is first written.
+``/index``       (rows, ranks) of `Entry`: which state each rank's part of a row holds, its
+                 checksum, and the cost of the run up to it. A row is valid if the entries of all
+                 ranks have the same step and the same sequence number, and that is not 0.
+``/layout``      JSON: the names, shapes, dtypes and offsets of the arrays in a block. Each distinct
+                 layout appears once; a list gives the layout of every rank.
+``/journal``     bytes, two records from which a killed run resumes: see
+                 `adjoint.storage.journal_file`. Only in a file that is kept, as are the next two.
+``/gradients``   bytes: the gradients that have a row per step, rank by rank. Only if there are any.
+``/steps``       (capacity, 2): time and length of each accepted step. Only if the number of steps
+                 is not known in advance.
+attributes       ``format_version``, ``communicator_size``, ``fingerprint`` (SHA-256, hexadecimal)
+===============  ==================================================================================
+
+The HDF5 library creates the file and closes it; after that, bytes are moved to and from the offsets
+in a `Placement`, without HDF5. So a killed run leaves an intact file, and any HDF5 tool can open it
+at any time.
+
+A write to a row clears this rank's index entry, writes the data, and then writes the new entry. A
+process killed in between leaves an empty entry, or entries that differ between ranks: either way
+the row is not valid. (After a power failure the entry may have reached the disk before the data;
+the checksum then shows it.)
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from adjoint.errors import ArgumentError, StepperError
-from adjoint.storage.journal_layout import JOURNAL_RECORDS, JournalLayout
-from adjoint.storage.placement import (
-    ACCEPTED_BYTES,
-    ENTRY_BYTES,
-    JournalPlacement,
-    Placement,
-)
-from adjoint.storage.state_layout import LARGEST_ALIGNMENT, StateLayout
+from adjoint.storage.state_layout import LARGEST_ALIGNMENT, PAGE_BYTES, StateLayout
 
-__all__ = ["FORMAT_VERSION", "INDEX_DTYPE", "Structure"]
+__all__ = [
+    "ACCEPTED_BYTES",
+    "ENTRY_BYTES",
+    "FORMAT_VERSION",
+    "HEADER_BYTES",
+    "INDEX_DTYPE",
+    "JOURNAL_RECORDS",
+    "MAX_EMPTY_ROWS",
+    "Entry",
+    "FileSpec",
+    "JournalLayout",
+    "JournalPlacement",
+    "Placement",
+    "RowField",
+    "Structure",
+]
 
 FORMAT_VERSION = 2
 
 HDF5_BYTES = 1 << 16
-"""More than the HDF5 library writes of its own to a file of six datasets."""
+"""Upper bound on what the HDF5 library itself writes to a file of six datasets."""
 
 INDEX_DTYPE = np.dtype([("step", "<i8"), ("sequence", "<u8"), ("checksum", "<u8"), ("cost", "<f8")])
-"""One entry of the index: `placement.Entry` as NumPy and HDF5 see it."""
+"""`Entry` as NumPy and HDF5 see it."""
+
+ENTRY_FORMAT = struct.Struct("<qQQd")
+ENTRY_BYTES = ENTRY_FORMAT.size
+
+MAX_EMPTY_ROWS = 4096
+"""The search for used rows stops after this many empty ones in a row.
+
+Rows are used from the first on, so empty rows lie before a used one only where writes failed or
+states were discarded. A file may have room for millions of rows of which a few are used.
+"""
+
+JOURNAL_RECORDS = 2
+"""Records are written in turn, so that one of them is always intact."""
+
+HEADER_BYTES = PAGE_BYTES
+"""Size of the header of each rank's part of a journal record."""
+
+ACCEPTED_BYTES = 16
+"""Size of an accepted step in the file: the time at which it began, and its length."""
+
+
+class Entry(NamedTuple):
+    """One rank's entry in the index of a row. All zero: the row holds no state."""
+
+    step: int
+    sequence: int
+    """Ordinal of this write in its run, starting at 1. Ranks with different ordinals disagree."""
+    checksum: int
+    """XXH3 of the block, see `adjoint.storage.checksums`."""
+    cost: float
+    """This rank's running total of the cost up to the state; nan if unknown."""
+
+    def packed(self) -> bytes:
+        """Return the bytes of the entry in the file."""
+        return ENTRY_FORMAT.pack(*self)
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> "Entry":
+        """Return the entry stored as these bytes."""
+        return cls(*ENTRY_FORMAT.unpack(data))
 
 
 @dataclass(frozen=True, slots=True)
-class Structure:
-    """Sizes and descriptions of a file for some rows of all ranks' states."""
+class RowField:
+    """A gradient with one row per step."""
 
-    layouts: tuple[StateLayout, ...]
-    """Of each rank's state, in rank order."""
+    name: str
     rows: int
-    fingerprint: str
-    """What the file is for: a hash, in hexadecimal."""
-    journals: tuple[JournalLayout, ...] = ()
-    """Of each rank; none where there is no journal."""
-    accepted_steps: int = 0
-    """How many accepted steps there is room for; 0 where they need not be kept."""
+    row_bytes: int
+    offset: int
+    """Bytes from the beginning of this rank's part of ``/gradients``."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows."""
+        return self.rows * self.row_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLayout:
+    """The arrays in one rank's part of the journal.
+
+    A record holds the live state (forward sweep), or the adjoint and the gradients accumulated so
+    far (reverse sweep). Gradients with a row per step are not in it: a row is final once its step
+    has been pulled back, and is then written once, to ``/gradients``.
+    """
+
+    state: StateLayout
+    adjoint: StateLayout
+    gradients: StateLayout
+    """Those without a row per step."""
+    rows: tuple[RowField, ...]
 
     @classmethod
     def of(
         cls,
-        layouts: Sequence[StateLayout],
-        rows: int,
-        fingerprint: bytes,
-        *,
-        journals: Sequence[JournalLayout] = (),
-        accepted_steps: int = 0,
-    ) -> "Structure":
-        """Return the structure for so many rows.
+        state: Mapping[str, Any],
+        adjoint: Mapping[str, Any],
+        gradients: Mapping[str, Any],
+        per_step: Collection[str],
+    ) -> "JournalLayout":
+        """Return the layout for arrays of these shapes and dtypes, which may be HDF5 datasets.
+
+        `per_step` names the gradients whose first axis is the step.
+        """
+        whole = {name: grown for name, grown in gradients.items() if name not in per_step}
+        rows: list[RowField] = []
+        end = 0
+        for name in gradients:
+            if name in per_step:
+                grown = gradients[name]
+                count = int(grown.shape[0])
+                size = np.dtype(grown.dtype).itemsize * int(np.prod(grown.shape[1:], dtype=int))
+                rows.append(RowField(name, count, size, end))
+                end += count * size
+        return cls(
+            StateLayout.shaped(state),
+            StateLayout.shaped(adjoint),
+            StateLayout.shaped(whole),
+            tuple(rows),
+        )
+
+    @property
+    def gradients_start(self) -> int:
+        """Offset of the gradients in the payload of a record; the adjoint is before them."""
+        return self.adjoint.memory_bytes
+
+    @property
+    def record_bytes(self) -> int:
+        """Size of one record: header and payload, in whole pages."""
+        reverse = self.gradients_start + self.gradients.memory_bytes
+        return HEADER_BYTES + max(self.state.memory_bytes, reverse)
+
+    @property
+    def rows_bytes(self) -> int:
+        """Size of the gradients with a row per step."""
+        return sum(field.nbytes for field in self.rows)
+
+    def description(self) -> dict[str, Any]:
+        """Return the layout as JSON can hold it."""
+        return {
+            "adjoint": self.adjoint.description(),
+            "gradients": self.gradients.description(),
+            "rows": [[field.name, field.rows, field.row_bytes] for field in self.rows],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """What one rank wants to keep in a snapshot file."""
+
+    layout: StateLayout
+    """Of this rank's state. It may be empty, but not on all ranks."""
+    fingerprint: bytes
+    """Identifies the problem; that of rank 0 counts. A file of another problem is refused."""
+    journal: JournalLayout | None = None
+    """None on all ranks for a file from which no run is to be resumed."""
+    accepted_steps: int = 0
+    """The number of accepted steps there is room for; that of rank 0 counts. Needs a journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPlacement:
+    """One rank's part of the journal of a snapshot file. Offsets are in bytes."""
+
+    layout: JournalLayout
+    records: tuple[int, ...]
+    """Where this rank's part of each record begins."""
+    rows_start: int
+    """Where this rank's gradients with a row per step begin."""
+    accepted_start: int
+    """Where the accepted steps begin. They are the same on all ranks; rank 0 writes them."""
+    accepted_steps: int
+    """The number of them there is room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One rank's part of an existing snapshot file. Offsets are in bytes."""
+
+    path: str
+    rank: int
+    layout: StateLayout
+    """Of this rank's state."""
+    rows: int
+    """The number of states there is room for."""
+    data_start: int
+    """This rank's part of row 0."""
+    row_bytes: int
+    """From one row to the next."""
+    index_start: int
+    """This rank's index entry of row 0."""
+    index_row_bytes: int
+    """From the index entries of one row to those of the next."""
+    reservable: bool
+    """Whether the file system can reserve space before it is written, on every rank."""
+    journal: JournalPlacement | None = None
+    """What a resumed run starts from; None in a temporary file."""
+
+    def require(self, row: int) -> None:
+        """Raise `ArgumentError` if there is no such row."""
+        if not 0 <= row < self.rows:
+            raise ArgumentError(f"there is no row {row} in {self.path}: it has {self.rows}")
+
+    def offset(self, row: int) -> int:
+        """Return where this rank's part of a row begins."""
+        return self.data_start + row * self.row_bytes
+
+    def index_offset(self, row: int) -> int:
+        """Return where this rank's index entry of a row is."""
+        return self.index_start + row * self.index_row_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The datasets of a snapshot file for all ranks. Equal structures hold the same problem."""
+
+    layouts: tuple[StateLayout, ...]
+    """Of each rank's state, in rank order."""
+    rows: int
+    """The number of states there is room for."""
+    fingerprint: str
+    """Identifies the problem: a hash, in hexadecimal."""
+    journals: tuple[JournalLayout, ...] = ()
+    """Of each rank; empty if there is no journal."""
+    accepted_steps: int = 0
+    """The number of accepted steps there is room for; 0 if they are not kept."""
+
+    @classmethod
+    def of(cls, specs: Sequence[FileSpec], rows: int) -> "Structure":
+        """Return the structure of a file with this many rows for what the ranks want to keep.
 
         Raises
         ------
         ArgumentError
-            There is not one row.
+            `rows` is less than one.
         StepperError
             No rank has any state.
         """
         if rows < 1:
             raise ArgumentError(f"a snapshot file needs room for at least one state, not {rows}")
-        if not any(layout.nbytes for layout in layouts):
+        if not any(spec.layout.nbytes for spec in specs):
             raise StepperError("there is nothing to keep in a file: no rank has any state")
-        made_for = hashlib.sha256(fingerprint).hexdigest()
-        return cls(tuple(layouts), rows, made_for, tuple(journals), accepted_steps)
+        journals = tuple(spec.journal for spec in specs if spec.journal is not None)
+        return cls(
+            tuple(spec.layout for spec in specs),
+            rows,
+            hashlib.sha256(specs[0].fingerprint).hexdigest(),
+            journals,
+            specs[0].accepted_steps if journals else 0,
+        )
 
     @property
     def ranks(self) -> int:
-        """How many ranks there are."""
+        """The number of ranks."""
         return len(self.layouts)
 
     @property
     def row_bytes(self) -> int:
-        """All ranks' blocks together."""
+        """Size of one state: the blocks of all ranks."""
         return sum(layout.block_bytes for layout in self.layouts)
 
     @property
     def record_bytes(self) -> int:
-        """What one record of the journal takes, all ranks together."""
+        """Size of one record of the journal, all ranks together."""
         return sum(journal.record_bytes for journal in self.journals)
 
     @property
     def gradient_bytes(self) -> int:
-        """What gradients with a row per step take, all ranks together."""
+        """Size of the gradients with a row per step, all ranks together."""
         return sum(journal.rows_bytes for journal in self.journals)
 
     @property
     def metadata_bytes(self) -> int:
-        """More than what is written to the file when it is made."""
+        """Upper bound on what is written to the file when it is created."""
         return HDF5_BYTES + len(self.described())
 
     @property
     def file_bytes(self) -> int:
-        """At least the length of the file, most of which is sparse."""
+        """Upper bound on the length of the file, most of which is sparse."""
         index = self.rows * self.ranks * ENTRY_BYTES
         journal = JOURNAL_RECORDS * self.record_bytes + self.gradient_bytes
         journal += self.accepted_steps * ACCEPTED_BYTES
         gaps = 7 * LARGEST_ALIGNMENT  # before each dataset, and at the end
         return self.rows * self.row_bytes + index + journal + self.metadata_bytes + gaps
 
-    def datasets(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+    def block_starts(self) -> list[int]:
+        """Return where each rank's block begins within a row, and where the row ends."""
+        return list(accumulate((layout.block_bytes for layout in self.layouts), initial=0))
+
+    def datasets(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
         """Return dtype and shape of every dataset, by name."""
-        described = len(self.described())
-        every: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "snapshots": (np.uint8, (self.rows, self.row_bytes)),
+        byte = np.dtype(np.uint8)
+        datasets: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+            "snapshots": (byte, (self.rows, self.row_bytes)),
             "index": (INDEX_DTYPE, (self.rows, self.ranks)),
-            "layout": (np.uint8, (described,)),
+            "layout": (byte, (len(self.described()),)),
         }
         if self.journals:
-            every["journal"] = np.uint8, (JOURNAL_RECORDS, self.record_bytes)
+            datasets["journal"] = byte, (JOURNAL_RECORDS, self.record_bytes)
             if self.gradient_bytes:
-                every["gradients"] = np.uint8, (self.gradient_bytes,)
+                datasets["gradients"] = byte, (self.gradient_bytes,)
             if self.accepted_steps:
-                every["steps"] = np.float64, (self.accepted_steps, 2)
-        return every
+                datasets["steps"] = np.dtype("<f8"), (self.accepted_steps, 2)
+        return datasets
 
     def described(self) -> bytes:
-        """Return every rank's layout as JSON, each different one once."""
-        different = list(dict.fromkeys(self.layouts))
-        numbers = {layout: number for number, layout in enumerate(different)}
+        """Return the content of ``/layout``."""
+        layouts = {layout: number for number, layout in enumerate(dict.fromkeys(self.layouts))}
         document: dict[str, Any] = {
-            "layouts": [layout.description() for layout in different],
-            "ranks": [numbers[layout] for layout in self.layouts],
+            "layouts": [layout.description() for layout in layouts],
+            "ranks": [layouts[layout] for layout in self.layouts],
         }
         if self.journals:
             journals = list(dict.fromkeys(self.journals))
@@ -137,14 +368,13 @@ class Structure:
     def placement(
         self, path: str, rank: int, starts: Mapping[str, int], *, reservable: bool
     ) -> Placement:
-        """Return one rank's part of a file, given the bytes at which its datasets begin."""
-        parts = list(accumulate((layout.block_bytes for layout in self.layouts), initial=0))
+        """Return one rank's part of a file, given the byte at which each dataset begins."""
         return Placement(
             path=path,
             rank=rank,
             layout=self.layouts[rank],
             rows=self.rows,
-            data_start=starts["snapshots"] + parts[rank],
+            data_start=starts["snapshots"] + self.block_starts()[rank],
             row_bytes=self.row_bytes,
             index_start=starts["index"] + rank * ENTRY_BYTES,
             index_row_bytes=self.ranks * ENTRY_BYTES,
@@ -156,8 +386,7 @@ class Structure:
         if not self.journals:
             return None
         before = self.journals[:rank]
-        part = sum(journal.record_bytes for journal in before)
-        first = starts["journal"] + part
+        first = starts["journal"] + sum(journal.record_bytes for journal in before)
         return JournalPlacement(
             layout=self.journals[rank],
             records=tuple(first + k * self.record_bytes for k in range(JOURNAL_RECORDS)),

@@ -1,37 +1,52 @@
-"""The journal of a snapshot file, as one rank writes and reads its part of it.
+"""The journal of a snapshot file: one rank's part of it, written, read and checked.
 
-There are two records, written in turn: the one before is whole while the next is written. Each
-rank's part of a record is a header, then the arrays. The header is
+There are two records, written in turn, so the previous one stays intact while the next is written.
+Each rank's part of a record is a header, then the arrays. The header is
 
-- 8 bytes: the number of the record, from 1; 0 if there is none,
+- 8 bytes: the ordinal of the record, starting at 1; 0 if there is none,
 - 8 bytes: a checksum (XXH3) of the text and of the arrays,
-- 8 bytes: how long the text is,
+- 8 bytes: the length of the text,
 - text: JSON, what the arrays are (`RecordHeader`),
 
-and it is written after them. A record counts if all ranks have it whole. Whoever writes the next
-but one has to know that: see `adjoint.sweep.journal`.
+and is written after the arrays. A process killed while it writes leaves a header whose checksum
+does not match, and the previous record. A record counts if all ranks have it intact; so before a
+rank overwrites a record, all ranks must have finished the next one: see `adjoint.sweep.journal`.
 """
 
 import json
 import os
 import struct
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.storage.checksums import RunningChecksum, checksum
-from adjoint.storage.journal_layout import HEADER_BYTES, JournalLayout, RowField
-from adjoint.storage.placement import ACCEPTED_BYTES, JournalPlacement, Placement
-from adjoint.storage.state_layout import StateLayout
+from adjoint.storage.file_format import (
+    ACCEPTED_BYTES,
+    HEADER_BYTES,
+    JOURNAL_RECORDS,
+    JournalLayout,
+    JournalPlacement,
+    Placement,
+    RowField,
+    Structure,
+)
+from adjoint.storage.file_io import CHUNK_BYTES, as_bytes, read_fully, write_fully
 
-__all__ = ["JournalFile", "RecordHeader", "read_note"]
+__all__ = [
+    "BEGUN",
+    "FORWARD",
+    "REVERSE",
+    "JournalFile",
+    "JournalRecord",
+    "RecordHeader",
+    "read_journal",
+]
 
 HEADER = struct.Struct("<QQQ")
-
-READ_AT_ONCE = 1 << 22
 
 BEGUN, FORWARD, REVERSE = PHASES = ("begun", "forward", "reverse")
 
@@ -43,29 +58,29 @@ class RecordHeader:
     phase: str
     """ "begun": no arrays. "forward": the live state. "reverse": the adjoint and the gradients."""
     step: int
-    """The step that the state, or the adjoint, is at."""
+    """The step of the state or the adjoint."""
     num_steps: int | None
-    """Steps of the run; None as long as that is not known."""
+    """The number of steps of the run; None while it is not known."""
     cost: float
-    """This rank's running total up to `step`; in the reverse sweep the whole cost."""
+    """This rank's running total up to `step`; in the reverse sweep the total of the run."""
     controls: str
     """A hash of this rank's controls, in hexadecimal."""
     first_sequence: int
-    """The number of the first write of this evaluation: what is older in the index is stale."""
+    """Ordinal of the first write of this evaluation: older entries of the index are stale."""
     seconds: float
-    """What the run has taken so far, the runs that it resumes included."""
+    """Time that the run has taken so far, the runs that it resumes included."""
     accepted: int = 0
-    """How many accepted steps ``/steps`` holds."""
+    """The number of accepted steps in ``/steps``."""
     rows_checksum: int = 0
-    """The sum, modulo 2^64, of the checksums of all final rows in ``/gradients``."""
+    """Sum, modulo 2^64, of the checksums of all final rows in ``/gradients``."""
     plan: Mapping[str, Any] = field(default_factory=dict)
     """The schedule, so that a resumed run need not measure: leaf, slots, interval, costs."""
 
 
 class JournalFile:
-    """One rank's part of the journal. Every call raises `OSError` if the file says no.
+    """One rank's part of the journal, through a descriptor of its own.
 
-    Owns a descriptor of its own; `close` gives it back.
+    Its methods raise `OSError` if the file cannot be read or written.
     """
 
     def __init__(self, placement: Placement) -> None:
@@ -81,141 +96,189 @@ class JournalFile:
         os.close(self._descriptor)
 
     def write(
-        self, number: int, note: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]
+        self, number: int, header: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]
     ) -> None:
-        """Write record `number`: the arrays, each at its place in the payload, then the header."""
+        """Write record `number`: each array at its offset in the payload, then the header."""
         start = self.placement.records[number % len(self.placement.records)]
         self._reserve(start, self.layout.record_bytes)
-        text = json.dumps(asdict(note), separators=(",", ":")).encode()
-        assert HEADER.size + len(text) <= HEADER_BYTES, "a note is short"
+        text = json.dumps(asdict(header), separators=(",", ":")).encode()
+        assert HEADER.size + len(text) <= HEADER_BYTES, "a header is short"
         running = RunningChecksum(text)
         for offset, array in arrays:
-            data = array.reshape(-1).view(np.uint8)
+            data = as_bytes(array)
             running.update(data)
-            self._put(data.data, start + HEADER_BYTES + offset)
-        header = HEADER.pack(number, running.value, len(text)) + text
-        self._put(memoryview(header), start)
+            write_fully(self._descriptor, data.data, start + HEADER_BYTES + offset)
+        packed = HEADER.pack(number, running.value, len(text)) + text
+        write_fully(self._descriptor, memoryview(packed), start)
 
     def read(self, record: int) -> tuple[int, RecordHeader] | None:
-        """Return the number of a record and what it says, if its header can be read at all."""
-        start = self.placement.records[record]
-        return read_note(os.pread(self._descriptor, HEADER_BYTES, start))
+        """Return the ordinal and the header of a record; None if there is none."""
+        return _read_header(_header_page(self._descriptor, self.placement.records[record]))
 
     def is_whole(self, record: int) -> bool:
-        """Return whether the arrays of a record are those that its header vouches for."""
-        start = self.placement.records[record]
-        header = os.pread(self._descriptor, HEADER_BYTES, start)
-        found = read_note(header)
-        if found is None:
-            return False
-        _, expected, length = HEADER.unpack_from(header)
-        running = RunningChecksum(header[HEADER.size : HEADER.size + length])
-        for offset, size in self._extents(found[1].phase):
-            for done in range(0, size, READ_AT_ONCE):
-                count = min(READ_AT_ONCE, size - done)
-                where = start + HEADER_BYTES + offset + done
-                running.update(np.frombuffer(os.pread(self._descriptor, count, where), np.uint8))
-        return running.value == expected
+        """Return whether the arrays of a record are those that were written."""
+        return _is_whole(self._descriptor, self.placement.records[record], self.layout)
 
     def load(self, record: int, offset: int, array: NDArray[Any]) -> None:
-        """Fill an array from its place in the payload of a record."""
+        """Fill an array from its offset in the payload of a record."""
         self._fill(array, self.placement.records[record] + HEADER_BYTES + offset)
 
     # -- rows and accepted steps ----------------------------------------------------------------
 
     def write_rows(self, field: RowField, start: int, rows: NDArray[Any]) -> int:
-        """Write final rows of a gradient, from row `start` on; return their checksums' sum."""
+        """Write final rows of a gradient, from row `start` on; return their `rows_checksum`."""
         first = self.placement.rows_start + field.offset + start * field.row_bytes
         data = np.ascontiguousarray(rows)
         self._reserve(first, data.nbytes)
-        self._put(data.reshape(-1).view(np.uint8).data, first)
+        write_fully(self._descriptor, as_bytes(data).data, first)
         return rows_checksum(start, data)
 
     def read_rows(self, field: RowField, start: int, rows: NDArray[Any]) -> int:
-        """Fill rows of a gradient, from row `start` on; return the sum of their checksums."""
+        """Fill rows of a gradient, from row `start` on; return their `rows_checksum`."""
         self._fill(rows, self.placement.rows_start + field.offset + start * field.row_bytes)
         return rows_checksum(start, rows)
 
     def write_accepted(self, start: int, steps: NDArray[np.float64]) -> None:
-        """Write accepted steps, shaped (count, 2), from step `start` on."""
+        """Write accepted steps, shape (count, 2), from step `start` on."""
         if start + len(steps) > self.placement.accepted_steps:
             raise OSError(f"there is no room for more than {self.placement.accepted_steps} steps")
         first = self.placement.accepted_start + start * ACCEPTED_BYTES
-        self._put(np.ascontiguousarray(steps).reshape(-1).view(np.uint8).data, first)
+        write_fully(self._descriptor, as_bytes(np.ascontiguousarray(steps)).data, first)
 
     def read_accepted(self, count: int) -> NDArray[np.float64]:
-        """Return the first accepted steps, shaped (count, 2)."""
+        """Return the first accepted steps, shape (count, 2)."""
         steps = np.empty((count, 2))
         self._fill(steps, self.placement.accepted_start)
         return steps
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _extents(self, phase: str) -> list[tuple[int, int]]:
-        """Return where arrays lie in the payload, and how long they are, in the order written."""
-        if phase == FORWARD:
-            return _places(0, self.layout.state)
-        if phase == REVERSE:
-            return [
-                *_places(0, self.layout.adjoint),
-                *_places(self.layout.gradients_start, self.layout.gradients),
-            ]
-        return []
-
     def _reserve(self, start: int, count: int) -> None:
         if count and start not in self._reserved and self._reservable:
             os.posix_fallocate(self._descriptor, start, count)
             self._reserved.add(start)
 
-    def _put(self, data: memoryview, offset: int) -> None:
-        while data:
-            count = os.pwrite(self._descriptor, data[: 1 << 30], offset)
-            data, offset = data[count:], offset + count
-
     def _fill(self, array: NDArray[Any], offset: int) -> None:
-        data = array.reshape(-1).view(np.uint8).data
-        while data:
-            count = os.preadv(self._descriptor, [data[: 1 << 30]], offset)
-            if count == 0:
-                raise OSError("the journal is cut short")
-            data, offset = data[count:], offset + count
-
-
-def read_note(header: bytes) -> tuple[int, RecordHeader] | None:
-    """Return the number of a record and what it says, from its header.
-
-    None if it is not one, or says what no run would write.
-    """
-    if len(header) < HEADER_BYTES:
-        return None
-    number, _, length = HEADER.unpack_from(header)
-    if number == 0 or length > HEADER_BYTES - HEADER.size:
-        return None
-    try:
-        note = RecordHeader(**json.loads(header[HEADER.size : HEADER.size + length]))
-    except (ValueError, TypeError, RecursionError):
-        return None
-    return (number, note) if _is_sane(note) else None
-
-
-def _is_sane(note: RecordHeader) -> bool:
-    counts = (note.step, note.num_steps or 0, note.first_sequence, note.accepted)
-    return (
-        note.phase in PHASES
-        and all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
-        and type(note.rows_checksum) is int
-        and all(type(value) in {int, float} for value in (note.cost, note.seconds))
-        and type(note.controls) is str
-        and type(note.plan) is dict
-    )
+        read_fully(self._descriptor, as_bytes(array).data, offset)
 
 
 def rows_checksum(start: int, rows: NDArray[Any]) -> int:
-    """Return the sum of the checksums of rows, modulo 2^64, each with its number in it."""
+    """Return the sum of the checksums of rows, modulo 2^64, each seeded with its row number."""
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
     total = sum(checksum(flat[k], seed=start + k) for k in range(len(flat)))
     return total % (1 << 64)
 
 
-def _places(start: int, layout: StateLayout) -> list[tuple[int, int]]:
-    return [(start + field.offset, field.nbytes) for field in layout.fields]
+# -- the journal of all ranks, for somebody who only looks ----------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecord:
+    """A record whose header all ranks have written."""
+
+    number: int
+    """Its ordinal in the run, starting at 1."""
+    header: RecordHeader
+    """That of rank 0, with the cost of all ranks."""
+    is_whole: bool | None
+    """Whether its arrays are those that were written; None if they were not read."""
+
+
+def read_journal(
+    descriptor: int, structure: Structure, starts: Mapping[str, int], *, verify: bool
+) -> list[JournalRecord]:
+    """Return the records from which a run could be resumed, the latest first.
+
+    Arrays are read only to `verify` them. Not collective. A record that a run overwrites meanwhile
+    is left out, or found not to be whole, as after a kill.
+    """
+    records: list[JournalRecord] = []
+    for k in range(JOURNAL_RECORDS if structure.journals else 0):
+        parts = list(_parts(structure, starts["journal"] + k * structure.record_bytes))
+        record = _read_record(descriptor, parts)
+        if record is not None and verify:
+            whole = all(_is_whole(descriptor, start, layout) for start, layout in parts)
+            record = replace(record, is_whole=whole)
+        if record is not None:
+            records.append(record)
+    return sorted(records, key=lambda record: -record.number)
+
+
+def _parts(structure: Structure, start: int) -> Iterator[tuple[int, JournalLayout]]:
+    """Yield where each rank's part of a record begins, and its layout."""
+    for layout in structure.journals:
+        yield start, layout
+        start += layout.record_bytes
+
+
+def _read_record(descriptor: int, parts: list[tuple[int, JournalLayout]]) -> JournalRecord | None:
+    """Return a record, if the headers of all ranks have the same ordinal."""
+    headers: list[tuple[int, RecordHeader]] = []
+    for start, _ in parts:
+        header = _read_header(_header_page(descriptor, start))
+        if header is None or (headers and header[0] != headers[0][0]):
+            return None
+        headers.append(header)
+    number, first = headers[0]
+    return JournalRecord(number, replace(first, cost=sum(h.cost for _, h in headers)), None)
+
+
+# -- one part of a record -------------------------------------------------------------------------
+
+
+def _header_page(descriptor: int, start: int) -> bytes:
+    return os.pread(descriptor, HEADER_BYTES, start)
+
+
+def _read_header(page: bytes) -> tuple[int, RecordHeader] | None:
+    """Return the ordinal and the header of a record; None if they are not what a run writes."""
+    if len(page) < HEADER_BYTES:
+        return None
+    number, _, length = HEADER.unpack_from(page)
+    if number == 0 or length > HEADER_BYTES - HEADER.size:
+        return None
+    try:
+        header = RecordHeader(**json.loads(page[HEADER.size : HEADER.size + length]))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return (number, header) if _is_sane(header) else None
+
+
+def _is_sane(header: RecordHeader) -> bool:
+    counts = (header.step, header.num_steps or 0, header.first_sequence, header.accepted)
+    return (
+        header.phase in PHASES
+        and all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
+        and type(header.rows_checksum) is int
+        and all(type(value) in {int, float} for value in (header.cost, header.seconds))
+        and type(header.controls) is str
+        and type(header.plan) is dict
+    )
+
+
+def _is_whole(descriptor: int, start: int, layout: JournalLayout) -> bool:
+    """Return whether the arrays of the part at `start` match the checksum in its header."""
+    page = _header_page(descriptor, start)
+    found = _read_header(page)
+    if found is None:
+        return False
+    _, expected, length = HEADER.unpack_from(page)
+    running = RunningChecksum(page[HEADER.size : HEADER.size + length])
+    for offset, size in _extents(layout, found[1].phase):
+        for done in range(0, size, CHUNK_BYTES):
+            piece = np.empty(min(CHUNK_BYTES, size - done), np.uint8)
+            try:
+                read_fully(descriptor, piece.data, start + HEADER_BYTES + offset + done)
+            except OSError:
+                return False
+            running.update(piece)
+    return running.value == expected
+
+
+def _extents(layout: JournalLayout, phase: str) -> list[tuple[int, int]]:
+    """Return offset and size of each array in the payload, in the order written."""
+    state = [(field.offset, field.nbytes) for field in layout.state.fields]
+    adjoint = [(field.offset, field.nbytes) for field in layout.adjoint.fields]
+    start = layout.gradients_start
+    gradients = [(start + field.offset, field.nbytes) for field in layout.gradients.fields]
+    return {FORWARD: state, REVERSE: adjoint + gradients}.get(phase, [])

@@ -1,9 +1,9 @@
-"""The canonical layout of one rank's state in one contiguous block of bytes.
+"""The layout of one rank's state in one contiguous block of bytes.
 
-A state is several named arrays; a slot, a row of the snapshot file and a transfer are one block
-each. The layout says where in the block each array lies: fields in the order in which the stepper
-names them, each on a cache line of its own, so that a transfer is one contiguous range and the
-arrays of a slot are views of its block.
+A state is several named arrays. In memory, in the snapshot file and in a transfer it is one block,
+so that a transfer is one contiguous range. Within the block the arrays lie in the order in which
+the stepper names them, each beginning on a cache line; the arrays of a block are views of its
+bytes.
 """
 
 import math
@@ -22,10 +22,10 @@ FIELD_ALIGNMENT = 64
 """A cache line, and the widest vector register."""
 
 PAGE_BYTES = 4096
-"""Blocks begin and end on a page, in memory and in the file."""
+"""Blocks begin and end on a page boundary, in memory and in the file."""
 
 LARGEST_ALIGNMENT = 1 << 20
-"""The alignment of large blocks in the file: a stripe of most parallel file systems divides it."""
+"""Alignment of large blocks in the file: a multiple of the stripe of most parallel file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Field:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the array."""
+        """Size of the array."""
         return self.dtype.itemsize * math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class StateLayout:
-    """Where every array of one rank's state lies in a block. Equal layouts hold the same states."""
+    """Where each array of one rank's state lies in a block. Equal layouts hold the same states."""
 
     fields: tuple[Field, ...]
 
@@ -82,21 +82,21 @@ class StateLayout:
 
     @property
     def memory_bytes(self) -> int:
-        """What a block takes in memory: `nbytes`, in whole pages."""
+        """Size of a block in memory: `nbytes` rounded up to whole pages."""
         return _round_up(self.nbytes, PAGE_BYTES)
 
     @property
     def block_bytes(self) -> int:
-        """What a block takes of a row in the file.
+        """Size of a block in a row of the file.
 
-        `nbytes` rounded up to 1 MiB, or to 4 KiB where it is less than that. Zero for a rank
-        without any state.
+        `nbytes` rounded up to 1 MiB, or to 4 KiB if it is less than 1 MiB. Zero for a rank without
+        state.
         """
         alignment = min(LARGEST_ALIGNMENT, self.memory_bytes)
         return _round_up(self.nbytes, alignment) if alignment else 0
 
     def views(self, block: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """Return the arrays that lie in a block of at least `nbytes`: views, sharing its memory."""
+        """Return the arrays in a block of at least `nbytes`: views that share its memory."""
         return {
             field.name: np.ndarray(field.shape, field.dtype, block.data, field.offset)
             for field in self.fields

@@ -1,8 +1,8 @@
-"""Snapshots in a file, by step: which row each has, and the transfer it may be waited for.
+"""The snapshots in a file, by step: the row of each, and the transfer under way for it.
 
-The engine moves bytes, the snapshot file knows where they go; the store is what a sweep talks
-to. All ranks make the same calls in the same order, so rows are the same on every rank without a
-word between them; so is the number of each write, by which ranks speak of it.
+The engine moves bytes, the snapshot file says where to; the store is what a sweep calls. All ranks
+make the same calls in the same order. So, without communicating, they use the same rows and give
+each write the same number, by which they can refer to it.
 """
 
 import errno
@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import nan
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from adjoint.errors import NonFiniteError, ScheduleError, TransferError
 from adjoint.storage.blocks import Block
-from adjoint.storage.engines.base import Engine, Transfer
-from adjoint.storage.placement import Entry
-
-if TYPE_CHECKING:
-    from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.engines.base import Engine
+from adjoint.storage.engines.transfer import Transfer
+from adjoint.storage.file_format import Entry
+from adjoint.storage.snapshot_file import SnapshotFile
 
 __all__ = ["FailedWrites", "FileStore"]
 
@@ -30,29 +29,30 @@ class FailedWrites:
     """Writes of this rank that were found to have failed."""
 
     numbers: list[int]
-    """Which, by their number; only those whose states have not been given up meanwhile."""
+    """Numbers of those whose states have not been discarded since."""
     is_full: bool = False
-    """Whether one of them failed because there is no space left."""
+    """Whether one of them failed for lack of disk space."""
     error: Exception | None = None
-    """What must be raised: a state is not finite."""
+    """An error that must be raised: a state is not finite."""
 
 
 class FileStore:
-    """The snapshots of one sweep after another in one file. Owns the file and the engine.
+    """The snapshots of consecutive sweeps in one file. Owns the file and the engine.
 
-    No method but `close` is collective.
+    Only `close` is collective. A state that could not be given a row has row -1.
     """
 
-    def __init__(self, file: "SnapshotFile", engine: Engine) -> None:
+    def __init__(self, file: SnapshotFile, engine: Engine) -> None:
         self.file = file
         self.engine = engine
         self.peak_states = 0
+        """Largest number of states in the file at once."""
         self.writes = 0
-        """Writes that were asked for: each has its number."""
+        """Calls of `offload` so far; the number of a write is its value after the call."""
         self.posted = 0
-        """Writes that were posted, those of the run that this one resumes included."""
+        """Writes passed to the engine, those of the run that this one resumes included."""
         self.observer: Callable[[str, int, float, float], None] | None = None
-        """Told of every transfer that was waited for: its name, step, beginning and end."""
+        """Called after each wait for a transfer, with "Write" or "Read", step, start and end."""
         self._rows: dict[int, int] = {}
         self._numbers: dict[int, int] = {}
         self._steps: dict[int, int] = {}
@@ -66,20 +66,20 @@ class FileStore:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[int]:
-        """Give the steps whose states it has, in ascending order."""
+        """Yield the steps whose states are in the file, in ascending order."""
         return iter(sorted(self._rows))
 
     def recall(self, states: Mapping[int, tuple[int, Entry]], posted: int) -> None:
-        """Take note of what an earlier run left, by step, and of how many writes it posted."""
+        """Start from what an earlier run left: row and entry by step, and its number of writes."""
         self._rows = {step: row for step, (row, _) in states.items()}
         self.posted = posted
         self.engine.recall(dict(states.values()), posted)
 
     def offload(self, step: int, block: Block, cost: float = nan) -> None:
-        """Post the write of `block`, which must not change until that is done, as state `step`.
+        """Post the write of `block`, which must not change until it has ended, as state `step`.
 
-        `cost` is this rank's running total up to there. Where no row is left, because some have
-        failed, the write has failed as well.
+        `cost` is this rank's running total up to `step`. If no row is left because others have been
+        retired, this write counts as failed.
         """
         if step in self._rows:
             raise ScheduleError(f"state {step} is in the file already")
@@ -96,7 +96,7 @@ class FileStore:
             self._transfers[step] = self.engine.write(row, block, step, cost)
 
     def prefetch(self, step: int, block: Block) -> None:
-        """Post the read of state `step` into `block`, once its write is done.
+        """Post the read of state `step` into `block`, after waiting for its write.
 
         Raises
         ------
@@ -109,14 +109,14 @@ class FileStore:
         self._transfers[step] = self.engine.read(self._rows[step], block, step)
 
     def wait(self, step: int) -> None:
-        """Wait for the transfer of state `step`, if it has one.
+        """Wait for the transfer of state `step`, if there is one under way.
 
         Raises
         ------
         TransferError
-            The transfer failed, or what was read is not what was written.
+            The transfer failed, or the data read are not those that were written.
         NonFiniteError
-            The state that was written is not finite.
+            The state that was to be written is not finite.
         """
         transfer = self._transfers.pop(step, None)
         if transfer is None:
@@ -126,30 +126,32 @@ class FileStore:
             self.observer(transfer.what.capitalize(), step, transfer.began, transfer.ended)
 
     def discard(self, step: int) -> None:
-        """Give up state `step` and its row, once no transfer uses it. What failed has no say.
+        """Remove state `step` and free its row, after waiting for its transfer.
+
+        If the transfer failed, that is ignored.
 
         Raises
         ------
         NonFiniteError
-            The state that was written is not finite.
+            The state that was to be written is not finite.
         """
         try:
             self.wait(step)
         except TransferError:
             pass  # the state is not needed any more
         finally:
-            self._give_up(step, self.file.give_back_row)
+            self._remove(step, self.file.give_back_row)
 
     def forget(self, step: int) -> None:
-        """Give up state `step`, which cannot be written or read; its row is not used again."""
+        """Remove state `step`, which could not be written or read; its row is not used again."""
         transfer = self._transfers.pop(step, None)
         if transfer is not None:
             transfer.settle()
             transfer.reported = True
-        self._give_up(step, self.file.retire_row)
+        self._remove(step, self.file.retire_row)
 
     def failed_writes(self) -> FailedWrites:
-        """Return the writes of this rank that failed since this was asked last. Never blocks."""
+        """Return the writes of this rank found to have failed since the last call. Never blocks."""
         found = FailedWrites([n for n in self._without_row if n in self._steps])
         self._without_row.clear()
         for transfer in self.engine.take_failed():
@@ -164,15 +166,15 @@ class FileStore:
         return found
 
     def steps_of(self, first: int, last: int) -> list[int]:
-        """Return the steps of the writes of these numbers, as far as the store has them."""
+        """Return the steps of writes `first` to `last` whose states are still in the store."""
         return [self._steps[n] for n in range(first, last + 1) if n in self._steps]
 
     def has_row(self, step: int) -> bool:
-        """Whether state `step`, which the store has, was given a row at all."""
+        """Return whether state `step` of the store was given a row."""
         return self._rows[step] >= 0
 
     def settle_all(self) -> None:
-        """Wait for every transfer under way, and leave its errors to `failed_writes`."""
+        """Wait for every transfer under way, leaving errors to `failed_writes`."""
         for transfer in self._transfers.values():
             transfer.settle()
             transfer.reported = True
@@ -184,15 +186,15 @@ class FileStore:
         for step in list(self._transfers):
             try:
                 self.wait(step)
-            except Exception as error:  # returned, for all ranks to agree on
+            except Exception as error:  # for all ranks to agree on
                 errors.append(error)
         return errors[0] if errors else None
 
     def clear(self) -> Exception | None:
-        """Give up every state; return the first error of the transfers that were under way."""
+        """Remove every state; return the first error of the transfers that were under way."""
         error = self.settle()
         for step in list(self._rows):
-            self._give_up(step, self.file.give_back_row)
+            self._remove(step, self.file.give_back_row)
         self.engine.take_failed()
         return error
 
@@ -214,7 +216,7 @@ class FileStore:
     ) -> None:
         self.close()
 
-    def _give_up(self, step: int, with_row: Callable[[int], None]) -> None:
+    def _remove(self, step: int, with_row: Callable[[int], None]) -> None:
         number = self._numbers.pop(step, None)
         if number is not None:
             del self._steps[number]

@@ -1,63 +1,118 @@
-"""A file that may be anybody's, looked at without trusting a word of it.
+"""Whether a file is a snapshot file: it is compared with the format before anything in it is used.
 
-`examine` says what a snapshot file consists of, and refuses whatever is not one. It reads a few
-kilobytes, whatever the file claims to hold: every size is compared with the length that the file
-really has before anything of that size is allocated, no link of any kind is followed, neither on
-disk nor within HDF5, and only contiguous datasets of the documented types are taken, stored in this
-very file.
+`examine` rebuilds the `Structure` that a file claims to have, and refuses the file unless its
+datasets and its ``/layout`` are exactly those of that structure. It reads a few kilobytes and
+``/layout``. Every dataset is compared with the length of the file, and must be one contiguous piece
+within it: not a link, not chunked, virtual or external.
 
-The HDF5 library is given an open descriptor, not a name: what was checked is what is read.
+The HDF5 library is given the open descriptor, not a name: what was checked is what is read.
 """
 
 import errno
+import json
 import math
 import os
 import stat
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5l, h5o, h5s, h5t  # pyright: ignore[reportAttributeAccessIssue]
+from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue]
 
 from adjoint.errors import SnapshotFileError
-from adjoint.storage.file_format import FORMAT_VERSION, INDEX_DTYPE
-from adjoint.storage.placement import ENTRY_BYTES
+from adjoint.storage.file_format import FORMAT_VERSION, JournalLayout, RowField, Structure
+from adjoint.storage.state_layout import StateLayout
 
-__all__ = ["MOST_DESCRIBED_BYTES", "Extent", "Found", "examine", "open_to_read"]
+__all__ = ["examine", "open_regular"]
 
-MOST_DESCRIBED_BYTES = 1 << 26
-"""The longest description of layouts that is read: that of some hundred thousand ranks."""
-
-MOST_RANKS = 1 << 20
+MAX_LAYOUT_BYTES = 1 << 26
+"""Longest ``/layout`` that is read: that of some hundred thousand ranks with different layouts."""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 NEEDED = ("snapshots", "index", "layout")
-
 OPTIONAL = ("journal", "gradients", "steps")
 
-DTYPES = {
-    "snapshots": np.dtype(np.uint8),
-    "index": INDEX_DTYPE,
-    "layout": np.dtype(np.uint8),
-    "journal": np.dtype(np.uint8),
-    "gradients": np.dtype(np.uint8),
-    "steps": np.dtype("<f8"),
-}
+T = TypeVar("T")
 
-DIMENSIONS = {"snapshots": 2, "index": 2, "layout": 1, "journal": 2, "gradients": 1, "steps": 2}
+
+def open_regular(path: str | os.PathLike[str], *, writable: bool = False) -> int:
+    """Return a descriptor of an existing file. Never blocks.
+
+    Raises
+    ------
+    SnapshotFileError
+        It is a symbolic link, is not a regular file, or cannot be opened. The message begins with
+        `path`.
+    """
+    access = os.O_RDWR if writable else os.O_RDONLY
+    flags = access | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    name = os.fspath(path)
+    try:
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError) as failure:
+        if getattr(failure, "errno", None) == errno.ELOOP:
+            raise SnapshotFileError(
+                f"{name} is a symbolic link: give the file's own name"
+            ) from None
+        reason = getattr(failure, "strerror", None) or failure
+        raise SnapshotFileError(f"{name} cannot be opened: {reason}") from failure
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SnapshotFileError(f"{name} is not a regular file")
+    return descriptor
+
+
+def examine(descriptor: int, path: str) -> tuple[Structure, dict[str, int]]:
+    """Return the structure of a snapshot file, and the byte at which each of its datasets begins.
+
+    The descriptor stays the caller's.
+
+    Raises
+    ------
+    SnapshotFileError
+        It is not a snapshot file of this format version. The message begins with `path`.
+    """
+    try:
+        if os.pread(descriptor, len(SIGNATURE), 0) != SIGNATURE:
+            raise _RefusedError("is not an HDF5 file")
+        with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
+            ranks, fingerprint, found = _read_hdf5(stream)
+        _require_extents(found, os.fstat(descriptor).st_size)
+        layout = found["layout"]
+        described = os.pread(descriptor, layout.nbytes, layout.start)
+        structure = _structure(described, fingerprint, found)
+        if structure.ranks != ranks:
+            raise _RefusedError(
+                f"is damaged: it was made on {ranks} ranks, and describes {structure.ranks}"
+            )
+    except _RefusedError as reason:
+        raise SnapshotFileError(f"{path} {reason}") from None
+    except OSError as failure:
+        raise SnapshotFileError(f"{path} cannot be read ({failure})") from failure
+    return structure, {name: dataset.start for name, dataset in found.items()}
+
+
+class _RefusedError(Exception):
+    """Why a file is refused; the message continues after the name of the file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """Where a dataset lies in the file."""
+class _Dataset:
+    """A contiguous dataset of the file."""
 
     start: int
     """Its first byte."""
-    nbytes: int
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize * math.prod(self.shape)
 
     @property
     def end(self) -> int:
@@ -65,175 +120,151 @@ class Extent:
         return self.start + self.nbytes
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a snapshot file consists of. Every extent is within the file; no two overlap."""
-
-    path: str
-    ranks: int
-    """How many ranks it says it was made on."""
-    fingerprint: str
-    described: bytes
-    """What ``/layout`` holds, as it is: `adjoint.storage.description` makes sense of it."""
-    extents: dict[str, Extent]
-    """By the name of the dataset."""
-
-    @property
-    def rows(self) -> int:
-        """How many states it has room for."""
-        return self.extents["snapshots"].shape[0]
-
-    @property
-    def row_bytes(self) -> int:
-        """What one state of all ranks takes."""
-        return self.extents["snapshots"].shape[1]
-
-    @property
-    def index_row_bytes(self) -> int:
-        """From one row's index entries to the next row's."""
-        return self.extents["index"].shape[1] * ENTRY_BYTES
+# -- what HDF5 says of the file -----------------------------------------------------------------
 
 
-def open_to_read(path: str | os.PathLike[str]) -> int:
-    """Return a descriptor of an existing file, for reading only. Never blocks.
-
-    Raises
-    ------
-    SnapshotFileError
-        It is a symbolic link, is not a regular file, or cannot be opened.
-    """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    try:
-        descriptor = os.open(path, flags)
-    except (OSError, ValueError) as failure:
-        number = getattr(failure, "errno", None)
-        what = "is a symbolic link: give the file's own name"
-        if number != errno.ELOOP:
-            what = f"cannot be opened: {getattr(failure, 'strerror', None) or failure}"
-        raise SnapshotFileError(f"{os.fspath(path)} {what}") from failure
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise SnapshotFileError(f"{os.fspath(path)} is not a regular file")
-    return descriptor
-
-
-def examine(descriptor: int, path: str) -> Found:
-    """Return what a snapshot file consists of. The descriptor stays the caller's.
-
-    Raises
-    ------
-    SnapshotFileError
-        It is not a snapshot file of this format. The message begins with `path`.
-    """
-    length = os.fstat(descriptor).st_size
-    try:
-        if os.pread(descriptor, len(SIGNATURE), 0) != SIGNATURE:
-            raise _RefusedError("is not an HDF5 file")
-        with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
-            return _examined(stream, descriptor, path, length)
-    except _RefusedError as reason:
-        raise SnapshotFileError(f"{path} {reason}") from None
-    except OSError as failure:
-        raise SnapshotFileError(f"{path} cannot be read ({failure})") from failure
-
-
-class _RefusedError(Exception):
-    """Why a file is not ours; the message goes on after its name."""
-
-
-def _examined(stream: Any, descriptor: int, path: str, length: int) -> Found:
+def _read_hdf5(stream: Any) -> tuple[int, str, dict[str, _Dataset]]:
+    """Return the number of ranks, the fingerprint, and the datasets of the format."""
     try:
         file = h5py.File(stream, "r")
-    except Exception as failure:  # the library's complaints are of many kinds
+    except Exception as failure:  # h5py raises errors of many kinds
         raise _RefusedError(f"cannot be opened as HDF5 ({failure})") from failure
     with file:
         try:
-            version, ranks, fingerprint = _attributes(file.id)
+            version = int(_attribute(file, "format_version", np.integer))
             if version != FORMAT_VERSION:
                 raise _RefusedError(f"has format version {version}, not {FORMAT_VERSION}")
-            names = [*NEEDED, *(name for name in OPTIONAL if file.id.links.exists(name.encode()))]
-            extents = {name: _extent(file.id, name, length) for name in names}
+            ranks = int(_attribute(file, "communicator_size", np.integer))
+            fingerprint = _attribute(file, "fingerprint", np.bytes_).decode("ascii", "replace")
+            present = [*NEEDED, *(name for name in OPTIONAL if _has_link(file, name))]
+            return ranks, fingerprint, {name: _dataset(file, name) for name in present}
         except _RefusedError:
             raise
         except Exception as failure:
             raise _RefusedError(f"is damaged: HDF5 says: {failure}") from failure
-    _require_consistent(extents)
-    layout = extents["layout"]
-    described = os.pread(descriptor, layout.nbytes, layout.start)
-    return Found(path, ranks, fingerprint, described, extents)
 
 
-def _attributes(file: Any) -> tuple[int, int, str]:
-    """Return format version, number of ranks and fingerprint."""
-    version = _attribute(file, "format_version", h5t.INTEGER, 8)
-    ranks = _attribute(file, "communicator_size", h5t.INTEGER, 8)
-    fingerprint = _attribute(file, "fingerprint", h5t.STRING, 64)
-    if not 1 <= int(ranks) <= MOST_RANKS:
-        raise _RefusedError(f"says that it was made on {ranks} ranks")
-    return int(version), int(ranks), bytes(fingerprint).decode("ascii", "replace")
+def _attribute(file: h5py.File, name: str, kind: type) -> Any:
+    value = file.attrs.get(name)
+    if value is None:
+        raise _RefusedError(f"is not a snapshot file: it has no attribute {name!r}")
+    if not isinstance(value, kind):
+        raise _RefusedError(f"is not a snapshot file: its attribute {name!r} is of another type")
+    return value
 
 
-def _attribute(file: Any, name: str, kind: int, most_bytes: int) -> Any:
-    if not h5a.exists(file, name.encode()):
-        raise _not_ours(f"it has no attribute {name!r}")
-    attribute = h5a.open(file, name.encode())
-    type_ = attribute.get_type()
-    is_plain = type_.get_class() == kind and 1 <= type_.get_size() <= most_bytes
-    # A string of variable length is elsewhere in the file, and as long as it likes.
-    is_fixed = kind != h5t.STRING or not type_.is_variable_str()
-    if not is_plain or not is_fixed or attribute.get_space().get_simple_extent_type() != h5s.SCALAR:
-        raise _not_ours(f"its attribute {name!r} is of another type")
-    value = np.empty((), type_.dtype)
-    attribute.read(value)
-    return value[()]
+def _has_link(file: h5py.File, name: str) -> bool:
+    return file.id.links.exists(name.encode())
 
 
-def _extent(file: Any, name: str, length: int) -> Extent:
-    """Return where a dataset lies, once it is certain that it is what its name says."""
-    encoded = name.encode()
-    if not file.links.exists(encoded):
-        raise _not_ours(f"it has no dataset {name!r}")
-    if file.links.get_info(encoded).type != h5l.TYPE_HARD:
-        raise _RefusedError(f"has a link to something else in place of {name!r}, not followed")
-    if h5o.get_info(file, encoded).type != h5o.TYPE_DATASET:
-        raise _not_ours(f"its {name!r} is not a dataset")
-    dataset = h5d.open(file, encoded)
-    creation = dataset.get_create_plist()
-    if creation.get_layout() != h5d.CONTIGUOUS or creation.get_external_count():
-        raise _RefusedError(f"has a dataset {name!r} that is not one piece within this file")
-    if not dataset.get_type().equal(h5t.py_create(DTYPES[name], logical=True)):
-        raise _not_ours(f"its dataset {name!r} is of another type")
-    space = dataset.get_space()
-    if space.get_simple_extent_ndims() != DIMENSIONS[name]:
-        raise _not_ours(f"its dataset {name!r} has another number of dimensions")
-    shape = tuple(map(int, space.get_simple_extent_dims()))
-    start = dataset.get_offset()
-    extent = Extent(start or 0, DTYPES[name].itemsize * math.prod(shape), shape)
-    if start is None or extent.end > length:
+def _dataset(file: h5py.File, name: str) -> _Dataset:
+    if not _has_link(file, name):
+        raise _RefusedError(f"is not a snapshot file: it has no dataset {name!r}")
+    if file.id.links.get_info(name.encode()).type != h5l.TYPE_HARD:
+        raise _RefusedError(f"has a link in place of the dataset {name!r}: links are not followed")
+    dataset: Any = file[name]
+    if not isinstance(dataset, h5py.Dataset):
+        raise _RefusedError(f"is not a snapshot file: its {name!r} is not a dataset")
+    start = dataset.id.get_offset()
+    if start is None:  # chunked, compressed, compact, virtual, external, or not allocated
+        raise _RefusedError(f"has a dataset {name!r} that is not one contiguous piece of the file")
+    return _Dataset(start, dataset.dtype, tuple(map(int, dataset.shape)))
+
+
+def _require_extents(found: dict[str, _Dataset], length: int) -> None:
+    """Raise unless all datasets lie within the file, and none overlaps another."""
+    if found["layout"].nbytes > MAX_LAYOUT_BYTES:
         raise _RefusedError(
-            f"is damaged: its dataset {name!r}, of shape {shape}, would end at byte {extent.end}, "
-            f"but the file has {length}"
+            f"describes its states in {found['layout'].nbytes} bytes: at most {MAX_LAYOUT_BYTES} "
+            "are read"
         )
-    return extent
-
-
-def _require_consistent(extents: dict[str, Extent]) -> None:
-    if extents["layout"].nbytes > MOST_DESCRIBED_BYTES:
-        raise _RefusedError(
-            f"describes its states in {extents['layout'].nbytes} bytes: more than "
-            f"{MOST_DESCRIBED_BYTES} are not read"
-        )
-    rows, ranks = extents["index"].shape
-    if rows != extents["snapshots"].shape[0] or not 1 <= ranks <= MOST_RANKS:
-        raise _RefusedError(
-            f"is damaged: it has {extents['snapshots'].shape[0]} rows, and an index of "
-            f"{rows} rows by {ranks} ranks"
-        )
-    ordered = sorted((e.start, e.end, name) for name, e in extents.items() if e.nbytes)
+    for name, dataset in found.items():
+        if dataset.end > length:
+            raise _RefusedError(
+                f"is damaged: its dataset {name!r}, of shape {dataset.shape}, would end at byte "
+                f"{dataset.end}, but the file has {length}"
+            )
+    ordered = sorted((d.start, d.end, name) for name, d in found.items() if d.nbytes)
     for (_, end, name), (start, _, following) in pairwise(ordered):
         if start < end:
             raise _RefusedError(f"is damaged: its datasets {name!r} and {following!r} overlap")
 
 
-def _not_ours(why: str) -> _RefusedError:
-    return _RefusedError(f"is an HDF5 file, but not a snapshot file: {why}")
+# -- what the file says of itself ---------------------------------------------------------------
+
+
+def _structure(described: bytes, fingerprint: str, found: dict[str, _Dataset]) -> Structure:
+    """Return the structure that a file claims to have, if the file agrees with it in everything."""
+    steps = found["steps"].shape if "steps" in found else (0,)
+    rows = found["snapshots"].shape
+    try:
+        document = json.loads(described)
+        layouts = _by_rank(document["ranks"], [_layout(f) for f in document["layouts"]])
+        journals: tuple[JournalLayout, ...] = ()
+        if "journals" in document:
+            parts = _by_rank(document["journal_ranks"], document["journals"])
+            journals = tuple(
+                _journal(layout, part) for layout, part in zip(layouts, parts, strict=True)
+            )
+        structure = Structure(layouts, rows[0], fingerprint, journals, steps[0])
+        expected = structure.datasets()
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _RefusedError(
+            f"is damaged: the description of its states is wrong: {repr(error)[:200]}"
+        ) from error
+    if expected.keys() != found.keys():
+        raise _RefusedError(f"is damaged: it has the datasets {', '.join(found)}")
+    for name, (dtype, shape) in expected.items():
+        dataset = found[name]
+        # The length of /layout depends on the names of dtypes, and on the spelling of JSON.
+        if dataset.dtype != dtype or (dataset.shape != shape and name != "layout"):
+            raise _RefusedError(
+                f"is damaged: its dataset {name!r} is of type {dataset.dtype} and shape "
+                f"{dataset.shape}, not of type {dtype} and shape {shape}"
+            )
+    return structure
+
+
+def _by_rank(numbers: Sequence[Any], items: Sequence[T]) -> tuple[T, ...]:
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError("a rank's layout is not given by its number")
+    return tuple(items[number] for number in numbers)
+
+
+def _layout(fields: list[dict[str, Any]]) -> StateLayout:
+    # Broadcasting lets NumPy check the shape without allocating the array.
+    arrays = {
+        field["name"]: np.broadcast_to(np.empty((), _dtype(field)), field["shape"])
+        for field in fields
+    }
+    layout = StateLayout.shaped(arrays)
+    expected = [(field.name, list(field.shape), field.offset) for field in layout.fields]
+    if expected != [(field["name"], field["shape"], field["offset"]) for field in fields]:
+        raise ValueError("the arrays are not where they lie in a block")
+    return layout
+
+
+def _journal(state: StateLayout, described: dict[str, Any]) -> JournalLayout:
+    rows: list[RowField] = []
+    for name, count, size in described["rows"]:
+        rows.append(RowField(name, count, size, sum(row.nbytes for row in rows)))
+    adjoint, gradients = _layout(described["adjoint"]), _layout(described["gradients"])
+    return JournalLayout(state, adjoint, gradients, tuple(rows))
+
+
+def _dtype(field: dict[str, Any]) -> np.dtype[Any]:
+    """Return a dtype of plain numbers.
+
+    One that NumPy does not have itself, such as bfloat16, has the code of bytes without a meaning
+    and is known by its name, if its library is loaded; otherwise it is read as such bytes.
+    """
+    code, name = field["dtype"], field["type"]
+    dtype = np.dtype(code)
+    if dtype.kind == "V" and name.isidentifier():
+        with suppress(TypeError):
+            named = np.dtype(name)
+            dtype = named if named.str == code else dtype
+    same = dtype.str == code or (dtype.kind == "V" and dtype.str[1:] == code[1:])
+    if not same or dtype.hasobject or dtype.names is not None:
+        raise TypeError(f"{code!r} is not the dtype of an array of plain numbers")
+    return dtype

@@ -22,8 +22,8 @@ from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper
 from adjoint.storage.checksums import RunningChecksum
+from adjoint.storage.file_format import RowField
 from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, RecordHeader
-from adjoint.storage.journal_layout import RowField
 from adjoint.storage.state_layout import StateLayout
 
 __all__ = ["Journal", "SavedRecord", "hash_of"]

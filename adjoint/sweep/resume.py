@@ -21,8 +21,8 @@ from adjoint.schedules.costs import Costs
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
+from adjoint.storage.file_format import Entry
 from adjoint.storage.journal_file import FORWARD, REVERSE
-from adjoint.storage.placement import Entry
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord

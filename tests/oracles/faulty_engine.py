@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 from adjoint.parallel import Communicator
 from adjoint.storage.blocks import Block
+from adjoint.storage.engines.direct_io import DirectRankFile
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.thread import ThreadEngine
-from adjoint.storage.placement import Placement
+from adjoint.storage.file_format import Placement
 
 __all__ = ["Faults"]
 
@@ -43,7 +44,7 @@ class Faults:
     direct: bool = False
 
     def __call__(self, comm: Communicator, placement: Placement) -> ThreadEngine:
-        engine = ThreadEngine(placement, direct=self.direct)
+        engine = ThreadEngine((DirectRankFile if self.direct else RankFile)(placement))
         is_probe = placement.journal is None
         hit = self.ranks is None or comm.rank in self.ranks
         if hit and not (self.spares_probe and is_probe):

@@ -27,7 +27,7 @@ class Machine:
         self.now = 1000.0
         self.left = []
         """What the transfers under way still take, with their blocks."""
-        self.direct = False
+        self.uses_page_cache = True
         self.figures = Statistics()
         self.rows = {}
         self.file = SimpleNamespace(placement=SimpleNamespace(rows=64))

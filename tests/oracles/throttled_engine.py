@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from adjoint.parallel import Communicator
+from adjoint.storage.engines.direct_io import DirectRankFile
+from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.thread import ThreadEngine
-from adjoint.storage.placement import Placement
+from adjoint.storage.file_format import Placement
 
 __all__ = ["Throttle"]
 
@@ -33,7 +35,7 @@ class Throttle:
     direct: bool = False
 
     def __call__(self, comm: Communicator, placement: Placement) -> ThreadEngine:
-        engine = ThreadEngine(placement, direct=self.direct)
+        engine = ThreadEngine((DirectRankFile if self.direct else RankFile)(placement))
         if self.only_rank in {None, comm.rank}:
             file = engine._file
             file.write = self._slowed(file.write, self.write_seconds, file)

@@ -1,6 +1,6 @@
-"""Each rank's states come back to it, bit for bit, and HDF5 finds all of them in their rows.
+"""Each rank reads back its states bit for bit, and HDF5 finds all of them in their rows.
 
-States are of different sizes, and that of rank 1 is empty. The file is made by all ranks together
+States have different sizes, and that of rank 1 is empty. The file is created by all ranks together
 where h5py can do that, and by rank 0.
 """
 
@@ -14,9 +14,12 @@ import pytest
 
 from adjoint.parallel import communicator
 from adjoint.storage.blocks import BlockPool
+from adjoint.storage.engines.direct_io import DirectRankFile
 from adjoint.storage.engines.mpi import MpiEngine
+from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.thread import ThreadEngine
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 RANKS = (1, 2, 3)
@@ -44,7 +47,7 @@ def file(request, ranks, tmp_path, monkeypatch):
     elif not h5py.get_config().mpi:
         pytest.skip("needs h5py-mpi, which is absent")
     layout = StateLayout.of(state(ranks.rank, 0))
-    with SnapshotFile.create(tmp_path / "run.h5", ranks, layout, 20, b"ranks") as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(layout, b"ranks"), 20) as file:
         yield file
         ranks.mpi.Barrier()
 
@@ -54,7 +57,8 @@ def engine(request, ranks, file):
     if request.param == "mpi":
         engine = MpiEngine(ranks, file.placement)
     else:
-        engine = ThreadEngine(file.placement, direct=request.param == "direct")
+        rows = DirectRankFile if request.param == "direct" else RankFile
+        engine = ThreadEngine(rows(file.placement))
     with engine:
         yield engine
 

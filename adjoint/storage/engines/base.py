@@ -1,20 +1,74 @@
-"""The seam between a sweep and the disk: what moves states between blocks and rows of a file.
+"""The seam between a sweep and the disk: engines move states between blocks and rows of a file.
 
-An engine works in the background. `write` and `read` return as soon as the transfer is posted, and
-the computation goes on; the block belongs to the transfer until that is done. Posting raises only
-for a call that could never be right; whatever the disk has to say is carried by the transfer, and
-raised by `Transfer.wait`, or, if nobody waited, by `Engine.close`: it is never lost.
+The contract of an engine
+-------------------------
+*In the background.* `Engine.write` and `Engine.read` return a `Transfer` as soon as it is posted,
+and the computation goes on. Until the transfer has ended the block belongs to it: the caller does
+not modify the block and, during a read, does not look at it.
 
-Transfers of the same row, and those of the same block, are carried out in the order in which they
-were posted (two writes from one block may overlap, which does no harm); others in any order.
+*Order.* Transfers of the same row, and a read and another transfer of the same block, are carried
+out in the order in which they were posted; all others in any order.
 
-A write makes sure of space (a full disk shows there), looks for values that are not finite, takes a
-checksum, writes the data, and after them an entry of this rank in the file's index, which vouches
-for them. A read is compared with that. Only what this engine wrote, or was told of by `recall`, can
-be read by it.
+*Errors.* Posting raises only for a call that could never be right, such as a row that does not
+exist. Whatever the disk reports is stored in the transfer and raised by `Transfer.wait`; if nobody
+waited, by `Engine.close`. No error is lost, and a transfer that failed does not stop the others.
 
-An engine is used by the thread that made it, and by no other. Its calls are not collective, but for
-opening and closing, where an engine says so.
+*What is written can be trusted.* A write clears the row's index entry and reserves disk space (a
+full disk shows there), refuses values that are not finite, computes a checksum, writes the data,
+and last writes the entry. A read checks the row's entry, reads the data, and compares their
+checksum. An engine reads only what it wrote itself, or what `recall` has named.
+
+*Threads and ranks.* The thread that made an engine is the only one to call it. Its calls are not
+collective, except opening and closing if the engine says so.
+
+How to write one
+----------------
+`RankFile` has each step of a write and of a read as a method that blocks. It can be used in two
+ways:
+
+- *Bytes move in another way, by calls that block.* Derive from `RankFile`, override `read` and
+  `write`, and pass the file to `ThreadEngine`, which calls it in its thread. `DirectRankFile` does
+  this.
+- *Transfers are carried out in another way.* Derive from `RowEngine` and implement `name`, `_post`,
+  `progress` and `_release`; errors, statistics, ordinals of writes and closing are taken care of.
+  `_post` starts the transfer and returns it, as an object of a subclass of `Transfer` that says
+  whether it has ended (`done`) and can block until it has (`_finish`). `ThreadEngine` and
+  `MpiEngine` do this.
+
+If a whole transfer is carried out in one place, `_carry_out` does it. This engine moves each state
+inside the call that posts it::
+
+    class Finished(Transfer):
+        done = True
+
+        def _finish(self) -> None:
+            pass
+
+    class BlockingEngine(RowEngine):
+        name = "blocking calls"
+
+        def _post(self, request: Request) -> Transfer:
+            transfer = Finished(*request.identity, self._meter.figures)
+            self._carry_out(request, transfer)
+            return transfer
+
+        def progress(self) -> None:
+            pass
+
+        def _release(self) -> None:
+            self._file.close()
+
+An engine that carries out the steps one at a time, as `MpiEngine` does, calls `self._meter.begin`
+and `self._meter.end` around the time in which data move, and `self._end` once when the transfer has
+ended.
+
+Then one line in `adjoint.storage.engines.registry`, or a call of `adjoint.storage.register_engine`,
+gives the engine its name::
+
+    register_engine("blocking", lambda comm, placement: BlockingEngine(RankFile(placement)))
+
+after which ``engine="blocking"`` selects it, plans measure it against the others, and the tests in
+``tests/contracts/engine`` run on it.
 """
 
 import math
@@ -22,36 +76,44 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 from adjoint.errors import AdjointError
 from adjoint.storage.blocks import Block
-from adjoint.storage.engines.meter import Meter
 from adjoint.storage.engines.row_io import RankFile
-from adjoint.storage.engines.transfer import Statistics, Transfer
-from adjoint.storage.placement import Entry
+from adjoint.storage.engines.transfer import Direction, Meter, Statistics, Transfer
+from adjoint.storage.file_format import Entry
 
-__all__ = ["Engine", "RowEngine", "Statistics", "Transfer"]
+__all__ = ["Engine", "Request", "RowEngine"]
 
 
 class Engine(Protocol):
-    """Moves one rank's states to and from one file. The module says how errors travel."""
+    """Moves one rank's states to and from one file. The module states the contract."""
 
     @property
     def name(self) -> str:
-        """What it is called in a report."""
+        """What a report calls it: a noun phrase, such as "a transfer thread"."""
+        ...
+
+    @property
+    def uses_page_cache(self) -> bool:
+        """Whether data pass through the operating system's page cache, as far as is known.
+
+        If they do, a measured speed may be that of memory: an upper bound on that of the disk.
+        """
         ...
 
     @property
     def statistics(self) -> Statistics:
-        """What its transfers amount to up to now, those under way included: a copy."""
+        """A copy of the sums over its transfers up to now, including those under way."""
         ...
 
     def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
         """Post the write of a block, which holds the state at `step`, to a row.
 
-        `cost` is this rank's running total up to there, which a resumed run goes on from.
+        `cost` is this rank's running total up to `step`, from which a resumed run continues.
 
         Raises
         ------
@@ -71,33 +133,60 @@ class Engine(Protocol):
         ...
 
     def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        """Take note of what an earlier run left in the file, by row, and of how much it wrote."""
+        """Start from what an earlier run left: valid entries by row, and its number of writes."""
         ...
 
     def take_failed(self) -> list[Transfer]:
-        """Return the transfers found to have failed since this was asked last. Never blocks.
+        """Return the transfers found to have failed since the last call. Never blocks.
 
-        They are the caller's to deal with then: closing does not raise their errors.
+        The caller has to deal with them: `close` will not raise their errors.
         """
         ...
 
     def progress(self) -> None:
-        """Let transfers go on, if they need the caller for that. Cheap: call it often."""
+        """Advance the transfers that need the caller's thread for it. Cheap: call it often."""
         ...
 
     def close(self) -> None:
-        """Carry out every transfer that was posted, and release the file. Twice does no harm.
+        """Finish every transfer that was posted, and release the file. Idempotent.
 
         Raises
         ------
         TransferError, NonFiniteError
-            A transfer failed and nobody waited for it. Everything is released nonetheless.
+            A transfer failed and nobody waited for it. Everything is released nevertheless.
         """
         ...
 
 
-class RowEngine(ABC):
-    """What engines share: figures, what is known of failures, and how they are closed."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A transfer to be posted."""
+
+    what: Direction
+    row: int
+    block: Block
+    step: int
+    sequence: int = 0
+    """Of a write: its ordinal in the run, starting at 1."""
+    cost: float = math.nan
+    """Of a write: this rank's running total of the cost up to `step`."""
+
+    @property
+    def identity(self) -> tuple[Direction, int, int]:
+        """The first arguments of a `Transfer`: direction, row and step."""
+        return self.what, self.row, self.step
+
+
+class RowEngine(Engine, ABC):
+    """What engines share: ordinals of writes, statistics, failures, and closing.
+
+    A subclass implements `name`, `_post`, `progress` and `_release`; the module says how.
+
+    Parameters
+    ----------
+    file
+        The rows of this rank; the engine's to close.
+    """
 
     def __init__(self, file: RankFile) -> None:
         self._file = file
@@ -107,29 +196,40 @@ class RowEngine(ABC):
 
     @property
     @abstractmethod
-    def name(self) -> str:
-        """What it is called in a report."""
+    def name(self) -> str: ...
+
+    @property
+    def uses_page_cache(self) -> bool:
+        return self._file.uses_page_cache
 
     @property
     def statistics(self) -> Statistics:
-        """What its transfers amount to up to now, those under way included: a copy."""
         return self._meter.read()
 
+    def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
+        self._file.placement.require(row)
+        self._file.writes += 1
+        return self._begin(Request("write", row, block, step, self._file.writes, cost))
+
+    def read(self, row: int, block: Block, step: int) -> Transfer:
+        self._file.placement.require(row)
+        return self._begin(Request("read", row, block, step))
+
     def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        """Take note of what an earlier run left in the file."""
         self._file.recall(entries, writes)
 
     def take_failed(self) -> list[Transfer]:
-        """Return the transfers found to have failed since this was asked last."""
         failed: list[Transfer] = []
-        # A transfer thread may be adding to it.
+        # One by one: a transfer thread may be appending.
         while self._failed:
             failed.append(self._failed.popleft())
             failed[-1].reported = True
         return failed
 
+    @abstractmethod
+    def progress(self) -> None: ...
+
     def close(self) -> None:
-        """Carry out every transfer that was posted, and release the file."""
         if self._closed:
             return
         self._closed = True
@@ -154,14 +254,54 @@ class RowEngine(ABC):
                 raise
             error.add_note(f"besides, {failure}")
 
+    # -- what a subclass implements -----------------------------------------------------------
+
+    @abstractmethod
+    def _post(self, request: Request) -> Transfer:
+        """Start a transfer and return it."""
+
     @abstractmethod
     def _release(self) -> None:
-        """Carry out every transfer that was posted, raising no error of theirs, and let go."""
+        """Finish every transfer that was posted, raising none of their errors; close the file."""
+
+    # -- what a subclass calls ----------------------------------------------------------------
+
+    def _carry_out(self, request: Request, transfer: Transfer) -> None:
+        """Do all steps of a transfer, one after the other. In any thread."""
+        failure = None
+        self._meter.begin(request.what)
+        try:
+            self._move(request)
+        except Exception as error:  # of whatever kind: the transfer carries it to the caller
+            failure = error
+        self._meter.end(request.what, time.perf_counter())
+        self._end(transfer, failure)
 
     def _end(self, transfer: Transfer, error: Exception | None) -> None:
-        """Note that a transfer is over, and how. The last thing that happens to it."""
+        """Record that a transfer has ended, and how. The last that happens to it; in any thread."""
         if error is not None:
             transfer.error = self._file.failure(transfer.what, transfer.row, transfer.step, error)
             self._failed.append(transfer)
         self._meter.over(transfer.what, 0 if error else self._file.placement.layout.nbytes)
         transfer.ended = time.perf_counter()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _begin(self, request: Request) -> Transfer:
+        began = time.perf_counter()
+        transfer = self._post(request)
+        request.block.hold(transfer)
+        self._meter.posted(request.what, time.perf_counter() - began)
+        return transfer
+
+    def _move(self, request: Request) -> None:
+        file, row, block = self._file, request.row, request.block
+        if request.what == "write":
+            file.prepare_write(row)
+            entry = file.vouch(block, request.step, request.sequence, request.cost)
+            file.write(row, block)
+            file.finish_write(row, entry)
+        else:
+            file.prepare_read(row, request.step)
+            file.read(row, block)
+            file.finish_read(row, block)

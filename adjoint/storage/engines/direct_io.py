@@ -1,12 +1,13 @@
 """One rank's rows, moved past the page cache: direct I/O, where the file system allows it.
 
-A write through the page cache is a copy, by a processor that the computation may need, and then a
-write to the disk; direct I/O is the second alone, by the disk's own controller. It asks that
-memory, place and length be whole sectors, which blocks and rows are: whole pages, on a page.
+A write through the page cache is a copy, by a processor that the computation may need, followed by
+a write to the disk; with direct I/O the disk controller does all the work. Memory address, file
+offset and length must be multiples of the sector size; blocks and rows are whole pages on page
+boundaries.
 
-Only states are moved so. The index goes through the page cache, and so does any other reader of the
-file. That is coherent: index and states share no page, a direct write drops the cached pages it
-passes by, and a direct read writes back those it would miss.
+Only states are moved in this way. The index, and any other reader of the file, use the page cache.
+That is coherent: index and states share no page, a direct write invalidates the cached pages it
+overwrites, and a direct read first writes back the dirty pages in its range.
 """
 
 import errno
@@ -14,15 +15,19 @@ import os
 from collections.abc import Callable
 
 from adjoint.storage.blocks import Block
-from adjoint.storage.engines.row_io import MOST_BYTES_AT_ONCE, RankFile
-from adjoint.storage.placement import Placement
+from adjoint.storage.engines.row_io import RankFile
+from adjoint.storage.file_format import Placement
+from adjoint.storage.file_io import MAX_CALL_BYTES, read_fully, write_fully
 from adjoint.storage.state_layout import PAGE_BYTES
 
 __all__ = ["DirectRankFile"]
 
+REFUSALS = (errno.EINVAL, errno.EOPNOTSUPP)
+"""Errors of a file system without direct I/O, or with direct I/O for larger sectors only."""
+
 
 class DirectRankFile(RankFile):
-    """The rows of one rank, moved by direct I/O, or as `RankFile` does where that is refused.
+    """One rank's rows, moved by direct I/O, or as by `RankFile` once that has been refused.
 
     Raises
     ------
@@ -31,73 +36,69 @@ class DirectRankFile(RankFile):
     """
 
     def __init__(self, placement: Placement) -> None:
-        self._direct_descriptor = _opened_directly(placement)
+        self._direct_descriptor = _open_direct(placement)
         try:
             super().__init__(placement)
         except OSError:
-            self._close_directly()
+            self._close_direct()
             raise
 
     @property
-    def direct(self) -> bool:
-        """Whether transfers pass the page cache by, as far as is known: the first one tells."""
-        return self._direct_descriptor is not None
+    def uses_page_cache(self) -> bool:
+        """Whether direct I/O was refused; a file system may do so at the first transfer only."""
+        return self._direct_descriptor is None
 
     def write(self, row: int, block: Block) -> None:
         data, offset = block.bytes.data, self.placement.offset(row)
         moved = self._move(os.pwrite, data, offset)
-        self._put(data[moved:], offset + moved)
+        write_fully(self._descriptor, data[moved:], offset + moved)
 
     def read(self, row: int, block: Block) -> None:
         data, offset = block.bytes.data, self.placement.offset(row)
         moved = self._move(_read_at, data, offset)
-        self._get(data[moved:], offset + moved)
+        read_fully(self._descriptor, data[moved:], offset + moved)
 
     def close(self) -> None:
-        self._close_directly()
+        self._close_direct()
         super().close()
 
     def _move(
         self, call: Callable[[int, memoryview, int], int], data: memoryview, offset: int
     ) -> int:
-        """Return how many bytes direct I/O has moved; the rest is for the page cache.
+        """Return how many bytes direct I/O has moved.
 
-        Which, if there is something wrong with the rest, says what.
+        The caller moves the rest through the page cache; if something is wrong, that reports it.
         """
         moved = 0
         while moved < len(data) and self._direct_descriptor is not None:
-            piece = data[moved : moved + MOST_BYTES_AT_ONCE]
+            piece = data[moved : moved + MAX_CALL_BYTES]
             try:
                 count = call(self._direct_descriptor, piece, offset + moved)
             except OSError as error:
-                if error.errno not in _REFUSALS:
+                if error.errno not in REFUSALS:
                     raise
-                self._close_directly()
+                self._close_direct()
                 break
             moved += count
             if count < len(piece):
                 break
         return moved
 
-    def _close_directly(self) -> None:
+    def _close_direct(self) -> None:
         descriptor, self._direct_descriptor = self._direct_descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
 
-_REFUSALS = (errno.EINVAL, errno.EOPNOTSUPP)
-"""What a file system says that has no direct I/O, or has it for larger sectors only."""
-
-
-def _opened_directly(placement: Placement) -> int | None:
-    """Return a descriptor for direct I/O; None where there is none to be had."""
+def _open_direct(placement: Placement) -> int | None:
+    """Return a descriptor for direct I/O; None where it is refused."""
     flag = getattr(os, "O_DIRECT", 0)
     if not flag or placement.data_start % PAGE_BYTES or placement.row_bytes % PAGE_BYTES:
         return None
     try:
         return os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flag)
     except OSError as error:
-        if error.errno not in _REFUSALS:
+        if error.errno not in REFUSALS:
             raise
         return None
 

@@ -1,7 +1,11 @@
-"""One rank's rows in an open snapshot file: what both engines do to them, apart from moving bytes.
+"""One rank's rows in an open snapshot file: what is done to them, step by step.
 
-Every write is checked and checksummed, and vouched for in the index after the data; every read is
-checked against that. All errors are `OSError` and `NonFiniteError`, for a transfer to carry.
+A write is `prepare_write`, `vouch`, `write`, `finish_write`; a read is `prepare_read`, `read`,
+`finish_read`. All of them block, and raise `OSError` or `NonFiniteError` for a transfer to carry.
+
+The order keeps the index truthful whenever the process is killed: an entry is cleared before its
+row is overwritten, and written after the data it vouches for. What is then read from the row is
+compared with the entry's checksum.
 """
 
 import errno
@@ -14,16 +18,18 @@ from numpy.typing import NDArray
 from adjoint.errors import AdjointError, NonFiniteError, TransferError
 from adjoint.storage.blocks import Block
 from adjoint.storage.checksums import checksum, first_non_finite
-from adjoint.storage.placement import ENTRY_BYTES, Entry, Placement
+from adjoint.storage.engines.transfer import Direction
+from adjoint.storage.file_format import ENTRY_BYTES, Entry, Placement
+from adjoint.storage.file_io import cut_short, read_fully, write_fully
 
-__all__ = ["MOST_BYTES_AT_ONCE", "RankFile"]
-
-MOST_BYTES_AT_ONCE = 1 << 30
-"""Longer transfers are split: both `pwrite` and MPI cut what is above 2 GiB short, in silence."""
+__all__ = ["RankFile"]
 
 
 class RankFile:
-    """The rows of one rank. Calls on different rows may come from different threads.
+    """One rank's rows, read and written through the page cache.
+
+    Calls for different rows may come from different threads. A subclass that moves bytes in another
+    way overrides `read`, `write`, `uses_page_cache` and `close`.
 
     Raises
     ------
@@ -34,23 +40,30 @@ class RankFile:
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
         self.writes = 0
-        """Writes that were posted, those of the run that this one resumes included."""
+        """Writes posted, those of the run that this one resumes included."""
         self._descriptor = os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._entries: dict[int, Entry] = {}
         self._reserved: set[int] = set()
 
+    @property
+    def uses_page_cache(self) -> bool:
+        """Whether data pass through the page cache, as far as is known."""
+        return True
+
     def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        """Take note of what an earlier run left: entries by row, and how many writes it posted."""
+        """Start from what an earlier run left: valid entries by row, and its number of writes."""
         self._entries = dict(entries)
         self.writes = writes
 
     def prepare_write(self, row: int) -> None:
-        """Make sure that there is space for a row, and that nobody takes it for what was in it.
+        """Clear the index entry of a row, and reserve disk space for the row.
 
-        This is where a full disk shows, and not in a transfer under way.
+        A full disk shows here, not in a transfer under way.
         """
         if self._entries.pop(row, None) is not None:
-            self._put(memoryview(bytes(ENTRY_BYTES)), self.placement.index_offset(row))
+            write_fully(
+                self._descriptor, memoryview(bytes(ENTRY_BYTES)), self.placement.index_offset(row)
+            )
         size = self.placement.layout.memory_bytes
         if row in self._reserved or size == 0 or not self.placement.reservable:
             return
@@ -58,12 +71,12 @@ class RankFile:
         self._reserved.add(row)
 
     def vouch(self, block: Block, step: int, sequence: int, cost: float) -> Entry:
-        """Return the index entry of a state that is sound.
+        """Return the index entry of the state in a block.
 
         Raises
         ------
         NonFiniteError
-            It is not: the message names the array.
+            An array contains an infinity or a NaN: the message names it.
         """
         name = first_non_finite(block.arrays)
         if name is not None:
@@ -74,46 +87,46 @@ class RankFile:
         return Entry(step, sequence, checksum(self._data(block)), cost)
 
     def write(self, row: int, block: Block) -> None:
-        """Write a block to a row. The index is left alone."""
-        self._put(block.bytes.data, self.placement.offset(row))
+        """Write a block to a row, without its index entry."""
+        write_fully(self._descriptor, block.bytes.data, self.placement.offset(row))
 
     def finish_write(self, row: int, entry: Entry) -> None:
-        """Vouch, in the index, for what is in a row now."""
-        self._put(memoryview(entry.packed()), self.placement.index_offset(row))
+        """Write the index entry of a row whose data have been written."""
+        write_fully(self._descriptor, memoryview(entry.packed()), self.placement.index_offset(row))
         self._entries[row] = entry
 
     def prepare_read(self, row: int, step: int) -> None:
-        """Make sure that a row holds a state to be read.
+        """Raise unless the row holds the state at `step` and the file reaches to its end.
 
-        A read past the end of a file never returns with some MPI libraries, so the file's length
-        is looked at first: something else may have cut it.
+        Another program may have cut the file short, and with some MPI libraries a read past the end
+        never returns.
         """
         entry = self._entries.get(row)
         if entry is None or entry.step != step:
-            found = "no sound state" if entry is None else f"state {entry.step}"
+            found = "no valid state" if entry is None else f"state {entry.step}"
             raise OSError(errno.ENODATA, f"the row holds {found}")
         end = self.placement.offset(row) + self.placement.layout.memory_bytes
         length = os.fstat(self._descriptor).st_size
         if length < end:
-            raise _cut_short(length, end)
+            raise cut_short(length, end)
 
     def read(self, row: int, block: Block) -> None:
-        """Read a row into a block, whatever is in it."""
-        self._get(block.bytes.data, self.placement.offset(row))
+        """Read a row into a block, without comparing it with its index entry."""
+        read_fully(self._descriptor, block.bytes.data, self.placement.offset(row))
 
     def finish_read(self, row: int, block: Block) -> None:
-        """Compare a block that was read from a row with what the index says."""
+        """Compare a block that was read from a row with the row's index entry."""
         found = checksum(self._data(block))
         expected = self._entries[row].checksum
         if found != expected:
             raise OSError(
                 errno.EIO,
                 f"its checksum is {found:#018x}, {expected:#018x} was written: "
-                "the file was changed by something else, or the disk is failing",
+                "another program changed the file, or the disk is failing",
             )
 
-    def failure(self, what: str, row: int, step: int, error: Exception) -> AdjointError:
-        """Return the error that tells a caller which transfer `error` ended."""
+    def failure(self, what: Direction, row: int, step: int, error: Exception) -> AdjointError:
+        """Return the error for the caller of a transfer that failed with `error`."""
         if isinstance(error, AdjointError):
             return error
         place = self.placement
@@ -126,28 +139,9 @@ class RankFile:
         return failure
 
     def close(self) -> None:
-        """Close the file. Nothing may be under way, and every later call fails."""
+        """Close the file. No transfer may be under way."""
         os.close(self._descriptor)
         self._descriptor = -1
 
     def _data(self, block: Block) -> NDArray[np.uint8]:
         return block.bytes[: self.placement.layout.nbytes]
-
-    def _get(self, data: memoryview, offset: int) -> None:
-        while data:
-            count = os.preadv(self._descriptor, [data[:MOST_BYTES_AT_ONCE]], offset)
-            if count == 0:
-                raise _cut_short(offset, offset + len(data))
-            data, offset = data[count:], offset + count
-
-    def _put(self, data: memoryview, offset: int) -> None:
-        while data:
-            count = os.pwrite(self._descriptor, data[:MOST_BYTES_AT_ONCE], offset)
-            data, offset = data[count:], offset + count
-
-
-def _cut_short(length: int, end: int) -> OSError:
-    return OSError(
-        errno.ENODATA,
-        f"the file ends at byte {length}, the row at {end}: something else has cut it short",
-    )

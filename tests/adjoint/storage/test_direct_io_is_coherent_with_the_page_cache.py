@@ -1,4 +1,4 @@
-"""What is written past the page cache is what readers through it find, and the other way round."""
+"""Data written by direct I/O are read through the page cache, and the other way round."""
 
 import os
 
@@ -10,7 +10,8 @@ from adjoint.parallel import communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.direct_io import DirectRankFile
 from adjoint.storage.engines.row_io import RankFile
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(3000)})
@@ -18,7 +19,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(3000)})
 
 @pytest.fixture
 def file(tmp_path):
-    with SnapshotFile.create(tmp_path / "run.h5", communicator(None), LAYOUT, 6, b"") as file:
+    with create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, b""), 6) as file:
         yield file
 
 
@@ -57,7 +58,7 @@ def read(file, row):
     return found.arrays["u"]
 
 
-def test_cached_pages_give_way_to_a_direct_write(direct, buffered):
+def test_a_direct_write_replaces_cached_pages(direct, buffered):
     for number in range(1, 6):
         written(buffered, 2, 10 + number)
         read(buffered, 2)
@@ -65,13 +66,13 @@ def test_cached_pages_give_way_to_a_direct_write(direct, buffered):
         assert np.array_equal(read(buffered, 2), state.arrays["u"])
 
 
-def test_a_direct_read_finds_what_is_in_the_cache_only(direct, buffered):
+def test_a_direct_read_finds_data_that_are_only_in_the_cache(direct, buffered):
     for number in range(1, 6):
         state = written(buffered, 2, number)
         assert np.array_equal(read(direct, 2), state.arrays["u"])
 
 
-def test_neighbouring_rows_and_the_index_stay_what_they_are(direct, buffered, file):
+def test_a_direct_write_leaves_other_rows_and_the_index_alone(direct, buffered, file):
     states = {}
     for row in range(6):
         states[row] = written((direct, buffered)[row % 2], row, row + 1)
@@ -83,7 +84,7 @@ def test_neighbouring_rows_and_the_index_stay_what_they_are(direct, buffered, fi
             assert np.array_equal(inside, states[row].arrays["u"])
 
 
-def test_a_bit_changed_through_the_cache_is_found_directly(direct, file):
+def test_a_direct_read_finds_a_bit_changed_through_the_cache(direct, file):
     state = written(direct, 1, 5)
     descriptor = os.open(file.path, os.O_RDWR)
     (byte,) = os.pread(descriptor, 1, file.placement.offset(1))

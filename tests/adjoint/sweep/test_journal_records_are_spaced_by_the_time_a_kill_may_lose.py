@@ -6,7 +6,7 @@ from coupled_pendulums import CoupledPendulums
 import adjoint
 from adjoint.parallel import communicator, status_exchange
 from adjoint.schedules import Revolve
-from adjoint.storage.journal_layout import JournalLayout
+from adjoint.storage.file_format import JournalLayout
 from adjoint.sweep.journal import MIN_GAP, Journal
 
 NUM_STEPS = 400

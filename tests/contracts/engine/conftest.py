@@ -1,4 +1,4 @@
-"""The workbench on which every engine passes the same tests: a file, blocks, and known states."""
+"""What every engine is tested with: a file, blocks, and known states."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,7 +13,9 @@ from adjoint.errors import SnapshotFileError
 from adjoint.parallel import Communicator, communicator
 from adjoint.storage.blocks import Block, BlockPool
 from adjoint.storage.engines.base import RowEngine
-from adjoint.storage.engines.registry import open_engine
+from adjoint.storage.engines.registry import ENGINES, open_engine
+from adjoint.storage.file_format import FileSpec
+from adjoint.storage.opening import create_file
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.state_layout import StateLayout
 
@@ -73,14 +75,19 @@ def is_state() -> Callable[[Block, int], bool]:
     return compare
 
 
-@pytest.fixture(params=["thread", "direct", pytest.param("mpi", marks=pytest.mark.needs("mpi4py"))])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=[pytest.mark.needs("mpi4py")] if engine.needs_mpi else [])
+        for name, engine in ENGINES.items()
+    ]
+)
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
-    """Mount a small file system of some type, which takes root."""
+    """Mount a small file system of some type; needs root."""
     folder = tmp_path / "mounted"
     folder.mkdir()
     mounted = []
@@ -101,16 +108,16 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str, str], Path]]:
 def make_bench(
     kind: str, tmp_path: Path, mount: Callable[[str, str], Path]
 ) -> Iterator[Callable[..., Bench]]:
-    """Make a bench with so many rows and blocks. An error that its test left unseen fails it.
+    """Make a bench with `rows` rows and `blocks` blocks. An error that no test waited for fails it.
 
-    Depends on `mount`, so as to be closed before that is taken down.
+    Depends on `mount` so that it is closed first.
     """
     benches: list[Bench] = []
 
     def make(rows: int = 8, blocks: int = 8, folder: Path = tmp_path) -> Bench:
         layout = StateLayout.of(STATE)
-        comm = communicator(MPI.COMM_SELF if kind == "mpi" else None)
-        file = SnapshotFile.create(folder / "snapshots.h5", comm, layout, rows, b"bench")
+        comm = communicator(MPI.COMM_SELF if ENGINES[kind].needs_mpi else None)
+        file = create_file(folder / "snapshots.h5", comm, FileSpec(layout, b"bench"), rows)
         try:
             engine = open_engine(file.placement, comm, kind)
         except SnapshotFileError:

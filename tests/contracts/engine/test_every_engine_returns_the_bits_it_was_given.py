@@ -31,7 +31,7 @@ def test_many_transfers_outstanding(make_bench, is_state):
     assert all(is_state(block, step) for step, block in enumerate(written))
 
 
-def test_transfers_finish_while_the_caller_only_makes_progress(bench, is_state):
+def test_progress_alone_finishes_transfers(bench, is_state):
     write = bench.engine.write(3, bench.block(7), step=7)
     while not write.done:
         bench.engine.progress()
@@ -84,9 +84,9 @@ def test_rows_beyond_4_gib(make_bench, is_state):
 
 
 def test_transfers_longer_than_one_call_may_move(bench, is_state, monkeypatch):
-    for module in ("row_io", "direct_io", "mpi"):
-        if f"adjoint.storage.engines.{module}" in sys.modules:
-            monkeypatch.setattr(f"adjoint.storage.engines.{module}.MOST_BYTES_AT_ONCE", 4096)
+    for module in ("file_io", "engines.direct_io", "engines.mpi"):
+        if f"adjoint.storage.{module}" in sys.modules:
+            monkeypatch.setattr(f"adjoint.storage.{module}.MAX_CALL_BYTES", 4096)
     assert bench.pool.layout.memory_bytes > 3 * 4096
     bench.engine.write(1, bench.block(4), step=4).wait()
     target = bench.blank()
@@ -106,7 +106,7 @@ def test_hdf5_finds_the_state_and_its_index_entry(bench):
     assert list(entries["sequence"]) == [0, 0, 1, 0, 0, 2, 0, 0]
 
 
-def test_figures_add_up(bench):
+def test_statistics_add_up(bench):
     for row in range(3):
         bench.engine.write(row, bench.block(row), step=row).wait()
     transfer = bench.engine.read(1, bench.blank(), step=1)

@@ -1,0 +1,48 @@
+"""Reads and writes at a byte offset of an open file that move everything or raise.
+
+One call of the operating system may move fewer bytes than it was asked to.
+"""
+
+import errno
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CHUNK_BYTES", "MAX_CALL_BYTES", "as_bytes", "cut_short", "read_fully", "write_fully"]
+
+MAX_CALL_BYTES = 1 << 30
+"""Longer transfers are split: `pwrite` and MPI silently cut off what is above 2 GiB."""
+
+CHUNK_BYTES = 1 << 22
+"""Size of the pieces in which data are read that are only compared with their checksum."""
+
+
+def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the bytes of a C-contiguous array: a view."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def write_fully(descriptor: int, data: memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`. Raises `OSError`."""
+    while data:
+        count = os.pwrite(descriptor, data[:MAX_CALL_BYTES], offset)
+        data, offset = data[count:], offset + count
+
+
+def read_fully(descriptor: int, data: memoryview, offset: int) -> None:
+    """Fill `data` from `offset` on. Raises `OSError`, also if the file ends before that."""
+    while data:
+        count = os.preadv(descriptor, [data[:MAX_CALL_BYTES]], offset)
+        if count == 0:
+            raise cut_short(offset, offset + len(data))
+        data, offset = data[count:], offset + count
+
+
+def cut_short(length: int, end: int) -> OSError:
+    """Return the error for a file of this length that must reach to the byte `end`."""
+    return OSError(
+        errno.ENODATA,
+        f"the file ends at byte {length} instead of {end}: another program has cut it short",
+    )

@@ -1,0 +1,68 @@
+"""A journal record that no run would have written is ignored; the other one counts."""
+
+import struct
+
+import h5py
+import numpy as np
+import pytest
+import snapshot_files
+import xxhash
+from snapshot_files import note
+
+from adjoint import open_snapshots
+
+STATE = [{"u": np.arange(600.0)}]
+SOUND = note("forward", 12)
+
+
+def raw(text, length=None):
+    """Return a header with any text."""
+    length = len(text) if length is None else length
+    return struct.pack("<QQQ", 3, xxhash.xxh3_64_intdigest(text), length) + text
+
+
+HOSTILE = {
+    "no JSON": raw(b"{]"),
+    "no UTF-8": raw(b'{"phase": "\xff"}'),
+    "deep": raw(b"[" * 4000),
+    "not an object": raw(b"[1, 2]"),
+    "longer than its page": raw(b"{}", 1 << 62),
+    "unknown keys": raw(b'{"evil": 1}'),
+    "an unknown phase": snapshot_files.header_of(3, note("sideways")),
+    "a step that is none": snapshot_files.header_of(3, note(step=1.5)),
+    "a negative step": snapshot_files.header_of(3, note(step=-1)),
+    "a huge step": snapshot_files.header_of(3, note(step=1 << 70)),
+    "a cost that is text": snapshot_files.header_of(3, note(cost="0")),
+    "a sequence that is true": snapshot_files.header_of(3, note(first_sequence=True)),
+    "controls that are a list": snapshot_files.header_of(3, note(controls=[])),
+}
+
+
+@pytest.mark.parametrize("header", HOSTILE.values(), ids=HOSTILE)
+def test_the_other_record_counts(header, tmp_path):
+    path = tmp_path / "run.h5"
+    snapshot_files.make(path, {0: STATE, 5: STATE}, journal=[[(2, SOUND)], [None]])
+    with h5py.File(path, "r+") as file:
+        file["journal"][1, : len(header)] = np.frombuffer(header, np.uint8)
+    with open_snapshots(path) as snapshots:
+        assert snapshots.steps == [0, 5]
+        (record,) = snapshots.journal()
+        assert (record.number, record.header.phase, record.header.step) == (2, "forward", 12)
+
+
+def test_arrays_are_compared_with_their_checksum(tmp_path):
+    path = tmp_path / "run.h5"
+    snapshot_files.make(path, {0: STATE}, journal=[[(2, SOUND)], [(1, note())]])
+    data = STATE[0]["u"].view(np.uint8)
+    text = snapshot_files.header_of(2, SOUND)[24:]
+    checksum = xxhash.xxh3_64_intdigest(text + data.tobytes())
+    with h5py.File(path, "r+") as file:
+        file["journal"][0, 4096 : 4096 + data.size] = data
+        file["journal"][0, 8:16] = np.frombuffer(struct.pack("<Q", checksum), np.uint8)
+    with open_snapshots(path) as snapshots:
+        assert [record.is_whole for record in snapshots.journal()] == [None, None]
+        assert [record.is_whole for record in snapshots.journal(verify=True)] == [True, True]
+    with h5py.File(path, "r+") as file:
+        file["journal"][0, 4100] ^= 1
+    with open_snapshots(path) as snapshots:
+        assert [record.is_whole for record in snapshots.journal(verify=True)] == [False, True]

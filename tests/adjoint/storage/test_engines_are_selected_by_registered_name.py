@@ -1,0 +1,64 @@
+"""An engine is selected by the name under which it is registered; others are refused by name."""
+
+from types import SimpleNamespace
+
+import pendulums
+import pytest
+
+import adjoint
+from adjoint import ArgumentError
+from adjoint.schedules import Asynchronous
+from adjoint.storage.engines import RankFile, base, engine_names, register_engine
+from adjoint.storage.engines.registry import ENGINES, require_engine
+
+STEPS = 60
+SERIAL, PARALLEL = SimpleNamespace(mpi=None), SimpleNamespace(mpi=object())
+
+
+@pytest.fixture(autouse=True)
+def registry():
+    """The registered engines, restored after the test."""
+    known = dict(ENGINES)
+    yield
+    ENGINES.clear()
+    ENGINES.update(known)
+
+
+def gradient(folder, engine):
+    model = pendulums.Pendulums(100, STEPS)
+    return adjoint.gradient(
+        model, STEPS, file=folder, schedule=Asynchronous(STEPS, 8, 10), engine=engine
+    )
+
+
+def test_the_engine_documented_at_the_seam(tmp_path):
+    example = [line[4:] for line in base.__doc__.splitlines() if line.startswith("    ")]
+    exec("\n".join(example), {**vars(base), "register_engine": register_engine})
+    blocking, thread = gradient(tmp_path, "blocking"), gradient(tmp_path, "thread")
+    assert blocking.report.engine == "blocking calls"
+    assert blocking.report.bytes_written == thread.report.bytes_written > 0
+    assert blocking.gradient["force"].tobytes() == thread.gradient["force"].tobytes()
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ArgumentError, match="'thread' already"):
+        register_engine("thread", RankFile)
+
+
+def test_an_engine_that_needs_mpi_is_offered_only_with_it():
+    register_engine("another", RankFile, needs_mpi=True)
+    assert engine_names(SERIAL) == ("direct", "thread")
+    assert engine_names(PARALLEL) == ("mpi", "direct", "thread", "another")
+    with pytest.raises(ArgumentError, match="'another' needs comm="):
+        require_engine("another", SERIAL)
+
+
+@pytest.mark.parametrize("engine", ["carrier pigeon", "", 7])
+def test_an_unknown_engine_is_refused_with_the_known_names(engine):
+    with pytest.raises(ArgumentError, match='one of "direct", "thread", or pass a function'):
+        require_engine(engine, SERIAL)
+
+
+@pytest.mark.parametrize("engine", [None, "direct", "thread", lambda comm, placement: None])
+def test_usable_engines_are_accepted(engine):
+    require_engine(engine, SERIAL)
