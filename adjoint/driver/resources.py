@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from adjoint.driver.run import Run, RunPlan
@@ -120,10 +119,5 @@ class Resources:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
