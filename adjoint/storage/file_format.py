@@ -35,7 +35,7 @@ import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -59,6 +59,8 @@ __all__ = [
     "Structure",
 ]
 
+T = TypeVar("T")
+
 FORMAT_VERSION = 2
 
 HDF5_BYTES = 1 << 16
@@ -71,10 +73,10 @@ ENTRY_FORMAT = struct.Struct("<qQQd")
 ENTRY_BYTES = ENTRY_FORMAT.size
 
 MAX_EMPTY_ROWS = 4096
-"""The search for used rows stops after this many empty ones in a row.
+"""The search for used rows stops after this many consecutive empty ones.
 
-Rows are used from the first on, so empty rows lie before a used one only where writes failed or
-states were discarded. A file may have room for millions of rows of which a few are used.
+A file may have room for millions of rows of which a few are used: the first ones, except where
+writes failed or states were discarded.
 """
 
 JOURNAL_RECORDS = 2
@@ -154,13 +156,11 @@ class JournalLayout:
         whole = {name: grown for name, grown in gradients.items() if name not in per_step}
         rows: list[RowField] = []
         end = 0
-        for name in gradients:
+        for name, grown in gradients.items():
             if name in per_step:
-                grown = gradients[name]
-                count = int(grown.shape[0])
                 size = np.dtype(grown.dtype).itemsize * int(np.prod(grown.shape[1:], dtype=int))
-                rows.append(RowField(name, count, size, end))
-                end += count * size
+                rows.append(RowField(name, int(grown.shape[0]), size, end))
+                end += rows[-1].nbytes
         return cls(
             StateLayout.shaped(state),
             StateLayout.shaped(adjoint),
@@ -354,15 +354,15 @@ class Structure:
 
     def described(self) -> bytes:
         """Return the content of ``/layout``."""
-        layouts = {layout: number for number, layout in enumerate(dict.fromkeys(self.layouts))}
+        layouts = _numbered(self.layouts)
         document: dict[str, Any] = {
             "layouts": [layout.description() for layout in layouts],
             "ranks": [layouts[layout] for layout in self.layouts],
         }
         if self.journals:
-            journals = list(dict.fromkeys(self.journals))
+            journals = _numbered(self.journals)
             document["journals"] = [journal.description() for journal in journals]
-            document["journal_ranks"] = [journals.index(journal) for journal in self.journals]
+            document["journal_ranks"] = [journals[journal] for journal in self.journals]
         return json.dumps(document, separators=(",", ":")).encode()
 
     def placement(
@@ -394,3 +394,8 @@ class Structure:
             accepted_start=starts.get("steps", 0),
             accepted_steps=self.accepted_steps,
         )
+
+
+def _numbered(items: Sequence[T]) -> dict[T, int]:
+    """Return the distinct items, numbered in the order in which they first occur."""
+    return {item: number for number, item in enumerate(dict.fromkeys(items))}

@@ -10,6 +10,7 @@ Besides the arrays that are returned, at most some megabytes are allocated.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -144,7 +145,7 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
                 f"{self.path} was made on {self.num_ranks} ranks: read(step, field, rank=...) "
                 "returns the part of one, parts(step, field) those of all"
             )
-        return self._load(step, 0, None)
+        return self._load(step, 0, {field.name for field in self.layout().fields})
 
     def __contains__(self, step: object) -> bool:
         return step in self.steps
@@ -210,7 +211,7 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
         try:
             self._load_row(step, row, rank, set(), progress)
         except (TransferError, _ChangedError) as error:
-            return None if isinstance(error, _ChangedError) else str(error)
+            return str(error) if isinstance(error, TransferError) else None
         return None
 
     # -- inside ---------------------------------------------------------------------------------
@@ -230,22 +231,15 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
             empty = count - 1 - int(taken[-1]) if len(taken) else empty + count
             row += count
 
-    def _load(self, step: int, rank: int, names: set[str] | None) -> dict[str, NDArray[Any]]:
-        """Return the arrays of these names, or all of them.
-
-        The rows known since the index was last read are tried first, then those in it now.
-        """
+    def _load(self, step: int, rank: int, names: set[str]) -> dict[str, NDArray[Any]]:
         self._require_open()
-        wanted = {field.name for field in self.layout(rank).fields} if names is None else names
-        for rows in (self._rows, None):
-            known = self.contents().rows if rows is None else rows
-            self._rows = known
-            if step not in known:
-                continue
-            try:
-                return self._load_row(step, known[step], rank, wanted, _nothing)
-            except _ChangedError:
-                continue
+        # First by the index as it was last read, then, if the row has changed, by the present one.
+        for reread in (False, True):
+            if reread:
+                self._rows = self.contents().rows
+            if step in self._rows:
+                with suppress(_ChangedError):
+                    return self._load_row(step, self._rows[step], rank, names, _nothing)
         raise KeyError(f"{self.path} has no state {step}")
 
     def _load_row(
@@ -275,7 +269,10 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
     def _read_row(
         self, row: int, rank: int, names: set[str], progress: Progress
     ) -> tuple[dict[str, NDArray[Any]], int | None]:
-        """Return the arrays of these names, and the checksum of the whole part, or None."""
+        """Return the arrays of these names, and the checksum of the whole part.
+
+        Without names, only the checksum is computed, in little memory.
+        """
         layout = self._structure.layouts[rank]
         start = self._starts["snapshots"] + row * self._structure.row_bytes
         start += self._block_starts[rank]

@@ -1,9 +1,8 @@
 """Whether a file is a snapshot file: it is compared with the format before anything in it is used.
 
-`examine` rebuilds the `Structure` that a file claims to have, and refuses the file unless its
-datasets and its ``/layout`` are exactly those of that structure. It reads a few kilobytes and
-``/layout``. Every dataset is compared with the length of the file, and must be one contiguous piece
-within it: not a link, not chunked, virtual or external.
+`examine` rebuilds the `Structure` that ``/layout`` describes, and refuses the file unless it has
+exactly the datasets of that structure, each one contiguous piece within the file: not a link, not
+chunked, virtual or external. It reads a few kilobytes and ``/layout``.
 
 The HDF5 library is given the open descriptor, not a name: what was checked is what is read.
 """
@@ -33,6 +32,9 @@ MAX_LAYOUT_BYTES = 1 << 26
 """Longest ``/layout`` that is read: that of some hundred thousand ranks with different layouts."""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+MALFORMED = ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+"""Errors raised by code that expects ``/layout`` to be well formed."""
 
 NEEDED = ("snapshots", "index", "layout")
 OPTIONAL = ("journal", "gradients", "steps")
@@ -194,7 +196,7 @@ def _require_extents(found: dict[str, _Dataset], length: int) -> None:
 
 
 def _structure(described: bytes, fingerprint: str, found: dict[str, _Dataset]) -> Structure:
-    """Return the structure that a file claims to have, if the file agrees with it in everything."""
+    """Return the structure that ``/layout`` describes, if the datasets are those of it."""
     steps = found["steps"].shape if "steps" in found else (0,)
     rows = found["snapshots"].shape
     try:
@@ -208,7 +210,7 @@ def _structure(described: bytes, fingerprint: str, found: dict[str, _Dataset]) -
             )
         structure = Structure(layouts, rows[0], fingerprint, journals, steps[0])
         expected = structure.datasets()
-    except (IndexError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except MALFORMED as error:
         raise _RefusedError(
             f"is damaged: the description of its states is wrong: {repr(error)[:200]}"
         ) from error
@@ -234,7 +236,7 @@ def _by_rank(numbers: Sequence[Any], items: Sequence[T]) -> tuple[T, ...]:
 def _layout(fields: list[dict[str, Any]]) -> StateLayout:
     # Broadcasting lets NumPy check the shape without allocating the array.
     arrays = {
-        field["name"]: np.broadcast_to(np.empty((), _dtype(field)), field["shape"])
+        str(field["name"]): np.broadcast_to(np.empty((), _dtype(field)), field["shape"])
         for field in fields
     }
     layout = StateLayout.shaped(arrays)

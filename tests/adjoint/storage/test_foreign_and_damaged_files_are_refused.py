@@ -341,7 +341,9 @@ DESCRIPTIONS = {
     "shape of fractions": {"shape": [600.0]},
     "field longer than the row": {"shape": [1 << 50]},
     "fields of one name": {"name": "v"},
-    "name that is no text": {"name": ["u"]},
+    "name that is a list": {"name": ["u"]},
+    "name that is a number": {"name": 7},
+    "dtype without a name": {"dtype": "|V8", "type": 7},
 }
 
 DTYPES = (
