@@ -32,7 +32,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from adjoint.units import format_bytes
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 PIECE = 500
 """Characters at once where only values are wanted."""

@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 import adjoint
 from adjoint.units import format_bytes
-from solvers.petsc.integrators.theta import CrankNicolson
-from solvers.petsc.problems.heat import Heat
-from solvers.sensors import Sensors
+from solvers import Sensors
+from solvers.petsc import CrankNicolson
+from solvers.petsc.problems import Heat
 
 Array = NDArray[np.float64]
 

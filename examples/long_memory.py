@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 import adjoint
 from adjoint.units import format_bytes
-from solvers.recurrent.network import LSTM, RecurrentNetwork, SquaredError
+from solvers.recurrent import LSTM, RecurrentNetwork, SquaredError
 from solvers.sequences import RowSource
 
 Array = NDArray[np.float64]

@@ -30,8 +30,8 @@ from tqdm import tqdm  # noqa: E402
 
 import adjoint  # noqa: E402
 from adjoint.reporting.report import format_bytes  # noqa: E402
-from solvers.petsc.problems.gray_scott import GrayScott  # noqa: E402
-from solvers.petsc.ts.stepper import TSStepper  # noqa: E402
+from solvers.petsc import TSStepper  # noqa: E402
+from solvers.petsc.problems import GrayScott  # noqa: E402
 
 Array = NDArray[np.float64]
 

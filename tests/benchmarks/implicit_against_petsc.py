@@ -19,10 +19,8 @@ import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that on
 from petsc4py import PETSc
 
 import adjoint
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson
-from solvers.petsc.problems.gray_scott import GrayScott
+from solvers.petsc import BackwardEuler, CrankNicolson, RungeKutta, tableaux
+from solvers.petsc.problems import GrayScott
 
 METHODS = {
     "beuler": (0.5, BackwardEuler, {"ts_type": "beuler"}),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from solvers.recurrent.network import LSTM, RecurrentNetwork
+from solvers.recurrent import LSTM, RecurrentNetwork
 
 SIZES = ((256, 16), (1024, 64))
 

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from adjoint.units import format_bytes
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 STEP_KIB = {"nn.LSTMCell": 176, "nn.LSTM": 320}
 """A fifth more than the graph of one step takes, 256 x 16."""

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 
 class Task:

@@ -14,7 +14,7 @@ import time
 import torch
 from torch_memory import Task
 
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 SHORT_STEPS = 200
 

@@ -8,7 +8,7 @@ of ``sum u_i``, so that its integral is known as well.
 import triads  # isort: skip (it loads MPI before petsc4py)
 import numpy as np
 
-from solvers.petsc.problem import RhsProblem
+from solvers.petsc import RhsProblem
 
 RATES = np.array([1.0, 0.7, -1.2])
 START = np.array([0.3, 0.6, 0.8])

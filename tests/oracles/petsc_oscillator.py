@@ -13,7 +13,7 @@ from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI t
 from petsc4py import PETSc
 import numpy as np
 
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc import TSStepper
 
 START = (1.2, -0.4)
 PARAMETERS = (1.3, 0.7)

@@ -8,8 +8,8 @@ from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI t
 from petsc4py import PETSc
 import numpy as np
 
-from solvers.petsc.problems.gray_scott import GrayScott
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc.problems import GrayScott
+from solvers.petsc import TSStepper
 
 PREFIX = "reaction_"
 SHAPE = (10, 12)

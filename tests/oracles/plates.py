@@ -3,9 +3,8 @@
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 import numpy as np
 
-from solvers.petsc.problems.burgers import Burgers
-from solvers.petsc.problems.heat import Heat
-from solvers.sensors import Sensors
+from solvers.petsc.problems import Burgers, Heat
+from solvers import Sensors
 
 SHAPE = (5, 6)
 SIZE = 0.01

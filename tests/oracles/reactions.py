@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from solvers.petsc.problems.gray_scott import GrayScott
+from solvers.petsc.problems import GrayScott
 
 SHAPE = (6, 5)
 PARAMETERS = ("D1", "D2", "gamma", "kappa")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from solvers.recurrent.network import GRU, LSTM, CrossEntropy, RecurrentNetwork, SquaredError, Tanh
+from solvers.recurrent import GRU, LSTM, CrossEntropy, RecurrentNetwork, SquaredError, Tanh
 
 CELLS = {"tanh": Tanh, "gru": GRU, "lstm": LSTM}
 

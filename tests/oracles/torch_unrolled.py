@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 NUM_STEPS = 23
 LEAF_STEPS = 5

@@ -16,7 +16,7 @@ from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI t
 from petsc4py import PETSc
 import numpy as np
 
-from solvers.petsc.problem import ResidualProblem, RhsProblem
+from solvers.petsc import ResidualProblem, RhsProblem
 
 MASS = np.array([[2.0, 0.3, 0.0], [-0.1, 1.5, 0.2], [0.0, 0.4, 1.0]])
 CUBIC, PRODUCT = 0.02, 0.1

@@ -5,7 +5,7 @@ from mpi4py import MPI  # isort: skip  (before petsc4py: it finds the MPI that t
 import numpy as np
 from petsc4py import PETSc
 
-from solvers.petsc.problem import RhsProblem
+from solvers.petsc import RhsProblem
 
 WIDTH, HEIGHT = 4, 3
 """Rectangles, of two triangles each, on the unit square."""

@@ -11,7 +11,7 @@ from petsc4py import PETSc
 from plates import SIZE, plate
 
 from adjoint.errors import AdjointError, NonFiniteError, SolveError
-from solvers.petsc.integrators.theta import BackwardEuler
+from solvers.petsc import BackwardEuler
 
 RANKS = (2,)
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from jax import lax  # noqa: E402
 
+import solvers.jax  # noqa: E402
 from adjoint.errors import ArgumentError, NonFiniteError, StepperError  # noqa: E402
-from solvers.jax import scan as jax_scan  # noqa: E402
 
 RANKS = (3,)
 NUM_STEPS, UNITS, WHOLE = 11, 3, 6
@@ -48,7 +48,7 @@ def test_value_and_gradients(comm, tmp_path):
             jax.value_and_grad(value, argnums=(0, 1, 2))
         )(params, carry0, xs)
         mine = slice(WHOLE * comm.rank, WHOLE * (comm.rank + 1))
-        with jax_scan.value_and_grad(
+        with solvers.jax.value_and_grad(
             body,
             loss,
             final_loss=final_loss,
@@ -68,7 +68,7 @@ def test_value_and_gradients(comm, tmp_path):
 def test_what_one_rank_cannot_take_is_refused_on_all(comm):
     params, carry0, xs = arguments(1)
     last = comm.rank == comm.size - 1
-    with jax_scan.value_and_grad(body, loss, leaf_steps=4, comm=comm) as value_and_grad:
+    with solvers.jax.value_and_grad(body, loss, leaf_steps=4, comm=comm) as value_and_grad:
         with pytest.raises(ArgumentError, match=r"xs has 5 rows: there is none for step 5"):
             value_and_grad(params, carry0, xs[:5] if last else xs, length=NUM_STEPS)
         if comm.size > 1:

@@ -8,7 +8,7 @@ from petsc_reaction import SHAPE, reaction
 
 import adjoint
 from adjoint.schedules import Revolve, StoreAll
-from solvers.petsc.grid import CellGrid
+from solvers.petsc import CellGrid
 
 NUM_STEPS = 4
 

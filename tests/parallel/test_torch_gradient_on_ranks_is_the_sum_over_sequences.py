@@ -8,7 +8,7 @@ from torch_unrolled import LEAF_STEPS, NUM_STEPS, Model, relative_error  # noqa:
 
 from adjoint.errors import NonFiniteError  # noqa: E402
 from adjoint.schedules import Multistage, StoreAll  # noqa: E402
-from solvers.torch.sequence import TorchSequence  # noqa: E402
+from solvers.torch import TorchSequence  # noqa: E402
 
 RANKS = (2,)
 

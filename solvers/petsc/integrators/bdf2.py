@@ -30,10 +30,10 @@ from solvers.petsc.integrators.base import PetscStepper, Stages
 from solvers.petsc.integrators.stages import Place, stages_of
 from solvers.petsc.problem import Controls, Problem, Vec
 
-__all__ = ["Bdf2"]
+__all__ = ["BDF2"]
 
 
-class Bdf2(PetscStepper):
+class BDF2(PetscStepper):
     """BDF2 for a problem; parameters and errors as for `PetscStepper`.
 
     Raises

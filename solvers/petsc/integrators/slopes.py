@@ -67,7 +67,7 @@ class RateSolver:
             raise StepperError(
                 f"an explicit stage of {type(problem).__name__}, a ResidualProblem, needs dF/du' "
                 "as a matrix, and its own is matrix-free: make it a RhsProblem with a mass matrix, "
-                "or use Theta, Bdf2 or SDIRK_2"
+                "or use Theta, BDF2 or SDIRK_2"
             )
         self._problem = problem
         template = problem.template

@@ -7,8 +7,8 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
+import solvers.jax  # noqa: E402
 from adjoint.errors import ArgumentError, StepperError  # noqa: E402
-from solvers.jax import scan as jax_scan  # noqa: E402
 
 XS = np.ones((20, 2), np.float32)
 CARRY0 = np.zeros(2, np.float32)
@@ -23,7 +23,7 @@ def loss(params, y):
 
 
 def call(body=body, loss=loss, *, given=(0.5, CARRY0, XS), argnums=0, leaf_steps=8, **call_options):
-    with jax_scan.value_and_grad(
+    with solvers.jax.value_and_grad(
         body, loss, argnums=argnums, leaf_steps=leaf_steps
     ) as value_and_grad:
         return value_and_grad(*given, **call_options)
@@ -120,7 +120,7 @@ def test_what_has_no_gradient():
 
 def test_too_little_memory_for_what_jax_keeps_of_a_leaf():
     with (
-        jax_scan.value_and_grad(body, loss, leaf_steps=10, memory=64) as value_and_grad,
+        solvers.jax.value_and_grad(body, loss, leaf_steps=10, memory=64) as value_and_grad,
         pytest.raises(ArgumentError, match="the tape of 10 steps"),
     ):
         value_and_grad(0.5, CARRY0, XS)

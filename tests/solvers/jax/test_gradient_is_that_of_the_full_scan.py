@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import CASES, full_scan, gru, largest_difference, lstm  # noqa: E402
 
-from solvers.jax import scan as jax_scan  # noqa: E402
+import solvers.jax  # noqa: E402
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -16,7 +16,7 @@ def test_with_respect_to_everything_and_after_the_weights_change(name):
         case = CASES[name](jnp.float64)
         changed, argnums = case.changed(), (0, 1, 2, 3)
         reference = jax.jit(jax.value_and_grad(full_scan(case), argnums, allow_int=True))
-        with jax_scan.value_and_grad(
+        with solvers.jax.value_and_grad(
             case.body,
             case.loss,
             final_loss=case.final_loss,
@@ -35,7 +35,7 @@ def test_in_single_precision_and_whatever_the_leaves():
     case = lstm(jnp.float32)
     expected = jax.jit(jax.value_and_grad(full_scan(case)))(*case.given)
     for leaf_steps in (1, 100):
-        with jax_scan.value_and_grad(
+        with solvers.jax.value_and_grad(
             case.body, case.loss, final_loss=case.final_loss, leaf_steps=leaf_steps
         ) as value_and_grad:
             assert largest_difference(value_and_grad(*case.given), expected) < 1e-5
@@ -51,6 +51,6 @@ def test_of_a_loss_at_the_end_alone():
         carry, _ = jax.lax.scan(lambda c, x: case.body(params, c, x), case.carry0, case.xs)
         return label(params, carry, 3.0)
 
-    with jax_scan.value_and_grad(case.body, final_loss=label) as value_and_grad:
+    with solvers.jax.value_and_grad(case.body, final_loss=label) as value_and_grad:
         found = value_and_grad(case.params, case.carry0, case.xs, final_target=3.0)
     assert largest_difference(found, jax.jit(jax.value_and_grad(value))(case.params)) < 1e-5

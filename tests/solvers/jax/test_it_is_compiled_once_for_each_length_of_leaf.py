@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
-from solvers.jax import scan as jax_scan  # noqa: E402
+import solvers.jax  # noqa: E402
 
 PARAMS, CARRY0 = {"w": jnp.float32(0.5)}, jnp.zeros(2)
 XS = np.ones((20, 2), np.float32)
@@ -46,7 +46,7 @@ def compiled():
 
 def test_weights_and_data(compiled):
     body = Counted()
-    with jax_scan.value_and_grad(body, loss, leaf_steps=8, memory="8 kB") as value_and_grad:
+    with solvers.jax.value_and_grad(body, loss, leaf_steps=8, memory="8 kB") as value_and_grad:
         value_and_grad(PARAMS, CARRY0, XS)
         assert sorted(compiled) == sorted(2 * PROGRAMS)
         traced = body.traced
@@ -58,7 +58,7 @@ def test_weights_and_data(compiled):
 
 def test_another_number_of_steps(compiled):
     """Only the last leaf is new."""
-    with jax_scan.value_and_grad(Counted(), loss, leaf_steps=8) as value_and_grad:
+    with solvers.jax.value_and_grad(Counted(), loss, leaf_steps=8) as value_and_grad:
         value_and_grad(PARAMS, CARRY0, XS)
         value_and_grad(PARAMS, CARRY0, XS[:16])
         assert len(compiled) == 4
@@ -69,7 +69,7 @@ def test_another_number_of_steps(compiled):
 
 
 def test_another_batch(compiled):
-    with jax_scan.value_and_grad(Counted(), loss, leaf_steps=10) as value_and_grad:
+    with solvers.jax.value_and_grad(Counted(), loss, leaf_steps=10) as value_and_grad:
         value_and_grad(PARAMS, CARRY0, XS)
         value, _ = value_and_grad(PARAMS, jnp.zeros(3), np.ones((20, 3), np.float32))
         assert len(compiled) == 4

@@ -7,9 +7,9 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import NUM_STEPS, lstm  # noqa: E402
 
+import solvers.jax  # noqa: E402
 from adjoint.steppers.protocol import Adopting, Stepper, copy_arrays  # noqa: E402
 from adjoint.verification import dot_product_test, taylor_test  # noqa: E402
-from solvers.jax import scan as jax_scan  # noqa: E402
 
 LEAF_STEPS = 8
 
@@ -18,7 +18,7 @@ LEAF_STEPS = 8
 def functional():
     with jax.enable_x64(True):
         case = lstm(jnp.float64)
-        with jax_scan.value_and_grad(
+        with solvers.jax.value_and_grad(
             case.body,
             case.loss,
             final_loss=case.final_loss,

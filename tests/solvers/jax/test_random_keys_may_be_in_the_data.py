@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax import lax  # noqa: E402
 
-from solvers.jax import scan as jax_scan  # noqa: E402
+import solvers.jax  # noqa: E402
 
 NUM_STEPS = 10
 KEYS = jax.random.split(jax.random.key(3), NUM_STEPS)
@@ -27,14 +27,14 @@ def test_an_array_and_a_function_of_keys():
         return jnp.sum(lax.scan(lambda c, x: body(params, c, x), 1.0, KEYS)[1] ** 2)
 
     expected = jax.jit(jax.value_and_grad(value))(0.9)
-    with jax_scan.value_and_grad(body, loss, leaf_steps=5) as value_and_grad:
+    with solvers.jax.value_and_grad(body, loss, leaf_steps=5) as value_and_grad:
         for keys in (KEYS, lambda start, stop: KEYS[start:stop]):
             found = value_and_grad(0.9, 1.0, keys, length=NUM_STEPS)
             assert [float(a) for a in found] == pytest.approx([float(b) for b in expected])
 
 
 def test_no_rows():
-    with jax_scan.value_and_grad(
+    with solvers.jax.value_and_grad(
         lambda params, carry, _: (params * carry, params * carry), loss, leaf_steps=5
     ) as value_and_grad:
         value, gradient = value_and_grad(0.9, 1.0, length=NUM_STEPS)

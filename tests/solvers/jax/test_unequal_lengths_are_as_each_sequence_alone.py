@@ -7,7 +7,7 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import NUM_STEPS, UNITS, largest_difference, lstm, one_by_one  # noqa: E402
 
-from solvers.jax import scan as jax_scan  # noqa: E402
+import solvers.jax  # noqa: E402
 
 LENGTHS = [NUM_STEPS - 8, 5, 16]
 LONGEST = max(LENGTHS)
@@ -19,7 +19,7 @@ def test_value_and_gradient_whatever_the_padding():
         params, carry0, xs, targets = case.given
         reference = jax.jit(jax.value_and_grad(one_by_one(case, LENGTHS), argnums=(0, 1)))
         ended = jnp.arange(NUM_STEPS)[:, None, None] >= jnp.array(LENGTHS)[:, None]
-        with jax_scan.value_and_grad(
+        with solvers.jax.value_and_grad(
             case.body, case.loss, final_loss=case.final_loss, argnums=(0, 1), leaf_steps=8
         ) as value_and_grad:
             found = value_and_grad(*case.given, lengths=LENGTHS)
@@ -34,7 +34,7 @@ def test_value_and_gradient_whatever_the_padding():
 
 def test_inputs_have_no_gradient_after_their_end():
     case = lstm(jnp.float32)
-    with jax_scan.value_and_grad(case.body, case.loss, argnums=2) as value_and_grad:
+    with solvers.jax.value_and_grad(case.body, case.loss, argnums=2) as value_and_grad:
         _, gradient = value_and_grad(*case.given, lengths=LENGTHS)
     for index, length in enumerate(LENGTHS):
         assert gradient[:length, index].any(axis=-1).all()
@@ -55,8 +55,10 @@ def test_leaves_of_the_carry_may_have_other_axes_or_none():
 
     carry0 = jnp.stack(case.carry0), jnp.array(0)
     with (
-        jax_scan.value_and_grad(body, case.loss, final_loss=final, batch_axes=(1, None)) as stacked,
-        jax_scan.value_and_grad(case.body, case.loss, final_loss=case.final_loss) as plain,
+        solvers.jax.value_and_grad(
+            body, case.loss, final_loss=final, batch_axes=(1, None)
+        ) as stacked,
+        solvers.jax.value_and_grad(case.body, case.loss, final_loss=case.final_loss) as plain,
     ):
         value, grads = stacked(case.params, carry0, case.xs, case.targets, lengths=LENGTHS)
         expected, expected_grads = plain(*case.given, lengths=LENGTHS)

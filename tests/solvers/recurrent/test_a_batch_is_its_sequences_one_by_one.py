@@ -5,8 +5,7 @@ import pytest
 from recurrent_unrolled import Problem
 
 import adjoint
-from solvers.recurrent.cells import GRU, LSTM, Tanh
-from solvers.recurrent.network import CrossEntropy, RecurrentNetwork
+from solvers.recurrent import GRU, LSTM, CrossEntropy, RecurrentNetwork, Tanh
 
 LENGTHS = (9, 4, 7, 1)
 

@@ -6,7 +6,7 @@ from recurrent_unrolled import Problem
 
 import adjoint
 from adjoint import ArgumentError, StepperError
-from solvers.recurrent.network import CrossEntropy, SquaredError
+from solvers.recurrent import CrossEntropy, SquaredError
 from solvers.sequences import Lengths, Rows
 
 PROBLEM = Problem("gru", num_steps=10)

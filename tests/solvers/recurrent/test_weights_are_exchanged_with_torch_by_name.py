@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from solvers.recurrent.network import GRU, LSTM, RecurrentNetwork, Tanh
+from solvers.recurrent import GRU, LSTM, RecurrentNetwork, Tanh
 
 torch = pytest.importorskip("torch")
 

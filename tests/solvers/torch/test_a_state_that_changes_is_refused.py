@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from adjoint.errors import ArgumentError, StepperError  # noqa: E402
-from solvers.torch.sequence import TorchSequence  # noqa: E402
+from solvers.torch import TorchSequence  # noqa: E402
 
 H = torch.zeros(2, 3, dtype=torch.float64)
 WEIGHT = torch.nn.Linear(1, 1)

@@ -14,8 +14,8 @@ from adjoint.verification import (  # noqa: E402
     replay_test,
     taylor_test,
 )
+from solvers.torch import TorchSequence  # noqa: E402
 from solvers.torch.graph import NODE_BYTES, SavedBytes  # noqa: E402
-from solvers.torch.sequence import TorchSequence  # noqa: E402
 
 KINDS = ["own", "function", "LSTM"]
 

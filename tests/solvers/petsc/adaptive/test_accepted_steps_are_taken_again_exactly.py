@@ -11,8 +11,7 @@ import adjoint
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.schedules import Revolve
 from adjoint.verification import bitwise_test, dot_product_test, replay_test, taylor_test
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.adaptive import AdaptiveRungeKutta
+from solvers.petsc import AdaptiveRungeKutta, tableaux
 
 END = NUM_STEPS * SIZE
 

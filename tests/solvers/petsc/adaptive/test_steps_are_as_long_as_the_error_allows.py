@@ -10,8 +10,7 @@ from plates import NUM_STEPS, SIZE, plate
 from triads import direct
 
 from adjoint.errors import SolveError
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.adaptive import AdaptiveRungeKutta
+from solvers.petsc import AdaptiveRungeKutta, tableaux
 
 METHODS = [tableau for tableau in tableaux.TABLEAUX if tableau.embedded is not None]
 

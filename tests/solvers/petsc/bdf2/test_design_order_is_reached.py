@@ -8,17 +8,17 @@ import numpy as np
 from growths import errors
 from triads import direct
 
-from solvers.petsc.integrators.bdf2 import Bdf2
+from solvers.petsc import BDF2
 
 
 def uneven(problem, size):
     """Return a stepper whose steps are long and short by turns."""
     num_steps = round(1 / size)
     sizes = size * np.tile([0.8, 1.2], num_steps // 2)
-    return Bdf2(problem, sizes)
+    return BDF2(problem, sizes)
 
 
-@pytest.mark.parametrize("make", [Bdf2, uneven])
+@pytest.mark.parametrize("make", [BDF2, uneven])
 def test_order(make):
     direct()
     found = [errors(make, n) for n in (32, 64)]

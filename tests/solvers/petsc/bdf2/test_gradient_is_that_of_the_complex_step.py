@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from triads_by_hand import gradient_by_hand
 
 import adjoint
-from solvers.petsc.integrators.bdf2 import Bdf2
+from solvers.petsc import BDF2
 
 PROBLEMS = [
     triads.RhsTriad,
@@ -24,7 +24,7 @@ PROBLEMS = [
 def test_steps_of_any_sizes(make):
     triads.direct()
     problem = make()
-    result = adjoint.gradient(Bdf2(problem, triads.SIZES), triads.NUM_STEPS)
+    result = adjoint.gradient(BDF2(problem, triads.SIZES), triads.NUM_STEPS)
     cost, gradient = gradient_by_hand(problem, bdf2_step(triads.SIZES))
     assert_allclose(result.cost, cost, rtol=1e-13)
     for name, expected in gradient.items():

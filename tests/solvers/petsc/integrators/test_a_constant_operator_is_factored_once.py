@@ -8,9 +8,7 @@ from plates import NUM_STEPS, SIZE, plate
 
 import adjoint
 from adjoint.schedules import Revolve
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc import CrankNicolson, RungeKutta, tableaux
 
 
 class Counting(type(plate())):

@@ -11,16 +11,10 @@ from plates import plate
 
 import adjoint
 from adjoint.errors import ArgumentError, StepperError
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.adaptive import AdaptiveRungeKutta
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import BackwardEuler, Theta
-from solvers.petsc.problem import RhsProblem
-from solvers.petsc.problems.burgers import Burgers
-from solvers.petsc.problems.gray_scott import GrayScott
-from solvers.petsc.problems.heat import Heat
+from solvers import Sensors
+from solvers.petsc import AdaptiveRungeKutta, BackwardEuler, RhsProblem, RungeKutta, Theta, tableaux
+from solvers.petsc.problems import Burgers, GrayScott, Heat
 from solvers.petsc.vectors import Window
-from solvers.sensors import Sensors
 
 
 class NoJacobian(triads.Triad, RhsProblem):

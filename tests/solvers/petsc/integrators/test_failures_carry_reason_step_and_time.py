@@ -10,9 +10,7 @@ from petsc4py import PETSc
 from plates import SIZE, plate
 
 from adjoint.errors import NonFiniteError, SolveError, StepperError
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import BackwardEuler
+from solvers.petsc import BackwardEuler, RungeKutta, tableaux
 
 
 class Singular(triads.RhsTriad):

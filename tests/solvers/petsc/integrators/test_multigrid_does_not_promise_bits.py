@@ -9,7 +9,7 @@ from plates import NUM_STEPS, SIZE, plate
 from reactions import reaction
 
 from adjoint.verification import dot_product_test
-from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc import CrankNicolson
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ pytest.importorskip("petsc4py")
 import triads  # isort: skip (it loads MPI before petsc4py)
 from petsc4py import PETSc
 
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc import CrankNicolson, RungeKutta, tableaux
 
 
 @pytest.fixture

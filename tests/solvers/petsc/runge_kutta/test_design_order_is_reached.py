@@ -8,11 +8,10 @@ import numpy as np
 from growths import errors
 from triads import direct
 
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.tableaux import TABLEAUX
+from solvers.petsc import RungeKutta, tableaux
 
 
-@pytest.mark.parametrize("tableau", TABLEAUX, ids=lambda tableau: tableau.name)
+@pytest.mark.parametrize("tableau", tableaux.TABLEAUX, ids=lambda tableau: tableau.name)
 def test_order(tableau):
     direct()
     coarse = {1: 32, 2: 32, 3: 16, 4: 16, 5: 8}[tableau.order]

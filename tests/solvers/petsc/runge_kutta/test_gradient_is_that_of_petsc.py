@@ -13,8 +13,7 @@ from petsc4py import PETSc
 from reactions import PARAMETERS, reaction
 
 import adjoint
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.runge_kutta import RungeKutta
+from solvers.petsc import RungeKutta, tableaux
 
 SIZE, NUM_STEPS = 0.2, 8
 

@@ -10,8 +10,7 @@ from numpy.testing import assert_allclose
 from triads_by_hand import gradient_by_hand
 
 import adjoint
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.tableaux import TABLEAUX, one_leg
+from solvers.petsc import RungeKutta, tableaux
 
 
 def assert_right(problem, tableau):
@@ -24,18 +23,24 @@ def assert_right(problem, tableau):
         assert_allclose(result.gradient[name], expected, rtol=2e-12, atol=1e-13, err_msg=name)
 
 
-@pytest.mark.parametrize("tableau", [*TABLEAUX, one_leg(0.8)], ids=lambda tableau: tableau.name)
+@pytest.mark.parametrize(
+    "tableau", [*tableaux.TABLEAUX, tableaux.one_leg(0.8)], ids=lambda tableau: tableau.name
+)
 @pytest.mark.parametrize("make", [triads.RhsTriad, triads.LinearTriad])
 def test_with_a_mass(make, tableau):
     assert_right(make(), tableau)
 
 
-@pytest.mark.parametrize("tableau", [TABLEAUX[6], TABLEAUX[-2]], ids=lambda tableau: tableau.name)
+@pytest.mark.parametrize(
+    "tableau", [tableaux.TABLEAUX[6], tableaux.TABLEAUX[-2]], ids=lambda tableau: tableau.name
+)
 def test_without_a_mass(tableau):
     assert_right(triads.RhsTriad(mass=False), tableau)
 
 
 @pytest.mark.parametrize("make", [triads.ResidualTriad, triads.LinearResidualTriad])
-@pytest.mark.parametrize("tableau", [*TABLEAUX, one_leg(0.5)], ids=lambda tableau: tableau.name)
+@pytest.mark.parametrize(
+    "tableau", [*tableaux.TABLEAUX, tableaux.one_leg(0.5)], ids=lambda tableau: tableau.name
+)
 def test_residual(make, tableau):
     assert_right(make(), tableau)

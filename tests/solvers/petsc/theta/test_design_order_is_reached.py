@@ -8,7 +8,7 @@ import numpy as np
 from growths import errors
 from triads import direct
 
-from solvers.petsc.integrators.theta import Theta
+from solvers.petsc import Theta
 
 
 @pytest.mark.parametrize(("theta", "order"), [(1.0, 1), (0.7, 1), (0.5, 2)])

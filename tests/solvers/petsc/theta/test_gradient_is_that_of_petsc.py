@@ -10,9 +10,7 @@ from petsc4py import PETSc
 from reactions import PARAMETERS, reaction
 
 import adjoint
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.tableaux import one_leg
-from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson, Theta
+from solvers.petsc import BackwardEuler, CrankNicolson, RungeKutta, Theta, tableaux
 
 SIZE, NUM_STEPS = 0.5, 8
 
@@ -24,7 +22,7 @@ METHODS = {
         {"type": "theta", "theta_theta": 0.7, "theta_endpoint": True},
     ),
     "one-leg theta": (
-        lambda p: RungeKutta(p, SIZE, one_leg(0.7), options_prefix="own_"),
+        lambda p: RungeKutta(p, SIZE, tableaux.one_leg(0.7), options_prefix="own_"),
         {"type": "theta", "theta_theta": 0.7},
     ),
 }

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from triads_by_hand import gradient_by_hand
 
 import adjoint
-from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson, Theta
+from solvers.petsc import BackwardEuler, CrankNicolson, Theta
 
 PROBLEMS = {
     "with a mass": triads.RhsTriad,

@@ -10,7 +10,7 @@ from petsc_oscillator import Oscillator, set_options
 import adjoint
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.schedules import StoreAll
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc import TSStepper
 
 
 @pytest.mark.parametrize("kind", ["euler", "ssp", "rosw", "bdf", "arkimex", "alpha"])

@@ -7,8 +7,8 @@ pytest.importorskip("petsc4py")
 import numpy as np
 from triads import direct
 
-from solvers.petsc.integrators.theta import CrankNicolson
-from solvers.petsc.problems.burgers import Burgers
+from solvers.petsc import CrankNicolson
+from solvers.petsc.problems import Burgers
 
 NU, END = 0.05, 0.2
 

@@ -7,8 +7,8 @@ pytest.importorskip("petsc4py")
 import numpy as np
 from triads import direct
 
-from solvers.petsc.integrators.theta import CrankNicolson
-from solvers.petsc.problems.heat import Heat
+from solvers.petsc import CrankNicolson
+from solvers.petsc.problems import Heat
 
 KAPPA, END = 0.3, 0.2
 

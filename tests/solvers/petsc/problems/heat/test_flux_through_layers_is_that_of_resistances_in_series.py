@@ -7,7 +7,7 @@ pytest.importorskip("petsc4py")
 import numpy as np
 from numpy.testing import assert_allclose
 
-from solvers.petsc.problems.heat import Heat
+from solvers.petsc.problems import Heat
 
 
 def test_a_jump():
