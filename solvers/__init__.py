@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from solvers.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from solvers.gauges import Gauges
     from solvers.grids import Grid, Halo
+    from solvers.observations import Gauges, Sensors
     from solvers.recurrent import RecurrentNetwork
-    from solvers.sensors import Sensors
     from solvers.shallow_water import SalishSea, ShallowWater
 
 __all__ = ["Gauges", "Grid", "Halo", "RecurrentNetwork", "SalishSea", "Sensors", "ShallowWater"]
@@ -24,12 +23,12 @@ __all__ = ["Gauges", "Grid", "Halo", "RecurrentNetwork", "SalishSea", "Sensors",
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "Gauges": "gauges",
+        "Gauges": "observations",
         "Grid": "grids.grid",
         "Halo": "grids.halo",
         "RecurrentNetwork": "recurrent.network",
         "SalishSea": "shallow_water.salish_sea",
-        "Sensors": "sensors",
+        "Sensors": "observations",
         "ShallowWater": "shallow_water.model",
     },
 )

@@ -73,12 +73,10 @@ class Grid:
         """The fewest rows, and the fewest columns, that any rank has."""
         return (self.shape[0] // self._blocks[0], self.shape[1] // self._blocks[1])
 
-    def owns(self, row: int, column: int) -> bool:
-        """Whether a cell of the domain is this rank's: exactly one rank says so."""
-        return (
-            self.rows.start <= row < self.rows.stop
-            and self.columns.start <= column < self.columns.stop
-        )
+    @property
+    def own(self) -> tuple[slice, slice]:
+        """Rows and columns of this rank's part of the domain, as slices."""
+        return self.rows, self.columns
 
     def scatter(self, field: NDArray[Any] | None) -> NDArray[Any]:
         """Return this rank's part of a field that rank 0 has; the others give None. Collective.

@@ -60,9 +60,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
 from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays, state_bytes
-from solvers.gauges import Gauges
 from solvers.grids.grid import Grid
 from solvers.grids.halo import Halo
+from solvers.observations import Gauges
 from solvers.shallow_water import kernels, setup
 from solvers.shallow_water.adjoint_kernels import (
     AdjointRows,
@@ -271,7 +271,7 @@ class ShallowWater:
         if reach_stop:
             cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
         elif cost is not None:
-            setup.check_observed(self.gauges, stop)
+            self.gauges.require_samples(stop)
             cost += float(kernels.misfit(tape[-1]["eta"], self._problem.samples, stop - 1))
         self._tapes[start, stop] = tape
         return cost
@@ -324,7 +324,8 @@ class ShallowWater:
             mine[index] = self._state["eta"][samples.rows, samples.columns]
             self.advance(k, min(k + every, num_steps))
         series = np.empty((mine.shape[0], len(self.gauges.cells)))
-        for gauges, seen in self.grid.ranks.gather((setup.my_gauges(self.gauges, self.grid), mine)):
+        local, _ = self.gauges.local(self.grid.own)
+        for gauges, seen in self.grid.ranks.gather((local, mine)):
             series[:, gauges] = seen
         return series
 
@@ -335,7 +336,7 @@ class ShallowWater:
     ) -> float | None:
         """Step from one state's memory to another's, which may be the same."""
         if cost is not None:
-            setup.check_observed(self.gauges, stop)
+            self.gauges.require_samples(stop)
         stride = stop - start if self.grid.ranks.size == 1 else 1
         total = 0.0 if cost is None else cost
         before, after = _fields(source), _fields(target)

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from solvers.gauges import Gauges
 from solvers.grids.grid import Grid
+from solvers.observations import Gauges
 from solvers.shallow_water.kernels import GHOSTS, Constants, OpenSides, Samples
 
 __all__ = [
-    "check_observed",
     "check_physics",
     "check_time_step",
     "check_values",
@@ -23,7 +22,6 @@ __all__ = [
     "make_constants",
     "make_fields",
     "make_samples",
-    "my_gauges",
     "open_here",
 ]
 
@@ -139,37 +137,16 @@ def open_here(open_sides: Collection[str], grid: Grid) -> OpenSides:
     return OpenSides(*(s in open_sides and getattr(grid, s) is None for s in OpenSides._fields))
 
 
-def my_gauges(gauges: Gauges, grid: Grid) -> list[int]:
-    """Return which gauges are in this rank's cells."""
-    return [index for index, cell in enumerate(gauges.cells) if grid.owns(*cell)]
-
-
 def make_samples(gauges: Gauges, grid: Grid, wet: NDArray[np.bool_], time_step: float) -> Samples:
-    """Return this rank's gauges, as the kernels want them."""
-    for row, column in gauges.cells:
-        if not (0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]):
-            raise ArgumentError(f"gauge {(row, column)} is outside of the domain {grid.shape}")
-    mine = my_gauges(gauges, grid)
-    cells = np.array([gauges.cells[g] for g in mine], np.int64).reshape(-1, 2)
-    cells -= (grid.rows.start, grid.columns.start)
-    for index, (row, column) in zip(mine, cells, strict=True):
+    """Return this rank's gauges, in the form that the kernels take."""
+    gauges.require_within(grid.shape)
+    mine, (rows, columns) = gauges.local(grid.own)
+    for gauge, row, column in zip(mine, rows, columns, strict=True):
         if not wet[row, column]:
             raise ArgumentError(
-                f"gauge {tuple(gauges.cells[index])} is on land: move it to the water"
+                f"gauge {tuple(gauges.cells[gauge])} is on land: move it to the water"
             )
     seen = gauges.observed
-    observed = (
-        np.zeros((0, len(mine))) if seen is None else np.array(seen[:, mine], float, order="C")
-    )
-    rows, columns = np.ascontiguousarray(cells.T + GHOSTS)
+    observed = np.zeros((0, len(mine))) if seen is None else seen[:, mine].astype(float, order="C")
     weight = 0.0 if seen is None else time_step * gauges.every / gauges.sigma**2
-    return Samples(rows, columns, observed, gauges.every, float(weight))
-
-
-def check_observed(gauges: Gauges, stop: int) -> None:
-    """Refuse a cost of steps that nothing was observed for."""
-    if gauges.observed is not None and gauges.num_samples(stop) > len(gauges.observed):
-        raise ArgumentError(
-            f"the gauges have {len(gauges.observed)} samples, one every {gauges.every} steps: "
-            f"step {stop - 1} is beyond the last"
-        )
+    return Samples(rows + GHOSTS, columns + GHOSTS, observed, gauges.every, float(weight))

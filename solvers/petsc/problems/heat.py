@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
+from solvers.observations import Sensors
 from solvers.petsc.grid import CellGrid, Stencil
 from solvers.petsc.problem import Controls, Gradient, Mat, RhsProblem, Vec
-from solvers.sensors import Sensors
 
 __all__ = ["Heat"]
 
@@ -83,7 +83,7 @@ class Heat(RhsProblem):
         self.sensors = Sensors((), ()) if sensors is None else sensors
         self.sensors.require_within(shape)
         self.observation_times = self.sensors.times
-        self._mine, self._places = self.sensors.here(self.grid.own)
+        self._mine, self._places = self.sensors.local(self.grid.own)
         couplings = [(0, offset, 0) for offset in (HERE, SOUTH, NORTH, WEST, EAST)]
         self._stencil = Stencil(self.grid, couplings)
         self.source = self.field("source", source)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from basins import CELLS, NUM_STEPS, SHAPE, basin, observed, whole_fields
+from basins import NUM_STEPS, SHAPE, basin, whole_fields
 
 from adjoint.errors import ArgumentError
 from solvers import Gauges, Grid, Halo, ShallowWater
@@ -64,21 +64,6 @@ def test_a_cost_beyond_the_last_observation():
         stepper.advance(0, NUM_STEPS + 1, cost=0.0)
     with pytest.raises(ArgumentError, match="beyond the last"):
         stepper.record(0, NUM_STEPS + 1, cost=0.0, reach_stop=False)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"every": 0}, "every"),
-        ({"sigma": 0.0}, "sigma"),
-        ({"observed": observed()[:, :-1]}, "column"),
-        ({"observed": observed() * np.nan}, "finite"),
-    ],
-    ids=["every", "sigma", "columns", "nan"],
-)
-def test_gauges(options, said):
-    with pytest.raises(ArgumentError, match=said):
-        Gauges(CELLS, **options)
 
 
 def test_grid():

@@ -127,12 +127,8 @@ def test_problems_that_are_none():
         Heat((0, 5))
     with pytest.raises(ArgumentError, match="initial has shape"):
         Heat((4, 5), initial=np.zeros((5, 4)))
-    with pytest.raises(ArgumentError, match="no cell"):
+    with pytest.raises(ArgumentError, match="outside the grid of 4 x 5"):
         Heat((4, 5), sensors=Sensors([(4, 0)], [0.1]))
-    with pytest.raises(ArgumentError, match="sigma"):
-        Sensors([(4, 0)], [0.1], sigma=0)
-    with pytest.raises(ArgumentError, match="one row for each of 1 times"):
-        Sensors([(4, 0)], [0.1], np.zeros((2, 1)))
     with pytest.raises(ArgumentError, match="viscosity=0"):
         Burgers(5, 3, viscosity=0)
     with pytest.raises(ArgumentError, match="target has shape"):
