@@ -39,7 +39,7 @@ def test_what_it_is_made_with():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (lambda params, c, x: (c[:1], c), r"shape"),
         (lambda params, c, x: (c.astype(jnp.float16), c), "float16"),
@@ -48,10 +48,10 @@ def test_what_it_is_made_with():
     ],
     ids=["shape", "dtype", "structure", "no pair"],
 )
-def test_a_carry_that_changes(changed, said):
+def test_a_carry_that_changes(changed, message):
     with pytest.raises(StepperError, match=r"step 0: the body must return a pair") as caught:
         call(changed)
-    assert caught.match(said)
+    assert caught.match(message)
 
 
 def test_a_mistake_within_the_body_is_told_as_jax_tells_it():
@@ -80,7 +80,7 @@ def test_rows():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         (lambda rows: rows[:, :1], r"rows of shape \(1,\)"),
         (lambda rows: rows.astype(np.float16), "dtype float16"),
@@ -89,12 +89,12 @@ def test_rows():
     ],
     ids=["shape", "dtype", "number", "structure"],
 )
-def test_a_function_whose_rows_change(changed, said):
+def test_a_function_whose_rows_change(changed, message):
     def rows(start, stop):
         found = XS[start:stop]
         return changed(found) if start >= 8 else found
 
-    with pytest.raises(StepperError, match=rf"xs for the steps \[8, 16\) .*{said}"):
+    with pytest.raises(StepperError, match=rf"xs for the steps \[8, 16\) .*{message}"):
         call(given=(0.5, CARRY0, rows), length=20)
 
 

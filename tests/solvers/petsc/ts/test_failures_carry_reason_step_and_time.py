@@ -20,8 +20,8 @@ def gradient(problem: Oscillator):
 
 def test_newton_that_does_not_converge():
     problem = Oscillator("cn", options=HOPELESS)
-    said = r"DIVERGED_NONLINEAR_SOLVE in step 0, at time 0\.0.*SNES: DIVERGED_MAX_IT"
-    with pytest.raises(SolveError, match=said):
+    message = r"DIVERGED_NONLINEAR_SOLVE in step 0, at time 0\.0.*SNES: DIVERGED_MAX_IT"
+    with pytest.raises(SolveError, match=message):
         gradient(problem)
 
 
@@ -36,8 +36,10 @@ class Singular(Oscillator):
 
 @pytest.mark.parametrize("method", ["beuler", "theta", "cn"])
 def test_a_singular_transposed_system(method):
-    said = r"transposed.*TSADJOINT_DIVERGED_LINEAR_SOLVE in step 3, at time 0\.2.*KSP: DIVERGED_PC"
-    with pytest.raises(SolveError, match=said):
+    message = (
+        r"transposed.*TSADJOINT_DIVERGED_LINEAR_SOLVE in step 3, at time 0\.2.*KSP: DIVERGED_PC"
+    )
+    with pytest.raises(SolveError, match=message):
         gradient(Singular(method, implicit=True, sparse=True))
 
 
@@ -65,7 +67,7 @@ def test_what_a_callback_raises_is_what_comes_out():
 
 
 def test_a_rejected_step_where_none_may_be():
-    """With fixed steps nothing is kept to go back to: said, not passed over."""
+    """With fixed steps nothing is kept to go back to: message, not passed over."""
 
     class Moving(Oscillator):
         def rhs(self, ts, t, u, f):

@@ -47,10 +47,12 @@ def test_a_hook_that_changes_the_equation(method, quadrature):
 def test_calls_of_a_first_sweep_are_those_of_petsc(quadrature):
     calls = []
     for way in ("alone", "stepper"):
-        problem, said = Oscillator("rk 4", quadrature=quadrature), []
-        calls.append(said)
-        problem.ts.setPreStep(lambda ts, said=said: said.append(("before", ts.getStepNumber())))
-        problem.ts.setPostStep(lambda ts, said=said: said.append(("after", ts.getTime())))
+        problem, message = Oscillator("rk 4", quadrature=quadrature), []
+        calls.append(message)
+        problem.ts.setPreStep(
+            lambda ts, message=message: message.append(("before", ts.getStepNumber()))
+        )
+        problem.ts.setPostStep(lambda ts, message=message: message.append(("after", ts.getTime())))
         if way == "alone":
             problem.ts.setMaxSteps(5)
             problem.ts.solve(problem.u)
@@ -64,9 +66,9 @@ def test_calls_of_a_first_sweep_are_those_of_petsc(quadrature):
 def test_monitors_are_called_once_a_step_and_not_again():
     calls = []
     for way in ("alone", "stepper"):
-        problem, said = Oscillator("rk 4"), []
-        calls.append(said)
-        problem.ts.setMonitor(lambda ts, k, t, u, said=said: said.append((k, t, u.norm())))
+        problem, message = Oscillator("rk 4"), []
+        calls.append(message)
+        problem.ts.setMonitor(lambda ts, k, t, u, message=message: message.append((k, t, u.norm())))
         if way == "alone":
             problem.ts.setMaxSteps(NUM_STEPS)
             problem.ts.solve(problem.u)

@@ -105,7 +105,7 @@ def test_parameters_without_a_jacobian():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ([1.0, 2.0], "a petsc4py Vec or a NumPy array"),
         (np.zeros((2, 2)), "one-dimensional"),
@@ -113,9 +113,9 @@ def test_parameters_without_a_jacobian():
         (np.zeros(4)[::2], "contiguous"),
     ],
 )
-def test_parameters_of_the_wrong_kind(parameters, said):
+def test_parameters_of_the_wrong_kind(parameters, message):
     problem = Oscillator("rk 4")
-    with pytest.raises(ArgumentError, match=said):
+    with pytest.raises(ArgumentError, match=message):
         TSStepper(problem.ts, problem.u, parameters=parameters)
 
 

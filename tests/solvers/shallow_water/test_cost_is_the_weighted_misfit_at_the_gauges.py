@@ -1,4 +1,4 @@
-"""What `simulate` returns is what the gauges see, and the cost compares with just that."""
+"""`simulate` returns the elevation at the gauges, and the cost is its weighted misfit."""
 
 import numpy as np
 import pytest
@@ -27,14 +27,14 @@ def test_cost_is_the_sum_over_samples(series):
     assert cost_by_hand(stepper, NUM_STEPS) == pytest.approx(expected, rel=1e-14)
 
 
-def test_a_twin_that_sees_what_it_does_has_no_cost_and_no_gradient(series):
+def test_a_model_that_agrees_with_its_observations_has_no_cost_and_no_gradient(series):
     twin = basin(gauges=Gauges(CELLS, series, every=EVERY))
     cost, gradient = gradient_by_hand(twin, NUM_STEPS)
     assert cost == 0
     assert not any(field.any() for field in gradient.values())
 
 
-def test_a_number_of_steps_between_samples(series):
+def test_a_run_that_ends_between_two_samples(series):
     np.testing.assert_array_equal(basin().simulate(NUM_STEPS - 1), series)
     assert basin().simulate(1).shape == (1, len(CELLS))
 

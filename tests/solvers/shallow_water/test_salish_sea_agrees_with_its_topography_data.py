@@ -1,4 +1,4 @@
-"""The Salish Sea is where it should be, as deep as the data, at any refinement."""
+"""At any refinement the Salish Sea has the coordinates and the depths of the data."""
 
 import numpy as np
 import pytest
