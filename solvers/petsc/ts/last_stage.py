@@ -50,7 +50,7 @@ class LastStage:
             self.given(ts, time, u, f, *args, **keywords)
 
     @contextmanager
-    def left_out(self) -> Generator[None, None, None]:
+    def skipped(self) -> Generator[None, None, None]:
         """Have the next evaluation for a last stage left out: one step is taken meanwhile."""
         self._left = self._stages
         try:

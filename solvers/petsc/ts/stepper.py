@@ -19,7 +19,7 @@ what they are for any PETSc program, those of this TS with its prefix.
 import hashlib
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
@@ -27,6 +27,7 @@ from petsc4py import PETSc
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
 from adjoint.steppers.protocol import Arrays, Scratch, copy_arrays, state_bytes
+from solvers.petsc.errors import explanation
 from solvers.petsc.ts.checks import (
     check_quadrature,
     check_ts,
@@ -34,7 +35,6 @@ from solvers.petsc.ts.checks import (
     is_reproducible,
     may_reject,
 )
-from solvers.petsc.ts.failures import explanation
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
 
 __all__ = ["TSStepper"]
@@ -173,7 +173,7 @@ class TSStepper:
 
     def accept_steps(self, rows: ArrayLike) -> None:
         """Have these steps taken, from now on and in every run; with no rows, adapt them anew."""
-        self._steps.accepted.give(np.reshape(rows, (-1, 2)))
+        self._steps.accepted.set(np.reshape(rows, (-1, 2)))
 
     def tape_bytes(self, steps: int) -> int:
         """Memory for the tape of one `record`: its states."""

@@ -38,7 +38,7 @@ from petsc4py import PETSc
 
 from adjoint.errors import StepperError
 from solvers.petsc.accepted_steps import AcceptedSteps
-from solvers.petsc.ts.failures import diverged, failed
+from solvers.petsc.errors import ts_diverged, ts_failed
 from solvers.petsc.ts.last_stage import LastStage
 
 __all__ = ["StepCost", "StepCostVjp", "Steps"]
@@ -51,7 +51,7 @@ StepCostVjp = Callable[[Any, int, float, Any, Any, NDArray[Any] | None], None]
 CARRIES_DERIVATIVE = ("3bs",)
 """Runge-Kutta methods that may go on from the last stage of the step before: see above."""
 
-UNLIMITED = 1e200
+INFINITE_TOLERANCE = 1e200
 """A tolerance that every error meets."""
 
 
@@ -119,7 +119,7 @@ class Steps:
 
     def begin(self) -> None:
         """Note that the solution is the initial state of a new run."""
-        self.accepted.forget_new()
+        self.accepted.discard_new()
         del self._proposed[:]
         self.clock[:] = self.first
         self.place(0)
@@ -160,13 +160,13 @@ class Steps:
         try:
             while self.position < stop:
                 if self.position < len(self.accepted):
-                    cost = self._again(cost)
+                    cost = self._repeat(cost)
                 elif self.finished:
                     break
                 else:
                     cost = self._new(cost)
         except PETSc.Error as error:
-            raise failed(self._ts, error) from None
+            raise ts_failed(self._ts, error) from None
         return cost
 
     def _new(self, cost: float | None) -> float | None:
@@ -192,7 +192,7 @@ class Steps:
         self._stepped(k)
         return total
 
-    def _again(self, cost: float | None) -> float | None:
+    def _repeat(self, cost: float | None) -> float | None:
         ts, k = self._ts, self.position
         time, size = self.accepted[k]
         self._accept_any_error(True)
@@ -211,7 +211,7 @@ class Steps:
     def _stepped(self, k: int) -> None:
         """Note that the solution is now that after step `k`."""
         self.position = k + 1
-        index = k - self.accepted.num_given
+        index = k - self.accepted.num_prescribed
         if 0 <= index < len(self._proposed):
             size = self._proposed[index]
         elif k + 1 < len(self.accepted):
@@ -244,7 +244,7 @@ class Steps:
         else:
             cost = self._solve(k, cost)
         if ts.getConvergedReason() < 0:
-            raise diverged(ts, "the step diverged")
+            raise ts_diverged(ts, "the step diverged")
         return cost
 
     def _solve(self, k: int, cost: float) -> float:
@@ -326,11 +326,11 @@ class Steps:
             ts.setTimeStep(-size)
             ts.adjointStep()
             if ts.getConvergedReason() < 0:
-                raise diverged(ts, "the transposed system was not solved")
+                raise ts_diverged(ts, "the transposed system was not solved")
             if self._part is not None:
                 adjoint.axpy(1.0, self._part)
         except PETSc.Error as error:
-            raise failed(self._ts, error) from None
+            raise ts_failed(self._ts, error) from None
 
     def _take_for_reversal(self, k: int) -> float:
         """Have the TS hold the stages of step `k`; return its size."""
@@ -346,7 +346,7 @@ class Steps:
         if self._last_stage is None:
             self._take(k, None)
         else:
-            with self._last_stage.left_out():
+            with self._last_stage.skipped():
                 self._take(k, None)
         self._check_accepted(k, time, size)
         return size
@@ -373,9 +373,9 @@ class Steps:
 
 def _unlimited(tolerance: Any) -> Any:
     if not isinstance(tolerance, PETSc.Vec):
-        return UNLIMITED
+        return INFINITE_TOLERANCE
     vector = tolerance.duplicate()
-    vector.set(UNLIMITED)
+    vector.set(INFINITE_TOLERANCE)
     return vector
 
 

@@ -1,4 +1,4 @@
-"""Sequences of unequal length, padded: costs and gradients are those of each run on its own."""
+"""A padded batch of unequal lengths has the costs and gradients of its sequences run alone."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The same gradient as JAX and PyTorch find for the whole unroll, in both precisions."""
+"""The gradient agrees with those of JAX and PyTorch for the whole unroll, in both precisions."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Every cell, one layer and two, sequences of equal length and not: exact, again and again."""
+"""The gradient of every cell agrees with the complex step, also at later evaluations."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The gradient with respect to the inputs, one row a step, in memory or on disk."""
+"""The gradient with respect to the inputs has one row per step, in memory or on disk."""
 
 import h5py
 import numpy as np
@@ -43,5 +43,5 @@ def test_it_needs_inputs_that_are_an_array_of_its_shape():
     inputs = problem.data()["inputs"]
     with pytest.raises(adjoint.ArgumentError, match="inputs are a function"):
         problem.network(inputs=lambda i, j: inputs[i:j], input_gradient=np.zeros(SHAPE))
-    with pytest.raises(adjoint.ArgumentError, match=r"shape \(7, 3, 3\), inputs \(7, 3, 2\)"):
+    with pytest.raises(adjoint.ArgumentError, match=r"shape \(7, 3, 3\) and inputs \(7, 3, 2\)"):
         problem.network(input_gradient=np.zeros((7, 3, 3)))
