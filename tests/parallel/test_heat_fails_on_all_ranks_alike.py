@@ -17,13 +17,13 @@ RANKS = (2,)
 
 
 def words(comm, stepper, kind) -> str:
-    """Return what is message when a stepper fails, which must be the same on all ranks."""
+    """Return the message of a failing stepper, which must be the same on all ranks."""
     stepper.start()
     with pytest.raises(kind, match=r"step 0, t = 0.01") as caught:
         stepper.advance(0, 1)
-    message = comm.allgather(str(caught.value))
-    assert len(set(message)) == 1
-    return message[0]
+    messages = comm.allgather(str(caught.value))
+    assert len(set(messages)) == 1
+    return messages[0]
 
 
 def test_too_few_iterations(comm):

@@ -86,12 +86,12 @@ def test_a_run_may_be_gone_on_with_elsewhere():
     assert_array_equal(other.accepted_steps[:5], rows[:5])
 
 
-def test_what_are_no_steps_is_refused():
+def test_wrong_accepted_steps_are_refused():
     stepper = make()
     with pytest.raises(ArgumentError, match="rows of time and size"):
         stepper.accept_steps([[0.0, float("nan")]])
     stepper.start()
-    with pytest.raises(StepperError, match="when step 4 begins is not known"):
+    with pytest.raises(StepperError, match="the time of step 4 is not known"):
         stepper.advance(4, 5)
 
 

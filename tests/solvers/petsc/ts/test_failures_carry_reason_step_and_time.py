@@ -66,8 +66,8 @@ def test_what_a_callback_raises_is_what_comes_out():
         gradient(Broken("rk 4"))
 
 
-def test_a_rejected_step_where_none_may_be():
-    """With fixed steps nothing is kept to go back to: message, not passed over."""
+def test_a_rejection_with_fixed_steps():
+    """With fixed steps no state is kept to step from again, so a rejection is an error."""
 
     class Moving(Oscillator):
         def rhs(self, ts, t, u, f):
@@ -76,5 +76,5 @@ def test_a_rejected_step_where_none_may_be():
 
     stepper = Moving("rk 4").stepper()
     stepper.start()
-    with pytest.raises(StepperError, match="rejected a first attempt at step 0"):
+    with pytest.raises(StepperError, match="rejected an attempt at step 0"):
         stepper.advance(0, 1)

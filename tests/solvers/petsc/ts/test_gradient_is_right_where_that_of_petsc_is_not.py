@@ -45,5 +45,7 @@ def test_parameters_of_methods_with_a_stage_of_weight_zero(method):
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-11)
         return
     assert PETSc.Sys.getVersion() < (3, 22)
-    with pytest.raises(StepperError, match=r"wrong parameter gradients.*of solvers\.petsc"):
+    with pytest.raises(
+        StepperError, match=r"wrong parameter gradients.*solvers\.petsc\.RungeKutta"
+    ):
         problem.stepper()

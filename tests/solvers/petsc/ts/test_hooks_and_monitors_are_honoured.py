@@ -47,12 +47,12 @@ def test_a_hook_that_changes_the_equation(method, quadrature):
 def test_calls_of_a_first_sweep_are_those_of_petsc(quadrature):
     calls = []
     for way in ("alone", "stepper"):
-        problem, message = Oscillator("rk 4", quadrature=quadrature), []
-        calls.append(message)
+        problem, called = Oscillator("rk 4", quadrature=quadrature), []
+        calls.append(called)
         problem.ts.setPreStep(
-            lambda ts, message=message: message.append(("before", ts.getStepNumber()))
+            lambda ts, called=called: called.append(("before", ts.getStepNumber()))
         )
-        problem.ts.setPostStep(lambda ts, message=message: message.append(("after", ts.getTime())))
+        problem.ts.setPostStep(lambda ts, called=called: called.append(("after", ts.getTime())))
         if way == "alone":
             problem.ts.setMaxSteps(5)
             problem.ts.solve(problem.u)
@@ -66,9 +66,9 @@ def test_calls_of_a_first_sweep_are_those_of_petsc(quadrature):
 def test_monitors_are_called_once_a_step_and_not_again():
     calls = []
     for way in ("alone", "stepper"):
-        problem, message = Oscillator("rk 4"), []
-        calls.append(message)
-        problem.ts.setMonitor(lambda ts, k, t, u, message=message: message.append((k, t, u.norm())))
+        problem, called = Oscillator("rk 4"), []
+        calls.append(called)
+        problem.ts.setMonitor(lambda ts, k, t, u, called=called: called.append((k, t, u.norm())))
         if way == "alone":
             problem.ts.setMaxSteps(NUM_STEPS)
             problem.ts.solve(problem.u)

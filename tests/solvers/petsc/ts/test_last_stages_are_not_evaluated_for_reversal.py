@@ -54,5 +54,5 @@ def test_a_second_stepper_takes_the_place_of_the_first():
     for _ in range(2):
         stepper = oscillator.stepper(parameters=False)
         wrapped = oscillator.ts.getRHSFunction()[1][0]
-        assert wrapped.given == function
+        assert wrapped.function == function
         adjoint.gradient(stepper, NUM_STEPS, schedule=StoreAll(NUM_STEPS))
