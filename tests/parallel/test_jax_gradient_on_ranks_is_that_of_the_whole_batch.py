@@ -72,7 +72,7 @@ def test_what_one_rank_cannot_take_is_refused_on_all(comm):
         with pytest.raises(ArgumentError, match=r"xs has 5 rows: there is none for step 5"):
             value_and_grad(params, carry0, xs[:5] if last else xs, length=NUM_STEPS)
         if comm.size > 1:
-            with pytest.raises(ArgumentError, match=r"steps: give length= for as many"):
+            with pytest.raises(ArgumentError, match=r"steps: give the same length="):
                 value_and_grad(params, carry0, xs[:5] if last else xs)
         with pytest.raises(StepperError, match="step 0: the body must return a pair"):
             value_and_grad(params, carry0[:1] if last else carry0, xs)

@@ -61,9 +61,9 @@ def test_a_mistake_within_the_body_is_told_as_jax_tells_it():
 
 
 def test_losses():
-    with pytest.raises(StepperError, match="the loss of step 0 is of dtype int32"):
+    with pytest.raises(StepperError, match="the loss of step 0 has dtype int32"):
         call(loss=lambda params, y: 3)
-    with pytest.raises(StepperError, match=r"shape \(\): with lengths .* each of 2 sequences"):
+    with pytest.raises(StepperError, match=r"shape \(\): with lengths, .* each of 2 sequences"):
         call(lengths=[3, 4])
 
 
@@ -85,7 +85,7 @@ def test_rows():
         (lambda rows: rows[:, :1], r"rows of shape \(1,\)"),
         (lambda rows: rows.astype(np.float16), "dtype float16"),
         (lambda rows: rows[1:], "its first axis must be those 8 steps"),
-        (lambda rows: [rows], r"is a tree PyTreeDef\(\[\*\]\); before, it was PyTreeDef\(\*\)"),
+        (lambda rows: [rows], r"has the tree structure PyTreeDef\(\[\*\]\); before, it was PyTreeDef\(\*\)"),
     ],
     ids=["shape", "dtype", "number", "structure"],
 )
@@ -102,7 +102,7 @@ def test_lengths():
     batched = {"loss": lambda params, y: y}
     with pytest.raises(ArgumentError, match="sequence 1 has 21 steps"):
         call(**batched, lengths=[3, 21], length=20)
-    with pytest.raises(ArgumentError, match=r"carry has shape \(2,\), and lengths has 3 sequences"):
+    with pytest.raises(ArgumentError, match=r"carry has shape \(2,\), but lengths has 3 sequences"):
         call(**batched, lengths=[3, 4, 5])
     with pytest.raises(ArgumentError, match="lengths must be integers"):
         call(**batched, lengths=[3.5, 4])
@@ -110,9 +110,9 @@ def test_lengths():
 
 def test_what_has_no_gradient():
     whole = 3, CARRY0, XS
-    with pytest.raises(ArgumentError, match="argnums has 0, but no leaf of params"):
+    with pytest.raises(ArgumentError, match="argnums contains 0, but no leaf of params"):
         call(given=whole)
-    with pytest.raises(ArgumentError, match=r"xs is a function, .* has no gradient"):
+    with pytest.raises(ArgumentError, match=r"xs is a function, whose rows cannot have a gradient"):
         call(given=(0.5, CARRY0, lambda start, stop: XS[start:stop]), argnums=2, length=20)
     with pytest.raises(ArgumentError, match=r"params\['name'\] is of type str"):
         call(given=({"name": "cell"}, CARRY0, XS))
