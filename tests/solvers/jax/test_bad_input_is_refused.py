@@ -84,8 +84,11 @@ def test_rows():
     [
         (lambda rows: rows[:, :1], r"rows of shape \(1,\)"),
         (lambda rows: rows.astype(np.float16), "dtype float16"),
-        (lambda rows: rows[1:], "its first axis must be those 8 steps"),
-        (lambda rows: [rows], r"has the tree structure PyTreeDef\(\[\*\]\); before, it was PyTreeDef\(\*\)"),
+        (lambda rows: rows[1:], "its first axis must have 8 entries"),
+        (
+            lambda rows: [rows],
+            r"structure PyTreeDef\(\[\*\]\); before, it was PyTreeDef\(\*\)",
+        ),
     ],
     ids=["shape", "dtype", "number", "structure"],
 )
