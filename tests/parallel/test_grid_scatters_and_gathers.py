@@ -1,4 +1,4 @@
-"""Every cell has one owner; a field scattered and gathered again is the same field."""
+"""Every cell has one owner, and gathering a scattered field returns the field."""
 
 import numpy as np
 import pytest

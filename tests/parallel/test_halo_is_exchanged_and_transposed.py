@@ -1,4 +1,4 @@
-"""An exchange makes every ghost the copy of its owner; its transpose is the transposed map."""
+"""An exchange copies owners to ghosts; its transpose is the transposed linear map."""
 
 import numpy as np
 import pytest

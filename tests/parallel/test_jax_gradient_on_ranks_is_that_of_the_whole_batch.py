@@ -1,4 +1,4 @@
-"""Sequences spread over ranks give the value and the gradients of JAX's scan of all of them."""
+"""Sequences distributed over ranks have the value and gradients of JAX's scan of all of them."""
 
 import pytest
 

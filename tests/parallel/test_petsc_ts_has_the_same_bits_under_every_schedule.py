@@ -1,4 +1,4 @@
-"""On the same ranks every schedule gives the same bits, iterative solvers included."""
+"""On the same ranks every schedule gives the same bits, with iterative solvers too."""
 
 import pytest
 

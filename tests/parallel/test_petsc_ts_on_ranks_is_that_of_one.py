@@ -1,4 +1,4 @@
-"""A TS on any number of ranks has the gradient that it has on one, to the solvers' tolerance."""
+"""A TS on any number of ranks has the gradient of one rank, to solver tolerance."""
 
 import numpy as np
 import pytest

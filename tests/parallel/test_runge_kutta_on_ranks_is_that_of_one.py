@@ -1,4 +1,4 @@
-"""Runge-Kutta methods have the cost and gradient of one process, to solver tolerance."""
+"""Runge-Kutta methods on ranks have the cost and gradient of one process, to solver tolerance."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The PDE solver through the driver: every schedule, engine and evaluation gives the same bits."""
+"""With shallow water every schedule, engine and evaluation gives the same bits."""
 
 import pytest
 from basins import NUM_STEPS, basin

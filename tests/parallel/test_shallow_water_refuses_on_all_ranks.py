@@ -1,4 +1,4 @@
-"""What one rank finds wrong is refused on all of them: no rank is left waiting."""
+"""What is wrong on one rank is refused on all of them: no rank is left waiting."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Implicit steps through the driver: every schedule and evaluation gives the same bits."""
+"""With implicit steps every schedule and evaluation gives the same bits."""
 
 import pytest
 

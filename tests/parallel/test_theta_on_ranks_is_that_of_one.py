@@ -1,4 +1,4 @@
-"""Theta methods and BDF2 have the cost and gradient of one process, to solver tolerance."""
+"""Theta methods and BDF2 on ranks have the cost and gradient of one process."""
 
 import pytest
 

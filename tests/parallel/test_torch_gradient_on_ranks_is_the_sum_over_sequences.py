@@ -1,4 +1,4 @@
-"""The gradient on ranks is the sum over all their sequences, kept in one file or in memory."""
+"""The gradient on ranks is the sum over all their sequences, with a file or without."""
 
 import pytest
 

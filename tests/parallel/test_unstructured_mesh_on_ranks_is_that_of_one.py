@@ -1,4 +1,4 @@
-"""A problem on a DMPlex has the cost and gradient of one process, and passes the Taylor test."""
+"""A problem on a DMPlex on ranks has the cost and gradient of one process."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An infinite loss, or one that is not a number, is an error that names the step."""
+"""A loss that is not finite is an error that names the step."""
 
 import numpy as np
 import pytest

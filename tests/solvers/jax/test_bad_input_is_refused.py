@@ -1,4 +1,4 @@
-"""What cannot be right is refused with an error that says so and, where there is one, the step."""
+"""Wrong arguments are refused with an error that says what is wrong and, if it can, the step."""
 
 import numpy as np
 import pytest

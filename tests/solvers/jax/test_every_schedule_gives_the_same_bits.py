@@ -1,4 +1,4 @@
-"""On one grid of leaves, every schedule, budget and replay gives the same bits."""
+"""With the same leaves, every schedule, budget and replay gives the same bits."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Memory maps, HDF5 datasets and functions give what arrays give, and are read leaf by leaf."""
+"""Memory maps, HDF5 datasets and functions give the results of arrays, and are read by leaves."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""What is active where `backward` is called holds for every step, taken again or not."""
+"""Autocast and no_grad, active where `backward` is called, apply to all steps and their replays."""
 
 import pytest
 

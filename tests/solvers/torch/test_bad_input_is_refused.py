@@ -1,4 +1,4 @@
-"""Data and arguments that cannot be met: an error that names the step and says what to do."""
+"""Wrong data and arguments are refused with an error that names the step and says what to do."""
 
 import pytest
 

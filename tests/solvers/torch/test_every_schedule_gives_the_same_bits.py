@@ -1,4 +1,4 @@
-"""On one grid of leaves a gradient has the same bits, whatever is kept and wherever."""
+"""With the same leaves, a gradient has the same bits under every schedule, with a file or not."""
 
 import pytest
 

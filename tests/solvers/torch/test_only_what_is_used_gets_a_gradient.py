@@ -1,4 +1,4 @@
-"""As after ``loss.backward()``: None where nothing depends on it, hooks called once, and so on."""
+"""As after ``loss.backward()``, ``.grad`` of unused tensors is None, and hooks are called once."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Dropout draws the same numbers when steps are taken again, and torch's generator moves by one."""
+"""Dropout draws the same numbers in replays, and torch's generator advances by one draw."""
 
 import pytest
 

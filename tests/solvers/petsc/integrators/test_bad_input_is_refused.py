@@ -1,4 +1,4 @@
-"""What cannot work is refused when the stepper is made, with a word on what to do."""
+"""Wrong arguments are refused at construction, with an error that says what to do."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every tableau meets the conditions of its order, one a rooted tree, and not those of the next."""
+"""Every tableau satisfies the conditions of its order, and not those of the next."""
 
 import numpy as np
 import pytest

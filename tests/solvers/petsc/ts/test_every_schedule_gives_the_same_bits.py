@@ -1,4 +1,4 @@
-"""States given back in any order give the same bits: no method remembers a step before."""
+"""Restored states give the same bits in any order: no method remembers the previous step."""
 
 import numpy as np
 import pytest

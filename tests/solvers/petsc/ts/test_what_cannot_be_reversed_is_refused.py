@@ -1,4 +1,4 @@
-"""A TS that PETSc would reverse wrongly, or crash on, is refused with what to do instead."""
+"""A TS that PETSc would reverse wrongly or crash on is refused with advice what to do instead."""
 
 import numpy as np
 import pytest

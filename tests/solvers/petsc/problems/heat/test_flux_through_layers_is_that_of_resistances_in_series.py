@@ -1,4 +1,4 @@
-"""In a layered plate the steady state is exact where the conductivity jumps."""
+"""In a layered plate the steady state is exact, with resistances in series."""
 
 import pytest
 
