@@ -1,4 +1,4 @@
-"""How long a gradient takes by own integrators, over PETSc's own forward and adjoint times.
+"""Time of a gradient by `solvers.petsc`'s integrators, relative to PETSc's own solves.
 
     python tests/benchmarks/implicit_against_petsc.py [--cells 64] [--steps 100] [-ksp_type …]
 
@@ -48,7 +48,7 @@ def seconds(work) -> float:
 def peer_seconds(
     problem, size: float, num_steps: int, options: dict, *, back: bool
 ) -> tuple[float, float]:
-    """Return the seconds of PETSc's forward solve, and of its adjoint solve if it is wanted."""
+    """Return the seconds of PETSc's forward solve, and of its adjoint solve if asked for."""
     database = PETSc.Options()
     for name, value in {"ts_adapt_type": "none", "ts_trajectory_type": "memory", **options}.items():
         database[name] = value

@@ -1,4 +1,4 @@
-"""The memory that a gradient of many implicit steps takes, libraries and all.
+"""Memory of a gradient over many implicit steps, libraries included.
 
     python tests/benchmarks/implicit_memory.py [--cells 32] [--steps 100000] [--memory "16 MiB"]
 

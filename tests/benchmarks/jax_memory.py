@@ -1,4 +1,4 @@
-"""How much memory a gradient of a scan takes as the sequence grows, beside that of JAX's own.
+"""Memory of a gradient of a scan as the sequence grows, compared with JAX's own gradient.
 
     python tests/benchmarks/jax_memory.py [--steps 1000 2000 10000 100000] [--memory "3.05 MB"]
 

@@ -1,4 +1,4 @@
-"""How long a gradient of a scan takes, over ``jax.value_and_grad`` of the full scan.
+"""Time of a gradient of a scan, relative to ``jax.value_and_grad`` of the full scan.
 
     python tests/benchmarks/jax_speed.py [--units 256] [--batch 16] [--memory "40 MB"]
 

@@ -1,4 +1,4 @@
-"""How long a step of the NumPy LSTM takes, over one of torch's LSTMCell: float32, one thread.
+"""Time of a step of the NumPy LSTM, relative to torch's LSTMCell: float32, one thread.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/lstm_against_torch.py [--leaf 64] [--repeats 5]
 

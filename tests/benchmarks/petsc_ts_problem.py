@@ -1,4 +1,4 @@
-"""The problem that the benchmarks of `TSStepper` solve: Gray and Scott's reaction, as a TS."""
+"""The problem of the benchmarks of `TSStepper`: the Gray-Scott reaction, as a TS."""
 
 from typing import Any
 

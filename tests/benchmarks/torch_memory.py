@@ -1,4 +1,4 @@
-"""Resident memory of a gradient of a PyTorch LSTM: with checkpoints, and unrolled by autograd.
+"""Memory of a gradient of a PyTorch LSTM, compared with autograd on the whole unroll.
 
     python tests/benchmarks/torch_memory.py [--steps 1000 2000 100000] [--kind nn.LSTM] [--leaf 32]
 

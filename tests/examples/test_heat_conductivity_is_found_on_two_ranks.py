@@ -28,7 +28,7 @@ def test_the_misfit_falls_and_the_inclusions_are_found(run):
 
 
 @pytest.mark.needs("mpirun")
-def test_it_says_what_it_did_and_takes_options_of_petsc(run):
+def test_it_prints_what_it_did_and_takes_options_of_petsc(run):
     done, _ = run
     for text in ("trajectory", "memory for states", "recomputation", "solve converged"):
         assert text in done.stdout

@@ -23,7 +23,7 @@ def run(tmp_path_factory, run_example):
     return done, folder
 
 
-def test_only_exact_gradients_do_better_than_guessing(run):
+def test_only_exact_gradients_beat_predicting_the_mean(run):
     done, _ = run
     guessing = float(re.search(r"predicting the mean: (\S+)", done.stdout)[1])
     ways = re.findall(r"(exact|truncated) +(\S+) -> (\S+), lowest (\S+)", done.stdout)

@@ -23,7 +23,7 @@ def test_the_misfit_falls_and_the_source_is_found(run):
 
 
 @pytest.mark.needs("mpirun")
-def test_it_says_what_it_did(run):
+def test_it_prints_what_it_did(run):
     done, _ = run
     for text in ("trajectory", "memory for states", "peak memory", "to file", "recomputation"):
         assert text in done.stdout

@@ -1,4 +1,4 @@
-"""Van der Pol's oscillator, driven, as a PETSc TS: everything that a gradient can depend on.
+"""Van der Pol's oscillator, driven, as a PETSc TS with all kinds of cost and control.
 
 ::
 
@@ -23,7 +23,7 @@ PREFIX = "oscillator_"
 
 
 class Oscillator:
-    """The TS, its vectors and matrices. The last one made has its options in the database."""
+    """The TS, its vectors and matrices. The options database has those of the last one."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Oscillator:
 
 
 def set_options(options: dict) -> None:
-    """Make these the options of the prefix."""
+    """Set the options of the prefix to these."""
     database = PETSc.Options()
     for name in database.getAll():
         if name.startswith(PREFIX):

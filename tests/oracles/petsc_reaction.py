@@ -1,4 +1,4 @@
-"""Gray and Scott's reaction as a user would give it to a TS; its coefficients are the parameters.
+"""The Gray-Scott reaction as a user's TS, with its coefficients as parameters.
 
 The derivative with respect to the parameters is a matrix of the columns that the right-hand side,
 which is linear in them, has for one of them at a time.
@@ -116,7 +116,7 @@ def add_quadrature(ts, problem, u) -> None:
 
 
 def set_options(options: dict) -> None:
-    """Make these the options of the prefix."""
+    """Set the options of the prefix to these."""
     database = PETSc.Options()
     for name in database.getAll():
         if name.startswith(PREFIX):

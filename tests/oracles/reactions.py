@@ -1,4 +1,4 @@
-"""Small Gray-Scott reactions with strong diffusion, in which every control matters."""
+"""Small Gray-Scott reactions with strong diffusion, whose cost depends on every control."""
 
 import numpy as np
 

@@ -65,7 +65,7 @@ def test_value_and_gradients(comm, tmp_path):
         np.testing.assert_allclose(grad, right, rtol=0, atol=1e-12 * np.abs(right).max())
 
 
-def test_what_one_rank_cannot_take_is_refused_on_all(comm):
+def test_wrong_arguments_on_one_rank_are_refused_on_all(comm):
     params, carry0, xs = arguments(1)
     last = comm.rank == comm.size - 1
     with solvers.jax.value_and_grad(body, loss, leaf_steps=4, comm=comm) as value_and_grad:

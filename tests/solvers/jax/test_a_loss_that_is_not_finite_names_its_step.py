@@ -19,7 +19,7 @@ def loss(params, y):
     return jnp.log(y)
 
 
-def test_the_step_is_named_and_the_next_call_is_unharmed():
+def test_the_step_is_named_and_the_next_call_works():
     xs = np.ones(20, np.float32)
     with solvers.jax.value_and_grad(body, loss, leaf_steps=8) as value_and_grad:
         expected = value_and_grad(0.5, 0.0, xs)
@@ -31,7 +31,7 @@ def test_the_step_is_named_and_the_next_call_is_unharmed():
         assert value_and_grad(0.5, 0.0, xs) == expected
 
 
-def test_a_carry_that_overflows_unseen():
+def test_a_final_carry_that_is_not_finite():
     with (
         solvers.jax.value_and_grad(
             lambda params, carry, _: (params * carry, params), lambda params, y: y, leaf_steps=8

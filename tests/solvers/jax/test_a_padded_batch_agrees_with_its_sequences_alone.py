@@ -13,7 +13,7 @@ LENGTHS = [NUM_STEPS - 8, 5, 16]
 LONGEST = max(LENGTHS)
 
 
-def test_value_and_gradient_whatever_the_padding():
+def test_value_and_gradient_with_any_padding():
     with jax.enable_x64(True):
         case = lstm(jnp.float64)
         params, carry0, xs, targets = case.given
@@ -41,7 +41,7 @@ def test_inputs_have_no_gradient_after_their_end():
         assert not gradient[length:, index].any()
 
 
-def test_leaves_of_the_carry_may_have_other_axes_or_none():
+def test_leaves_of_the_carry_with_other_batch_axes_or_none():
     """Layers before the batch, and a counter that steps on while any sequence is alive."""
     case = lstm(jnp.float32)
 

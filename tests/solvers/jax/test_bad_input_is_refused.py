@@ -29,7 +29,7 @@ def call(body=body, loss=loss, *, given=(0.5, CARRY0, XS), argnums=0, leaf_steps
         return value_and_grad(*given, **call_options)
 
 
-def test_what_it_is_made_with():
+def test_arguments_of_value_and_grad():
     with pytest.raises(ArgumentError, match="nothing to differentiate"):
         call(loss=None)
     with pytest.raises(ArgumentError, match="leaf_steps=0"):
@@ -54,7 +54,7 @@ def test_a_carry_that_changes(changed, message):
     assert caught.match(message)
 
 
-def test_a_mistake_within_the_body_is_told_as_jax_tells_it():
+def test_an_error_in_the_body_is_raised_as_by_jax():
     with pytest.raises(TypeError, match="dot_general") as caught:
         call(lambda params, carry, x: (carry @ jnp.ones((3, 2)), carry))
     assert not isinstance(caught.value, StepperError)
@@ -111,7 +111,7 @@ def test_lengths():
         call(**batched, lengths=[3.5, 4])
 
 
-def test_what_has_no_gradient():
+def test_arguments_without_a_gradient():
     whole = 3, CARRY0, XS
     with pytest.raises(ArgumentError, match="argnums contains 0, but no leaf of params"):
         call(given=whole)
@@ -121,7 +121,7 @@ def test_what_has_no_gradient():
         call(given=({"name": "cell"}, CARRY0, XS))
 
 
-def test_too_little_memory_for_what_jax_keeps_of_a_leaf():
+def test_too_little_memory_for_the_residuals_of_a_leaf():
     with (
         solvers.jax.value_and_grad(body, loss, leaf_steps=10, memory=64) as value_and_grad,
         pytest.raises(ArgumentError, match="the tape of 10 steps"),

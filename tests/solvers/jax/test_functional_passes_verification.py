@@ -67,7 +67,7 @@ def test_advance_leaves_a_pinned_state_untouched(functional):
     stepper.adopt(before)
 
 
-def test_its_tape_is_more_than_the_states_of_its_steps(functional):
+def test_its_tape_is_larger_than_the_carries_of_its_steps(functional):
     """What JAX keeps of a step of an LSTM is more than its carry."""
     stepper = functional.stepper
     carry = sum(array.nbytes for array in stepper.state.values())

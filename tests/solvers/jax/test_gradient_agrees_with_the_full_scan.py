@@ -31,7 +31,7 @@ def test_with_respect_to_everything_and_after_the_weights_change(name):
             assert largest_difference(value_and_grad(*case.given), first) == 0
 
 
-def test_in_single_precision_and_whatever_the_leaves():
+def test_in_single_precision_with_leaves_of_any_size():
     case = lstm(jnp.float32)
     expected = jax.jit(jax.value_and_grad(full_scan(case)))(*case.given)
     for leaf_steps in (1, 100):
@@ -41,7 +41,7 @@ def test_in_single_precision_and_whatever_the_leaves():
             assert largest_difference(value_and_grad(*case.given), expected) < 1e-5
 
 
-def test_of_a_loss_at_the_end_alone():
+def test_of_a_final_loss_only():
     case = gru(jnp.float32)
 
     def label(params, carry, target):

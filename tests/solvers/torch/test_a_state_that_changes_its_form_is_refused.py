@@ -46,7 +46,7 @@ def test_of_a_fused_module_it_names_the_last_step():
 
 
 @pytest.mark.parametrize("state", [(), [], {"h": H}, (H, None), (H, H.to("meta")), H.to_sparse()])
-def test_a_state_that_cannot_be_kept(state):
+def test_a_state_that_cannot_be_stored(state):
     with pytest.raises(ArgumentError, match="state"):
         TorchSequence(lambda *a: a, state=state, num_steps=3)
 

@@ -12,7 +12,7 @@ TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["equal", "unequal"])
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_at_first_again_and_after_the_weights_change(kind, dtype, lengths):
+def test_first_second_and_after_the_weights_change(kind, dtype, lengths):
     model = Model(kind, dtype, lengths=lengths)
     with model.sequence() as sequence:
         for _ in range(3):
@@ -61,7 +61,7 @@ def sum_of_sequences(model, kept):
     return loss.item(), torch.autograd.grad(loss, parameters)
 
 
-def test_it_adds_to_what_is_there():
+def test_it_adds_to_present_gradients():
     model = Model("LSTMCell")
     with model.sequence() as sequence:
         _, once = gradients_of(sequence, model)

@@ -73,7 +73,7 @@ def test_statistics_of_a_batch_normalisation():
         assert sequence.backward() == sequence.loss()
 
 
-def test_statistics_that_are_written_without_a_trace():
+def test_statistics_written_without_a_version_count():
     """Torch's kernel does not count its writes to `running_mean`."""
     norm = batch_norm()
     norm.num_batches_tracked = None
@@ -84,14 +84,14 @@ def test_statistics_that_are_written_without_a_trace():
         assert not norm.running_mean.any()
 
 
-def test_statistics_that_are_not_kept_are_fine():
+def test_batch_normalisation_without_running_statistics_is_accepted():
     norm = nn.BatchNorm1d(INPUTS, dtype=torch.float64, track_running_stats=False)
     with sequence_of(norm) as sequence:
         assert sequence.backward() == sequence.loss()
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_a_buffer_of_ones_own(replace):
+def test_a_buffer_of_the_users_module(replace):
     # Two trials of the first leaf, then 7 steps.
     with (
         sequence_of(Counting(2 * 5 + 7, replace)) as sequence,
@@ -109,7 +109,7 @@ def test_a_buffer_that_is_turned_on_by_a_change_of_mode():
             sequence.backward()
 
 
-def test_something_hidden():
+def test_a_hidden_state_outside_of_buffers():
     with (
         sequence_of(
             Remembering(), schedule=Revolve(NUM_STEPS, 1, leaf_steps=LEAF_STEPS)

@@ -41,7 +41,7 @@ def test_its_replays(stepper):
     assert replay_test(stepper, NUM_STEPS).passed
 
 
-def test_its_replays_with_dropout_and_a_kernel_of_another_kind():
+def test_its_replays_with_dropout_and_another_kernel_without_gradients():
     model = Model("LSTM", torch.float32)
     model.module.dropout = 0.5
     with model.sequence() as sequence:
@@ -104,7 +104,7 @@ def test_cells_may_write_their_state_in_place():
     assert torch.allclose(h.grad, torch.autograd.grad(total, [h])[0], rtol=1e-12)
 
 
-def test_states_may_change_places():
+def test_a_cell_may_swap_tensors_of_its_state():
     def cell(state, inputs, step):
         a, b = state
         return (b, a), (step + 1) * (a * b + a.square()).sum()

@@ -28,7 +28,7 @@ def run(stepper) -> float:
 @pytest.mark.parametrize(
     "tableau", [tableaux.ESDIRK_3, tableaux.BOGACKI_SHAMPINE_3], ids=lambda tableau: tableau.name
 )
-def test_the_gradient_is_right_with_steps_held_fast(tableau):
+def test_the_gradient_is_correct_with_fixed_steps(tableau):
     stepper = make(tableau)
     cost = run(stepper)
     rows, num_steps = stepper.accepted_steps, stepper.position
@@ -43,7 +43,7 @@ def test_the_gradient_is_right_with_steps_held_fast(tableau):
     assert_array_equal(stepper.accepted_steps, rows)
 
 
-def test_without_given_steps_a_run_chooses_anew():
+def test_without_prescribed_steps_every_run_chooses_its_own():
     stepper = make()
     run(stepper)
     first = stepper.accepted_steps
@@ -59,7 +59,7 @@ def test_without_given_steps_a_run_chooses_anew():
     assert_array_equal(stepper.accepted_steps, other)
 
 
-def test_a_gradient_that_chooses_on_its_way_is_the_same():
+def test_a_gradient_that_chooses_steps_has_the_bits_of_one_with_fixed_steps():
     stepper = make()
     cost = run(stepper)
     rows, num_steps = stepper.accepted_steps, stepper.position
@@ -71,7 +71,7 @@ def test_a_gradient_that_chooses_on_its_way_is_the_same():
         assert chosen.gradient[name].tobytes() == array.tobytes()
 
 
-def test_a_run_may_be_gone_on_with_elsewhere():
+def test_a_run_continues_in_another_stepper():
     """As a resumed run does: the first steps are given, and a state among them."""
     stepper, other = make(), make()
     run(stepper)

@@ -48,7 +48,7 @@ def test_steps_end_at_observations_and_at_the_end():
     assert times[-1] + sizes[-1] == pytest.approx(NUM_STEPS * SIZE, abs=1e-14)
 
 
-def test_a_step_that_is_too_long_is_tried_again():
+def test_a_step_that_is_too_long_is_rejected():
     direct()
     stepper = AdaptiveRungeKutta(Growth(), tableaux.DORMAND_PRINCE_5, 2.0, first_step=2.0)
     run(stepper)

@@ -21,7 +21,7 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize("make", PROBLEMS)
-def test_steps_of_any_sizes(make):
+def test_uneven_steps(make):
     triads.direct()
     problem = make()
     result = adjoint.gradient(BDF2(problem, triads.SIZES), triads.NUM_STEPS)

@@ -36,7 +36,7 @@ def test_an_explicit_stage_of_a_residual_is_refused():
             RungeKutta(triads.MatrixFreeTriad(), triads.SIZES, tableau)
 
 
-def test_a_constant_one_is_refused():
+def test_a_matrix_free_constant_jacobian_is_refused():
     problem = triads.MatrixFreeTriad()
     problem.constant_jacobian = True
     with pytest.raises(StepperError, match="matrix-free"):

@@ -102,7 +102,7 @@ def test_a_tableau_by_name():
         AdaptiveRungeKutta(triads.RhsTriad(), None, 1.0)
 
 
-def test_adaptive_steps_without_sense():
+def test_wrong_adaptive_steps():
     problem = triads.RhsTriad()
     problem.observation_times = (0.5, 0.2)
     with pytest.raises(ArgumentError, match="no embedded"):
@@ -120,7 +120,7 @@ def test_adaptive_steps_without_sense():
         AdaptiveRungeKutta(problem, tableaux.HEUN_2, 3.0, first_step=0)
 
 
-def test_problems_that_are_none():
+def test_wrong_problems():
     with pytest.raises(ArgumentError, match="three cells"):
         GrayScott((2, 5))
     with pytest.raises(ArgumentError, match="observed has shape"):

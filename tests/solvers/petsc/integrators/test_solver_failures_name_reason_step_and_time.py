@@ -77,7 +77,7 @@ def test_singular_sparse_matrix():
         stepper.advance(0, 1)
 
 
-def test_what_a_callback_raises():
+def test_an_exception_of_a_callback():
     stepper = make(triads.RhsTriad, "raising_")
 
     def rhs(t, u, m, f):

@@ -48,13 +48,13 @@ def test_embedded_order(tableau):
     assert order(tableau, tableau.embedded) == tableau.embedded_order != tableau.order
 
 
-def test_the_listing_is_of_explicit_and_implicit_methods():
+def test_explicit_methods_are_listed_first():
     explicit = [tableau.explicit for tableau in tableaux.TABLEAUX]
     assert explicit == sorted(explicit, reverse=True)
     assert 0 < sum(explicit) < len(explicit)
 
 
-def test_what_is_no_tableau_is_refused():
+def test_wrong_tableaux_are_refused():
     half = np.full((2, 2), 0.5)
     with pytest.raises(ArgumentError, match="lower triangular"):
         tableaux.Tableau("Gauss", half, half[0], half[0], 4)

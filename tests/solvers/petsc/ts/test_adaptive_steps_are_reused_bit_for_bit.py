@@ -45,7 +45,7 @@ def test_a_run_is_that_of_petsc(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_given_back_they_give_the_same_bits_under_every_schedule(method):
+def test_prescribed_steps_give_the_same_bits_under_every_schedule(method):
     first, num_steps = run(method)
     kept = first.state["u"].copy()
     stepper = problem(method).stepper()
@@ -64,7 +64,7 @@ def test_given_back_they_give_the_same_bits_under_every_schedule(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_frozen_steps_are_accepted_whatever_the_controls(method):
+def test_prescribed_steps_are_accepted_with_other_controls(method):
     stepper, num_steps = run(method)
     stepper.accept_steps(stepper.accepted_steps)
     schedule = Revolve(num_steps, 6)
@@ -72,7 +72,7 @@ def test_frozen_steps_are_accepted_whatever_the_controls(method):
         assert taylor_test(functional).passed
 
 
-def test_without_rows_steps_are_adapted_anew():
+def test_without_prescribed_steps_every_run_adapts_its_own():
     stepper, num_steps = run("rk 3bs")
     stepper.accept_steps(stepper.accepted_steps)
     stepper.accept_steps(np.zeros((0, 2)))

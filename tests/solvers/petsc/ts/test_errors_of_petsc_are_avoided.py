@@ -21,14 +21,14 @@ def expected():
     return difference_gradient("rk 3bs", NUM_STEPS)
 
 
-def test_states_given_back_to_a_first_same_as_last_method(expected, tmp_path, monkeypatch):
+def test_restored_states_with_a_first_same_as_last_method_of_petsc(expected, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     astray = petsc_gradient("rk 3bs", NUM_STEPS, trajectory=STRIDE)
     assert np.abs(astray - expected).max() > 1e-5, "PETSc's stride checkpointing is right now"
 
 
 @pytest.mark.parametrize("schedule", [StoreAll(NUM_STEPS), Revolve(NUM_STEPS, 4)], ids=repr)
-def test_states_given_back_to_a_first_same_as_last_method_here(expected, schedule):
+def test_restored_states_with_a_first_same_as_last_method_here(expected, schedule):
     result = adjoint.gradient(Oscillator("rk 3bs").stepper(), NUM_STEPS, schedule=schedule)
     gradient = np.concatenate(list(result.gradient.values()))
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-11)

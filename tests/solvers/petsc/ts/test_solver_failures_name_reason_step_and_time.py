@@ -55,7 +55,7 @@ def test_a_right_hand_side_that_is_not_finite():
         gradient(problem)
 
 
-def test_what_a_callback_raises_is_what_comes_out():
+def test_an_exception_of_a_callback_is_raised_unchanged():
     class Broken(Oscillator):
         def rhs(self, ts, t, u, f):
             if t > 0.1:
