@@ -1,16 +1,16 @@
-"""Predicting the next character with full back-propagation over 10,000 of them, on two ranks.
+"""Predict the next character, by back-propagation through 10,000 characters, on two ranks.
 
     mpirun -n 2 python examples/character_model.py [--lengths 100 1000 10000] [--memory "64 MiB"]
 
-An LSTM learns the Python language reference, which every Python has with it, character by
-character. It begins with short passages, of which many updates are cheap, and goes on to longer
-ones. All of a passage is back-propagated through, nothing is truncated: at 10,000 characters
-autograd would keep gigabytes for that.
+An LSTM learns the Python language reference, which is part of every Python installation, character
+by character. Training begins with short passages, for which many updates are cheap, and continues
+with longer ones. Back-propagation goes through the whole passage, without truncation: at 10,000
+characters autograd would keep gigabytes for it.
 
-Module, optimiser and loop are PyTorch's own. On several ranks each has passages of its own, and
-`TorchSequence.backward` fills ``.grad`` with the gradient of all: so the weights stay the same on
-all ranks, bit for bit, which is checked at the end. (Under Open MPI every rank is bound to a core:
-more threads than cores a rank would only get into each other's way, so there is one by default.)
+Module, optimiser and training loop are PyTorch's. Every rank has its own passages, and
+`TorchSequence.backward` adds the gradient summed over ranks to ``.grad``. So the weights stay
+bitwise equal on all ranks, which is checked at the end. (Open MPI binds every rank to a core, where
+several threads would slow each other down: the default is one.)
 """
 
 # pyright: reportMissingImports=false, reportUntypedBaseClass=false
@@ -32,30 +32,30 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from adjoint.units import format_bytes
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 PIECE = 500
-"""Characters at once where only values are wanted."""
+"""Characters per call of the LSTM during evaluation."""
 
 
 class Learned(NamedTuple):
-    """What updates with passages of one length did."""
+    """The result of updates with passages of one length."""
 
     length: int
     bits: list[float]
-    """A character, before every update."""
+    """Bits per character, before every update."""
     graph_bytes: int
     used_bytes: int
 
 
 class ReadOut(nn.Module):
-    """From the LSTM's output to the loss: nats of the character that follows, one a row."""
+    """The loss of the LSTM's outputs: nats of the next character, one per row."""
 
     def __init__(self, hidden: int, text: Text) -> None:
         super().__init__()
         self.layer = nn.Linear(hidden, text.size)
         self.share = 1.0
-        """What a character counts for: one over their number makes the loss a mean."""
+        """Weight of a character: the inverse of their number makes the loss a mean."""
 
     def forward(self, outputs: Any, targets: Any) -> Any:
         """Return the losses of some rows."""
@@ -78,7 +78,7 @@ class CharacterModel:
         return zeros, zeros.clone()
 
     def learn(self, length: int, rate: float, given: argparse.Namespace, bar: Any) -> Learned:
-        """Make updates with passages of one length. Collective."""
+        """Train with passages of one length. Collective."""
         generator = np.random.default_rng([given.seed, length, self.comm.rank])
         optimizer = torch.optim.Adam(self.parameters, lr=rate)
         self.read_out.share = 1 / (length * given.batch * self.comm.size)
@@ -109,40 +109,40 @@ class CharacterModel:
         return Learned(length, bits, graph, report.memory_bytes)
 
     def judge(self, count: int) -> tuple[NDArray[np.float64], float]:
-        """Return bits a character of the text held out, by position, and the accuracy.
+        """Return bits per held-out character, by position in a passage, and the accuracy.
 
-        It is cut into passages for every rank. Collective.
+        The held-out text is divided into `count` passages per rank. Collective.
         """
         passages = np.array_split(self.text.held_out, count * self.comm.size)
         own = passages[self.comm.rank * count : (self.comm.rank + 1) * count]
         length = len(passages[-1])
         codes = np.stack([passage[:length] for passage in own], axis=1)
-        bits, right = self._read(codes)
-        counted = count * self.comm.size
-        bits, right = self.comm.allreduce(bits) / counted, self.comm.allreduce(right) / counted
-        return bits, float(right.mean())
+        bits, correct = self._read(codes)
+        total = count * self.comm.size
+        bits, correct = self.comm.allreduce(bits) / total, self.comm.allreduce(correct) / total
+        return bits, float(correct.mean())
 
     def _read(self, codes: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return, of every character after the first, the bits and how often it was foreseen."""
+        """Return bits and number of correct predictions, for every character after the first."""
         inputs, targets = self.text.one_hot(codes[:-1]), torch.from_numpy(codes[1:])
         state = self.zeros(codes.shape[1])
         bits: list[Any] = []
-        right: list[Any] = []
+        correct: list[Any] = []
         with torch.no_grad():
             for start in range(0, len(targets), PIECE):
                 stop = min(start + PIECE, len(targets))
                 outputs, state = self.lstm(torch.from_numpy(inputs(start, stop)), state)
-                scores, wanted = self.read_out.layer(outputs), targets[start:stop]
-                nats = cross_entropy(scores.flatten(0, 1), wanted.flatten(), reduction="none")
-                bits.append(nats.reshape(wanted.shape).double().sum(1) / math.log(2))
-                right.append((scores.argmax(2) == wanted).double().sum(1))
-        return torch.cat(bits).numpy(), torch.cat(right).numpy()
+                scores, expected = self.read_out.layer(outputs), targets[start:stop]
+                nats = cross_entropy(scores.flatten(0, 1), expected.flatten(), reduction="none")
+                bits.append(nats.reshape(expected.shape).double().sum(1) / math.log(2))
+                correct.append((scores.argmax(2) == expected).double().sum(1))
+        return torch.cat(bits).numpy(), torch.cat(correct).numpy()
 
     def write(self, length: int, temperature: float = 0.6) -> str:
-        """Return text of the model's own, after the end of a paragraph."""
+        """Return `length` characters generated by the model, at the start of a paragraph."""
         codes = [self.text.alphabet.index(character) for character in "\n\nThe "]
         state: Any = None
-        begun = len(codes)
+        prompt = len(codes)
         with torch.no_grad():
             rows = self.text.one_hot(np.array(codes))(0, len(codes))
             for _ in range(length):
@@ -150,42 +150,44 @@ class CharacterModel:
                 chances = torch.softmax(self.read_out.layer(outputs[-1]) / temperature, 0)
                 codes.append(int(torch.multinomial(chances, 1)))
                 rows = self.text.one_hot(np.array(codes[-1:]))(0, 1)
-        return self.text.decode(codes[begun - len("The ") :])
+        return self.text.decode(codes[prompt - len("The ") :])
 
 
 def updates_of(length: int, given: argparse.Namespace) -> int:
-    """Return how many updates to make with passages of a length: as many as take their share."""
-    return max(given.least_updates, given.characters // length)
+    """Return the number of updates with passages of a length."""
+    return max(given.min_updates, given.characters // length)
 
 
 def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 1000, 10_000])
-    parser.add_argument("--characters", type=int, default=80_000, help="a length and sequence")
-    parser.add_argument("--least-updates", type=int, default=8, help="with passages of a length")
-    parser.add_argument("--batch", type=int, default=16, help="passages at once, on every rank")
+    parser.add_argument(
+        "--characters", type=int, default=80_000, help="per length and sequence of the batch"
+    )
+    parser.add_argument("--min-updates", type=int, default=8, help="per length")
+    parser.add_argument("--batch", type=int, default=16, help="passages per update and rank")
     parser.add_argument("--hidden", type=int, default=256, help="size of the LSTM")
     parser.add_argument("--leaf", type=int, default=64, help="steps whose graph is kept at once")
-    parser.add_argument("--memory", default="64 MiB", help="for back-propagation, on every rank")
-    parser.add_argument("--rate", type=float, default=5e-3, help="of Adam; falls with the length")
-    parser.add_argument("--judged", type=int, default=8, help="passages held out, on every rank")
+    parser.add_argument("--memory", default="64 MiB", help="for back-propagation, per rank")
+    parser.add_argument("--rate", type=float, default=5e-3, help="of Adam; halved for each length")
+    parser.add_argument("--judged", type=int, default=8, help="held-out passages per rank")
     parser.add_argument("--sample", type=int, default=300, help="characters to write")
-    parser.add_argument("--threads", type=int, default=1, help="of every rank")
+    parser.add_argument("--threads", type=int, default=1, help="per rank")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", default="character_model.png", help="the picture")
+    parser.add_argument("--output", default="character_model.png", help="file of the picture")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Learn, and show what was learned."""
+    """Train, evaluate, and draw the results."""
     given, comm = arguments(), MPI.COMM_WORLD
     torch.set_num_threads(given.threads)
     began = time.perf_counter()
     text = Text.load()
     model = CharacterModel(text, given.hidden, comm)
     say = tqdm.write if comm.rank == 0 else _silent
-    say(f"{len(text.learned):,} characters to learn, {text.size} different, {comm.size} ranks")
+    say(f"{len(text.learned):,} characters, {text.size} of them distinct, {comm.size} ranks")
     total = sum(length * updates_of(length, given) for length in given.lengths)
     stages: list[Stage] = []
     by_position: dict[int, NDArray[np.float64]] = {}
@@ -196,7 +198,7 @@ def main() -> None:
             by_position[length] = bits
             _, curve, graph, used = learned
             stages.append(Stage(length, curve, float(bits.mean()), graph, used))
-            tell(stages[-1], accuracy, say)
+            print_results(stages[-1], accuracy, say)
             if comm.rank == 0:
                 say(f"  it writes: {model.write(given.sample)!r}")
     weights = b"".join(p.detach().numpy().tobytes() for p in model.parameters)
@@ -207,18 +209,18 @@ def main() -> None:
     say(f"{given.output} written; {time.perf_counter() - began:.0f} s in all")
 
 
-def tell(stage: Stage, accuracy: float, say: Any) -> None:
-    """Print what was reached with passages of one length, and what it took."""
+def print_results(stage: Stage, accuracy: float, say: Any) -> None:
+    """Print the results with passages of one length, and the memory used."""
     first, last = stage.bits[0], stage.bits[-1]
     say(f"passages of {stage.length:,} characters, {len(stage.bits)} updates")
-    say(f"  bits a character {first:.3f} -> {last:.3f}; text held out {stage.held_out:.3f}")
-    say(f"  accuracy         {accuracy:.1%} of the characters held out")
+    say(f"  bits/character   {first:.3f} -> {last:.3f}; held-out text {stage.held_out:.3f}")
+    say(f"  accuracy         {accuracy:.1%} of the held-out characters")
     used, graph = format_bytes(stage.used_bytes), format_bytes(stage.graph_bytes)
-    say(f"  memory           {used} a rank; autograd would keep {graph}")
+    say(f"  memory           {used} per rank; autograd would keep {graph}")
 
 
 def _silent(*_: object) -> None:
-    """Print nothing: rank 0 speaks for all."""
+    """Print nothing: only rank 0 prints."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The picture that character_model.py ends with."""
+"""The picture that character_model.py draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,42 +16,42 @@ class Stage:
     """Updates with passages of one length."""
 
     length: int
-    """Characters of a passage, all back-propagated through."""
+    """Characters of a passage."""
     bits: Sequence[float]
-    """Bits a character of the text learned, before every update."""
+    """Bits per character of the training text, before every update."""
     held_out: float
-    """Of the text held out, after the last."""
+    """Bits per character of the held-out text, after the last update."""
     graph_bytes: int
-    """What autograd would keep for one passage of this length, on one rank."""
+    """Memory of autograd's graph over one passage of this length, on one rank."""
     used_bytes: int
-    """What was kept instead."""
+    """Memory used instead."""
 
 
 def draw(stages: Sequence[Stage], by_position: Mapping[int, NDArray[np.float64]], to: str) -> None:
-    """Draw how learning went, what context is worth, and what memory it took."""
+    """Draw the training loss, the value of context, and the memory used."""
     figure = Figure(figsize=(15, 4.5), layout="constrained")
     learning, context, memory = figure.subplots(1, 3)
-    begun = 0
+    begin = 0
     for stage in stages:
-        ends = begun + stage.length * np.arange(1, len(stage.bits) + 1)
+        ends = begin + stage.length * np.arange(1, len(stage.bits) + 1)
         (line,) = learning.plot(ends, stage.bits, linewidth=1, label=f"{stage.length:,}")
-        begun = int(ends[-1])
-        learning.plot([begun], [stage.held_out], "o", color=line.get_color())
-    learning.set(xlabel="steps back-propagated through", ylabel="bits a character")
-    learning.legend(title="characters a passage\n(dots: text held out)")
-    learning.set_title("learning")
+        begin = int(ends[-1])
+        learning.plot([begin], [stage.held_out], "o", color=line.get_color())
+    learning.set(xlabel="steps of back-propagation", ylabel="bits per character")
+    learning.legend(title="characters per passage\n(dots: held-out text)")
+    learning.set_title("training")
     for length, bits in by_position.items():
         edges = np.unique(np.geomspace(1, len(bits) + 1, 16).astype(int)) - 1
         means = [bits[a:b].mean() for a, b in pairwise(edges)]
         context.plot((edges[:-1] + edges[1:]) / 2 + 1, means, ".-", label=f"{length:,}")
-    context.set(xlabel="characters read before", ylabel="bits a character", xscale="log")
-    context.legend(title="after learning passages of")
-    context.set_title("what context is worth, text held out")
+    context.set(xlabel="preceding characters", ylabel="bits per character", xscale="log")
+    context.legend(title="after training with passages of")
+    context.set_title("value of context, held-out text")
     lengths = [stage.length for stage in stages]
     kept = [stage.used_bytes / 2**20 for stage in stages]
     memory.plot(lengths, [stage.graph_bytes / 2**20 for stage in stages], "o-", label="autograd")
-    memory.plot(lengths, kept, "o-", label="kept here")
-    memory.set(xlabel="characters a passage", ylabel="MiB a rank", xscale="log", yscale="log")
+    memory.plot(lengths, kept, "o-", label="adjoint")
+    memory.set(xlabel="characters per passage", ylabel="MiB per rank", xscale="log", yscale="log")
     memory.legend()
     memory.set_title("memory for back-propagation")
     figure.savefig(to, dpi=110)

@@ -1,4 +1,4 @@
-"""The picture that heat_conductivity.py ends with: four panels, one question each."""
+"""The picture that heat_conductivity.py draws, in four panels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ SHOWN_THERMOMETERS = 4
 
 
 class Picture:
-    """Panels on one figure, drawn one after another, of a plate of so many cells a side."""
+    """A figure of four panels, for a plate of `count` cells along each side."""
 
     def __init__(self, count: int) -> None:
         self._edges = np.linspace(0, 1, count + 1)
@@ -24,31 +24,35 @@ class Picture:
         self, truth: NDArray[Any], found: NDArray[Any], cells: Sequence[tuple[int, ...]]
     ) -> None:
         """Draw the true conductivity with the thermometers, and the recovered one."""
-        panels = (("the true conductivity", truth), ("recovered from the thermometers", found))
-        most = float(np.abs(truth).max())
+        panels = (("true conductivity", truth), ("recovered from the thermometers", found))
+        limit = float(np.abs(truth).max())
         places = (np.array(cells) + 0.5) / truth.shape[0]
         for axes, (title, values) in zip(self._axes[0], panels, strict=True):
             image = axes.pcolormesh(
-                self._edges, self._edges, values, cmap="RdBu_r", vmin=-most, vmax=most
+                self._edges, self._edges, values, cmap="RdBu_r", vmin=-limit, vmax=limit
             )
             axes.plot(places[:, 1], places[:, 0], "k^", markersize=3)
             self._figure.colorbar(image, ax=axes, label="logarithm of the conductivity")
             axes.set(title=title, xlabel="x", ylabel="y", aspect="equal")
 
     def draw_readings(
-        self, times: Sequence[float], seen: NDArray[Any], shown: NDArray[Any]
+        self, times: Sequence[float], observed: NDArray[Any], modelled: NDArray[Any]
     ) -> None:
-        """Draw what some thermometers showed, and what they show on the recovered plate."""
+        """Draw readings of some thermometers, observed and of the recovered plate."""
         axes = self._axes[1, 0]
-        chosen = np.linspace(0, seen.shape[1] - 1, SHOWN_THERMOMETERS).round().astype(int)
+        chosen = np.linspace(0, observed.shape[1] - 1, SHOWN_THERMOMETERS).round().astype(int)
         for index, sensor in enumerate(chosen):
-            axes.plot(times, seen[:, sensor], f"C{index}.", label=f"thermometer {sensor + 1}")
-            axes.plot(times, shown[:, sensor], f"C{index}-", linewidth=1)
-        axes.set(title="readings, and the recovered plate", xlabel="time", ylabel="temperature")
+            axes.plot(times, observed[:, sensor], f"C{index}.", label=f"thermometer {sensor + 1}")
+            axes.plot(times, modelled[:, sensor], f"C{index}-", linewidth=1)
+        axes.set(
+            title="readings: observed (dots), recovered (lines)",
+            xlabel="time",
+            ylabel="temperature",
+        )
         axes.legend(fontsize=8)
 
     def draw_search(self, misfits: Sequence[float], noise: float) -> None:
-        """Draw how the misfit fell, and that of noise alone."""
+        """Draw the misfit of every evaluation, and that of noise alone."""
         axes = self._axes[1, 1]
         axes.semilogy(misfits, "k-")
         axes.axhline(noise, color="C1", linestyle="--", label="noise alone")

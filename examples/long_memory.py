@@ -1,23 +1,23 @@
-"""Learning across ten thousand steps: exact gradients, and truncated back-propagation beside them.
+"""Learn across ten thousand steps: exact gradients compared with truncated back-propagation.
 
     python examples/long_memory.py [--steps 10000] [--memory "8 MiB"] [--output long_memory.png]
 
-The *adding problem* (Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735), with a long
-wait: a network reads a hundred random numbers, two of which are marked; then nothing, for the rest
-of ten thousand steps; at the end it has to say the sum of the two.
+This is the *adding problem* (Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735) with
+a long wait. A network reads a hundred random numbers, two of which are marked, and then zeros for
+the rest of ten thousand steps. At the end it has to return the sum of the two.
 
-The network is an LSTM that begins as a slow memory (Tallec and Ollivier 2018, arXiv:1804.11188):
-forget gates so close to one that a cell keeps nine tenths of what it holds over the whole sequence;
-input gates that let in one part in a hundred while there is something to read, and in the silence
-one part in ten thousand. So its recurrence is near the identity, and gradients neither vanish nor
-explode: what is needed is to have them, over all steps. That is what `adjoint` is for. Inputs are
-made as they are needed, so neither states nor data are ever in memory whole.
+The network is an LSTM initialised as a slow memory (Tallec and Ollivier 2018, arXiv:1804.11188).
+Its forget gates are so close to one that a cell keeps nine tenths of its value over the whole
+sequence. Its input gates let in one part in a hundred of the inputs while there are numbers, and
+one part in ten thousand afterwards. The recurrence is then close to the identity, and gradients
+neither vanish nor explode; the difficulty is to compute them over all steps, which is what
+`adjoint` does. Inputs are generated on demand, so neither states nor data are in memory as a whole.
 
-*Truncated* back-propagation takes the state some steps before the end for given, and differentiates
-the rest, in which nothing is read: it cannot learn what a mark is for. Here it is given its chance:
-SciPy's L-BFGS-B, as for the exact gradient, minimises the loss of the window, a few iterations at a
-time, then the state before it is computed anew, and so on. What that does to the steps before the
-window the optimiser cannot know, so errors rise as well as fall.
+*Truncated* back-propagation treats the state at the beginning of a window before the end as
+constant. No numbers are read in the window, so it cannot learn what marks mean. To give it a fair
+chance, SciPy's L-BFGS-B minimises the loss over the window, as it does for the exact gradient, a
+few iterations at a time, and then the state before the window is computed again. The optimiser does
+not know how that state changes, so errors may also rise.
 """
 
 import argparse
@@ -34,20 +34,20 @@ from tqdm import tqdm
 
 import adjoint
 from adjoint.units import format_bytes
-from solvers.recurrent.network import LSTM, RecurrentNetwork, SquaredError
+from solvers.recurrent import LSTM, RecurrentNetwork, SquaredError
 from solvers.sequences import RowSource
 
 Array = NDArray[np.float64]
 
 INPUTS = 3
 LEAF = 100
-"""Steps that are taken at once."""
-KEPT = 10.0
-"""Times the sequence's length over which a memory cell forgets."""
-LOUDNESS = 6.0
-"""Times their usual size that weights of the inputs begin with, so that gates differ."""
+"""Steps of a leaf."""
+MEMORY_LENGTHS = 10.0
+"""Time over which a memory cell decays, in lengths of the sequence."""
+INPUT_WEIGHT_FACTOR = 6.0
+"""Factor of the initial weights of the inputs over their usual size, so that gates differ."""
 INNER_ITERATIONS = 5
-"""Of the optimiser on a window, before the state at its beginning is computed anew."""
+"""Iterations of the optimiser on a window before the state at its beginning is recomputed."""
 
 
 class Adding:
@@ -56,11 +56,11 @@ class Adding:
     Parameters
     ----------
     num_reading
-        Steps, the first, in which there are numbers.
+        Number of first steps at which there are numbers.
     batch
-        How many sequences.
+        Number of sequences.
     seed
-        Of the numbers and marks.
+        Seed of the numbers and marks.
     """
 
     def __init__(self, num_reading: int, batch: int, seed: int) -> None:
@@ -72,12 +72,12 @@ class Adding:
         self._read[marks, np.arange(batch), 1] = 1
         self._read[:, :, 2] = 1
         self.sums = (self._read[:, :, 0] * self._read[:, :, 1]).sum(axis=0)[:, None]
-        """What is to be learnt: ``(batch, 1)``."""
+        """Sums of the marked numbers, ``(batch, 1)``: the targets."""
 
     def rows(self, start: int, stop: int) -> Array:
-        """Return inputs, ``(stop - start, batch, 3)``: a number, whether it is marked, and one.
+        """Return inputs of shape ``(stop - start, batch, 3)``.
 
-        In the silence all are zero.
+        An input is a number, 1 if it is marked, and 1; or three zeros after the numbers.
         """
         rows = np.zeros((stop - start, self.batch, INPUTS))
         read = self._read[start:stop]
@@ -88,12 +88,12 @@ class Adding:
 def network(
     data: Adding, given: argparse.Namespace, *, inputs: RowSource | None = None, **options: Any
 ) -> RecurrentNetwork:
-    """Return the network as it is before training; its cost is half the mean squared error.
+    """Return the network before training; its cost is half the mean squared error.
 
-    It reads all of the sequences, or what `inputs` gives.
+    It reads the whole sequences, or `inputs`.
     """
     hidden, steps = given.hidden, given.steps
-    made = RecurrentNetwork(
+    net = RecurrentNetwork(
         LSTM,
         INPUTS,
         hidden,
@@ -104,21 +104,21 @@ def network(
         leaf_steps=LEAF,
         **options,
     )
-    weights = made.controls
+    weights = net.controls
     for name in ("weight_hh_l0", "bias_hh_l0", "bias_ih_l0"):
         weights[name][...] = 0
-    let_in, forget = slice(hidden), slice(hidden, 2 * hidden)
-    weights["bias_ih_l0"][let_in] = -np.log(steps)
-    weights["bias_ih_l0"][forget] = np.log(KEPT * steps)
-    weights["weight_ih_l0"][...] *= LOUDNESS
+    input_gate, forget_gate = slice(hidden), slice(hidden, 2 * hidden)
+    weights["bias_ih_l0"][input_gate] = -np.log(steps)
+    weights["bias_ih_l0"][forget_gate] = np.log(MEMORY_LENGTHS * steps)
+    weights["weight_ih_l0"][...] *= INPUT_WEIGHT_FACTOR
     weights["weight_ih_l0"][:, 2] = 0
-    weights["weight_ih_l0"][let_in, 2] = np.log(steps / given.reading)
+    weights["weight_ih_l0"][input_gate, 2] = np.log(steps / given.reading)
     weights["final_readout.weight"][...] *= 0.4 * given.reading
-    return made
+    return net
 
 
 def trained_names(net: RecurrentNetwork) -> list[str]:
-    """Return the weights: all controls but the initial states."""
+    """Return the names of the weights: of all controls except the initial states."""
     return [name for name in net.controls if name not in net.distributed]
 
 
@@ -128,7 +128,7 @@ def get_weights(net: RecurrentNetwork) -> Array:
 
 
 def set_weights(net: RecurrentNetwork, vector: Array) -> None:
-    """Put a vector's entries where `get_weights` takes them from."""
+    """Set all weights from a vector, in the order of `get_weights`."""
     for name in trained_names(net):
         weight = net.controls[name]
         weight[...] = vector[: weight.size].reshape(weight.shape)
@@ -137,18 +137,18 @@ def set_weights(net: RecurrentNetwork, vector: Array) -> None:
 
 @dataclass
 class Search:
-    """One way to train, and how far it has come."""
+    """The history of one way to train."""
 
     test: RecurrentNetwork
-    """Reads sequences that are not trained on."""
+    """A network that reads test sequences."""
     num_steps: int
     weights: Array
     iterations: list[int] = field(default_factory=list[int])
     errors: list[float] = field(default_factory=list[float])
-    """Mean squared errors on those, after so many iterations."""
+    """Mean squared errors on the test sequences, after each of `iterations`."""
 
     def note(self, weights: Array, iterations: int) -> None:
-        """Note how well some weights do."""
+        """Evaluate weights on the test sequences, and add the error to the history."""
         set_weights(self.test, weights)
         self.test.start()
         self.test.advance(0, self.num_steps)
@@ -157,7 +157,7 @@ class Search:
         self.weights = np.array(weights)
 
     def predictions(self) -> Array:
-        """Return what the network says the test sequences' sums are."""
+        """Return the sums that the network predicts for the test sequences."""
         set_weights(self.test, self.weights)
         self.test.start()
         self.test.advance(0, self.num_steps)
@@ -168,7 +168,7 @@ class Search:
 def minimised(
     functional: adjoint.Functional, net: RecurrentNetwork, iterations: int, callback: object = None
 ) -> Array:
-    """Return the weights after so many iterations of L-BFGS-B, from those the network has."""
+    """Return the weights after some iterations of L-BFGS-B, from those of the network."""
 
     def cost(vector: Array) -> tuple[float, Array]:
         set_weights(net, vector)
@@ -182,7 +182,7 @@ def minimised(
 
 
 def train_exactly(data: Adding, search: Search, given: argparse.Namespace) -> adjoint.Report:
-    """Train with the gradient through all steps; return what the last one took."""
+    """Train with the gradient through all steps; return the report of the last one."""
     net = network(data, given)
     with (
         adjoint.Functional(net, given.steps, memory=given.memory) as functional,
@@ -201,7 +201,7 @@ def train_exactly(data: Adding, search: Search, given: argparse.Namespace) -> ad
 
 
 def train_truncated(data: Adding, search: Search, given: argparse.Namespace) -> None:
-    """Train with the gradient through the last steps only."""
+    """Train with the gradient through the window of last steps only."""
     begin = given.steps - given.window
     whole = network(data, given)
     window = network(data, given, inputs=lambda i, j: data.rows(begin + i, begin + j))
@@ -225,57 +225,57 @@ def train_truncated(data: Adding, search: Search, given: argparse.Namespace) -> 
 
 
 def reach(data: Adding, given: argparse.Namespace) -> Array:
-    """Return how strongly the cost depends on the inputs of each leaf, before training."""
+    """Return the norm of the gradient with respect to the inputs of each leaf, untrained."""
     rows = data.rows(0, given.steps)
-    grown = np.zeros_like(rows)
-    net = network(data, given, inputs=rows, input_gradient=grown)
+    gradient = np.zeros_like(rows)
+    net = network(data, given, inputs=rows, input_gradient=gradient)
     adjoint.gradient(net, given.steps, memory=given.memory)
-    squares = (grown**2).sum(axis=(1, 2))
+    squares = (gradient**2).sum(axis=(1, 2))
     return np.sqrt(np.add.reduceat(squares, np.arange(0, given.steps, LEAF)))
 
 
 def go_further(data: Adding, weights: Array, given: argparse.Namespace) -> adjoint.Report:
-    """Return what one gradient with a longer wait takes, with the weights found."""
+    """Compute one gradient with a longer wait, at trained weights; return its report."""
     net = network(data, given)
     set_weights(net, weights)
     return adjoint.gradient(net, given.long_steps, memory=given.memory, progress=True).report
 
 
 def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=10_000, help="of a sequence (10000)")
-    parser.add_argument("--reading", type=int, default=100, help="of those with numbers (100)")
+    parser.add_argument("--steps", type=int, default=10_000, help="steps of a sequence (10000)")
+    parser.add_argument("--reading", type=int, default=100, help="steps with numbers (100)")
     parser.add_argument("--window", type=int, default=1000, help="steps not truncated (1000)")
     parser.add_argument(
-        "--long-steps", type=int, default=100_000, help="of one more gradient, at the end (100000)"
+        "--long-steps", type=int, default=100_000, help="steps of a final gradient (100000)"
     )
     parser.add_argument("--batch", type=int, default=64, help="sequences (64)")
     parser.add_argument("--hidden", type=int, default=8, help="memory cells (8)")
     parser.add_argument("--iterations", type=int, default=50, help="of L-BFGS-B (50)")
     parser.add_argument("--memory", default="8 MiB", help="for states and tapes (8 MiB)")
     parser.add_argument("--seed", type=int, default=0, help="of the sequences (0)")
-    parser.add_argument("--output", default="long_memory.png", help="the picture")
+    parser.add_argument("--output", default="long_memory.png", help="file of the picture")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Train both ways, draw what came of it, and go ten times as far once."""
+    """Train both ways, compute one longer gradient, print the results and draw them."""
     given = arguments()
     if not 0 < given.window <= given.steps - given.reading:
-        raise SystemExit(f"--window {given.window}: it must be within the steps without numbers")
+        raise SystemExit(f"--window {given.window}: must be within the steps without numbers")
     began = time.perf_counter()
     data = Adding(given.reading, given.batch, given.seed)
-    unseen = Adding(given.reading, given.batch, given.seed + 1)
+    test = Adding(given.reading, given.batch, given.seed + 1)
     searches = {
-        name: Search(network(unseen, given), given.steps, np.empty(0))
+        name: Search(network(test, given), given.steps, np.empty(0))
         for name in ("exact", "truncated")
     }
     report = train_exactly(data, searches["exact"], given)
     train_truncated(data, searches["truncated"], given)
     further = go_further(data, searches["exact"].weights, given)
-    tell(searches, unseen, report, further)
-    picture = Picture(unseen.sums[:, 0])
+    print_results(searches, test, report, further)
+    picture = Picture(test.sums[:, 0])
     picture.draw_search({name: (s.iterations, s.errors) for name, s in searches.items()})
     picture.draw_predictions({name: s.predictions() for name, s in searches.items()})
     picture.draw_reach(reach(data, given), LEAF, given.reading, given.window)
@@ -283,25 +283,25 @@ def main() -> None:
     print(f"{given.output} written; {time.perf_counter() - began:.0f} s in all")
 
 
-def tell(
+def print_results(
     searches: Mapping[str, Search],
-    unseen: Adding,
+    test: Adding,
     report: adjoint.Report,
     further: adjoint.Report,
 ) -> None:
-    """Print what was learnt, and what it took."""
-    guessing = float(unseen.sums.var())
-    print(f"mean squared error on sequences not trained on; always saying the mean: {guessing:.4f}")
+    """Print the errors, and what gradients took."""
+    variance = float(test.sums.var())
+    print(f"mean squared error on test sequences; of always predicting the mean: {variance:.4f}")
     for name, search in searches.items():
         ends = f"{search.errors[0]:.4f} -> {search.errors[-1]:.4f}"
-        print(f"{name:10} {ends}, the least {min(search.errors):.4f}")
+        print(f"{name:10} {ends}, lowest {min(search.errors):.4f}")
     for done in (report, further):
         trajectory = done.num_steps * done.state_bytes
         seconds = done.forward_seconds + done.reverse_seconds
         print(
             f"one gradient over {done.num_steps:,} steps: {seconds:.1f} s, "
             f"{format_bytes(done.memory_bytes)} for states and tapes "
-            f"(all states would be {format_bytes(trajectory)}); {done.schedule}"
+            f"(all states take {format_bytes(trajectory)}); {done.schedule}"
         )
 
 

@@ -1,17 +1,17 @@
-"""What did the pattern grow from? The initial state of a reaction from a later one, by PETSc.
+"""Recover the initial state of a reaction from its final state, with PETSc's TS and TAO.
 
     mpirun -n 2 python examples/reaction_diffusion.py [-cells 64] [-steps 100] [-iterations 40]
         [-memory "4 MiB"] [-noise 0.01] [-output reaction_diffusion.png] [any option of PETSc]
 
-A *twin experiment* with Gray and Scott's reaction, PETSc's tutorial for adjoints. From a state of
-our own making the reaction is run forward; its end, overlaid with noise, is what is seen. The start
-is then sought with TAO: the state that ends closest to what was seen, with a small penalty on what
-differs from the first guess.
+This is a *twin experiment* with the Gray-Scott reaction of PETSc's adjoint tutorial. The reaction
+is run forward from a synthetic state; its final state, with noise added, is the observation. TAO
+then minimises the misfit of the final state over initial states, with a small penalty on the
+distance from the first guess.
 
-The reaction is a TS of petsc4py as any other: Crank-Nicolson by default, but ``-ts_type rk`` or
-``-ts_type theta -ts_theta_theta 0.7`` will do, ``-snes_monitor``, ``-ksp_type bcgs`` and
-``-tao_type cg`` are what they are everywhere. `TSStepper` steps and reverses it, and the states
-that the reversal needs are kept within the memory allowed.
+The reaction is an ordinary TS of petsc4py: Crank-Nicolson by default, or ``-ts_type rk``, or
+``-ts_type theta -ts_theta_theta 0.7``; options such as ``-snes_monitor``, ``-ksp_type bcgs`` and
+``-tao_type cg`` have their usual meaning. `TSStepper` steps and reverses it, and keeps the states
+that it needs within the memory allowed.
 """
 
 import sys
@@ -24,33 +24,33 @@ import petsc4py
 from numpy.typing import NDArray
 
 petsc4py.init(sys.argv)
-from petsc4py import PETSc  # noqa: E402  (it is told the command line first)
+from petsc4py import PETSc  # noqa: E402  (after the command line was passed to petsc4py)
 from reaction_picture import draw  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 import adjoint  # noqa: E402
-from adjoint.reporting.report import format_bytes  # noqa: E402
-from solvers.petsc.problems.gray_scott import GrayScott  # noqa: E402
-from solvers.petsc.ts.stepper import TSStepper  # noqa: E402
+from adjoint.units import format_bytes  # noqa: E402
+from solvers.petsc import TSStepper  # noqa: E402
+from solvers.petsc.problems import GrayScott  # noqa: E402
 
 Array = NDArray[np.float64]
 
 TIME_STEP = 0.1
 PENALTY = 3e-2
-"""Of the distance from the first guess, over that from what is seen."""
+"""Weight of the squared distance from the first guess, relative to that of the misfit."""
 SPOTS = ((0.9, 1.0, 0.25), (1.5, 1.6, 0.18), (1.7, 0.8, 0.12))
-"""Where the true state has spots: y, x and radius."""
+"""Spots of the true initial state: y, x and radius."""
 
 
 @dataclass(slots=True)
 class Twin:
-    """The reaction, what was seen of it, and how far the search has come."""
+    """The reaction, its observation, and the misfits of the search."""
 
     problem: GrayScott
     noise: float
     truth: Array
     guess: Array
-    seen: Array
+    observed: Array
     misfits: list[float] = field(default_factory=list[float])
 
     def ts(self, num_steps: int) -> tuple[Any, Any]:
@@ -69,18 +69,18 @@ class Twin:
         return ts, u
 
     def misfit(self, u: Any) -> float:
-        """Return this rank's part of half the squared distance of the end from what was seen."""
-        distance = self.problem.grid.read(u) - self.seen
+        """Return this rank's part of the misfit of a final state."""
+        distance = self.problem.grid.read(u) - self.observed
         return 0.5 * float(np.sum(distance**2)) / self.noise**2
 
     def misfit_vjp(self, u: Any, lam: Any, gradient: Any) -> None:
-        """Add its derivative to lambda; there are no parameters."""
+        """Add the derivative of the misfit to lambda; there are no parameters."""
         del gradient
-        distance = self.problem.grid.read(u) - self.seen
+        distance = self.problem.grid.read(u) - self.observed
         self.problem.grid.own_array(lam)[...] += distance / self.noise**2
 
     def objective(self, functional: adjoint.Functional, x: Any, slope: Any) -> float:
-        """Return misfit and penalty at a start `x`, and write the derivative. Collective."""
+        """Return misfit plus penalty of an initial state; write the derivative. Collective."""
         start = x.getArray(readonly=True)
         cost, gradient = functional.value_and_gradient({"initial": start})
         self.misfits.append(cost)
@@ -92,7 +92,7 @@ class Twin:
 
 
 def set_up(cells: int, num_steps: int, noise: float) -> Twin:
-    """Make the reaction, run it, and look at its end. Collective."""
+    """Return the reaction with a synthetic observation. Collective."""
     problem = GrayScott((cells, cells), comm=PETSc.COMM_WORLD)
     y, x = np.meshgrid(
         *(2.5 / cells * np.arange(own.start, own.stop) for own in problem.grid.own), indexing="ij"
@@ -105,13 +105,13 @@ def set_up(cells: int, num_steps: int, noise: float) -> Twin:
     problem.grid.own_array(u)[...] = truth
     ts.solve(u)
     rank = PETSc.COMM_WORLD.getRank()
-    shaken = noise * np.random.default_rng([0, rank]).standard_normal(truth.shape)
-    twin.seen = problem.grid.read(ts.getSolution()) + shaken
+    errors = noise * np.random.default_rng([0, rank]).standard_normal(truth.shape)
+    twin.observed = problem.grid.read(ts.getSolution()) + errors
     return twin
 
 
 def recover(twin: Twin, functional: adjoint.Functional, iterations: int) -> Array:
-    """Return the start that was found, this rank's cells. Collective."""
+    """Return this rank's cells of the recovered initial state. Collective."""
     x = twin.problem.grid.vector()
     twin.problem.grid.own_array(x)[...] = twin.guess
     tao = PETSc.TAO().create(PETSc.COMM_WORLD)
@@ -138,7 +138,7 @@ def recover(twin: Twin, functional: adjoint.Functional, iterations: int) -> Arra
 
 
 def gathered(twin: Twin, part: Array) -> Array:
-    """Return the substance v in all cells, on every rank. Collective."""
+    """Return v in all cells, on every rank. Collective."""
     shape = twin.problem.grid.shape
     whole = np.zeros(shape)
     parts = PETSc.COMM_WORLD.tompi4py().allgather((twin.problem.grid.own, part[..., 1]))
@@ -148,7 +148,7 @@ def gathered(twin: Twin, part: Array) -> Array:
 
 
 def main() -> None:
-    """Run the experiment and say what was done."""
+    """Run the experiment, print the results and draw them."""
     given = PETSc.Options()
     cells, num_steps = given.getInt("cells", 64), given.getInt("steps", 100)
     memory, output = given.getString("memory", "4 MiB"), given.getString("output", "")
@@ -160,14 +160,14 @@ def main() -> None:
         found = recover(twin, functional, given.getInt("iterations", 40))
         report = functional.report
     assert report is not None
-    states = [gathered(twin, part) for part in (twin.truth, twin.guess, twin.seen, found)]
+    states = [gathered(twin, part) for part in (twin.truth, twin.guess, twin.observed, found)]
     correlation = np.corrcoef(states[0].ravel(), states[3].ravel())[0, 1]
     say = PETSc.Sys.Print
     say(f"{cells} x {cells} cells, {num_steps} steps, {PETSc.COMM_WORLD.getSize()} ranks")
     noise_alone = cells**2
     say(f"misfit         {twin.misfits[0]:.4g} -> {min(twin.misfits):.4g} (noise: {noise_alone})")
     say(f"initial state  correlation with the true one {correlation:.3f}")
-    say(f"trajectory     {format_bytes(report.trajectory_bytes)} a rank, memory allowed: {memory}")
+    say(f"trajectory     {format_bytes(report.trajectory_bytes)} per rank; memory: {memory}")
     say(f"recomputation  factor {report.recomputation_factor:.2f}, by {report.schedule}")
     output = output or "reaction_diffusion.png"
     if functional.comm.rank == 0:

@@ -1,4 +1,4 @@
-"""The picture that reaction_diffusion.py ends with: four states and the search."""
+"""The picture that reaction_diffusion.py draws: four states and the search."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 
 __all__ = ["draw"]
 
-TITLES = ("the true start", "the first guess", "what was seen at the end", "the start recovered")
+TITLES = ("true initial state", "first guess", "observed final state", "recovered initial state")
 
 
 def draw(
     states: Sequence[NDArray[Any]], misfits: Sequence[float], noise_alone: float, path: str
 ) -> None:
-    """Draw the substance v of four states, and the misfit after every evaluation, into a file."""
+    """Draw v of four states, and the misfit of every evaluation, to a file."""
     figure = Figure(figsize=(15, 9), layout="constrained")
     axes: Any = figure.subplots(2, 3).ravel()
-    most = max(float(state.max()) for state in states)
+    highest = max(float(state.max()) for state in states)
     for panel, state, title in zip(axes, states, TITLES, strict=False):
-        image = panel.imshow(state, origin="lower", cmap="viridis", vmin=0, vmax=most)
+        image = panel.imshow(state, origin="lower", cmap="viridis", vmin=0, vmax=highest)
         panel.set_title(title)
         panel.set(xlabel="x, cells", ylabel="y, cells")
         figure.colorbar(image, ax=panel, label="v")
     error = states[3] - states[0]
     reach = float(np.abs(error).max()) or 1.0
     image = axes[4].imshow(error, origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach)
-    axes[4].set_title("recovered less true")
+    axes[4].set_title("error of the recovered state")
     axes[4].set(xlabel="x, cells", ylabel="y, cells")
     figure.colorbar(image, ax=axes[4], label="v")
     axes[5].semilogy(misfits, ".-")

@@ -1,4 +1,4 @@
-"""The picture that tsunami_source.py ends with: six panels, one question each."""
+"""The picture that tsunami_source.py draws, in six panels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ COLOURS = {
 
 
 class Picture:
-    """Panels on one figure, drawn one after another."""
+    """A figure of six panels."""
 
     def __init__(self, sea: SalishSea, gauges: Mapping[str, tuple[int, int]]) -> None:
         self._sea = sea
@@ -44,13 +44,13 @@ class Picture:
             axes.plot(*place, "r^", markersize=6)
             axes.annotate(name, place, fontsize=7, xytext=(3, 3), textcoords="offset points")
         axes.set_title("bathymetry and gauges")
-        most = float(np.abs(truth).max())
-        panels = (("the true source", truth), ("the source recovered from the gauges", found))
+        limit = float(np.abs(truth).max())
+        panels = (("true source", truth), ("source recovered from the gauges", found))
         for axes, (title, field) in zip(self._axes[0, 1:], panels, strict=True):
-            colours = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+            colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
             image = axes.pcolormesh(*self._extent(), field, **colours)
             axes.contour(*self._extent(), depth, levels=[0.0], colors="k", linewidths=0.6)
-            self._figure.colorbar(image, ax=axes, label="elevation at the start, m")
+            self._figure.colorbar(image, ax=axes, label="initial elevation, m")
             axes.set_title(title)
         for axes in self._axes[0]:
             axes.set_facecolor("0.8")
@@ -60,29 +60,29 @@ class Picture:
     def draw_series(
         self, minutes: NDArray[Any], observed: NDArray[Any] | None, modelled: NDArray[Any]
     ) -> None:
-        """Draw what the loudest gauges saw, and what they would see with the recovered source."""
+        """Draw the series with the highest waves, observed and with the recovered source."""
         assert observed is not None
         axes = self._axes[1, 0]
-        loudest = np.argsort(np.abs(observed).max(axis=0))[::-1][:SHOWN_GAUGES]
-        apart = 1.2 * float(np.abs(observed[:, loudest]).max())
-        for level, column in enumerate(loudest):
-            axes.plot(minutes, observed[:, column] - level * apart, ".", color="0.6", markersize=2)
-            axes.plot(minutes, modelled[:, column] - level * apart, "tab:blue", linewidth=1)
-            axes.text(minutes[-1], -level * apart, list(self._gauges)[column], ha="right")
-        axes.set(xlabel="minutes", ylabel="elevation, m, gauges apart")
+        highest = np.argsort(np.abs(observed).max(axis=0))[::-1][:SHOWN_GAUGES]
+        offset = 1.2 * float(np.abs(observed[:, highest]).max())
+        for level, column in enumerate(highest):
+            axes.plot(minutes, observed[:, column] - level * offset, ".", color="0.6", markersize=2)
+            axes.plot(minutes, modelled[:, column] - level * offset, "tab:blue", linewidth=1)
+            axes.text(minutes[-1], -level * offset, list(self._gauges)[column], ha="right")
+        axes.set(xlabel="minutes", ylabel="elevation, m, with an offset per gauge")
         axes.set_title("gauges: observed (dots), recovered (lines)")
 
     def draw_search(self, misfits: list[float], noise: float) -> None:
         """Draw the misfit after every iteration."""
         axes = self._axes[1, 1]
         axes.semilogy(misfits, "o-")
-        axes.axhline(noise, color="0.5", linestyle="--", label="what noise alone comes to")
+        axes.axhline(noise, color="0.5", linestyle="--", label="noise alone")
         axes.set(xlabel="iteration", ylabel="misfit")
         axes.set_title("L-BFGS-B")
         axes.legend()
 
     def draw_timeline(self, timeline: Timeline) -> None:
-        """Draw one gradient on rank 0: steps over time, each transfer level at its state's step."""
+        """Draw one gradient on rank 0: steps over time; transfers are level at their state."""
         axes = self._axes[1, 2]
         events = [event for event in timeline if event.name in COLOURS]
         for name, colour in COLOURS.items():
@@ -94,7 +94,7 @@ class Picture:
         axes.legend(loc="upper right")
 
     def save(self, path: str) -> None:
-        """Write the figure; the ending says in which format."""
+        """Write the figure, in the format of the file's extension."""
         with mpl.rc_context({"savefig.dpi": 110}):
             self._figure.savefig(path)
 
@@ -103,7 +103,7 @@ class Picture:
 
 
 def _line(event: Event) -> list[tuple[float, float]]:
-    """Return an event as a line: backwards for a pull-back, level for a transfer."""
+    """Return an event as a line in time and step: downwards for pull-backs, level for transfers."""
     start, stop = event.start_step, event.stop_step
     if event.name == "PullBack":
         start, stop = stop, start

@@ -1,17 +1,17 @@
-"""Where did the tsunami start? The initial sea surface from tide gauges, on two or more ranks.
+"""Recover the source of a tsunami from tide gauges, on two or more ranks.
 
     mpirun -n 2 python examples/tsunami_source.py [--refine 1.5] [--steps 1000] [--memory "4 MiB"]
 
-A *twin experiment*: a source of our own making in the real bathymetry off Vancouver Island is run
-forward, what the gauges would see is overlaid with noise, and from those series alone the source is
-recovered. The model that recovers it is the one that made them, so this shows the method, not how
-well a real source can be known.
+This is a *twin experiment*. The waves of a synthetic source are computed over the real bathymetry
+off Vancouver Island, noise is added to the water levels at the gauges, and the source is recovered
+from these series alone. The same model generates the data and recovers the source, so this shows
+the method, not how well a real source can be determined.
 
-The cost is the misfit at the gauges, over the noise, plus ``|z|^2 / 2``: the unknown is ``z``, with
-the elevation ``A S z``, ``S`` a smoothing, ``A`` an amplitude. This change of variable is usual in
-data assimilation: it says that the source is smooth and of some decimetres, and makes the problem
-well conditioned for SciPy's L-BFGS-B. Each gradient runs the waves forward and back. Their states
-do not fit the memory allowed: they go to a parallel HDF5 file meanwhile.
+The cost is the misfit at the gauges relative to the noise, plus ``|z|^2 / 2``. The unknown is
+``z``; the elevation is ``A S z``, with an amplitude ``A`` and a smoothing ``S``. This change of
+variable, common in data assimilation, makes the source smooth and of the order of decimetres, and
+the problem well conditioned for SciPy's L-BFGS-B. Each gradient runs the waves forward and back.
+Their states do not fit in the memory allowed, and go to a parallel HDF5 file.
 """
 
 import argparse
@@ -50,21 +50,21 @@ GAUGES = {
     "buoy north": (48.75, 234.20),
     "buoy south": (48.10, 234.80),
 }
-"""Tide gauges about where such stand, and three buoys that we put to sea. Latitude, longitude."""
+"""Latitude and longitude of gauges, approximately at real stations, and of three invented buoys."""
 
 NOISE = 0.02
 """Standard deviation of a gauge reading, in metres."""
 AMPLITUDE = 0.5
-"""Of the source, as expected beforehand, in metres."""
+"""Prior standard deviation of the source, in metres."""
 SMOOTHNESS = 9_000.0
-"""Length over which the source is expected to vary, in metres."""
+"""Prior correlation length of the source, in metres."""
 READING_SECONDS = 30.0
 """Time between two readings of a gauge."""
 
 
 @dataclass(slots=True)
 class Inversion:
-    """What all ranks know: the domain, the observations, and how far the search has come."""
+    """The inverse problem, the same on all ranks, and the misfits of the search."""
 
     sea: SalishSea
     grid: Grid
@@ -74,15 +74,15 @@ class Inversion:
     misfits: list[float] = field(default_factory=list[float])
 
     def elevation(self, z: Array) -> Array:
-        """Return the sea surface of the whole domain for an unknown `z`."""
+        """Return the initial elevation of the whole domain for an unknown `z`."""
         width = SMOOTHNESS / self.sea.spacing[0]
-        # The sum of a smoothed white noise has this standard deviation: it makes AMPLITUDE one.
+        # Smoothed white noise has the inverse of 2 sqrt(pi) width as its standard deviation.
         scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
         smooth = gaussian_filter(z.reshape(self.grid.shape), width, mode="constant")
         return np.where(self.sea.bathymetry > 0, scale * smooth, 0.0)
 
     def elevation_transposed(self, gradient: Array) -> Array:
-        """Return the derivative with respect to `z`, given that to the elevation."""
+        """Return the derivative with respect to `z`, given that with respect to the elevation."""
         width = SMOOTHNESS / self.sea.spacing[0]
         scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
         wet = np.where(self.sea.bathymetry > 0, gradient, 0.0)
@@ -104,7 +104,7 @@ class Inversion:
 
 
 def source(sea: SalishSea) -> Array:
-    """Return the displacement to be found: up in one place, down beside it, as over a thrust."""
+    """Return the true source: uplift beside subsidence, as over a thrust fault."""
     north = np.radians(sea.latitude - 48.45)[:, None] * 6.371e6
     east = np.radians(sea.longitude - 234.55)[None, :] * 6.371e6 * np.cos(np.radians(48.5))
     along, across = (east - north) / np.sqrt(2), (north + east) / np.sqrt(2)
@@ -114,7 +114,7 @@ def source(sea: SalishSea) -> Array:
 
 
 def gauge_cells(sea: SalishSea) -> list[tuple[int, int]]:
-    """Return the deep enough cell nearest to each gauge."""
+    """Return the nearest cell to each gauge that is more than 20 m deep."""
     rows, columns = np.nonzero(sea.bathymetry > 20)
     cells: list[tuple[int, int]] = []
     for latitude, longitude in GAUGES.values():
@@ -126,7 +126,7 @@ def gauge_cells(sea: SalishSea) -> list[tuple[int, int]]:
 
 
 def set_up(refine: float, num_steps: int, seed: int, comm: MPI.Intracomm) -> Inversion:
-    """Make the sea and the observations. Collective."""
+    """Return the inverse problem, with synthetic observations. Collective."""
     sea = SalishSea.load(refine)
     grid = Grid(sea.bathymetry.shape, sea.spacing, comm)
     truth, cells = source(sea), gauge_cells(sea)
@@ -145,11 +145,12 @@ def set_up(refine: float, num_steps: int, seed: int, comm: MPI.Intracomm) -> Inv
 
     every = max(1, round(READING_SECONDS / model(Gauges(cells), 0.0).time_step))
     twin = model(Gauges(cells, every=every), truth[here])
-    seen = twin.simulate(num_steps)
-    seen = seen + NOISE * np.random.default_rng(seed).standard_normal(seen.shape)
-    # The cost of the model is an integral over time; a sum over readings is what noise calls for.
+    exact = twin.simulate(num_steps)
+    observed = exact + NOISE * np.random.default_rng(seed).standard_normal(exact.shape)
+    # The model's cost is an integral over time. This sigma makes it the sum over readings that
+    # independent noise requires.
     sigma = NOISE * np.sqrt(every * twin.time_step)
-    gauges = Gauges(cells, seen, every=every, sigma=sigma)
+    gauges = Gauges(cells, observed, every=every, sigma=sigma)
     return Inversion(sea, grid, model(gauges, 0.0), truth, num_steps)
 
 
@@ -157,14 +158,14 @@ def recover(
     inversion: Inversion, functional: adjoint.Functional, iterations: int
 ) -> tuple[Array, list[float]]:
     """Return the recovered source and the misfit after each iteration. Collective."""
-    begun_with = inversion.cost(np.zeros(inversion.truth.size), functional)[0]
-    after = [begun_with]
+    initial = inversion.cost(np.zeros(inversion.truth.size), functional)[0]
+    misfits = [initial]
     show = inversion.grid.ranks.rank == 0
     with tqdm(total=iterations, unit="iteration", disable=not show) as bar:
 
         def note(_: Any) -> None:
-            after.append(inversion.misfits[-1])
-            bar.set_postfix_str(f"misfit {after[-1]:.4g} of {begun_with:.4g}")
+            misfits.append(inversion.misfits[-1])
+            bar.set_postfix_str(f"misfit {misfits[-1]:.4g} of {initial:.4g}")
             bar.update()
 
         found = minimize(
@@ -176,11 +177,11 @@ def recover(
             callback=note,
             options={"maxiter": iterations, "maxcor": 20},
         )
-    return inversion.elevation(found.x), after
+    return inversion.elevation(found.x), misfits
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has had resident."""
+    """Return the peak resident memory of this process."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])
@@ -188,7 +189,7 @@ def peak_bytes() -> int:
 
 
 def arguments() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--refine", type=float, default=1.5, help="cells per 2.4 km (1.5)")
     parser.add_argument("--steps", type=int, default=1000, help="time steps (1000)")
@@ -196,12 +197,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--memory", default="4 MiB", help="per rank, for states (4 MiB)")
     parser.add_argument("--file", help="keep the snapshot file here (default: a temporary one)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
-    parser.add_argument("--output", default="tsunami_source.png", help="the picture")
+    parser.add_argument("--output", default="tsunami_source.png", help="file of the picture")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run the experiment and say what was done."""
+    """Run the experiment, print the results and draw them."""
     given, comm = arguments(), MPI.COMM_WORLD
     began = time.perf_counter()
     inversion = set_up(given.refine, given.steps, given.seed, comm)
@@ -209,24 +210,27 @@ def main() -> None:
     hours = given.steps * inversion.model.time_step / 3600
     say(f"{inversion.grid.shape} cells, {given.steps} steps ({hours:.1f} h), {comm.size} ranks")
     folder = comm.bcast(tempfile.mkdtemp() if comm.rank == 0 else None)
-    wishes: dict[str, Any] = {"comm": comm, "memory": given.memory, "file": given.file or folder}
+    options: dict[str, Any] = {"comm": comm, "memory": given.memory, "file": given.file or folder}
     try:
-        with adjoint.Functional(inversion.model, given.steps, **wishes) as functional:
+        with adjoint.Functional(inversion.model, given.steps, **options) as functional:
             found, misfits = recover(inversion, functional, given.iterations)
         part = found[inversion.grid.rows, inversion.grid.columns]
         inversion.model.controls["elevation"][...] = part
         trace = os.path.join(folder, "run.json")
-        result = adjoint.gradient(inversion.model, given.steps, **wishes, trace=trace)
+        result = adjoint.gradient(inversion.model, given.steps, **options, trace=trace)
         series = inversion.model.simulate(given.steps)
         comm.barrier()
     finally:
         if comm.rank == 0:
             shutil.rmtree(folder)
-    tell(inversion, result, found, misfits, given, say)
+    print_results(inversion, result, found, misfits, given, say)
     if comm.rank == 0:
         assert result.timeline is not None
         gauges = inversion.model.gauges
-        picture = Picture(inversion.sea, dict(zip(GAUGES, gauges.cells, strict=True)))
+        cells = {
+            name: (row, column) for name, (row, column) in zip(GAUGES, gauges.cells, strict=True)
+        }
+        picture = Picture(inversion.sea, cells)
         picture.draw_sources(inversion.truth, found)
         picture.draw_series(inversion.readings(), gauges.observed, series)
         picture.draw_search(misfits, _noise(inversion))
@@ -235,7 +239,7 @@ def main() -> None:
     say(f"{given.output} written; {time.perf_counter() - began:.0f} s in all")
 
 
-def tell(
+def print_results(
     inversion: Inversion,
     result: adjoint.Result,
     found: Array,
@@ -243,7 +247,7 @@ def tell(
     given: argparse.Namespace,
     say: Any,
 ) -> None:
-    """Print what was reached, and what it took. Collective."""
+    """Print the results, and what one gradient took. Collective."""
     report, comm = result.report, MPI.COMM_WORLD
     totals = np.array([report.trajectory_bytes, report.bytes_written, report.memory_bytes])
     trajectory, written, used = comm.allreduce(totals)
@@ -253,9 +257,9 @@ def tell(
     say(f"misfit             {search}")
     say(f"source             correlation with the true one {correlation:.3f}")
     say(f"trajectory         {format_bytes(trajectory)}, on all ranks")
-    say(f"memory for states  {given.memory} a rank allowed; {format_bytes(used)} used on all ranks")
-    say(f"peak memory        {format_bytes(peak)} for the largest process, libraries and all")
-    say(f"to file            {format_bytes(written)} a gradient")
+    say(f"memory for states  {given.memory} per rank allowed; {format_bytes(used)} used in all")
+    say(f"peak memory        {format_bytes(peak)} of the largest process, libraries included")
+    say(f"to file            {format_bytes(written)} per gradient")
     say(f"transfer time      {report.hidden_share:.0%} of it hidden")
     say(f"recomputation      factor {report.recomputation_factor:.2f}")
     say(f"schedule           {report.schedule}")
@@ -267,7 +271,7 @@ def _noise(inversion: Inversion) -> float:
 
 
 def _silent(*_: object) -> None:
-    """Print nothing: rank 0 speaks for all."""
+    """Print nothing: only rank 0 prints."""
 
 
 if __name__ == "__main__":

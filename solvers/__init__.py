@@ -1,38 +1,34 @@
-"""Time-stepping solvers with exact discrete adjoints, written against `adjoint.steppers`.
+"""Time-stepping solvers with exact discrete adjoints, and bridges to other libraries.
 
-Public names are loaded when they are first used: importing this package imports neither numba nor
-mpi4py nor matplotlib. What needs PETSc, PyTorch or JAX is imported from its own module, such as
-`solvers.petsc.ts.stepper`, `solvers.torch.sequence` or `solvers.jax.scan`.
+`ShallowWater` and `RecurrentNetwork` are steppers for `adjoint.gradient`. `solvers.petsc` has time
+integrators for your own equations on PETSc, and takes your own ``TS``; `solvers.torch` takes a
+PyTorch module, `solvers.jax` the body of a scan.
+
+Public names are loaded when they are first used: importing this package imports no numerical
+library.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
+from solvers.lazy_exports import lazy_exports
+
 if TYPE_CHECKING:
-    from solvers.gauges import Gauges
-    from solvers.grids.grid import Grid
-    from solvers.grids.halo import Halo
-    from solvers.recurrent.network import RecurrentNetwork
-    from solvers.shallow_water.model import ShallowWater
-    from solvers.shallow_water.salish_sea import SalishSea
+    from solvers.grids import Grid, Halo
+    from solvers.observations import Gauges, Sensors
+    from solvers.recurrent import RecurrentNetwork
+    from solvers.shallow_water import SalishSea, ShallowWater
 
-__all__ = ["Gauges", "Grid", "Halo", "RecurrentNetwork", "SalishSea", "ShallowWater"]
+__all__ = ["Gauges", "Grid", "Halo", "RecurrentNetwork", "SalishSea", "Sensors", "ShallowWater"]
 
-_EXPORTS = {
-    "Gauges": "gauges",
-    "Grid": "grids.grid",
-    "Halo": "grids.halo",
-    "RecurrentNetwork": "recurrent.network",
-    "SalishSea": "shallow_water.salish_sea",
-    "ShallowWater": "shallow_water.model",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Gauges": "observations",
+        "Grid": "grids.grid",
+        "Halo": "grids.halo",
+        "RecurrentNetwork": "recurrent.network",
+        "SalishSea": "shallow_water.salish_sea",
+        "Sensors": "observations",
+        "ShallowWater": "shallow_water.model",
+    },
+)

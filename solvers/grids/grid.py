@@ -1,8 +1,7 @@
-"""A rectangle of cells, cut into smaller rectangles, one for each rank.
+"""A rectangular grid of cells, divided into one rectangle per rank.
 
 Fields are indexed ``[row, column]``: rows go north (y), columns east (x). Every rank has at least
-one row and one column; how they are dealt out depends on the shape and the number of ranks alone,
-and is the same on all of them.
+one row and one column. The division depends only on the shape and the number of ranks.
 """
 
 from types import TracebackType
@@ -17,35 +16,36 @@ from adjoint.parallel import communicator
 __all__ = ["Grid"]
 
 TAG = 71
+"""Tag of the messages that scatter and gather fields."""
 
 
 class Grid:
-    """The cells of a domain, and which of them are this rank's. Making one is collective.
+    """The cells of a domain, distributed over ranks. Construction is collective.
 
     Parameters
     ----------
     shape
         Rows and columns of the whole domain.
     spacing
-        Distance between neighbouring rows and columns, in metres.
+        Distance between neighbouring rows and between neighbouring columns, in metres.
     comm
-        An mpi4py communicator, or None for one process. A duplicate of it is used; `free`, or
-        leaving the grid as a context manager, gives it back.
+        An mpi4py communicator, or None for one process. The grid uses a duplicate, which `free`
+        or leaving the grid as a context manager releases.
 
     Raises
     ------
     ArgumentError
-        The domain is empty, a spacing is not positive, or there are more ranks than can have
-        cells: on all ranks.
+        The domain is empty, a spacing is not positive, or the cells cannot be divided among this
+        many ranks; on all ranks.
 
     Attributes
     ----------
     ranks
-        The communicator; `Communicator.agree` lets ranks fail together.
+        The communicator, an `adjoint.parallel.Communicator`.
     rows, columns
         This rank's part of the domain, as slices.
     west, east, south, north
-        The neighbouring ranks; None where the domain ends.
+        The neighbouring ranks; None at the sides of the domain.
     """
 
     def __init__(
@@ -70,30 +70,30 @@ class Grid:
 
     @property
     def smallest(self) -> tuple[int, int]:
-        """The fewest rows, and the fewest columns, that any rank has."""
+        """The smallest number of rows, and of columns, that any rank has."""
         return (self.shape[0] // self._blocks[0], self.shape[1] // self._blocks[1])
 
-    def owns(self, row: int, column: int) -> bool:
-        """Whether a cell of the domain is this rank's: exactly one rank says so."""
-        return (
-            self.rows.start <= row < self.rows.stop
-            and self.columns.start <= column < self.columns.stop
-        )
+    @property
+    def own(self) -> tuple[slice, slice]:
+        """Rows and columns of this rank's part of the domain, as slices."""
+        return self.rows, self.columns
 
     def scatter(self, field: NDArray[Any] | None) -> NDArray[Any]:
-        """Return this rank's part of a field that rank 0 has; the others give None. Collective.
+        """Return this rank's part of a field on rank 0; other ranks pass None. Collective.
 
-        The part is a fresh C-contiguous array of `local_shape`.
+        The part is a new C-contiguous array of `local_shape`.
 
         Raises
         ------
         ArgumentError
-            The field does not have the shape of the domain: on all ranks.
+            The field does not have the shape of the domain; on all ranks.
         """
         error = None
         if self.ranks.rank == 0 and (field is None or field.shape != self.shape):
-            found = None if field is None else field.shape
-            error = ArgumentError(f"scatter needs a field of {self.shape} on rank 0, not {found}")
+            given = "None" if field is None else f"one of shape {field.shape}"
+            error = ArgumentError(
+                f"scatter needs a field of shape {self.shape} on rank 0, not {given}"
+            )
         self.ranks.agree(error)
         dtype = self.ranks.gather(None if field is None else field.dtype)[0]
         if field is None or self.ranks.rank != 0:
@@ -105,12 +105,12 @@ class Grid:
         return np.array(field[self._part(0)], order="C")
 
     def gather(self, part: NDArray[Any]) -> NDArray[Any] | None:
-        """Return on rank 0 the field that all ranks' parts make up; None elsewhere. Collective.
+        """Return the whole field on rank 0, from every rank's part; None elsewhere. Collective.
 
         Raises
         ------
         ArgumentError
-            A part does not have its rank's `local_shape`: on all ranks.
+            A part does not have its rank's `local_shape`; on all ranks.
         """
         error = None
         if part.shape != self.local_shape:
@@ -132,7 +132,7 @@ class Grid:
         return field
 
     def free(self) -> None:
-        """Give back the duplicate communicator. Collective."""
+        """Free the duplicate communicator. Collective."""
         self.ranks.free()
 
     def __enter__(self) -> Self:
@@ -144,7 +144,7 @@ class Grid:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # A rank that fails alone must not wait for the others here.
+        # Freeing is collective: a rank that fails alone would wait here for the others.
         if error is None:
             self.free()
 
@@ -172,7 +172,7 @@ class Grid:
 
 
 def _blocks(shape: tuple[int, int], size: int) -> tuple[int, int]:
-    """Return how many blocks high and wide to cut a domain: the fewest cells at borders."""
+    """Return the number of blocks in each direction that has the fewest cells at borders."""
     choices = [
         ((high - 1) * shape[1] + (size // high - 1) * shape[0], -high)
         for high in range(1, size + 1)
@@ -180,7 +180,8 @@ def _blocks(shape: tuple[int, int], size: int) -> tuple[int, int]:
     ]
     if not choices:
         raise ArgumentError(
-            f"{size} ranks cannot share {shape[0]} x {shape[1]} cells as rectangles: use fewer"
+            f"{size} ranks cannot share {shape[0]} x {shape[1]} cells as rectangles: use fewer "
+            "ranks, or another number of them"
         )
     high = -min(choices)[1]
     return high, size // high

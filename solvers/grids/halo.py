@@ -1,13 +1,13 @@
-"""Ghost cells: copies of what neighbouring ranks own, and the transpose of copying.
+"""Exchange of ghost cells between neighbouring ranks, and its transpose.
 
-A padded array is a rank's own cells with `width` ghost cells on every side. As a linear map of all
-ranks' padded arrays, an exchange copies owners to ghosts; its transpose adds ghosts to their
-owners and leaves the ghosts zero. Ghosts beyond the end of the domain are nobody's copies, and are
-left alone by both.
+A padded array holds a rank's own cells with `width` ghost cells on every side. As a linear map on
+all ranks' padded arrays, an exchange copies cells from their owners to ghosts; its transpose adds
+ghosts to their owners and zeroes them. Both leave alone the ghosts outside the domain, which have
+no owner.
 
-Columns are exchanged before rows, whole rows with what just came, so that corners arrive without
-messages of their own; the transpose goes the other way. Messages are nonblocking, and what they
-bring is added in a fixed order: the same bits in every run.
+Columns are exchanged before rows, and rows are exchanged with the ghosts just received, so that
+corners need no messages of their own; the transpose works in the opposite order. Messages are
+nonblocking, but received values are added in a fixed order: every run has the same bits.
 """
 
 from collections.abc import Sequence
@@ -26,16 +26,17 @@ EVERYTHING = slice(None)
 
 
 class Border(NamedTuple):
-    """One border with another rank."""
+    """The border with one neighbouring rank."""
 
     rank: int
     inner: Strip
-    """The own cells that the other rank has copies of."""
+    """Own cells, which are ghosts on the other rank."""
     outer: Strip
-    """The copies of the other rank's."""
+    """Ghosts, which are the other rank's own cells."""
     sent: int
-    """The tag of messages that go there; each direction has its own."""
+    """Tag of the messages sent over this border; each direction has its own."""
     received: int
+    """Tag of the messages received over this border."""
 
 
 class Halo:
@@ -44,21 +45,22 @@ class Halo:
     Parameters
     ----------
     grid
-        Says who the neighbours are.
+        The grid, which determines the neighbours.
     width
-        How many ghost cells there are on every side.
+        Number of ghost cells on every side.
 
     Raises
     ------
     ArgumentError
-        A rank has fewer cells across than `width`: on all ranks.
+        A rank has fewer than `width` rows or columns; on all ranks.
     """
 
     def __init__(self, grid: Grid, width: int) -> None:
         if min(grid.smallest) < width and grid.ranks.size > 1:
             raise ArgumentError(
-                f"{grid.ranks.size} ranks leave one with {grid.smallest} rows and columns of "
-                f"{grid.shape}, and the stencil reaches over {width}: use fewer ranks"
+                f"with {grid.ranks.size} ranks, one has {grid.smallest[0]} rows and another "
+                f"{grid.smallest[1]} columns of the {grid.shape} cells, but the stencil reaches "
+                f"over {width}: use fewer ranks"
             )
         self.width = width
         self._mpi = grid.ranks.mpi
@@ -78,7 +80,7 @@ class Halo:
         ]
 
     def exchange(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Fill the ghosts of padded arrays of one dtype from their owners. Collective."""
+        """Copy owners to the ghosts of padded arrays of one dtype. Collective."""
         for borders in (self._columns, self._rows):
             received = self._swap([(b, _packed(arrays, b.inner)) for b in borders])
             for border, strips in zip(borders, received, strict=True):
@@ -86,7 +88,7 @@ class Halo:
                     array[border.outer] = strip
 
     def exchange_transposed(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Add the ghosts of padded arrays of one dtype to owners, leaving zeros. Collective."""
+        """Add the ghosts of padded arrays of one dtype to owners and zero them. Collective."""
         for borders in (self._rows, self._columns):
             received = self._swap([(b, _packed(arrays, b.outer)) for b in borders])
             for border, strips in zip(borders, received, strict=True):
@@ -95,7 +97,7 @@ class Halo:
                     array[border.inner] += strip
 
     def _swap(self, outgoing: list[tuple[Border, NDArray[Any]]]) -> list[NDArray[Any]]:
-        """Send each packed strip over its border; return what comes back over it."""
+        """Send each packed strip over its border; return the strips received over them."""
         incoming = [np.empty_like(strips) for _, strips in outgoing]
         requests = [
             self._mpi.Irecv(strips, border.rank, border.received)

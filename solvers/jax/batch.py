@@ -1,4 +1,4 @@
-"""What one evaluation of a scan is given: checked, before anything is compiled or computed."""
+"""The arguments of one evaluation of a scan, checked before anything is compiled or computed."""
 
 import operator
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from solvers.jax.rows import RowTree
 from solvers.jax.trees import TreeForm
 from solvers.sequences import Lengths
 
-__all__ = ["Arguments", "settled"]
+__all__ = ["Batch", "settled_forms"]
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
-    """Parameters, initial carry and data of one evaluation; the numbers are the caller's."""
+class Batch:
+    """Parameters, initial carry and data of one evaluation. Arrays are the caller's, not copies."""
 
     params: Any
     carry0: Any
@@ -32,7 +32,7 @@ class Arguments:
     lengths: Lengths | None
     num_steps: int
     forms: Forms
-    """The carry as it was given; see `settled`."""
+    """Forms of the arguments as given; see `settled_forms` for the carry."""
 
     @classmethod
     def of(
@@ -46,13 +46,14 @@ class Arguments:
         final_target: Any = None,
         length: int | None = None,
         lengths: ArrayLike | None = None,
-    ) -> "Arguments":
-        """Check the arguments and find how many steps there are.
+    ) -> "Batch":
+        """Check the arguments and determine the number of steps.
 
         Raises
         ------
         ArgumentError, StepperError
-            Rows are missing or are not rows, lengths do not fit, a leaf is not an array.
+            Rows are missing or have the wrong form, lengths are inconsistent, or a leaf is not an
+            array.
         """
         rows = RowTree(xs, "xs"), RowTree(targets, "targets")
         carry = TreeForm.of(carry0, "carry")
@@ -71,12 +72,12 @@ class Arguments:
 
     @property
     def end(self) -> int:
-        """From here on nothing is read, and no step changes anything."""
+        """From this step on no rows are read, and steps leave the carry unchanged."""
         return self.num_steps if self.lengths is None else self.lengths.longest
 
 
-def settled(model: Model, given: Arguments) -> Forms:
-    """Return the forms with the carry as it is from the first step on.
+def settled_forms(model: Model, batch: Batch) -> Forms:
+    """Return the forms of the arguments, with dtypes of the carry as they are after a step.
 
     As in ``lax.scan``, a number without a dtype of its own, such as 0.0, takes that of the body's
     result.
@@ -84,9 +85,9 @@ def settled(model: Model, given: Arguments) -> Forms:
     Raises
     ------
     StepperError
-        The body gives back something else than a carry like the one it took, and a result.
+        The body does not return a carry of the form of the one it took, and a result.
     """
-    forms = given.forms
+    forms = batch.forms
 
     def first(params: Any, carry: Any, rows: list[Any]) -> Any:
         return model.body(params, carry, forms.xs.tree(rows))
@@ -94,15 +95,15 @@ def settled(model: Model, given: Arguments) -> Forms:
     def scan(params: Any, carry: Any, rows: list[Any]) -> Any:
         return lax.scan(partial(first, params), carry, rows, length=1)[0]
 
-    # What is wrong inside the body is told as JAX tells it, before the carry is looked at.
-    jax.eval_shape(first, given.params, given.carry0, [leaf.struct() for leaf in forms.xs.types])
+    # An error inside the body is raised here as JAX raises it, before the carry is checked.
+    jax.eval_shape(first, batch.params, batch.carry0, [leaf.struct() for leaf in forms.xs.types])
     rows = [leaf.struct(1) for leaf in forms.xs.types]
     try:
-        after = jax.eval_shape(scan, given.params, given.carry0, rows)
+        after = jax.eval_shape(scan, batch.params, batch.carry0, rows)
     except TypeError as error:
         raise StepperError(
-            "step 0: the body must return a pair, of a carry with the structure, shapes and dtypes "
-            f"of the one it was given, and a result. {error}"
+            "step 0: the body must return a pair: a carry with the structure, shapes and dtypes of "
+            f"the one it was called with, and a result. {error}"
         ) from error
     types = [
         replace(leaf, dtype=new.dtype) if leaf.keys is None else leaf
@@ -112,10 +113,10 @@ def settled(model: Model, given: Arguments) -> Forms:
 
 
 def _num_steps(rows: Sequence[RowTree], length: int | None, lengths: Lengths | None) -> int:
-    """Return how many steps there are: `length`, or as many as there are rows."""
+    """Return the number of steps: `length`, or else the number of rows."""
     known = [tree.num_rows for tree in rows if tree.num_rows is not None]
     if length is None and not known:
-        raise ArgumentError("how many steps there are cannot be seen from xs: give length=")
+        raise ArgumentError("the number of steps does not follow from xs or targets: give length=")
     steps = _steps(max(known) if length is None else length)
     if lengths is not None:
         lengths.check_end(steps)
@@ -132,14 +133,14 @@ def _steps(length: Any) -> int:
     except TypeError:
         raise ArgumentError(f"length must be an integer, not {length!r}") from None
     if steps < 1:
-        raise ArgumentError(f"length={steps}: there must be at least one step")
+        raise ArgumentError(f"length={steps}: must be at least one step")
     return steps
 
 
 def _batched(
     model: Model, carry: TreeForm, lengths: ArrayLike | None
 ) -> tuple[Lengths | None, tuple[int | None, ...]]:
-    """Return the lengths, and of each leaf of the carry the axis that counts sequences."""
+    """Return the lengths, and the axis of each leaf of the carry that counts sequences."""
     if lengths is None:
         return None, ()
     ends = Lengths.of(lengths, np.size(lengths))
@@ -147,14 +148,14 @@ def _batched(
     for name, leaf, axis in zip(carry.names, carry.types, axes, strict=True):
         if axis is not None and leaf.traced_shape[axis:][:1] != (ends.steps.size,):
             raise ArgumentError(
-                f"{name} has shape {leaf.shape}, and lengths has {ends.steps.size} sequences: say "
-                "with batch_axes which axis counts them, None for a leaf without"
+                f"{name} has shape {leaf.shape}, but lengths has {ends.steps.size} sequences: give "
+                "in batch_axes the axis that counts them, or None for a leaf without one"
             )
     return ends, axes
 
 
 def _axes_per_leaf(prefix: Any, carry: TreeForm) -> tuple[int | None, ...]:
-    """Return the axis for each leaf of the carry, of a tree that may end before it does."""
+    """Return the axis of each leaf of the carry, given a pytree prefix."""
     tree = jax.tree.unflatten(carry.structure, carry.names)
     axes: list[int | None] = []
 

@@ -1,22 +1,22 @@
-"""The compiled programs of a scan: a leaf forward, a leaf pulled back, and the end.
+"""The compiled programs of a scan: a leaf forward, a leaf pulled back, and the final loss.
 
-A leaf is so many steps of the user's body in one ``lax.scan``. Forward, it takes the carry from
-one end of the leaf to the other and gives the loss of each step. Pulled back, it takes the carry's
-adjoint from the leaf's end to its start, by ``jax.vjp`` of that same scan, and gives the gradients
-of parameters and rows.
+A leaf is one ``lax.scan`` over some steps of the user's body. The forward program maps the carry at
+its start to that at its end and the loss of each step. The pull-back program maps the adjoint of
+the carry at its end to that at its start, by ``jax.vjp`` of the same scan, and returns the
+gradients of parameters and rows.
 
-*The tape of a leaf is the carry at its start.* The program that pulls back takes the leaf's steps
-once more for itself, and what it keeps of them, JAX's residuals, lives in its scratch memory and
-nowhere else. That is one forward pass, as it would be with residuals that one program returns and
-another takes, and XLA sees both halves at once: measured (LSTM of 256 units, batch 16, leaves of
-25 to 100 steps), it is 5 to 10 % faster. How much scratch memory there is XLA says of a program.
+*The tape of a leaf is the carry at its start.* The pull-back program runs the steps of the leaf
+again itself, and keeps JAX's residuals in its own scratch memory. Returning residuals from one
+program and passing them to another would also take one forward pass, but here XLA optimises both
+halves together: measured with an LSTM of 256 units, batch 16, leaves of 25 to 100 steps, this is 5
+to 10 % faster. XLA reports the scratch memory of a program.
 
-*Bits.* There is one forward program for each number of steps, whether its losses are wanted or
-not: XLA could fuse a program without losses in another way, and its carry could differ in the last
-bit. So a carry that is computed again has the bits it had at first.
+*Bits.* There is one forward program per number of steps, with or without use of its losses: XLA
+might fuse a program without losses differently, with another last bit in its carry. So a recomputed
+carry has the bits of the first one.
 
-*Unequal lengths.* At step ``k`` the sequences with ``k < length`` are alive. The body takes all of
-them along; of those that have ended, the new carry and the loss are dropped.
+*Unequal lengths.* At step ``k`` the sequences with ``k < length`` are alive. The body runs on all
+of them; the new carry and the loss of ended sequences are discarded.
 """
 
 from collections.abc import Callable, Collection
@@ -32,14 +32,14 @@ from jax import lax
 from adjoint.errors import ArgumentError, StepperError
 from solvers.jax.trees import LeafType, TreeForm, bits_of, chosen, merged
 
-__all__ = ["Forms", "LeafPrograms", "Model", "Wanted"]
+__all__ = ["Forms", "LeafPrograms", "Model", "Selected"]
 
 Compiled = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a user has written of a recurrent model: pure functions, which JAX traces."""
+    """The user's model: pure functions, which JAX traces."""
 
     body: Callable[..., Any]
     """``(params, carry, x) -> (carry, y)``"""
@@ -48,11 +48,11 @@ class Model:
     final_loss: Callable[..., Any] | None = None
     """``(params, carry) -> loss`` or, with a final target, ``(params, carry, target) -> loss``"""
     batch_axes: Any = 0
-    """Of each leaf of the carry the axis that counts sequences, None for one without: a prefix."""
+    """A pytree prefix of the carry: the axis of each leaf that counts sequences, or None."""
 
 
-class Wanted(NamedTuple):
-    """Of each argument that may be differentiated, which leaves a gradient is wanted for."""
+class Selected(NamedTuple):
+    """Flags of the leaves that have a gradient, for each argument that may be differentiated."""
 
     params: tuple[bool, ...]
     carry0: tuple[bool, ...]
@@ -62,82 +62,82 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """What programs are compiled for: the form of everything that goes in."""
+    """The forms of all arguments, for which programs are compiled."""
 
     params: TreeForm
     carry: TreeForm
     xs: TreeForm
-    """Of one row."""
+    """Form of one row."""
     targets: TreeForm
-    """Of one row."""
+    """Form of one row."""
     final_target: TreeForm
     batch: int | None
-    """How many sequences there are, if they have lengths."""
+    """Number of sequences if they have lengths; otherwise None."""
     batch_axes: tuple[int | None, ...]
-    """With lengths, of each leaf of the carry the axis that counts sequences."""
+    """With lengths, the axis of each leaf of the carry that counts sequences."""
 
     @property
     def rows(self) -> tuple[LeafType, ...]:
-        """The types of a row of inputs and targets."""
+        """Types of the leaves of a row of inputs and targets."""
         return self.xs.types + self.targets.types
 
     def form(self, argument: str) -> TreeForm:
-        """Return the form of an argument that may be differentiated; of rows, that of one."""
+        """Return the form of an argument that may be differentiated; for rows, that of one row."""
         return self.carry if argument == "carry0" else getattr(self, argument)
 
     def names(self, argument: str) -> tuple[str, ...]:
-        """Return what the leaves of such an argument are called as controls."""
+        """Return the names, as controls, of the leaves of such an argument."""
         names = self.form(argument).names
         if argument == "carry0":
             return tuple(name.replace("carry", "carry0", 1) for name in names)
         return names
 
-    def wanted(self, argnums: Collection[int]) -> Wanted:
-        """Return which leaves to differentiate with respect to.
+    def selected(self, argnums: Collection[int]) -> Selected:
+        """Return the leaves to differentiate with respect to, given the numbers of arguments.
 
         Raises
         ------
         ArgumentError
-            Of an argument that is asked for, no leaf has a derivative.
+            No leaf of one of these arguments is differentiable.
         """
-        found: list[tuple[bool, ...]] = []
-        for number, name in enumerate(Wanted._fields):
+        selected: list[tuple[bool, ...]] = []
+        for number, name in enumerate(Selected._fields):
             flags = self.form(name).differentiable
             if number in argnums and not any(flags):
                 raise ArgumentError(
-                    f"argnums has {number}, but no leaf of {name} is of real or complex numbers"
+                    f"argnums contains {number}, but no leaf of {name} has a real or complex dtype"
                 )
-            found.append(flags if number in argnums else (False,) * len(flags))
-        return Wanted(*found)
+            selected.append(flags if number in argnums else (False,) * len(flags))
+        return Selected(*selected)
 
 
 @dataclass(eq=False, slots=True)
 class LeafPrograms:
-    """The programs of a model for arguments of given forms. Each is compiled when first wanted.
+    """The programs of a model for arguments of given forms, each compiled when first used.
 
-    All arguments and results are lists of arrays, as they are in memory. Arguments are only read.
-    Where a program cannot be compiled because a loss is not what it must be, `StepperError` is
-    raised.
+    Arguments and results are lists of arrays, in the form that leaves have in memory. Arguments are
+    only read. `StepperError` is raised if a program cannot be compiled because a loss has the wrong
+    shape or dtype.
     """
 
     model: Model
     forms: Forms
-    wanted: Wanted
+    selected: Selected
     _compiled: dict[tuple[str, int], Any] = field(default_factory=dict[tuple[str, int], Any])
 
     def advance(self, steps: int) -> Compiled:
-        """Return the program that takes a carry over so many steps.
+        """Return the program that advances a carry over `steps` steps.
 
-        ``(params, carry, rows, alive) -> (carry, losses)``, with a loss for each step; `alive` is
-        None without lengths.
+        ``(params, carry, rows, alive) -> (carry, losses)``, with one loss per step; `alive` is None
+        without lengths.
         """
         return self._program("advance", steps)
 
     def pull_back(self, steps: int) -> Compiled:
-        """Return the program that takes an adjoint back over so many steps.
+        """Return the program that pulls an adjoint back over `steps` steps.
 
         ``(params, carry, rows, alive, adjoint) -> (params gradient, adjoint, rows gradient)``,
-        with the carry at the leaf's start, and the adjoint of its differentiable leaves.
+        where `carry` is that at the leaf's start, and `adjoint` has its differentiable leaves.
         """
         return self._program("pull_back", steps)
 
@@ -149,7 +149,7 @@ class LeafPrograms:
         return self._program("end", 0)
 
     def scratch_bytes(self, steps: int) -> int:
-        """Return the memory that pulling back so many steps takes, results included."""
+        """Return the memory of pulling back `steps` steps, results included."""
         memory = self._program("pull_back", steps).memory_analysis()
         return int(memory.temp_size_in_bytes + memory.output_size_in_bytes)
 
@@ -175,7 +175,7 @@ class LeafPrograms:
         adjoint = chosen(carry, forms.carry.differentiable)
         return jax.jit(partial(self._pull_back, steps)).lower(*given, adjoint).compile()
 
-    # -- what is compiled ---------------------------------------------------------------------
+    # -- the functions that are compiled ------------------------------------------------------
 
     def _advance(
         self, steps: int, params: list[Any], carry: list[Any], rows: list[Any], alive: Any
@@ -185,13 +185,13 @@ class LeafPrograms:
         inputs = forms.xs.tree(rows[:split]), forms.targets.tree(rows[split:]), alive
 
         def step(before: Any, row: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-            x, target, living = row
+            x, target, live = row
             after, y = self.model.body(weights, before, x)
             losses = self._step_loss(weights, y, target)
-            if living is None:
+            if live is None:
                 return after, jnp.sum(losses)
-            losses = jnp.where(_along(living, 0, losses), losses, 0)
-            return self._carried(living, after, before), jnp.sum(losses)
+            losses = jnp.where(_along(live, 0, losses), losses, 0)
+            return self._carried(live, after, before), jnp.sum(losses)
 
         after, losses = lax.scan(step, forms.carry.tree(carry), inputs, length=steps)
         return [bits_of(leaf) for leaf in jax.tree.leaves(after)], losses
@@ -204,19 +204,19 @@ class LeafPrograms:
         losses = _real(loss(weights, y, *given), "the loss of step 0")
         if batch is not None and losses.shape[:1] != (batch,):
             raise StepperError(
-                f"the loss of step 0 has shape {losses.shape}: with lengths it must be that of "
-                f"each of {batch} sequences, so that those that have ended are not counted"
+                f"the loss of step 0 has shape {losses.shape}: with lengths, return one loss for "
+                f"each of {batch} sequences, so that ended sequences are not counted"
             )
         return losses
 
-    def _carried(self, living: Any, after: Any, before: Any) -> Any:
-        """Return the new carry of sequences that are alive and the old one of all others."""
+    def _carried(self, live: Any, after: Any, before: Any) -> Any:
+        """Return the new carry, except for ended sequences, which keep the old one."""
         news, structure = jax.tree.flatten(after)
         leaves: list[Any] = []
         triples = zip(news, jax.tree.leaves(before), self.forms.batch_axes, strict=True)
         for new, old, axis in triples:
-            kept = jnp.any(living) if axis is None else _along(living, axis, new)
-            leaves.append(jnp.where(kept, new, old))
+            replaced = jnp.any(live) if axis is None else _along(live, axis, new)
+            leaves.append(jnp.where(replaced, new, old))
         return jax.tree.unflatten(structure, leaves)
 
     def _pull_back(
@@ -229,12 +229,12 @@ class LeafPrograms:
         adjoint: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
         whole = (params, carry, rows)
-        moving, wanted = self.forms.carry.differentiable, self.wanted
-        flags = (wanted.params, moving, wanted.xs + wanted.targets)
+        moving, selected = self.forms.carry.differentiable, self.selected
+        flags = (selected.params, moving, selected.xs + selected.targets)
 
         def leaf(*parts: list[Any]) -> tuple[list[Any], Any]:
-            given = zip(whole, flags, parts, strict=True)
-            weights, before, inputs = (merged(*each) for each in given)
+            triples = zip(whole, flags, parts, strict=True)
+            weights, before, inputs = (merged(*triple) for triple in triples)
             after, losses = self._advance(steps, weights, before, inputs, alive)
             return chosen(after, moving), losses
 
@@ -250,24 +250,24 @@ class LeafPrograms:
         moving = forms.carry.differentiable
         given = (forms.final_target.tree(target),) if forms.final_target.types else ()
 
-        def loss(wanted: list[Any], ends: list[Any]) -> Any:
-            weights = forms.params.tree(merged(params, self.wanted.params, wanted))
+        def loss(selected: list[Any], ends: list[Any]) -> Any:
+            weights = forms.params.tree(merged(params, self.selected.params, selected))
             final = forms.carry.tree(merged(carry, moving, ends))
             return jnp.sum(_real(final_loss(weights, final, *given), "the final loss"))
 
-        parts = chosen(params, self.wanted.params), chosen(carry, moving)
+        parts = chosen(params, self.selected.params), chosen(carry, moving)
         return jax.value_and_grad(loss, argnums=(0, 1))(*parts)
 
 
 def _real(value: Any, what: str) -> Any:
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise StepperError(f"{what} is of dtype {array.dtype}: it must be a real number")
+        raise StepperError(f"{what} has dtype {array.dtype}: it must be a real number")
     return array
 
 
-def _along(living: Any, axis: int, like: Any) -> Any:
-    """Return a flag for each sequence, shaped to broadcast over an array with them along `axis`."""
+def _along(live: Any, axis: int, like: Any) -> Any:
+    """Return flags of sequences, shaped to broadcast along an axis of an array like `like`."""
     shape = [1] * like.ndim
-    shape[axis] = living.shape[0]
-    return living.reshape(shape)
+    shape[axis] = live.shape[0]
+    return live.reshape(shape)

@@ -1,7 +1,7 @@
 """Pytrees of sequences, read a range of steps at a time.
 
-`solvers.sequences.Rows` reads one array. What a scan is given is a pytree of them; or a function
-``(start, stop) -> pytree of rows``, for data that is made or decoded as it is needed.
+`solvers.sequences.Rows` reads one sequence. A scan takes a pytree of them, or a function
+``(start, stop) -> pytree of rows`` for data generated or decoded on demand.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,107 +15,107 @@ from adjoint.errors import ArgumentError, StepperError
 from solvers.jax.trees import LeafType, TreeForm, chosen, holds_keys, in_memory
 from solvers.sequences import Rows
 
-__all__ = ["RowTree", "prolonged"]
+__all__ = ["RowTree", "padded"]
 
 
 class RowTree:
-    """The rows of a pytree of sequences. Nothing is kept of them.
+    """The rows of a pytree of sequences, read on demand and not kept.
 
     Parameters
     ----------
     source
-        A pytree whose leaves are what `Rows` takes: arrays of JAX or NumPy, memory maps, HDF5
-        datasets, functions; or one function ``(start, stop) -> pytree``. Functions are called
-        for step 0 at once, to see what they give, and again for steps that are replayed.
+        A pytree whose leaves are sources of `Rows`: arrays of JAX or NumPy, memory maps, HDF5
+        datasets, functions; or one function ``(start, stop) -> pytree``. Functions are called for
+        step 0 at construction, to learn shapes and dtypes, and again for recomputed steps.
     name
-        What messages call it: "xs", "targets".
+        Its name in messages: "xs", "targets".
 
     Raises
     ------
     ArgumentError
         A leaf is none of these.
     StepperError
-        A function gives something else than so many rows.
+        A function returns the wrong number of rows.
     """
 
     def __init__(self, source: Any, name: str) -> None:
         self._name = name
         self._whole: Callable[[int, int], Any] | None = source if callable(source) else None
-        """What gives the rows of all leaves at once."""
+        """The function that returns the rows of all leaves, if there is one."""
         tree = source if self._whole is None else self._whole(0, 1)
         paths, structure = jax.tree_util.tree_flatten_with_path(tree)
         names = [name + jax.tree_util.keystr(path) for path, _ in paths]
-        self._given = [leaf for _, leaf in paths]
-        """The rows of the read under way."""
+        self._returned = [leaf for _, leaf in paths]
+        """The rows that the function returned for the current read."""
         types: list[LeafType] = []
         self._rows: list[Rows] = []
-        for index, leaf in enumerate(self._given):
+        for index, leaf in enumerate(self._returned):
             rows = Rows(self._source(index, leaf), names[index])
             self._rows.append(rows)
             types.append(_row_type(rows.read(0, 1) if rows.num_rows is None else leaf))
-        self._given = []
+        self._returned = []
         self.form = TreeForm(structure, tuple(names), tuple(types))
-        """Of one row."""
+        """Form of one row."""
 
     @property
     def num_rows(self) -> int | None:
-        """How many rows the longest leaf has; None where only functions know."""
+        """Number of rows of the longest leaf; None if all are functions."""
         return max((size for size in self.sizes if size is not None), default=None)
 
     @property
     def sizes(self) -> tuple[int | None, ...]:
-        """How many rows each leaf has; None for a function."""
+        """Number of rows of each leaf; None for a function."""
         return tuple(rows.num_rows for rows in self._rows)
 
     def whole(self, flags: Iterable[bool]) -> list[NDArray[Any]]:
-        """Return all rows of the leaves whose flag is set. Do not write to them.
+        """Return all rows of the leaves whose flag is set, as views not to be written to.
 
         Raises
         ------
         ArgumentError
             One of them is a function.
         """
-        found: list[NDArray[Any]] = []
+        arrays: list[NDArray[Any]] = []
         for rows, kind in chosen(zip(self._rows, self.form.types, strict=True), flags):
             if rows.num_rows is None:
                 raise ArgumentError(
-                    f"{rows.name} is a function, and what a function gives has no gradient: give "
-                    "an array, or leave it out of argnums"
+                    f"{rows.name} is a function, whose rows cannot have a gradient: give an array, "
+                    "or leave it out of argnums"
                 )
-            found.append(in_memory(rows.read(0, rows.num_rows), kind))
-        return found
+            arrays.append(in_memory(rows.read(0, rows.num_rows), kind))
+        return arrays
 
     def check_end(self, end: int) -> None:
-        """Raise `ArgumentError` if a leaf is known to have no rows for the steps up to `end`."""
+        """Raise `ArgumentError` if a leaf is known to have too few rows for the steps to `end`."""
         for rows in self._rows:
             if rows.num_rows is not None and rows.num_rows < end:
                 rows.read(rows.num_rows, end)
 
     def read(self, start: int, stop: int, end: int) -> list[NDArray[Any]]:
-        """Return the rows of the steps ``[start, stop)`` of each leaf: do not write to them.
+        """Return the rows of the steps ``[start, stop)`` of each leaf, not to be written to.
 
-        Nothing is read at `end` or after it: the last row before is repeated.
+        Nothing is read from `end` on: the last row before it is repeated.
 
         Raises
         ------
         ArgumentError
             There are too few rows. The message names the first step without one.
         StepperError
-            A function gave another structure, shape or dtype than before, or another number of
-            rows. The message names the steps.
+            Structure, shape or dtype of the rows that a function returned have changed, or their
+            number is wrong. The message names the steps.
         """
         last = min(stop, end)
         if self._whole is not None:
-            self._given = self._leaves(self._whole(start, last), start, last)
+            self._returned = self._leaves(self._whole(start, last), start, last)
         pairs = zip(self._rows, self.form.types, strict=True)
         arrays = [in_memory(rows.read(start, last), kind) for rows, kind in pairs]
-        self._given = []
-        return [prolonged(array, stop - start) for array in arrays]
+        self._returned = []
+        return [padded(array, stop - start) for array in arrays]
 
     def _source(self, index: int, leaf: Any) -> Any:
-        """Return what `Rows` reads a leaf from: an array on a device is looked at in memory."""
+        """Return the source that `Rows` reads a leaf from; arrays of JAX are viewed as NumPy's."""
         if self._whole is not None:
-            return lambda _start, _stop: self._given[index]
+            return lambda _start, _stop: self._returned[index]
         if isinstance(leaf, jax.Array) and leaf.ndim > 0:
             return in_memory(leaf, _row_type(leaf))
         return leaf
@@ -124,14 +124,14 @@ class RowTree:
         leaves, structure = jax.tree.flatten(tree)
         if structure != self.form.structure:
             raise StepperError(
-                f"{self._name} for the steps [{start}, {stop}) is a tree {structure}; before, it "
-                f"was {self.form.structure}"
+                f"{self._name} for the steps [{start}, {stop}) has the tree structure {structure}; "
+                f"before, it was {self.form.structure}"
             )
         return leaves
 
 
-def prolonged(rows: NDArray[Any], steps: int) -> NDArray[Any]:
-    """Return so many rows: these, and the last one repeated."""
+def padded(rows: NDArray[Any], steps: int) -> NDArray[Any]:
+    """Return `steps` rows: the given ones, and repetitions of the last."""
     missing = steps - rows.shape[0]
     if missing == 0:
         return rows
@@ -139,7 +139,7 @@ def prolonged(rows: NDArray[Any], steps: int) -> NDArray[Any]:
 
 
 def _row_type(rows: Any) -> LeafType:
-    """Return the type of one of several rows."""
+    """Return the type of one row, given several."""
     if holds_keys(rows):
         bits = jax.eval_shape(jax.random.key_data, rows)
         return LeafType(bits.shape[1:], np.dtype(bits.dtype), jax.random.key_impl(rows))

@@ -1,11 +1,11 @@
 """Exact gradients of scans of JAX over very long sequences, in bounded memory.
 
-``jax.value_and_grad`` of a ``lax.scan`` over ``n`` steps keeps what the body's derivative needs of
-every step: for an LSTM a dozen arrays of the size of its carry. `value_and_grad` gives the same
-value and the same gradient, without truncation, and keeps carries at the starts of some leaves of
-64 steps or so; it takes the steps between them again when it needs them. It is the checkpointing of
-Griewank and Walther (2000, doi:10.1145/347837.347846), planned by `adjoint` from measured costs
-within a budget of bytes, with a file besides where that pays::
+``jax.value_and_grad`` of a ``lax.scan`` over ``n`` steps keeps the residuals of every step: for an
+LSTM a dozen arrays of the size of its carry. `value_and_grad` computes the same value and gradient,
+without truncation, but keeps only some carries, at the starts of leaves of 64 steps, and recomputes
+the steps between them. This is checkpointing (Griewank and Walther 2000,
+doi:10.1145/347837.347846), planned by `adjoint` from measured costs within a memory budget, with a
+file if that pays::
 
     def body(params, carry, x):                  # of lax.scan, with the parameters before it
         ...
@@ -14,16 +14,16 @@ within a budget of bytes, with a file besides where that pays::
     def loss(params, y, target):                 # of one step; the value is their sum
         ...
 
-    value_and_grad = jax_scan.value_and_grad(body, loss, memory="500 MB")
+    value_and_grad = solvers.jax.value_and_grad(body, loss, memory="500 MB")
     value, grads = value_and_grad(params, carry0, xs, targets)
 
-`body`, `loss` and `final_loss` are pure functions of pytrees, traced and compiled once for each
-length of a leaf: all leaves are `leaf_steps` long but the last. ``xs`` and ``targets`` may be
-arrays, memory maps, HDF5 datasets or functions of the steps that are wanted; only the rows of one
-leaf are read at a time. Under ``mpirun``, with `comm`, every rank has its own sequences, and the
-gradient of the parameters is summed over ranks once, to the same bits on all of them.
+`body`, `loss` and `final_loss` are pure functions of pytrees, traced and compiled once per length
+of leaf: all leaves except the last have `leaf_steps` steps. ``xs`` and ``targets`` may be arrays,
+memory maps, HDF5 datasets or functions of a range of steps; only the rows of one leaf are read at a
+time. Under ``mpirun``, with `comm`, every rank has its own sequences, and the gradient of the
+parameters is summed over ranks once, with the same bits on all of them.
 
-A scan body that closes over its parameters, ``make_body(params) -> body(carry, x)``, is
+A body that closes over its parameters, ``make_body(params) -> body(carry, x)``, becomes
 ``lambda params, carry, x: make_body(params)(carry, x)``.
 """
 
@@ -38,8 +38,8 @@ from numpy.typing import ArrayLike
 import adjoint
 from adjoint.errors import AdjointError, ArgumentError
 from adjoint.parallel import communicator
-from solvers.jax.batch import Arguments, settled
-from solvers.jax.leaf import LeafPrograms, Model, Wanted
+from solvers.jax.batch import Batch, settled_forms
+from solvers.jax.leaf import LeafPrograms, Model, Selected
 from solvers.jax.stepper import ScanStepper
 
 __all__ = ["ScanValueAndGrad", "value_and_grad"]
@@ -57,31 +57,30 @@ def value_and_grad(
     leaf_steps: int = 64,
     **options: Unpack[adjoint.RunOptions],
 ) -> "ScanValueAndGrad":
-    """Return a function that gives the value and the gradient of a scan's summed losses.
+    """Return a function that computes the sum of a scan's losses and its gradient.
 
     It is called as ``f(params, carry0, xs, targets)``: see `ScanValueAndGrad.__call__`. The value
-    is the sum of what `loss` returns for each step, and of `final_loss`; on several ranks, of
-    those of all ranks.
+    is the sum of `loss` over all steps, plus `final_loss`; on several ranks, summed over ranks.
 
     Parameters
     ----------
     body
-        ``(params, carry, x) -> (carry, y)``: that of ``lax.scan``, after the parameters.
+        ``(params, carry, x) -> (carry, y)``: the body of ``lax.scan``, after the parameters.
     loss
-        Of one step: ``(params, y) -> loss``, or ``(params, y, target) -> loss`` if targets are
-        given. A real number, or an array of them, which is summed; with lengths its first axis
+        The loss of one step: ``(params, y) -> loss``, or ``(params, y, target) -> loss`` with
+        targets. A real number, or an array of them, which is summed; with lengths its first axis
         counts the sequences.
     final_loss
-        Of the carry after the last step: ``(params, carry) -> loss``, or
-        ``(params, carry, final_target) -> loss`` if a final target is given.
+        The loss of the carry after the last step: ``(params, carry) -> loss``, or
+        ``(params, carry, final_target) -> loss`` with a final target.
     argnums
-        Which of ``params, carry0, xs, targets``, counted from 0, the gradient is with respect to:
-        an integer, or a sequence of them, for which the gradient is a tuple. Of xs and targets
-        that are differentiated the whole is held in memory, and so is their gradient.
+        Numbers of the arguments among ``params, carry0, xs, targets``, from 0, that the gradient is
+        taken with respect to: an integer, or a sequence, for which the gradient is a tuple. Xs and
+        targets that have a gradient are held in memory as a whole, and so is their gradient.
     batch_axes
-        With lengths: which axis of the carry's leaves counts the sequences. A pytree prefix of
-        the carry, as in ``jax.vmap``: an axis for each leaf, None for a leaf without one, which
-        steps on as long as any sequence is alive.
+        With lengths, the axis of the carry's leaves that counts sequences. A pytree prefix of the
+        carry, as in ``jax.vmap``: an axis for each leaf, or None for a leaf without one, which
+        takes steps as long as any sequence is alive.
     leaf_steps
         How many steps are compiled into one program, and are recorded and pulled back together.
         What JAX keeps of so many steps must fit in `memory`. The gradient's last bits depend on
@@ -110,10 +109,10 @@ def value_and_grad(
     if leaf_steps < 1:
         raise ArgumentError(f"leaf_steps={leaf_steps}: a leaf has at least one step")
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    if not numbers or any(n not in range(len(Wanted._fields)) for n in numbers):
+    if not numbers or any(n not in range(len(Selected._fields)) for n in numbers):
         raise ArgumentError(
-            f"argnums={argnums!r}: give which of {', '.join(Wanted._fields)} to differentiate, "
-            "counted from 0"
+            f"argnums={argnums!r}: give the numbers, from 0, of arguments among "
+            f"{', '.join(Selected._fields)}"
         )
     return ScanValueAndGrad(
         Model(body, loss, final_loss, batch_axes),
@@ -124,11 +123,11 @@ def value_and_grad(
 
 
 class ScanValueAndGrad:
-    """Gives value and gradient of a scan. Made by `value_and_grad`.
+    """Computes value and gradient of a scan. Created by `value_and_grad`.
 
-    The first call compiles, measures and plans; later ones with arguments of the same shapes and
-    dtypes do not, whatever the numbers are. Every call is collective on the communicator. A
-    context manager: leaving it, or `close`, gives back memory, file and communicators.
+    The first call compiles, measures and plans; later calls with arguments of the same shapes and
+    dtypes do not. Every call is collective on the communicator. A context manager: leaving it, or
+    `close`, releases memory, file and communicators.
     """
 
     def __init__(
@@ -161,40 +160,38 @@ class ScanValueAndGrad:
     ) -> tuple[jax.Array, Tree]:
         """Return the value and its gradient.
 
-        The gradient is a pytree like the argument that it is with respect to, of JAX arrays; as
-        from ``jax.grad`` with ``allow_int``, that of integers, flags and PRNG keys has the dtype
-        ``float0``. Parameters must be the same on all ranks, and their gradient is the sum over
-        ranks; everything else is this rank's own.
+        The gradient is a pytree of JAX arrays with the structure of the argument. As with
+        ``jax.grad`` and ``allow_int``, the gradient of integers, booleans and PRNG keys has dtype
+        ``float0``. Parameters must be the same on all ranks, and their gradient is summed over
+        ranks; everything else is the rank's own.
 
         Parameters
         ----------
         params, carry0
-            Pytrees of arrays: what the body is given, and the first carry.
+            Pytrees of arrays: the parameters of the body, and the initial carry.
         xs, targets
-            Pytrees whose leaves have a row for each step: arrays of JAX or NumPy, memory maps,
-            HDF5 datasets, or functions ``(start, stop) -> rows``; or one such function that gives
-            a pytree. A function must give the same rows again when it is asked again.
+            Pytrees whose leaves have one row per step: arrays of JAX or NumPy, memory maps, HDF5
+            datasets, or functions ``(start, stop) -> rows``; or one function that returns a pytree
+            of rows. A function must return the same rows when it is called again.
         final_target
             A pytree of arrays, for the final loss.
         length
-            How many steps to take; by default as many as there are rows.
+            Number of steps; by default the number of rows.
         lengths
-            How many steps each sequence of the batch has, one integer each. After its end a
-            sequence's carry stays as it is and its losses are not counted. Padding must be finite;
-            at the longest length and after it nothing is read. On several ranks all take as many
-            steps as the one with the most.
+            Steps of each sequence of the batch. After its end a sequence's carry stays unchanged
+            and its losses are not counted. Padding must be finite; from the longest length on
+            nothing is read. All ranks take as many steps as the longest sequence of any rank.
 
         Raises
         ------
         ArgumentError
-            Rows are missing, ranks differ in their numbers of steps and have no `lengths`, an
-            argument is not what it must be.
+            Rows are missing, an argument has the wrong form, or ranks without `lengths` have
+            different numbers of steps.
         StepperError
-            The body's carry changes its structure, shape or dtype, or a function gives other rows
-            than before. The message names the step.
+            The body changes structure, shape or dtype of the carry, or the rows of a function
+            change theirs. The message names the step.
         NonFiniteError
-            The loss of a step is infinite or not a number, the message names it; or the last
-            carry is.
+            The loss of a step, which the message names, or the last carry is not finite.
         """
         functional = self.functional(
             params, carry0, xs, targets, final_target=final_target, length=length, lengths=lengths
@@ -218,16 +215,16 @@ class ScanValueAndGrad:
         length: int | None = None,
         lengths: ArrayLike | None = None,
     ) -> adjoint.Functional:
-        """Return the cost functional that a call evaluates, for `adjoint.verification` and others.
+        """Return the functional that a call evaluates, for `adjoint.verification` for example.
 
-        Its controls are the leaves to be differentiated, named by their paths:
-        ``params['bias']``. It stays this object's own: do not close it, and do not use it after
+        Its controls are the leaves that have a gradient, named by their paths:
+        ``params['bias']``. It belongs to this object: do not close it, and do not use it after
         another call.
         """
         with self._ranks.failing():
             given, error = None, None
             try:
-                given = Arguments.of(
+                given = Batch.of(
                     self._model,
                     params,
                     carry0,
@@ -245,12 +242,12 @@ class ScanValueAndGrad:
 
     @property
     def report(self) -> adjoint.Report | None:
-        """What the last evaluation did, and what it took; None before the first."""
+        """The report of the last evaluation; None before the first."""
         return None if self._functional is None else self._functional.report
 
     def close(self) -> None:
-        """Give back memory and file; a named file is kept. Collective."""
-        self._let_go()
+        """Release memory and file; a named file is kept. Collective."""
+        self._release()
         if not self._closed:
             self._closed = True
             self._ranks.free()
@@ -266,33 +263,33 @@ class ScanValueAndGrad:
     ) -> None:
         self.close()
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- preparation --------------------------------------------------------------------------
 
-    def _common_steps(self, given: Arguments) -> int:
-        """Return how many steps all ranks take. Collective."""
+    def _common_steps(self, given: Batch) -> int:
+        """Return the number of steps that all ranks take. Collective."""
         found = self._ranks.gather((given.num_steps, given.lengths is None))
         steps = [num_steps for num_steps, _ in found]
         if len(set(steps)) > 1 and any(without for _, without in found):
             error = ArgumentError(
-                f"the ranks have {steps} steps: give length= for as many on all of them, or "
-                "lengths= on all for sequences that end before others"
+                f"the ranks have {steps} steps: give the same length= on all of them, or lengths= "
+                "on all if sequences end at different steps"
             )
             self._ranks.agree(error)
         return max(steps)
 
-    def _prepared(self, given: Arguments, num_steps: int) -> adjoint.Functional:
-        """Return the functional, made anew if it was made for other arguments. Collective."""
+    def _prepared(self, given: Batch, num_steps: int) -> adjoint.Functional:
+        """Return the functional, a new one if the forms of arguments have changed. Collective."""
         made = self._functional
         fits = (
             made is not None
             and self._stepper is not None
             and made.num_steps == num_steps
-            and self._stepper.takes(given)
+            and self._stepper.accepts(given)
         )
         if made is not None and self._stepper is not None and all(self._ranks.gather(fits)):
-            self._stepper.load(given)
+            self._stepper.use(given)
             return made
-        self._let_go()
+        self._release()
         error = None
         try:
             self._stepper = self._new_stepper(given, num_steps)
@@ -303,14 +300,14 @@ class ScanValueAndGrad:
         self._functional = adjoint.Functional(self._stepper, num_steps, **self._options)
         return self._functional
 
-    def _new_stepper(self, given: Arguments, num_steps: int) -> ScanStepper:
-        forms = settled(self._model, given)
+    def _new_stepper(self, given: Batch, num_steps: int) -> ScanStepper:
+        forms = settled_forms(self._model, given)
         if self._programs is None or self._programs.forms != forms:
             numbers = (self._argnums,) if isinstance(self._argnums, int) else self._argnums
-            self._programs = LeafPrograms(self._model, forms, forms.wanted(numbers))
+            self._programs = LeafPrograms(self._model, forms, forms.selected(numbers))
         return ScanStepper(self._programs, given, num_steps, self._leaf_steps)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         functional, self._functional, self._stepper = self._functional, None, None
         if functional is not None:
             functional.close()

@@ -1,12 +1,12 @@
 """Pytrees as named NumPy arrays, and back.
 
 JAX keeps parameters and states in *pytrees*: nested tuples, lists and dicts with arrays as leaves.
-`adjoint` keeps arrays by name. A `TreeForm` is what the two have in common, without the numbers:
-the structure, and of each leaf its name, shape and dtype. A leaf is named by its path, as JAX
-writes it, after the tree it is in: ``params['cell']['bias']``, ``carry[0]``.
+`adjoint` keeps named arrays. A `TreeForm` has what is needed to convert between the two: the
+structure of the tree, and name, shape and dtype of each leaf. The name of a leaf is that of its
+tree followed by its path, as JAX writes it: ``params['cell']['bias']``, ``carry[0]``.
 
-An array of PRNG keys has no NumPy dtype. In memory it is the random bits it is made of; within a
-traced function it is an array of keys again.
+Arrays of PRNG keys have no NumPy dtype. In memory they are arrays of random bits; in traced
+functions they are arrays of keys again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,16 +27,16 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class LeafType:
-    """What one leaf is, in memory."""
+    """Shape and dtype of one leaf, in memory."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     keys: Any = None
-    """The generator that the leaf's PRNG keys are for; None if it does not hold keys."""
+    """Implementation of the leaf's PRNG keys; None if it does not hold keys."""
 
     @classmethod
     def of(cls, leaf: Any) -> "LeafType":
-        """Return the type that JAX gives to a value: without x64, float64 is float32.
+        """Return the type that JAX gives to a value; without x64, float64 becomes float32.
 
         Raises
         ------
@@ -51,32 +51,34 @@ class LeafType:
 
     @property
     def differentiable(self) -> bool:
-        """Whether it has a derivative: integers, flags and keys have none."""
+        """Whether the leaf is differentiable: integers, booleans and keys are not."""
         return self.keys is None and bool(jnp.issubdtype(self.dtype, jnp.inexact))
 
     @property
     def traced_shape(self) -> tuple[int, ...]:
-        """Shape as JAX sees it: the bits of a key are one entry."""
+        """Shape in traced functions, where the bits of a key are one entry."""
         return self.shape if self.keys is None else self.shape[:-1]
 
     def traced(self, array: Any) -> Any:
-        """Return the leaf that is held in memory as `array`."""
+        """Return the leaf as traced functions see it, given its array in memory."""
         if self.keys is None:
             return array
         return jax.random.wrap_key_data(array, impl=self.keys)
 
     def struct(self, *leading: int) -> jax.ShapeDtypeStruct:
-        """Return what JAX compiles for: the array in memory, with further axes before it."""
+        """Return the type of the array in memory, with further leading axes, to compile for."""
         return jax.ShapeDtypeStruct((*leading, *self.shape), self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class TreeForm:
-    """What a pytree is, without its numbers. Equal forms need no new compilation."""
+    """The form of a pytree, without its values. Programs for equal forms can be reused."""
 
     structure: Any
     names: tuple[str, ...]
+    """Names of the leaves."""
     types: tuple[LeafType, ...]
+    """Types of the leaves."""
 
     @classmethod
     def of(cls, tree: Any, name: str) -> "TreeForm":
@@ -95,38 +97,38 @@ class TreeForm:
                 types.append(LeafType.of(leaf))
             except TypeError:
                 raise ArgumentError(
-                    f"{leaf_name} is of type {type(leaf).__name__}: the leaves of a pytree must "
-                    "be arrays or numbers"
+                    f"{leaf_name} is of type {type(leaf).__name__}: leaves must be arrays or "
+                    "numbers"
                 ) from None
         return cls(structure, names, tuple(types))
 
     @property
     def differentiable(self) -> tuple[bool, ...]:
-        """Which leaves have a derivative."""
+        """Flags of the leaves that are differentiable."""
         return tuple(leaf.differentiable for leaf in self.types)
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:
-        """Return what JAX compiles for."""
+        """Return the types of the leaves' arrays in memory, to compile for."""
         return [leaf.struct() for leaf in self.types]
 
     def tree(self, arrays: Iterable[Any]) -> Any:
-        """Return the tree of leaves that are held in memory as `arrays`."""
+        """Return the tree as traced functions see it, given its leaves' arrays in memory."""
         pairs = zip(self.types, arrays, strict=True)
         return jax.tree.unflatten(self.structure, [leaf.traced(array) for leaf, array in pairs])
 
     def arrays(self, tree: Any) -> list[NDArray[Any]]:
-        """Return the leaves of a tree of this form as they are in memory. Do not write to them."""
+        """Return the leaves of a tree of this form as NumPy arrays, not to be written to."""
         pairs = zip(jax.tree.leaves(tree), self.types, strict=True)
         return [in_memory(leaf, kind) for leaf, kind in pairs]
 
 
 def in_memory(leaf: Any, kind: LeafType) -> NDArray[Any]:
-    """Return a leaf as a NumPy array of the dtype of `kind`; a view where nothing has to change."""
+    """Return a leaf as a NumPy array of the dtype of `kind`, without a copy if possible."""
     return np.asarray(bits_of(leaf), dtype=kind.dtype)
 
 
 def bits_of(leaf: Any) -> Any:
-    """Return the random bits that an array of PRNG keys is made of; anything else as it is."""
+    """Return the random bits of an array of PRNG keys; anything else unchanged."""
     return jax.random.key_data(leaf) if holds_keys(leaf) else leaf
 
 
@@ -138,7 +140,7 @@ def chosen(leaves: Iterable[Value], flags: Iterable[bool]) -> list[Value]:
 def merged(
     leaves: Iterable[Value], flags: Iterable[bool], replaced: Sequence[Value]
 ) -> list[Value]:
-    """Return `leaves` with those whose flag is set replaced, in order: undoes `chosen`."""
+    """Return `leaves` with those whose flag is set replaced, in order: the inverse of `chosen`."""
     others = iter(replaced)
     pairs = zip(leaves, flags, strict=True)
     return [next(others) if flag else leaf for leaf, flag in pairs]

@@ -1,75 +1,114 @@
-"""What PETSc's solvers say when they fail, as errors with the step, the time and PETSc's own word.
+"""Failures of PETSc as errors of `adjoint`, in PETSc's own words, with the step and the time.
 
-The reason of a solve is the same on all ranks, and so all ranks raise.
+The reason for which a solver stopped is the same on all ranks, so all ranks raise.
 """
 
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 from petsc4py import PETSc
 
-from adjoint.errors import NonFiniteError, SolveError, StepperError
+from adjoint.errors import AdjointError, NonFiniteError, SolveError, StepperError
 
-__all__ = ["check_nonlinear", "solve", "solve_transposed", "solving"]
+__all__ = [
+    "check_linear",
+    "check_nonlinear",
+    "explanation",
+    "petsc_errors",
+    "transpose_errors",
+    "ts_diverged",
+    "ts_failed",
+]
+
+ERR_SUP = 56
+"""PETSC_ERR_SUP: an operation that the object does not support."""
+
+KINDS: dict[int, type[AdjointError]] = {
+    71: SolveError,
+    72: NonFiniteError,
+    81: SolveError,
+    82: SolveError,
+    91: SolveError,
+}
+"""Errors by PETSc's error code: PETSC_ERR_MAT_LU_ZRPVT, PETSC_ERR_FP, PETSC_ERR_MAT_CH_ZRPVT,
+PETSC_ERR_CONV_FAILED, PETSC_ERR_NOT_CONVERGED (petscerror.h)."""
+
+TS_REASONS = {
+    -1: "DIVERGED_NONLINEAR_SOLVE",
+    -2: "DIVERGED_STEP_REJECTED",
+    -3: "TSFORWARD_DIVERGED_LINEAR_SOLVE",
+    -4: "TSADJOINT_DIVERGED_LINEAR_SOLVE",
+}
+"""TSConvergedReason by number: petsc4py has names for only some of them."""
+
+
+# -- of linear and nonlinear solvers --------------------------------------------------------------
 
 
 @contextmanager
-def solving(what: str, step: int, time: float) -> Generator[None, None, None]:
-    """Turn what PETSc raises itself within a solve into an error with the step and the time.
+def petsc_errors(what: str, step: int, time: float) -> Generator[None, None, None]:
+    """Turn errors that PETSc raises within a solve into errors with the step and the time.
 
-    An exception of a callback is raised as it was.
+    An exception in a callback is raised unchanged.
 
     Raises
     ------
     SolveError
-        A factorisation met a zero pivot.
+        A factorisation had a zero pivot.
     NonFiniteError
-        PETSc met a number that is not finite.
+        PETSc computed a number that is not finite.
     """
     try:
         yield
     except PETSc.Error as error:
         if error.__cause__ is not None:
-            raise error.__cause__ from None  # that of a callback
-        kind = RAISED.get(getattr(error, "ierr", 0))
+            raise error.__cause__ from None  # the exception of a callback
+        kind = KINDS.get(getattr(error, "ierr", 0))
         if kind is None:
             raise
-        lines = [line.partition("] ")[2] for line in str(error).splitlines()]
-        told = "; ".join(line for line in lines if line and "() at " not in line)
-        raise kind(f"{what}: {told} (step {step}, t = {time})") from error
+        raise kind(f"{what}: {explanation(error)} (step {step}, t = {time})") from error
 
 
-def solve(ksp: Any, right: Any, x: Any, what: str, step: int, time: float) -> None:
-    """Solve a linear system.
+@contextmanager
+def transpose_errors(ksp: Any, step: int, time: float) -> Generator[None, None, None]:
+    """Do as `petsc_errors` in a transposed solve, which some solvers do not support.
 
     Raises
     ------
-    NonFiniteError
-        It met a number that is not finite.
-    SolveError
-        It diverged, or its preconditioner could not be made.
+    StepperError
+        The solver or the preconditioner has no transpose.
+    SolveError, NonFiniteError
+        As for `petsc_errors`.
     """
-    with solving(what, step, time):
-        ksp.solve(right, x)
-    _check_linear(ksp, what, step, time)
+    try:
+        with petsc_errors("the transposed solve", step, time):
+            yield
+    except PETSc.Error as error:
+        if getattr(error, "ierr", 0) != ERR_SUP:
+            raise
+        kinds = f"-ksp_type {ksp.getType()} -pc_type {ksp.getPC().getType()}"
+        raise StepperError(
+            f"PETSc cannot solve with the transpose under {kinds} (step {step}, t = {time}): use "
+            "gmres, bcgs or preonly with lu, ilu, jacobi, bjacobi, asm or gamg"
+        ) from error
 
 
-def _check_linear(ksp: Any, what: str, step: int, time: float) -> None:
-    reason = ksp.getConvergedReason()
-    if reason > 0:
+def check_linear(ksp: Any, what: str, step: int, time: float) -> None:
+    """Raise `SolveError` or `NonFiniteError` unless a linear solver has converged."""
+    if ksp.getConvergedReason() > 0:
         return
     advice = f"see -{_prefix(ksp)}ksp_monitor and -{_prefix(ksp)}ksp_converged_reason"
     _fail(f"{what}: KSP {_linear_words(ksp)}", step, time, advice)
 
 
 def check_nonlinear(snes: Any, step: int, time: float) -> None:
-    """Raise unless Newton's method has converged; errors as of `solve`."""
+    """Raise `SolveError` or `NonFiniteError` unless Newton's method has converged."""
     reason = snes.getConvergedReason()
     if reason > 0:
         return
-    words = f"SNES {_word(PETSc.SNES.ConvergedReason, reason)}"
+    words = f"SNES {_word(snes)}"
     if reason == PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE:
         words += f", KSP {_linear_words(snes.getKSP())}"
     norm = snes.getFunctionNorm()
@@ -78,36 +117,37 @@ def check_nonlinear(snes: Any, step: int, time: float) -> None:
     _fail(words, step, time, advice)
 
 
-def solve_transposed(ksp: Any, right: Any, w: Any, step: int, time: float) -> None:
-    """Solve with the transpose of a solver's operator.
-
-    Raises
-    ------
-    StepperError
-        The solver or the preconditioner has no transpose.
-    NonFiniteError, SolveError
-        As for `solve`.
-    """
-    try:
-        with solving("the transposed solve", step, time):
-            ksp.solveTranspose(right, w)
-    except PETSc.Error as error:
-        if getattr(error, "ierr", 0) != NO_SUPPORT:
-            raise
-        kinds = f"-ksp_type {ksp.getType()} -pc_type {ksp.getPC().getType()}"
-        raise StepperError(
-            f"PETSc cannot solve with the transpose under {kinds} (step {step}, t = {time}): "
-            "gmres, bcgs and preonly can, with lu, ilu, jacobi, bjacobi, asm or gamg"
-        ) from error
-    _check_linear(ksp, "the transposed solve", step, time)
+# -- of a TS --------------------------------------------------------------------------------------
 
 
-NO_SUPPORT = 56
-"""PETSC_ERR_SUP."""
+def ts_diverged(ts: Any, what: str) -> SolveError:
+    """Return the error of a step or an adjoint step that did not converge."""
+    reason = ts.getConvergedReason()
+    words = f"{what}: {TS_REASONS.get(reason, reason)} in step {ts.getStepNumber()}, at time "
+    words += f"{ts.getTime()}, with a step size of {ts.getTimeStep()}"
+    if ts.getType() != "rk":
+        snes = ts.getSNES()
+        words += f"; SNES: {_word(snes)}; KSP: {_word(snes.getKSP())}"
+    return SolveError(f"{words}. Try shorter steps or another solver")
 
-RAISED = {71: SolveError, 72: NonFiniteError, 81: SolveError}
-"""PETSC_ERR_MAT_LU_ZRPVT, PETSC_ERR_FP and PETSC_ERR_MAT_CH_ZRPVT, of factorisations that give no
-reason."""
+
+def ts_failed(ts: Any, error: Any) -> BaseException:
+    """Return the error of a step in which PETSc or a user's callback failed."""
+    if error.__cause__ is not None:
+        return error.__cause__
+    kind = KINDS.get(error.ierr, StepperError)
+    return kind(
+        f"PETSc failed in step {ts.getStepNumber()}, at time {ts.getTime()}: {explanation(error)}"
+    )
+
+
+# -- PETSc's words --------------------------------------------------------------------------------
+
+
+def explanation(error: Exception) -> str:
+    """Return the message of a PETSc error, without its code and its stack of functions."""
+    lines = [line.partition("] ")[2] for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line and "() at " not in line) or str(error)
 
 
 def _fail(words: str, step: int, time: float, advice: str) -> None:
@@ -116,20 +156,23 @@ def _fail(words: str, step: int, time: float, advice: str) -> None:
 
 
 def _linear_words(ksp: Any) -> str:
-    words = _word(PETSc.KSP.ConvergedReason, ksp.getConvergedReason())
-    # petsc4py tells it since 3.19.
-    failed = getattr(ksp.getPC(), "getFailedReason", int)()
+    words = _word(ksp)
+    pc = ksp.getPC()
+    failed = getattr(pc, "getFailedReason", int)()  # since petsc4py 3.19
     if failed:
-        words += f" (PC {ksp.getPC().getType()}: {_word(PETSc.PC.FailedReason, failed)})"
+        words += f" (PC {pc.getType()}: {_name_of(PETSc.PC.FailedReason, failed)})"
     return f"{words} after {ksp.getIterationNumber()} iterations"
 
 
-def _word(reasons: Any, number: int) -> str:
-    """Return PETSc's own word for a reason."""
-    for name, value in vars(reasons).items():
-        if value == number and name.isupper():
-            return name
-    return str(number)
+def _word(solver: Any) -> str:
+    """Return PETSc's name of the reason for which a solver stopped."""
+    return _name_of(type(solver).ConvergedReason, solver.getConvergedReason())
+
+
+def _name_of(reasons: Any, number: int) -> str:
+    """Return the longest name of a number: some have short aliases."""
+    names = [name for name, value in vars(reasons).items() if value == number and name.isupper()]
+    return max(names, key=len, default=str(number))
 
 
 def _prefix(solver: Any) -> str:

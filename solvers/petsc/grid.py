@@ -1,18 +1,18 @@
-"""Cells of a DMDA as NumPy arrays with ghosts, and matrices of stencils on them.
+"""Cells of a DMDA as NumPy arrays with ghost cells, and stencil matrices on them.
 
-A DMDA's global vector holds, cell by cell, the unknowns of the cells that this rank owns. Here they
-are seen as arrays with the axes ``[y, x, unknown]`` (in one dimension ``[x, unknown]``), without a
-copy; and after an exchange with neighbours, with one ghost cell on every side. Ghosts beyond a side
-that is not periodic hold zero: what they should mean there is the equation's affair.
+A DMDA's global vector holds the unknowns of the cells that this rank owns, cell by cell. Here they
+are arrays with the axes ``[y, x, unknown]`` (in one dimension ``[x, unknown]``), without a copy; or
+copies with one ghost cell on every side, after an exchange with neighbours. Ghosts beyond a side
+that is not periodic are zero: the equation decides what they mean.
 
-A Jacobian of a stencil has the same sparsity throughout, so its rows and columns are found once,
-and only values are written: all at once, by NumPy.
+The sparsity of a stencil matrix never changes, so its rows and columns are computed once; only the
+values are written again, all in one call.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import NDArray
 from petsc4py import PETSc
@@ -32,9 +32,9 @@ class CellGrid:
     shape
         Cells in ``y`` and ``x``, or in ``x`` alone.
     unknowns
-        How many a cell has.
+        Unknowns per cell.
     periodic
-        Whether every side is joined to the opposite one.
+        Whether all axes are periodic.
     comm
         A communicator of mpi4py or PETSc; None is one process.
     """
@@ -59,12 +59,12 @@ class CellGrid:
             slice(start, start + size)
             for start, size in zip(starts[::-1], sizes[::-1], strict=True)
         )
-        """This rank's cells within all, one slice an axis."""
+        """This rank's cells in the whole grid, one slice per axis."""
         self._ghosted_shape = (*(size + 2 for size in reversed(sizes)), unknowns)
 
     @property
     def comm(self) -> Any:
-        """The ranks."""
+        """The communicator, as PETSc's."""
         return self.dm.getComm()
 
     def vector(self) -> Vec:
@@ -72,15 +72,15 @@ class CellGrid:
         return self.dm.createGlobalVec()
 
     def own_array(self, vector: Vec) -> Array:
-        """Return this rank's cells of a global vector, as they are in memory, to be written."""
+        """Return this rank's cells of a global vector as a writable view."""
         return vector.getArray().reshape(self.local_shape)
 
     def read(self, vector: Vec) -> Array:
-        """Return this rank's cells of a global vector, as they are in memory, to be read."""
+        """Return this rank's cells of a global vector as a read-only view."""
         return vector.getArray(readonly=True).reshape(self.local_shape)
 
     def ghosted(self, vector: Vec) -> Array:
-        """Return a copy of this rank's cells with ghosts, yours to keep. Collective."""
+        """Return this rank's cells with ghosts, in a new array. Collective."""
         local = self.dm.getLocalVec()
         local.set(0.0)
         self.dm.globalToLocal(vector, local)
@@ -89,7 +89,10 @@ class CellGrid:
         return cells
 
     def ghosted_field(self, field: Array) -> Array:
-        """Return one value a cell, shaped as `local_shape` without unknowns, with ghosts."""
+        """Return a field of one value per cell with ghosts, in a new array. Collective.
+
+        `field` has the shape `local_shape` without the axis of unknowns.
+        """
         vector = self.dm.getGlobalVec()
         self.own_array(vector)[...] = field[..., None]
         cells = self.ghosted(vector)[..., 0]
@@ -97,20 +100,20 @@ class CellGrid:
         return cells
 
     def field_of(self, whole: Array) -> Array:
-        """Return a copy of this rank's part of an array over all cells."""
+        """Return this rank's part of an array over all cells, copied to float64."""
         return np.array(np.asarray(whole)[self.own], dtype=float)
 
 
 class Stencil:
-    """A matrix on a `CellGrid`: where its entries are, and how they are written.
+    """The sparsity of a matrix on a `CellGrid`, and the writing of its entries.
 
     Parameters
     ----------
     grid
         The cells.
     couplings
-        The entries of a row, as (unknown of the row, offset of the cell along each axis, unknown of
-        the column), those of the row's first unknown first.
+        The entries of a cell's rows: (unknown of the row, offset of the column's cell along each
+        axis, unknown of the column), ordered by the unknown of the row.
     """
 
     def __init__(
@@ -136,7 +139,7 @@ class Stencil:
         self._columns = flat[self._present].astype(PETSc.IntType)
 
     def matrix(self) -> Mat:
-        """Return a new matrix with room for the entries."""
+        """Return a new matrix, preallocated for the entries."""
         size = self._grid.vector().getSizes()
         matrix = PETSc.Mat().create(comm=self._grid.comm)
         matrix.setSizes((size, size), bsize=self._grid.unknowns)
@@ -147,9 +150,9 @@ class Stencil:
         return matrix
 
     def fill(self, matrix: Mat, entries: Sequence[Array | float]) -> None:
-        """Write the entries, one array over this rank's cells (or number) a coupling. Collective.
+        """Write the entries: for each coupling an array over this rank's cells, or a number.
 
-        Entries whose column lies beyond a side are left out.
+        Collective. Entries whose column lies beyond a side are omitted.
         """
         cells = self._grid.local_shape[:-1]
         values = np.empty((*cells, len(self._couplings)))
@@ -160,9 +163,9 @@ class Stencil:
         matrix.assemble()
 
     def _numbers(self) -> Array:
-        """Return PETSc's number of every unknown with ghosts; -1 beyond a side."""
+        """Return PETSc's index of every unknown, with ghosts; -1 beyond a side."""
         vector = self._grid.vector()
         first, last = vector.getOwnershipRange()
-        # One more, because ghosts beyond a side come as zero.
+        # Shifted by one, because ghosts beyond a side are zero.
         vector.getArray()[...] = np.arange(first, last) + 1
         return self._grid.ghosted(vector).astype(np.int64) - 1

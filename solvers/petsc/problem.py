@@ -1,26 +1,26 @@
-"""What integrators ask of a problem: its right-hand side or residual, and what to differentiate.
+"""The equations that the integrators take: a right-hand side or a residual, and its derivatives.
 
-There are two kinds. A `RhsProblem` is ``M u' = f(t, u, m)`` with a constant mass matrix, by default
-the identity; a `ResidualProblem` is ``F(t, u, u', m) = 0``, with ``dF/du'`` regular. Both are a set
-of callbacks on PETSc's vectors and matrices, as TS has them: of a DMDA, a DMPlex, or one's own; a
-matrix may be matrix-free. Only the callbacks here have one argument more, the controls ``m``, and
-none that names the solver.
+A `RhsProblem` is ``M u' = f(t, u, m)`` with a constant mass matrix, by default the identity; a
+`ResidualProblem` is ``F(t, u, u', m) = 0`` with ``dF/du'`` regular. Both are sets of callbacks on
+PETSc's vectors and matrices, like those of a TS, of a DMDA, a DMPlex or your own; matrices may be
+matrix-free. Compared with a TS, the callbacks also take the controls ``m``, and do not take the
+solver.
 
-*Derivatives* are asked for as products with a transpose, ``(df/dm)^T w``, except for the Jacobian
-``df/du`` itself: implicit methods need it as a matrix, that linear solvers can work with. There is
-no fallback to finite differences: they are fine for Newton's method, whose result does not depend
-on them, but the adjoint *is* the transposed Jacobian, and would be wrong by its error.
+*Derivatives* are products with a transpose, ``(df/dm)^T w``, except for the Jacobian ``df/du``,
+which implicit methods need as a matrix for linear solvers. There is no fallback to finite
+differences: Newton's method would converge to the same solution with them, but the adjoint *is* the
+transposed Jacobian, and would have their error.
 
 *The cost* is ``integral r(t, u, m) dt + sum c_i(u(t_i), m) + G(u(T), m)``: a running cost, costs at
-times of observation, and a terminal cost. The integral is replaced by the quadrature of the
-integrator, which is of the order of its steps.
+observation times and a terminal cost. The integral is approximated by the integrator's quadrature,
+which has the order of its steps.
 
 Every stage of every implicit method is one equation for ``X``::
 
     F(t, X, s (X - Z), m) + affine = 0,        J = s dF/du' + dF/du
 
-with a *shift* ``s`` and a *base* ``Z``, and for a `RhsProblem` ``F = M u' - f``. The last methods
-of both classes are this equation and its transposed derivatives; users need not know of them.
+with a *shift* ``s`` and a *base* ``Z``, and ``F = M u' - f`` for a `RhsProblem`. The last methods
+of both classes are this equation and its transposed derivatives, for the integrators only.
 """
 
 # ruff: noqa: B027 (methods that need not be overridden do nothing)
@@ -36,57 +36,58 @@ from adjoint.errors import StepperError
 __all__ = ["Controls", "Gradient", "Mat", "Problem", "ResidualProblem", "RhsProblem", "Vec"]
 
 Vec = Any
-"""A ``petsc4py.PETSc.Vec``. This module does not need petsc4py."""
+"""A ``petsc4py.PETSc.Vec``. This module does not import petsc4py."""
 
 Mat = Any
 """A ``petsc4py.PETSc.Mat``."""
 
 Controls = Mapping[str, Any]
-"""The controls by name, arrays; of those in `Problem.per_step`, the row of the present step."""
+"""The controls by name; of a control in `Problem.per_step`, the row of the current step."""
 
 Gradient = Mapping[str, NDArray[Any]]
-"""Arrays shaped as the controls, to be added to in place, ``gradient["x"][...] += …``."""
+"""Arrays shaped like the controls. Callbacks add to them in place: ``gradient["x"][...] += …``."""
 
 
 class Problem(ABC):
-    """What the two kinds have in common: vectors, controls, initial state and costs.
+    """The base class of problems: vectors, controls, initial state and costs.
 
-    Every method is collective on the communicator of the template. Vectors are the integrator's:
-    read them, write where it says so, keep no reference. A cost is this rank's part of it; so is
-    the gradient of a control that all ranks hold alike: the driver adds the parts of all ranks.
+    Every method is collective on the template's communicator. Vectors belong to the integrator: a
+    callback writes only to those that it says it writes to, and keeps no reference. Costs are this
+    rank's part, and so are gradients of controls that are the same on all ranks: the driver sums
+    them over ranks.
 
     Parameters
     ----------
     template
         A Vec with the layout of the state, such as ``dm.createGlobalVec()``.
     controls
-        What the gradient is with respect to; kept, not copied.
+        Arrays that the gradient is taken with respect to; kept, not copied.
     matrix
-        The Jacobian's Mat. Methods without implicit stages can do without it where
-        `RhsProblem.rhs_state_vjp` is written.
+        The Jacobian's Mat. Explicit methods do not need it if `RhsProblem.rhs_state_vjp` is
+        overridden.
     preconditioner
-        The Mat that preconditioners are built from, if it is another one.
+        The Mat that preconditioners are built from, if it is not `matrix`.
     dm
-        The DM of the template, for preconditioners that ask for it, such as ``-pc_type mg``.
+        The DM of the template, for preconditioners that need it, such as ``-pc_type mg``.
 
     Raises
     ------
     StepperError
-        A cost without its derivative, or the vectors are ghosted or complex.
+        A cost is overridden but not its derivative.
     """
 
     distributed: Collection[str] = ()
-    """The controls of which every rank holds its own part; the others are the same on all."""
+    """Controls of which every rank holds its own part; others are the same on all ranks."""
 
     per_step: Collection[str] = ()
-    """The controls whose first axis is the step."""
+    """Controls whose first axis is the step."""
 
     constant_jacobian: bool = False
-    """The Jacobian depends on neither ``t`` nor ``u`` nor the step, but for controls that stay the
-    same throughout a run: then it is factored once."""
+    """Whether the Jacobian depends only on controls that are constant in time, not on ``t``, ``u``
+    or the step. It is then factored once per run and step size."""
 
     observation_times: Sequence[float] = ()
-    """When `observation_cost` is to be added, in increasing order; steps must end there."""
+    """Times at which `observation_cost` is added, in increasing order; steps must end there."""
 
     def __init__(
         self,
@@ -106,10 +107,10 @@ class Problem(ABC):
             if self.has(cost) and not self.has(f"{cost}_vjp"):
                 raise StepperError(f"{type(self).__name__} has a {cost} but no {cost}_vjp")
 
-    # -- what a user may write ----------------------------------------------------------------
+    # -- to be overridden by users ------------------------------------------------------------
 
     def prepare(self, m: Controls) -> None:
-        """Do what there is to do, once, when the controls may have changed. By default nothing."""
+        """Update what depends on the controls, at the start of a run. By default does nothing."""
 
     @abstractmethod
     def initial_state(self, m: Controls, u: Vec) -> None:
@@ -147,13 +148,13 @@ class Problem(ABC):
         """Add ``dG/du`` to `adjoint` and ``dG/dm`` to `gradient`."""
 
     def fingerprint(self) -> str:
-        """Return what makes this problem this problem, the same on all ranks."""
+        """Return text that identifies the problem, the same on all ranks."""
         return type(self).__name__
 
     # -- the equation of a stage --------------------------------------------------------------
 
     def has(self, method: str) -> bool:
-        """Return whether a method is one that a user has written."""
+        """Return whether a method is overridden, outside this module."""
         written = getattr(type(self), method, None)
         return written is not None and written.__module__ != __name__
 
@@ -177,13 +178,13 @@ class Problem(ABC):
     def stage_jacobian(
         self, t: float, x: Vec, rate: Vec, m: Controls, shift: float, jacobian: Mat, other: Mat
     ) -> None:
-        """Assemble ``shift dF/du' + dF/du`` in `jacobian`, and in `other` unless it is the same."""
+        """Assemble ``shift dF/du' + dF/du`` in `jacobian`, and in `other` if it is another Mat."""
 
     @abstractmethod
     def stage_base_vjp(
         self, t: float, x: Vec, rate: Vec, m: Controls, shift: float, w: Vec, right: Vec, out: Vec
     ) -> None:
-        """Write ``shift (dF/du')^T w`` to `out`, given the `right` in ``J^T w = right``."""
+        """Write ``shift (dF/du')^T w`` to `out`, given the right-hand side of ``J^T w = right``."""
 
     @abstractmethod
     def stage_control_vjp(
@@ -192,13 +193,13 @@ class Problem(ABC):
         """Add ``-(dF/dm)^T w`` to `gradient`."""
 
     def require_matrix(self, what: str) -> None:
-        """Raise `StepperError` if there is no Jacobian."""
+        """Raise `StepperError` if there is no Jacobian; `what` names the method that needs it."""
         method = "jacobian" if isinstance(self, ResidualProblem) else "rhs_jacobian"
         if self.matrix is None or not self.has(method):
             raise StepperError(
-                f"{what} needs the Jacobian of {type(self).__name__}: give matrix= (as "
-                f"dm.createMatrix() makes it) and write {method}. Coloured finite differences "
-                "would make every gradient wrong by their error"
+                f"{what} needs the Jacobian of {type(self).__name__}: pass matrix= (for example "
+                f"dm.createMatrix()) and write {method}. Coloured finite differences would make "
+                "every gradient wrong by their error"
             )
 
 
@@ -210,7 +211,7 @@ class RhsProblem(Problem):
     template, controls, matrix, preconditioner, dm
         As for `Problem`.
     mass
-        A constant Mat; None is the identity. The Jacobian has room for all its entries.
+        A constant Mat, whose nonzeros are a subset of the Jacobian's. None is the identity.
     """
 
     def __init__(
@@ -231,15 +232,16 @@ class RhsProblem(Problem):
         """Write ``f(t, u, m)`` to `f`."""
 
     def rhs_jacobian(self, t: float, u: Vec, m: Controls, jacobian: Mat, other: Mat) -> None:
-        """Assemble ``df/du`` in `jacobian`, and what preconditioners are made of in `other`.
+        """Assemble ``df/du`` in `jacobian`, and the preconditioner's matrix in `other`.
 
-        The two are the same object unless a `preconditioner` was given. They hold anything.
+        The two are the same Mat unless a `preconditioner` was given. Their old entries are
+        arbitrary.
         """
         del t, u, m, jacobian, other
         self.require_matrix("this method")
 
     def rhs_state_vjp(self, t: float, u: Vec, m: Controls, w: Vec, out: Vec) -> None:
-        """Write ``(df/du)^T w`` to `out`: by default by way of the Jacobian's matrix."""
+        """Write ``(df/du)^T w`` to `out`; by default it assembles the Jacobian and multiplies."""
         self.rhs_jacobian(t, u, m, self.matrix, self.preconditioner)
         self.matrix.multTranspose(w, out)
 
@@ -274,7 +276,7 @@ class RhsProblem(Problem):
             self.add_mass(matrix, shift)
 
     def add_mass(self, matrix: Mat, shift: float) -> None:
-        """Turn ``A`` into ``shift M - A``."""
+        """Replace a matrix ``A`` by ``shift M - A``."""
         matrix.scale(-1.0)
         if self.mass is None:
             matrix.shift(shift)
@@ -301,8 +303,8 @@ class RhsProblem(Problem):
 class ResidualProblem(Problem):
     """``F(t, u, u', m) = 0``, with ``dF/du'`` regular.
 
-    The Jacobian's Mat may be matrix-free: of type ``python``, its context told by `jacobian` where
-    it is, with ``mult`` and ``multTranspose``.
+    The Jacobian's Mat may be matrix-free: a Mat of type ``python`` with ``mult`` and
+    ``multTranspose``, whose context `jacobian` updates with the point to linearise at.
     """
 
     @abstractmethod
@@ -347,7 +349,7 @@ class ResidualProblem(Problem):
         self, t: float, x: Vec, rate: Vec, m: Controls, shift: float, w: Vec, right: Vec, out: Vec
     ) -> None:
         del shift
-        # J^T w - (dF/du)^T w, with the first term known.
+        # shift (dF/du')^T w = J^T w - (dF/du)^T w, whose first term is `right`.
         self.jacobian(t, x, rate, m, 0.0, self.matrix, self.preconditioner)
         self.matrix.multTranspose(w, out)
         out.aypx(-1.0, right)

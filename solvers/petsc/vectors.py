@@ -1,14 +1,14 @@
-"""NumPy memory seen as PETSc vectors, without a copy.
+"""NumPy arrays as PETSc vectors, without a copy.
 
-States, adjoints and tapes are NumPy arrays: the driver keeps them, writes them to a file and hands
-them back. PETSc's vectors are *windows* on them: ``VecPlaceArray`` makes a vector use the memory it
-is given. A vector remembers its norms until it is told that it changed, and NumPy tells it nothing;
-placing tells it. So a window is placed anew whenever its memory may have been written from outside.
+States, adjoints and tapes are NumPy arrays, which the driver stores and restores. PETSc computes on
+them through *windows*: vectors that ``VecPlaceArray`` makes use the memory of an array. A vector
+caches its norms until its state counter increases, which writing through NumPy does not do, but
+placing does. So a window is placed again whenever NumPy may have written to its memory.
 """
 
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import NDArray
 from petsc4py import PETSc
@@ -20,9 +20,9 @@ __all__ = ["Window", "check_template"]
 
 
 class Window:
-    """A vector with the layout of a template, to be placed on memory.
+    """A vector with the layout of a template, which can be placed on the memory of arrays.
 
-    It keeps a reference to that memory, and has none of its own that is ever touched.
+    It holds a reference to the array that it was placed on last.
     """
 
     def __init__(self, template: Vec) -> None:
@@ -30,17 +30,17 @@ class Window:
         self._size: int = template.getLocalSize()
 
     def on(self, array: NDArray[Any]) -> Vec:
-        """Return the vector, now looking at this memory, which holds what it held.
+        """Return the vector, placed on the memory of an array, whose values it keeps.
 
         Raises
         ------
         StepperError
-            The array is not one that PETSc can use where it is.
+            PETSc cannot use the memory: wrong dtype or size, or not contiguous.
         """
         if array.dtype != np.float64 or array.size != self._size or not array.flags.c_contiguous:
             raise StepperError(
-                f"an array of {array.size} {array.dtype} cannot be a vector of {self._size} "
-                "float64 on this rank, in one piece"
+                f"an array of {array.size} {array.dtype} cannot be used as a vector: it must have "
+                f"{self._size} float64 on this rank, C-contiguous"
             )
         self._vector.resetArray()
         self._vector.placeArray(array)
@@ -48,20 +48,22 @@ class Window:
 
 
 def check_template(template: Vec) -> None:
-    """Raise `StepperError` unless vectors of this kind can be placed on NumPy memory."""
+    """Raise `StepperError` unless vectors of this kind can be placed on NumPy arrays."""
     if np.dtype(PETSc.ScalarType) != np.float64:
         raise StepperError(
-            f"this PETSc computes in {np.dtype(PETSc.ScalarType)}: use a build with real numbers "
-            "in double precision"
+            f"this PETSc computes in {np.dtype(PETSc.ScalarType)}: use a build for real numbers in "
+            "double precision"
         )
     kind = template.getType()
     if kind not in {"seq", "mpi", "standard"}:
         raise StepperError(
-            f"the template is a Vec of type {kind!r}, whose memory is not NumPy's: use 'standard'"
+            f"the template is a Vec of type {kind!r}, which cannot share memory with NumPy: use "
+            "type 'standard'"
         )
     with template.localForm() as local:
-        # None, or on one process the vector itself.
+        # Without ghosts: None, or on one process the vector itself.
         if local and local.getSize() != template.getLocalSize():
             raise StepperError(
-                "the template is a ghosted Vec: give one without ghosts, and scatter in callbacks"
+                "the template is a ghosted Vec: give one without ghosts, and scatter to ghosts in "
+                "the callbacks"
             )

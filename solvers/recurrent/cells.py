@@ -1,14 +1,14 @@
-"""The kinds of recurrent layer, each with its hand-derived adjoint: tanh, GRU, LSTM.
+"""Recurrent layers with hand-derived adjoints: tanh, GRU, LSTM.
 
-Formulas, names, shapes and the order of gates are PyTorch's, so that weights can be exchanged with
-it by name. With ``s`` the logistic function and ``*`` entry by entry, one step is
+Formulas, names, shapes and the order of gates are PyTorch's, so that weights can be exchanged by
+name. With ``s`` the logistic function and ``*`` the entrywise product, one step is
 
 - `Tanh` (Elman 1990, doi:10.1207/s15516709cog1402_1)::
 
       h' = tanh(Wx x + bx + Wh h + bh)
 
-- `GRU` (Cho et al. 2014, doi:10.3115/v1/D14-1179), with the reset gate after the product, as
-  in cuDNN and PyTorch::
+- `GRU` (Cho et al. 2014, doi:10.3115/v1/D14-1179), with the reset gate applied after the product,
+  as in cuDNN and PyTorch::
 
       r = s(Wxr x + bxr + Whr h + bhr)       n = tanh(Wxn x + bxn + r * (Whn h + bhn))
       z = s(Wxz x + bxz + Whz h + bhz)       h' = n + z * (h - n)
@@ -18,8 +18,7 @@ it by name. With ``s`` the logistic function and ``*`` entry by entry, one step 
 
       i, f, o = s(...)    g = tanh(...)      c' = f * c + i * g     h' = o * tanh(c')
 
-Where a step is transposed, the comments say which equation it is of. The adjoints of the gates are
-those of the arguments of their tanh: see `solvers.recurrent.layer`.
+Adjoints of gates are those of the arguments of their tanh: see `solvers.recurrent.layer`.
 """
 
 from typing import Any
@@ -108,13 +107,13 @@ class GRU(Layer):
         r, z = gate[:, :size], gate[:, size : 2 * size]
         slopes, dn, passed = self._slopes, self._first, self._second
         np.subtract(1, logistic, out=slopes)
-        np.multiply(slopes[:, size:], dh, out=dn)  # through n: (1 - z) dh
+        np.multiply(slopes[:, size:], dh, out=dn)  # adjoint of n: (1 - z) dh
         slopes *= logistic
         slopes *= 2
         np.subtract(before, n, out=passed)
         slopes[:, size:] *= passed
         slopes[:, size:] *= dh
-        np.multiply(dh, z, out=passed)  # straight to h
+        np.multiply(dh, z, out=passed)  # adjoint of h through z * h
         np.multiply(n, n, out=n)
         np.subtract(1, n, out=n)
         n *= dn
@@ -136,9 +135,9 @@ class GRU(Layer):
         steps = len(flat) // self.batch
         before = own["h"][:steps].reshape(len(flat), self.hidden_size)
         candidate = own["candidate"][:steps].reshape(len(flat), self.hidden_size)
-        np.matmul(flat[:, :logistic].T, before, out=self._grown_h[:logistic])
-        np.matmul(candidate.T, before, out=self._grown_h[logistic:])
-        self._unpack(self._grown_h, gradient[self.name("weight_hh")])
+        np.matmul(flat[:, :logistic].T, before, out=self._gradient_h[:logistic])
+        np.matmul(candidate.T, before, out=self._gradient_h[logistic:])
+        self._unpack(self._gradient_h, gradient[self.name("weight_hh")])
         bias = np.concatenate([np.add.reduce(flat[:, :logistic]), np.add.reduce(candidate)])
         self._unpack(bias, gradient[self.name("bias_hh")])
 
@@ -184,7 +183,7 @@ class LSTM(Layer):
         np.subtract(1, logistic, out=slopes)
         slopes *= logistic
         slopes *= 2
-        # h' = o tanh(c')
+        # Transpose h' = o tanh(c'): the adjoints of o and c'.
         slopes[:, 2 * size :] *= squashed
         slopes[:, 2 * size :] *= dh
         np.multiply(squashed, squashed, out=through)
@@ -192,7 +191,7 @@ class LSTM(Layer):
         through *= o
         through *= dh
         dc += through
-        # c' = f c + i g
+        # Transpose c' = f c + i g: the adjoints of i, f, g and c.
         slopes[:, :size] *= g
         slopes[:, :size] *= dc
         slopes[:, size : 2 * size] *= own["c"][t]

@@ -1,21 +1,20 @@
-"""What layers of recurrent networks have in common: weights, blocks of steps, the loop over them.
+"""The base class of recurrent layers: weights, blocks of steps, and the loop over a block.
 
-*Blocks.* A layer takes several steps at once: a block. What does not depend on the hidden state is
-one matrix product for the whole block: ``Wx x`` forward, and in reverse the gradient of both weight
-matrices and the adjoint of the inputs. What remains in a step is one product of the hidden state
-with all gates' weights, and arithmetic in place.
+*Blocks.* A layer takes a block of several steps at once. Whatever does not depend on the hidden
+state is one matrix product for the whole block: ``Wx x`` in the forward pass, and in the reverse
+pass the gradients of both weight matrices and the adjoint of the inputs. Each step is then one
+product of the hidden state with the weights of all gates, and arithmetic in place.
 
-*One hyperbolic tangent for all gates*, since ``s(a) = (1 + tanh(a / 2)) / 2`` is the logistic
-function. The halving is done once, to the rows of the weights, when a run starts; a power of two
-rounds nothing. The same copies have the gates in an order in which the logistic ones are next to
-each other.
+*One hyperbolic tangent serves all gates*: ``s(a) = (1 + tanh(a / 2)) / 2`` is the logistic
+function. The rows of the weights are halved once, when a run starts; multiplying by a power of two
+is exact. These packed copies also order the gates so that the logistic ones are contiguous.
 
-*The transpose.* Given the adjoint of the state after it, a step replaces the gates on its tape by
-the adjoints of what went into their tanh; their product with ``Wh`` is the adjoint of ``h``. For
-the logistic gates that is half as large an argument with twice as large a derivative: again exact.
+*The transpose.* Given the adjoint of its new state, a step replaces the gates on the tape by the
+adjoints of the arguments of their tanh; the product of these with ``Wh`` is the adjoint of ``h``.
+For logistic gates the argument is halved and the derivative doubled, which is exact again.
 
 *Sequences that have ended* (`solvers.sequences.Lengths`) keep their state, and their adjoint passes
-unchanged; their rows of the gates' adjoints are zero, so they add nothing to any gradient.
+through unchanged. Their rows of the gates' adjoints are zero, so they add to no gradient.
 """
 
 from abc import ABC, abstractmethod
@@ -30,30 +29,30 @@ __all__ = ["Layer"]
 
 Array = NDArray[Any]
 Dead = NDArray[np.bool_] | None
-"""Which sequences have ended, for each step of a block; None where none has."""
+"""Mask of the sequences that have ended at each step of a block; None where none has."""
 
 
 class Layer(ABC):
-    """One layer: what all kinds have in common, from weights to the loop over a block's steps.
+    """One layer of a recurrent network.
 
     Parameters
     ----------
     index
-        The layer's place, counted from the input.
+        Position of the layer, counted from the input.
     input_size, hidden_size
         Entries of an input, and of the hidden state.
     batch
-        Sequences that are stepped together.
+        Sequences stepped together.
     dtype
-        Of everything.
+        Dtype of weights, states and tapes.
     """
 
     gate_order: ClassVar[tuple[int, ...]]
-    """The gates as they are computed, by their place in PyTorch's order: logistic ones first."""
+    """PyTorch's index of each gate, in the order of computation: logistic gates first."""
     num_logistic: ClassVar[int]
-    """How many gates are logistic."""
+    """Number of logistic gates."""
     memory: ClassVar[tuple[str, ...]] = ("h",)
-    """The names of what a step hands to the next."""
+    """Names of the arrays of the state that a step passes to the next."""
 
     def __init__(
         self, index: int, input_size: int, hidden_size: int, batch: int, dtype: np.dtype[Any]
@@ -66,18 +65,18 @@ class Layer(ABC):
         self._weight_h = np.empty((rows, hidden_size), dtype)
         self._bias_x = np.empty(rows, dtype)
         self._bias_h = np.empty(rows, dtype)
-        self._grown_x = np.empty_like(self._weight_x)
-        self._grown_h = np.empty_like(self._weight_h)
+        self._gradient_x = np.empty_like(self._weight_x)
+        self._gradient_h = np.empty_like(self._weight_h)
         self._product = np.empty((batch, rows), dtype)
 
-    # -- what the network needs to know ---------------------------------------------------------
+    # -- names and shapes -----------------------------------------------------------------------
 
     def name(self, part: str) -> str:
-        """Return what a part is called among those of all layers."""
+        """Return the name of a part of this layer, unique in the network."""
         return f"{part}_l{self.index}"
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the names and shapes of the weights."""
+        """Return names and shapes of the weights."""
         rows = len(self.gate_order) * self.hidden_size
         return {
             self.name("weight_ih"): (rows, self.input_size),
@@ -87,20 +86,20 @@ class Layer(ABC):
         }
 
     def tape_shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
-        """Return the names and shapes of a block's tape."""
+        """Return names and shapes of the arrays of a block's tape."""
         state = (steps + 1, self.batch, self.hidden_size)
         parts = dict.fromkeys(self.memory, state)
         parts |= {p: (steps, self.batch, n * self.hidden_size) for p, n in self._tape_parts()}
         return {self.name(part): shape for part, shape in parts.items()}
 
     def outputs(self, tape: Arrays, steps: int) -> Array:
-        """Return the hidden states after each step of a block: ``(steps, batch, hidden_size)``."""
+        """Return the hidden states after each step of a block, ``(steps, batch, hidden_size)``."""
         return tape[self.name("h")][1 : steps + 1]
 
     # -- stepping -------------------------------------------------------------------------------
 
     def start(self, weights: Arrays) -> None:
-        """Take over weights that may have changed."""
+        """Copy the weights, which may have changed."""
         self._pack(weights[self.name("weight_ih")], self._weight_x)
         self._pack(weights[self.name("weight_hh")], self._weight_h)
         self._pack(weights[self.name("bias_ih")], self._bias_x)
@@ -108,7 +107,10 @@ class Layer(ABC):
         self._join_biases()
 
     def forward(self, tape: Arrays, inputs: Array, state: Arrays, dead: Dead) -> None:
-        """Take a block's steps from `state` onto the tape. `inputs`: ``(steps, batch, size)``."""
+        """Take the steps of a block, from `state`, and record them on the tape.
+
+        `inputs` has shape ``(steps, batch, input_size)``.
+        """
         steps = len(inputs)
         own = self._own(tape)
         for name in self.memory:
@@ -136,10 +138,10 @@ class Layer(ABC):
         dead: Dead,
         gradient: Arrays,
     ) -> None:
-        """Take the adjoint back over the block, and add to the gradients of the weights.
+        """Pull the adjoint back over a block; add to the gradients of the weights.
 
-        `outer`, ``(steps, batch, hidden_size)``, is the adjoint of the block's outputs. On the
-        tape the gates become their adjoints.
+        `outer`, of shape ``(steps, batch, hidden_size)``, is the adjoint of the block's outputs.
+        Overwrites the gates on the tape by their adjoints.
         """
         steps = len(inputs)
         own = self._own(tape)
@@ -157,78 +159,81 @@ class Layer(ABC):
                 array[ended] = kept[name]
             self._clear(own, gates, t, ended)
         flat = gates.reshape(steps * self.batch, -1)
-        np.matmul(flat.T, inputs.reshape(len(flat), -1), out=self._grown_x)
-        self._unpack(self._grown_x, gradient[self.name("weight_ih")])
+        np.matmul(flat.T, inputs.reshape(len(flat), -1), out=self._gradient_x)
+        self._unpack(self._gradient_x, gradient[self.name("weight_ih")])
         self._unpack(np.add.reduce(flat), gradient[self.name("bias_ih")])
         self._pull_back_hidden(own, flat, gradient)
 
     def inputs_adjoint(self, tape: Arrays, out: Array) -> None:
-        """Write the adjoint of the inputs of a block that was just pulled back."""
+        """Write the adjoint of the inputs of the block pulled back last."""
         _product(self._gates_adjoint(self._own(tape), len(out)), self._weight_x, out)
 
-    # -- what kinds differ in -------------------------------------------------------------------
+    # -- overridden by the cells ----------------------------------------------------------------
 
     def _tape_parts(self) -> list[tuple[str, int]]:
-        """Return what is kept of each step besides the state, and how many hidden states large."""
+        """Return names of the arrays kept of each step, besides states, and their size.
+
+        The size is in hidden states.
+        """
         return [("gates", len(self.gate_order))]
 
     def _gates(self, own: Arrays, steps: int) -> Array:
-        """Return where the gates of a block are computed."""
+        """Return the memory in which the gates of a block are computed."""
         return own["gates"][:steps]
 
     def _gates_adjoint(self, own: Arrays, steps: int) -> Array:
-        """Return where the adjoints of the gates of a block are put."""
+        """Return the memory for the adjoints of the gates of a block."""
         return own["gates"][:steps]
 
     def _join_biases(self) -> None:
-        """Add the biases that are never apart."""
+        """Add ``bias_hh`` to ``bias_ih`` for the gates in which only their sum enters."""
         self._bias_x += self._bias_h
 
     @abstractmethod
     def _step(self, own: Arrays, gate: Array, t: int) -> None:
-        """Take the state from ``t`` to ``t + 1``; `gate` holds ``Wx x + b``."""
+        """Advance the state from ``t`` to ``t + 1``; `gate` holds ``Wx x + b``."""
 
     @abstractmethod
     def _step_transposed(self, own: Arrays, gate: Array, adjoint: Arrays, t: int) -> None:
-        """Take the adjoint from ``t + 1`` to ``t``, and leave the gates' in `gate`."""
+        """Pull the adjoint back from ``t + 1`` to ``t``; write the gates' adjoints to `gate`."""
 
     def _clear(self, own: Arrays, gates: Array, t: int, ended: NDArray[np.bool_]) -> None:
-        """Make the gates' adjoints zero for sequences that have ended."""
+        """Zero the gates' adjoints for sequences that have ended."""
         del own
         gates[t][ended] = 0
 
     def _pull_back_hidden(self, own: Arrays, flat: Array, gradient: Arrays) -> None:
-        """Add to the gradient of the hidden weights, from the gates' adjoints of a block."""
+        """Add to the gradients of ``weight_hh`` and ``bias_hh``, from the gates' adjoints."""
         steps = len(flat) // self.batch
         before = own["h"][:steps].reshape(len(flat), self.hidden_size)
-        np.matmul(flat.T, before, out=self._grown_h)
-        self._unpack(self._grown_h, gradient[self.name("weight_hh")])
+        np.matmul(flat.T, before, out=self._gradient_h)
+        self._unpack(self._gradient_h, gradient[self.name("weight_hh")])
         self._unpack(np.add.reduce(flat), gradient[self.name("bias_hh")])
 
-    # -- inside ---------------------------------------------------------------------------------
+    # -- packing --------------------------------------------------------------------------------
 
     def _own(self, tape: Arrays) -> Arrays:
         parts = (*self.memory, *(part for part, _ in self._tape_parts()))
         return {part: tape[self.name(part)] for part in parts}
 
     def _pack(self, given: Array, packed: Array) -> None:
-        """Copy weights with the gates in our order, the logistic ones halved."""
+        """Copy weights, with the gates in `gate_order` and the logistic ones halved."""
         for place, gate in enumerate(self.gate_order):
             factor = 0.5 if place < self.num_logistic else 1.0
             np.multiply(self._block(given, gate), factor, out=self._block(packed, place))
 
-    def _unpack(self, packed: Array, grown: Array) -> None:
-        """Add to a gradient what was found in our order; `packed` is overwritten."""
+    def _unpack(self, packed: Array, gradient: Array) -> None:
+        """Add a gradient in the packed form to one in PyTorch's; overwrites `packed`."""
         for place, gate in enumerate(self.gate_order):
             block = self._block(packed, place)
             if place < self.num_logistic:
                 block *= 0.5
-            self._block(grown, gate)[...] += block
+            self._block(gradient, gate)[...] += block
 
     def _block(self, array: Array, gate: int) -> Array:
         return array[gate * self.hidden_size : (gate + 1) * self.hidden_size]
 
 
 def _product(rows: Array, matrix: Array, out: Array) -> None:
-    """Multiply all rows of a block by a matrix, at once."""
+    """Multiply all rows of a block by a matrix, in one product."""
     np.matmul(rows.reshape(-1, rows.shape[-1]), matrix, out=out.reshape(-1, out.shape[-1]))

@@ -1,12 +1,12 @@
-"""Losses of recurrent networks, each with the linear read-out it is reckoned from.
+"""Losses of recurrent networks, each with its linear read-out.
 
-A loss sees the hidden states of the top layer after several steps at once, so the read-out is one
-matrix product for all of them; it gives back one number a step. With ``y = V h + b``:
+A loss takes the hidden states of the top layer for several steps at once, so that the read-out
+``y = V h + b`` is one matrix product, and returns one number per step, summed over sequences:
 
-- `CrossEntropy`: the target is a class, ``-log softmax(y)[target]``, summed over sequences.
-- `SquaredError`: the target is a vector, ``|y - target|^2 / 2``, summed over sequences.
+- `CrossEntropy`: ``-log softmax(y)[target]``, where the target is a class;
+- `SquaredError`: ``|y - target|^2 / 2``, where the target is a vector.
 
-Derivatives with respect to ``y`` are ``softmax(y) - onehot(target)`` and ``y - target``.
+Their derivatives with respect to ``y`` are ``softmax(y) - onehot(target)`` and ``y - target``.
 """
 
 from typing import Any, Protocol
@@ -23,22 +23,22 @@ Array = NDArray[Any]
 
 
 class Loss(Protocol):
-    """What a recurrent network needs of a loss.
+    """The loss of a recurrent network.
 
-    `hidden` is ``(steps, batch, hidden_size)``, `targets` ``(steps, batch, ...)``, as they were
-    read. `alive`, ``(steps, batch)``, says which sequences count; None is all of them. What
-    targets hold for sequences that do not count must have no effect.
+    `hidden` has shape ``(steps, batch, hidden_size)``, and `targets`, as read from their source,
+    ``(steps, batch, ...)``. `alive`, of shape ``(steps, batch)``, masks the sequences that count;
+    None means all. Targets of sequences that do not count must have no effect.
     """
 
     @property
     def weights(self) -> Arrays:
-        """Its own weights by name, with the network's dtype. Optimisers write in place."""
+        """The weights of the loss by name, in the network's dtype. Optimisers write in place."""
         ...
 
     def values(
         self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None
     ) -> NDArray[np.float64]:
-        """Return the loss of each step, summed over the sequences that count."""
+        """Return the loss of each step, summed over sequences."""
         ...
 
     def pull_back(
@@ -49,30 +49,30 @@ class Loss(Protocol):
         out: Array,
         gradient: Arrays,
     ) -> None:
-        """Write the derivative of the sum of `values` with respect to `hidden` to `out`.
+        """Write to `out` the derivative of the sum of `values` with respect to `hidden`.
 
-        Adds that with respect to the weights to `gradient`, which has their names.
+        Adds the derivatives with respect to the weights to `gradient`, by name.
         """
         ...
 
     def work_bytes(self, rows: int) -> int:
-        """Memory it keeps for its own use with so many rows: steps times sequences."""
+        """Return the size of the working memory for `rows` rows: steps times sequences."""
         ...
 
 
 class Readout:
-    """What losses have in common: a linear map of hidden states, with memory for its results.
+    """The base class of losses: a linear read-out of hidden states, and its working memory.
 
     Parameters
     ----------
     hidden_size, output_size
-        Entries of a hidden state and of a result.
+        Entries of a hidden state and of an output.
     scale
-        Multiplies the loss: one over steps times sequences makes it a mean.
+        Factor of the loss: ``1 / (steps * sequences)`` makes it a mean.
     dtype
-        That of the network.
+        Dtype of the network.
     seed
-        Of the initial weights, which are uniform in ``±1 / sqrt(hidden_size)``.
+        Seed of the initial weights, which are uniform in ``±1 / sqrt(hidden_size)``.
 
     Raises
     ------
@@ -91,7 +91,7 @@ class Readout:
     ) -> None:
         if hidden_size < 1 or output_size < 1:
             raise ArgumentError(
-                f"a read-out of {hidden_size} to {output_size} entries: both must be at least one"
+                f"hidden_size={hidden_size}, output_size={output_size}: both must be at least one"
             )
         if not np.isfinite(scale):
             raise ArgumentError(f"scale must be finite, not {scale}")
@@ -111,19 +111,19 @@ class Readout:
         return self._weights
 
     def predict(self, hidden: Array) -> Array:
-        """Return ``V h + b`` for hidden states in the last axis of `hidden`, as a new array."""
+        """Return ``V h + b`` for hidden states in the last axis of `hidden`, in a new array."""
         return self._read_out(hidden).copy().reshape(*hidden.shape[:-1], -1)
 
     def work_bytes(self, rows: int) -> int:
-        """Memory for the results of so many rows."""
+        """Return the size of the outputs of `rows` rows."""
         return rows * self._results.shape[1] * self._results.itemsize
 
     def _read_out(self, hidden: Array) -> Array:
         flat = hidden.reshape(-1, hidden.shape[-1])
         if flat.shape[1] != self._weights["weight"].shape[1]:
             raise ArgumentError(
-                f"hidden states have {flat.shape[1]} entries, but the read-out was made for "
-                f"{self._weights['weight'].shape[1]}"
+                f"hidden states have {flat.shape[1]} entries, but the loss was constructed with "
+                f"hidden_size={self._weights['weight'].shape[1]}"
             )
         if len(self._results) < len(flat):
             self._results = np.empty((len(flat), self._results.shape[1]), self._results.dtype)
@@ -133,7 +133,7 @@ class Readout:
         return results
 
     def _transpose(self, hidden: Array, adjoint: Array, out: Array, gradient: Arrays) -> None:
-        """Take the adjoint of results, one row each, to that of the hidden states."""
+        """Transpose the read-out: `adjoint` has one row per output."""
         flat = hidden.reshape(len(adjoint), -1)
         gradient["weight"][...] += adjoint.T @ flat
         gradient["bias"][...] += np.add.reduce(adjoint)
@@ -141,19 +141,19 @@ class Readout:
 
 
 class CrossEntropy(Readout):
-    """Minus the logarithm of the probability given to the right class.
+    """Minus the logarithm of the probability assigned to the target class.
 
-    Targets are integers, ``(steps, batch)``, from zero on.
+    Targets are integers from 0, of shape ``(steps, batch)``.
     """
 
     def values(
         self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None
     ) -> NDArray[np.float64]:
         """Return the loss of each step."""
-        scores, right = self._read_out(hidden), self._right(hidden, targets, alive)
-        most = scores.max(axis=1)
-        of_target = scores[np.arange(len(right)), right] - most
-        scores -= most[:, None]
+        scores, classes = self._read_out(hidden), self._classes(hidden, targets, alive)
+        largest = scores.max(axis=1)
+        of_target = scores[np.arange(len(classes)), classes] - largest
+        scores -= largest[:, None]
         np.exp(scores, out=scores)
         losses = np.log(scores.sum(axis=1)) - of_target
         return self.scale * _per_step(losses, targets.shape, alive)
@@ -167,44 +167,44 @@ class CrossEntropy(Readout):
         gradient: Arrays,
     ) -> None:
         """Write the derivative with respect to `hidden`; add that to the weights'."""
-        scores, right = self._read_out(hidden), self._right(hidden, targets, alive)
+        scores, classes = self._read_out(hidden), self._classes(hidden, targets, alive)
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
-        scores[np.arange(len(right)), right] -= 1
+        scores[np.arange(len(classes)), classes] -= 1
         scores *= self.scale
         if alive is not None:
             scores[~alive.ravel()] = 0
         self._transpose(hidden, scores, out, gradient)
 
-    def _right(self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None) -> Array:
+    def _classes(self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None) -> Array:
         if targets.shape != hidden.shape[:2] or targets.dtype.kind not in "iu":
             raise ArgumentError(
-                f"targets have rows of shape {targets.shape[1:]} and dtype {targets.dtype}: they "
-                f"must be {hidden.shape[1:2]} and integers, the class of each sequence"
+                f"targets have rows of shape {targets.shape[1:]} and dtype {targets.dtype}: rows "
+                f"must be integers of shape {hidden.shape[1:2]}, the class of each sequence"
             )
-        right = targets.ravel() if alive is None else np.where(alive, targets, 0).ravel()
-        classes = self._results.shape[1]
-        if right.size and not (right.min() >= 0 and right.max() < classes):
+        classes = targets.ravel() if alive is None else np.where(alive, targets, 0).ravel()
+        num_classes = self._results.shape[1]
+        if classes.size and not (classes.min() >= 0 and classes.max() < num_classes):
             raise ArgumentError(
-                f"targets are between {right.min()} and {right.max()}, "
-                f"but there are {classes} classes, counted from 0"
+                f"targets are between {classes.min()} and {classes.max()}, "
+                f"but there are {num_classes} classes, counted from 0"
             )
-        return right
+        return classes
 
 
 class SquaredError(Readout):
-    """Half the squared distance of the read-out from the target.
+    """Half the squared distance of the output from the target.
 
-    Targets are real, ``(steps, batch, output_size)``.
+    Targets are real, of shape ``(steps, batch, output_size)``.
     """
 
     def values(
         self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None
     ) -> NDArray[np.float64]:
         """Return the loss of each step."""
-        apart = self._apart(hidden, targets, alive)
-        losses = np.einsum("ij,ij->i", apart, apart)
+        misfit = self._misfit(hidden, targets, alive)
+        losses = np.einsum("ij,ij->i", misfit, misfit)
         return 0.5 * self.scale * _per_step(losses, targets.shape, alive)
 
     def pull_back(
@@ -216,28 +216,28 @@ class SquaredError(Readout):
         gradient: Arrays,
     ) -> None:
         """Write the derivative with respect to `hidden`; add that to the weights'."""
-        apart = self._apart(hidden, targets, alive)
-        apart *= self.scale
-        self._transpose(hidden, apart, out, gradient)
+        misfit = self._misfit(hidden, targets, alive)
+        misfit *= self.scale
+        self._transpose(hidden, misfit, out, gradient)
 
-    def _apart(self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None) -> Array:
-        wanted = (*hidden.shape[:2], self._results.shape[1])
-        if targets.shape != wanted or targets.dtype.kind not in "fiu":
+    def _misfit(self, hidden: Array, targets: Array, alive: NDArray[np.bool_] | None) -> Array:
+        shape = (*hidden.shape[:2], self._results.shape[1])
+        if targets.shape != shape or targets.dtype.kind not in "fiu":
             raise ArgumentError(
-                f"targets have rows of shape {targets.shape[1:]} and dtype {targets.dtype}: they "
-                f"must be {wanted[1:]} and real, one vector for each sequence"
+                f"targets have rows of shape {targets.shape[1:]} and dtype {targets.dtype}: rows "
+                f"must be real, of shape {shape[1:]}, one vector for each sequence"
             )
-        apart = self._read_out(hidden)
-        apart -= targets.reshape(apart.shape)
+        misfit = self._read_out(hidden)
+        misfit -= targets.reshape(misfit.shape)
         if alive is not None:
-            apart[~alive.ravel()] = 0
-        return apart
+            misfit[~alive.ravel()] = 0
+        return misfit
 
 
 def _per_step(
     losses: Array, shape: tuple[int, ...], alive: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
-    """Sum over sequences, in double precision."""
+    """Return the losses summed over sequences, in double precision."""
     losses = losses.reshape(shape[:2])
     if alive is not None:
         losses = np.where(alive, losses, 0)

@@ -1,27 +1,27 @@
 """Recurrent networks over very long sequences: a stepper of tanh, GRU or LSTM layers.
 
-The state is the hidden state of every layer, ``h`` (and ``c`` for an LSTM), each ``(num_layers,
-batch, hidden_size)``; step ``k`` reads input ``x[k]``, takes all layers from ``h[k]`` to
-``h[k+1]``, and has the loss of ``h[k+1]`` in the top layer against target ``k``::
+The state is the hidden state ``h`` of all layers (and ``c`` for an LSTM), each of shape
+``(num_layers, batch, hidden_size)``. Step ``k`` reads input ``x[k]``, takes all layers from
+``h[k]`` to ``h[k+1]``, and has the loss of the top layer's ``h[k+1]`` against target ``k``::
 
     J = sum over k of loss(h[k+1]) + final_loss(h[n])
 
-Its gradient by the chain rule, without truncation, is back-propagation through time (Werbos 1990,
-doi:10.1109/5.58337); what that needs of the past, the driver recomputes from a few kept states
-(Gruslys et al. 2016, arXiv:1606.03401). Here are the steps and their adjoints; the layers' formulas
-are in `solvers.recurrent.cells`, the losses' in `solvers.recurrent.losses`.
+The gradient, without truncation, is back-propagation through time (Werbos 1990,
+doi:10.1109/5.58337), and the driver recomputes the states it needs from a few kept ones (Gruslys et
+al. 2016, arXiv:1606.03401). The layers' formulas are in `solvers.recurrent.cells`, those of the
+losses in `solvers.recurrent.losses`.
 
-*Blocks.* Steps are taken `leaf_steps` at a time, with block boundaries at multiples of it: layer
-after layer, so that all products with inputs, the read-out and the gradients of weights are single
-large matrix products. A product of other size may round differently, so blocks are the same under
-every schedule and in recomputation: that is what makes gradients bitwise equal.
+*Blocks.* Steps are taken in blocks of `leaf_steps`, which begin at its multiples, layer after
+layer: the products with inputs, the read-out and the gradients of the weights are then single large
+matrix products. Products of other sizes may round differently. As blocks are the same under every
+schedule and in recomputation, gradients are bitwise equal.
 
-*Tapes* hold a block's inputs and, for each layer, its states and gates, which the pull-back
-overwrites. `advance` computes on a tape too, which it gives back at once.
+*Tapes* hold the inputs of a block and the states and gates of every layer; pulling back overwrites
+them. `advance` also computes on a tape, which it returns at once.
 
-*Data-parallel.* Each rank has its own sequences and initial states, weights are the same on all
-ranks; there is nothing to communicate in a step, and the driver sums the weights' gradients once.
-All ranks take the same number of steps, `solvers.sequences.common_num_steps`.
+*Data-parallel.* Each rank has its own sequences and initial states; weights are the same on all
+ranks. Steps do not communicate, and the driver sums the gradients of the weights once. All ranks
+take the same number of steps, `solvers.sequences.common_num_steps`.
 """
 
 import hashlib
@@ -50,63 +50,64 @@ __all__ = ["GRU", "LSTM", "CrossEntropy", "RecurrentNetwork", "SquaredError", "T
 
 Array = NDArray[Any]
 
-QUIET: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
-"""What blows up is reported once, as a loss that is not finite."""
+IGNORE_OVERFLOW: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
+"""NumPy's warnings off: overflow is reported once, as a loss that is not finite."""
 
 
 class _Block(NamedTuple):
-    """Steps that are taken at once."""
+    """Steps taken together."""
 
     start: int
     steps: int
-    """Those at which a sequence is alive; the rest do nothing."""
+    """Number of steps at which a sequence is alive; later steps of the block do nothing."""
     alive: NDArray[np.bool_] | None
-    """Which sequences are, where not all are."""
+    """Mask of the sequences alive at each step; None if all are."""
     tape: Arrays
 
 
 class RecurrentNetwork:
-    """A stepper for layers of one kind of recurrent cell, with a loss a step and one at the end.
+    """A stepper of recurrent layers of one kind, with a loss at every step and one at the end.
 
-    The controls are PyTorch's weights by its names and shapes, ``weight_ih_l0``, ``weight_hh_l0``,
-    ``bias_ih_l0``, ``bias_hh_l0`` and so on; ``readout.weight`` and ``readout.bias`` of the loss,
-    ``final_readout.…`` of a final loss that is another object; the initial states ``h0`` and, of an
-    LSTM, ``c0``; and ``inputs``, if their gradient is asked for. Weights are initially uniform in
-    ``±1 / sqrt(hidden_size)``, the same on all ranks; initial states are zero.
+    The controls are the weights, with PyTorch's names and shapes, ``weight_ih_l0``,
+    ``weight_hh_l0``, ``bias_ih_l0``, ``bias_hh_l0`` and so on; ``readout.weight`` and
+    ``readout.bias`` of the loss; ``final_readout.…`` of a final loss that is another object; the
+    initial states ``h0`` and, of an LSTM, ``c0``; and ``inputs``, given an `input_gradient`.
+    Weights are initially uniform in ``±1 / sqrt(hidden_size)``, the same on all ranks; initial
+    states are zero.
 
     Parameters
     ----------
     cell
         `Tanh`, `GRU` or `LSTM`.
     input_size, hidden_size
-        Entries of one input, and of the hidden state of a layer.
+        Entries of an input, and of the hidden state of a layer.
     batch
-        Sequences of this rank.
+        Number of this rank's sequences.
     inputs
-        Rows ``(batch, input_size)``, one a step: see `solvers.sequences.Rows`.
+        A row of shape ``(batch, input_size)`` per step: see `solvers.sequences.Rows`.
     loss, targets
-        What each step is held against; rows as the loss wants them.
+        The loss of each step, and its targets: rows in the form that the loss takes.
     final_loss, final_targets
-        What the last state is held against: one row of targets. For a sequence that ends early, it
-        is the state at its end.
+        The loss of the last state, and one row of targets. For a sequence that ends early, it is
+        the state at its end.
     num_layers
-        How many layers, each the input of the next.
+        Number of layers; each is the input of the next.
     lengths
-        Steps of each sequence, where they differ; by default all are as long as the run.
+        Lengths of the sequences in steps; by default all are as long as the run.
     input_gradient
-        Where the gradient with respect to the inputs grows, shaped as they are: an array, a memory
-        map or an HDF5 dataset. Without it there is none.
+        Accumulator of the gradient with respect to the inputs, of their shape: an array, a memory
+        map or an HDF5 dataset. Without it the inputs are no control.
     leaf_steps
         Steps of a block, and of a leaf.
     dtype
         float64 or float32.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
 
     Raises
     ------
     ArgumentError
-        A value that cannot be met.
+        An argument is out of range, or arguments contradict each other.
     """
 
     reproducible = True
@@ -153,7 +154,7 @@ class RecurrentNetwork:
         self._controls = named_weights(self._layers, self._losses, self._dtype, seed)
         self._allocate(hidden_size)
         if input_gradient is not None:
-            self._grow_inputs(inputs, input_gradient)
+            self._control_inputs(inputs, input_gradient)
 
     def _allocate(self, hidden_size: int) -> None:
         batch, names = self._row[0], self._layers[0].memory
@@ -171,12 +172,12 @@ class RecurrentNetwork:
         self._scratch = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
         self._tapes: dict[tuple[int, int], list[_Block]] = {}
         self.first_non_finite: int | None = None
-        """The first step whose loss was not finite since the last start; None if all were."""
+        """The first step since the last `start` whose loss was not finite; None if all were."""
         self._reached = 0
-        """The last step seen since the start: when the adjoint begins, the end of the run."""
+        """The last step reached since `start`: at `turn`, the end of the run."""
 
-    def _grow_inputs(self, inputs: Any, gradient: RowSink) -> None:
-        """Make the inputs a control, the gradient of which grows where it was told to."""
+    def _control_inputs(self, inputs: Any, gradient: RowSink) -> None:
+        """Make the inputs a control, with `gradient` as its accumulator."""
         check_input_gradient(inputs, gradient, self._row)
         self._controls["inputs"] = inputs
         self._accumulators["inputs"] = gradient
@@ -188,7 +189,7 @@ class RecurrentNetwork:
 
     @property
     def state(self) -> Arrays:
-        """The live hidden states: ``h`` and, of an LSTM, ``c``, ``(layers, batch, hidden)``."""
+        """The live hidden states ``h`` and, of an LSTM, ``c``: ``(layers, batch, hidden)``."""
         return self._state
 
     @property
@@ -198,16 +199,16 @@ class RecurrentNetwork:
 
     @property
     def controls(self) -> Arrays:
-        """Weights and initial states, and the inputs if their gradient is asked for."""
+        """Weights and initial states, and the inputs if they have a gradient."""
         return self._controls
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow. Rows of that of the inputs are written once."""
+        """The accumulated gradients. Each row of that of the inputs is written once."""
         return self._accumulators
 
     def tape_bytes(self, steps: int) -> int:
-        """Memory for the tape of one `record`, and for what pulling it back needs besides."""
+        """Return the memory of the tape of `steps` steps, and of pulling it back."""
         blocks = -(-steps // self.leaf_steps)
         entries = sum(math.prod(shape) for shape in self._tape_shapes().values())
         rows = self.leaf_steps * self._row[0]
@@ -217,15 +218,15 @@ class RecurrentNetwork:
         return blocks * entries * self._dtype.itemsize + work
 
     def fingerprint(self) -> str:
-        """Return a hash of the kind of network and its sizes: the same on all ranks."""
+        """Return a hash of the kind of network and its sizes, the same on all ranks."""
         shapes = {name: array.shape for name, array in self._controls.items()}
         for name in self.distributed:
             del shapes[name]
-        told = (type(self._layers[0]).__name__, shapes, self._dtype.str, self.leaf_steps)
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        identity = (type(self._layers[0]).__name__, shapes, self._dtype.str, self.leaf_steps)
+        return hashlib.sha256(repr(identity).encode()).hexdigest()
 
     def start(self) -> None:
-        """Make the state that of the controls, accumulators zero; take over the weights."""
+        """Set state and weights from the controls, and the accumulators to zero."""
         for layer in self._layers:
             layer.start(self._controls)
         for name, array in self._state.items():
@@ -246,21 +247,21 @@ class RecurrentNetwork:
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
-        """Take the state from `start` to `stop`, in its own memory or in `out`.
+        """Advance the state from `start` to `stop`, in place or into `out`.
 
-        A loss that is not finite is noted in `first_non_finite`; the driver raises.
+        The first step whose loss is not finite is kept in `first_non_finite`; the driver raises.
 
         Raises
         ------
         ArgumentError, StepperError
-            Inputs or targets for these steps are missing or unfit.
+            Inputs or targets of these steps are missing or have the wrong form.
         """
         if out is not None:
             copy_arrays(self._state, out)
             self._state = out
         tape = self._scratch.take()
-        with np.errstate(**QUIET):
-            for first, last in self._cuts(start, stop):
+        with np.errstate(**IGNORE_OVERFLOW):
+            for first, last in self._block_ranges(start, stop):
                 cost = self._forward(self._block(first, last, tape), cost)
         self._scratch.give_back([tape])
         self._reached = max(self._reached, stop)
@@ -269,11 +270,11 @@ class RecurrentNetwork:
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Take the state from `start` to `stop`, keeping states and gates. Raises as `advance`."""
-        del reach_stop  # the last state has its loss, so it is always computed
+        """Advance the state from `start` to `stop`, keeping states and gates; as `advance`."""
+        del reach_stop  # the last step's loss needs the last state, so it is always computed
         blocks: list[_Block] = []
-        with np.errstate(**QUIET):
-            for first, last in self._cuts(start, stop):
+        with np.errstate(**IGNORE_OVERFLOW):
+            for first, last in self._block_ranges(start, stop):
                 blocks.append(self._block(first, last, self._scratch.take()))
                 cost = self._forward(blocks[-1], cost)
         self._tapes[start, stop] = blocks
@@ -281,7 +282,7 @@ class RecurrentNetwork:
         return cost
 
     def turn(self, cost: float) -> float:
-        """Add the final loss; make the adjoint its derivative.
+        """Add the final loss, and set the adjoint to its derivative.
 
         Raises
         ------
@@ -296,7 +297,7 @@ class RecurrentNetwork:
             return cost
         loss, gradient = self._losses[self._final_name], self._gradient_of(self._final_name)
         hidden, adjoint = self._state["h"][-1:], self._adjoint["h"][-1:]
-        with np.errstate(**QUIET):
+        with np.errstate(**IGNORE_OVERFLOW):
             values = loss.values(hidden, self._final_targets, None)
         cost = self._add(cost, values, self._reached)
         if math.isfinite(cost):
@@ -304,7 +305,7 @@ class RecurrentNetwork:
         return cost
 
     def pull_back(self, start: int, stop: int) -> None:
-        """Take the adjoint from `stop` to `start`."""
+        """Pull the adjoint back from `stop` to `start`."""
         blocks = self._tapes.pop((start, stop))
         for block in reversed(blocks):
             if block.steps:
@@ -316,10 +317,10 @@ class RecurrentNetwork:
         for name, array in self._adjoint.items():
             self._accumulators[f"{name}0"] += array
 
-    # -- inside: blocks -----------------------------------------------------------------------
+    # -- blocks -------------------------------------------------------------------------------
 
-    def _cuts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Cut a range at the multiples of `leaf_steps`."""
+    def _block_ranges(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Divide a range of steps at the multiples of `leaf_steps`."""
         while start < stop:
             end = min(stop, (start // self.leaf_steps + 1) * self.leaf_steps)
             yield start, end
@@ -333,7 +334,7 @@ class RecurrentNetwork:
         return _Block(start, stop - start, lengths.alive(start, stop), tape)
 
     def _forward(self, block: _Block, cost: float | None) -> float | None:
-        """Take the live state over a block, onto its tape."""
+        """Advance the live state over a block, and record it on the block's tape."""
         start, steps, alive, tape = block
         if steps == 0:
             return cost
@@ -353,7 +354,7 @@ class RecurrentNetwork:
         return self._add(cost, values, start)
 
     def _add(self, cost: float, values: NDArray[np.float64], start: int) -> float:
-        """Add the losses of steps, one by one, to the running total."""
+        """Add the losses of the steps from `start` to the running total, one by one."""
         for step, value in enumerate(values.tolist(), start):
             cost += value
             if self.first_non_finite is None and not math.isfinite(value):
@@ -361,7 +362,7 @@ class RecurrentNetwork:
         return cost
 
     def _pull_back(self, block: _Block) -> None:
-        """Take the adjoint back over a block, adding to the accumulators."""
+        """Pull the adjoint back over a block; add to the accumulators."""
         start, steps, alive, tape = block
         outer, dead = self._outer[:steps], None if alive is None else ~alive
         if self._targets is None:
@@ -377,9 +378,9 @@ class RecurrentNetwork:
             if not lowest:
                 layer.inputs_adjoint(tape, outer)
         if self._inputs_adjoint is not None:
-            found = self._inputs_adjoint[:steps]
-            self._layers[0].inputs_adjoint(tape, found)
-            self._accumulators["inputs"][start : start + steps] = found
+            rows = self._inputs_adjoint[:steps]
+            self._layers[0].inputs_adjoint(tape, rows)
+            self._accumulators["inputs"][start : start + steps] = rows
 
     def _read_targets(self, block: _Block) -> Array:
         assert self._targets is not None
@@ -389,7 +390,7 @@ class RecurrentNetwork:
         parts = self._losses[name].weights
         return {part: self._accumulators[f"{name}.{part}"] for part in parts}
 
-    # -- inside: memory -----------------------------------------------------------------------
+    # -- memory -------------------------------------------------------------------------------
 
     def _tape_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {"inputs": (self.leaf_steps, *self._row)}
@@ -398,8 +399,8 @@ class RecurrentNetwork:
         return shapes
 
     def _clear_rows(self, gradient: RowSink) -> None:
-        """Make a gradient zero, a block at a time: it may be on disk."""
-        for start, stop in self._cuts(0, gradient.shape[0]):
+        """Zero a gradient, a block at a time: it may be on disk."""
+        for start, stop in self._block_ranges(0, gradient.shape[0]):
             gradient[start:stop] = np.zeros((stop - start, *gradient.shape[1:]), gradient.dtype)
 
 

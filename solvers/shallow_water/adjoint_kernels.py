@@ -1,61 +1,55 @@
 """The transpose of one step of `solvers.shallow_water.model`, compiled.
 
-It is written as *gathers*: the adjoint of a quantity is collected from the adjoints of all that
-was computed from it. Like the step it goes up row by row and keeps rings of rows, so that the
-adjoint state is replaced in its own memory in one pass. With row ``t`` just read,
+The transpose *gathers*: the adjoint of a quantity is summed from the adjoints of everything that
+was computed from it. Like the step, it sweeps the rows northwards and keeps only rings of rows, so
+that one pass replaces the adjoint state in place. After reading row ``t`` it computes
 
-- the step is computed again up to the velocities, from the state before it (`read_row`,
-  `velocity_x_row`, `velocity_y_row` of the step itself);
-- row ``t - 2``: the adjoints of what the two momentum equations are made of (`_momentum_x_row`,
-  `_momentum_y_row`), from the adjoint of the new fluxes;
-- row ``t - 3``: from those the adjoint of the velocities, and with it that of the old fluxes
-  (`_flux_x_row`, `_flux_y_row`), then that of the new elevation (`_elevation_row`), and what it
-  adds to the old fluxes by the continuity equation (`_continuity_row`).
+- the velocities of the forward step, from the state before it (`read_row`, `velocity_x_row`,
+  `velocity_y_row`);
+- in row ``t - 2``, the adjoints of the terms of both momentum equations, from the adjoint of the
+  new fluxes (`_momentum_x_row`, `_momentum_y_row`);
+- in row ``t - 3``, from these the adjoints of the velocities and the old fluxes (`_flux_x_row`,
+  `_flux_y_row`), then of the new elevation (`_elevation_row`), and its contribution to the old
+  fluxes through the continuity equation (`_continuity_row`).
 
-Ghost cells of the adjoint are zero before a step; afterwards they hold what belongs to the rank
-that owns the cell.
-
-Compiled kernels are cached by the date of their own file: after a change to the step's kernels,
-touch this file too, or the transpose goes on with the old ones.
+Ghost cells of the adjoint are zero before a step. Afterwards they hold contributions to cells that
+other ranks own.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from solvers.shallow_water.kernels import (
+from solvers.shallow_water.kernels import clear_ghosts, read_row, velocity_x_row, velocity_y_row
+from solvers.shallow_water.open_sides import absorb
+from solvers.shallow_water.problem import (
     GHOSTS,
     RING,
+    Array,
     Constants,
     Fields,
     Problem,
-    clear_ghosts,
+    Totals,
     compiled,
-    read_row,
-    velocity_x_row,
-    velocity_y_row,
 )
 
-__all__ = ["AdjointRows", "Totals", "close_step", "pull_back_step"]
-
-Array = NDArray[Any]
+__all__ = ["AdjointRows", "close_step", "pull_back_step"]
 
 
 class AdjointRows(NamedTuple):
     """Rings of rows of adjoints: row ``j`` is at ``j % RING``. Zero beyond the rank's own faces.
 
-    Names with ``x`` belong to x faces, with ``y`` to y faces; see the step for what they name.
+    Names ending in ``x`` are at x faces, in ``y`` at y faces. They name the forward quantity.
     """
 
     explicit_x: Array
     across_x: Array
     velocity_x: Array
-    """Of the velocity, as far as friction needs it."""
+    """Of the velocity, through friction only."""
     total_x: Array
-    """Of the depth, but for the velocity that is made with it."""
+    """Of the total depth, except through the velocity."""
     push_x: Array
-    """Of the elevation to the west, by the pressure; its negative of that to the east."""
+    """Of the elevation to the west, through pressure; that to the east has the opposite sign."""
     drag_x: Array
     explicit_y: Array
     across_y: Array
@@ -64,32 +58,23 @@ class AdjointRows(NamedTuple):
     push_y: Array
     drag_y: Array
     depth_x: Array
-    """Of the depth at x faces, all of it."""
+    """Of the total depth at x faces, including through the velocity."""
     depth_y: Array
     depth: Array
-    """Of the depth of cells."""
+    """Of the still depth at cell centres."""
     drag: Array
 
     @classmethod
     def allocate(cls, columns: int, dtype: Any) -> "AdjointRows":
-        """Make rings of rows of so many columns."""
+        """Return zeroed rings of rows of `columns` cells."""
         return cls(*(np.zeros((RING, columns), dtype) for _ in cls._fields))
-
-
-class Totals(NamedTuple):
-    """Where the derivatives with respect to the medium are summed."""
-
-    margin: int
-    """How many of the padded cells are left out on every side."""
-    depth: Array
-    drag: Array
 
 
 @compiled
 def _momentum_x_row(
     j: int, adjoint: Fields, before: Fields, problem: Problem, out: AdjointRows
 ) -> None:
-    """Compute the adjoints of the parts of the momentum equation at the x faces of row `j`."""
+    """Compute the adjoints of the terms of the momentum equation at the x faces of row `j`."""
     h, south = j % RING, (j - 1) % RING
     depth, drag, wet = problem.medium
     rows, c, flux, qx_old = problem.rows, problem.constants, adjoint.qx, before.qx
@@ -135,7 +120,7 @@ def _momentum_x_row(
 def _momentum_y_row(
     j: int, adjoint: Fields, before: Fields, problem: Problem, out: AdjointRows
 ) -> None:
-    """Compute the adjoints of the parts of the momentum equation at the y faces of row `j`."""
+    """Compute the adjoints of the terms of the momentum equation at the y faces of row `j`."""
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
     depth, drag, wet = problem.medium
     rows, c, flux, qy_old = problem.rows, problem.constants, adjoint.qy, before.qy
@@ -181,7 +166,7 @@ def _momentum_y_row(
 def _flux_x_row(
     j: int, before: Fields, adjoint: Fields, problem: Problem, made: AdjointRows
 ) -> None:
-    """Compute the adjoint of the old fluxes at the x faces of row `j`, but for the continuity."""
+    """Compute the adjoint of the old x fluxes in row `j`, except through continuity."""
     _, qx, qy = before
     rows, c, flux = problem.rows, problem.constants, adjoint.qx
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
@@ -218,7 +203,7 @@ def _flux_x_row(
 def _flux_y_row(
     j: int, before: Fields, adjoint: Fields, problem: Problem, made: AdjointRows
 ) -> None:
-    """Compute the adjoint of the old fluxes at the y faces of row `j`, but for the continuity."""
+    """Compute the adjoint of the old y fluxes in row `j`, except through continuity."""
     _, qx, qy = before
     rows, c, flux = problem.rows, problem.constants, adjoint.qy
     h, north, south = j % RING, (j + 1) % RING, (j - 1) % RING
@@ -253,7 +238,7 @@ def _flux_y_row(
 
 @compiled
 def _elevation_row(j: int, made: AdjointRows, c: Constants, eta: Array) -> None:
-    """Compute the adjoint of the new elevation in row `j`, of the depth and the drag there."""
+    """Compute the adjoints of the new elevation, the depth and the drag in row `j`."""
     h, south = j % RING, (j - 1) % RING
     push_x, push_y, drag_x, drag_y = made.push_x, made.push_y, made.drag_x, made.drag_y
     for i in range(1, eta.shape[1]):
@@ -269,7 +254,7 @@ def _elevation_row(j: int, made: AdjointRows, c: Constants, eta: Array) -> None:
 
 @compiled
 def _continuity_row(j: int, adjoint: Fields, c: Constants) -> None:
-    """Add to the adjoint of the fluxes what the elevation of row `j` was made from."""
+    """Add the contribution of the elevation in row `j` to the adjoint of the old fluxes."""
     eta, qx, qy = adjoint
     last = eta.shape[1] - 1
     for i in range(last):
@@ -281,7 +266,7 @@ def _continuity_row(j: int, adjoint: Fields, c: Constants) -> None:
 
 @compiled
 def _collect_row(j: int, row: Array, margin: int, total: Array) -> None:
-    """Add a row to an accumulator that leaves out so many cells on every side."""
+    """Add row `j` to an accumulator that omits `margin` cells on every side."""
     if margin <= j < total.shape[0] + margin:
         for i in range(total.shape[1]):
             total[j - margin, i] += row[j % RING, i + margin]
@@ -306,54 +291,8 @@ def _momentum_rows(
 
 
 @compiled
-def _outflow_slopes(j: int, i: int, before: Fields, problem: Problem) -> tuple[Any, Any]:
-    """Compute how the flux out of a cell at an open side changes with elevation and depth."""
-    eta, qx, qy = before
-    c, medium = problem.constants, problem.medium
-    outflow_x, outflow_y = qx[j, i] - qx[j, i - 1], qy[j, i] - qy[j - 1, i]
-    elevation = eta[j, i] - c.courant_x * outflow_x - c.courant_y * outflow_y
-    speed = np.sqrt(c.gravity * (elevation + medium.depth[j, i]))
-    by_depth = medium.wet[j, i] * c.half * c.gravity * elevation / speed
-    return medium.wet[j, i] * speed + by_depth, by_depth
-
-
-@compiled
-def _absorb_row(j: int, before: Fields, adjoint: Fields, problem: Problem, totals: Totals) -> None:
-    """Transpose the radiation through the west and the east side in row `j`."""
-    west, east, m = GHOSTS, before.eta.shape[1] - GHOSTS - 1, totals.margin
-    if problem.open_sides.west:
-        by_elevation, by_depth = _outflow_slopes(j, west, before, problem)
-        adjoint.eta[j, west] -= by_elevation * adjoint.qx[j, west - 1]
-        totals.depth[j - m, west - m] -= by_depth * adjoint.qx[j, west - 1]
-        adjoint.qx[j, west - 1] = 0
-    if problem.open_sides.east:
-        by_elevation, by_depth = _outflow_slopes(j, east, before, problem)
-        adjoint.eta[j, east] += by_elevation * adjoint.qx[j, east]
-        totals.depth[j - m, east - m] += by_depth * adjoint.qx[j, east]
-        adjoint.qx[j, east] = 0
-
-
-@compiled
-def _absorb_column(
-    i: int, before: Fields, adjoint: Fields, problem: Problem, totals: Totals
-) -> None:
-    """Transpose the radiation through the south and the north side in column `i`."""
-    south, north, m = GHOSTS, before.eta.shape[0] - GHOSTS - 1, totals.margin
-    if problem.open_sides.south:
-        by_elevation, by_depth = _outflow_slopes(south, i, before, problem)
-        adjoint.eta[south, i] -= by_elevation * adjoint.qy[south - 1, i]
-        totals.depth[south - m, i - m] -= by_depth * adjoint.qy[south - 1, i]
-        adjoint.qy[south - 1, i] = 0
-    if problem.open_sides.north:
-        by_elevation, by_depth = _outflow_slopes(north, i, before, problem)
-        adjoint.eta[north, i] += by_elevation * adjoint.qy[north, i]
-        totals.depth[north - m, i - m] += by_depth * adjoint.qy[north, i]
-        adjoint.qy[north, i] = 0
-
-
-@compiled
 def _clear_first(before: Fields, problem: Problem) -> None:
-    """Make the rings' first row that of a state at rest: no velocity is known there."""
+    """Initialise row 0 of the rings: its velocity is not known, and not used."""
     _clear_row(0, problem.rows)
     for i in range(before.qy.shape[1]):
         problem.rows.qy[0, i] = before.qy[0, i]
@@ -363,12 +302,12 @@ def _clear_first(before: Fields, problem: Problem) -> None:
 def pull_back_step(
     before: Fields, adjoint: Fields, problem: Problem, made: AdjointRows, totals: Totals
 ) -> None:
-    """Replace the adjoint by the transposed derivative of the step from a state; add to totals."""
+    """Apply the transposed Jacobian of the step from `before` to `adjoint`, in place.
+
+    Adds the derivatives with respect to depth and drag to `totals`.
+    """
     rows, c, num_rows = problem.rows, problem.constants, before.eta.shape[0]
-    for j in range(GHOSTS, num_rows - GHOSTS):
-        _absorb_row(j, before, adjoint, problem, totals)
-    for i in range(GHOSTS, before.eta.shape[1] - GHOSTS):
-        _absorb_column(i, before, adjoint, problem, totals)
+    absorb(before, adjoint, problem, totals)
     _clear_first(before, problem)
     for t in range(1, num_rows + GHOSTS + 1):
         if t < num_rows:
@@ -393,7 +332,7 @@ def pull_back_step(
 
 @compiled
 def close_step(k: int, before: Fields, adjoint: Fields, problem: Problem) -> None:
-    """Clear the ghost cells of the adjoint, and add the derivative of the cost of step `k`."""
+    """Clear the adjoint's ghost cells and add the derivative of the cost of step `k`."""
     sides, samples = problem.open_sides, problem.samples
     clear_ghosts(adjoint.eta, False, False)
     clear_ghosts(adjoint.qx, sides.west, False)

@@ -7,47 +7,46 @@ total depth ``D = eta + h``, where ``h`` is the depth of still water::
     qx_t + (qx qx / D)_x + (qy qx / D)_y + g D eta_x - f qy + c |U| qx / D - nu lap qx = 0
     qy_t + (qx qy / D)_x + (qy qy / D)_y + g D eta_y + f qx + c |U| qy / D - nu lap qy = 0
 
-with Manning's friction ``c = g n^2 / h^(1/3)``, whose cube root is taken of the still depth, and
-``|U| = sqrt(u^2 + v^2 + floor^2)``, which has derivatives everywhere.
+with Manning's friction ``c = g n^2 / h^(1/3)``, which uses the still depth, and
+``|U| = sqrt(u^2 + v^2 + floor^2)``, which is differentiable everywhere.
 
-*In space* they are staggered (Arakawa and Lamb 1977, the C grid): ``eta``, ``h`` and ``n`` at
-centres of cells, ``qx`` at east faces, ``qy`` at north faces. All means are of two neighbours or
-four, all differences centred. Velocities are those through faces, ``u = qx / Dx``, and zero where
-a face is closed; advective fluxes are the product of two means, at centres and at corners. There
-is no upwinding and no other switch: the step is a smooth function. What centred advection lacks
-in damping, the viscosity gives.
+*In space* the unknowns are staggered (the C grid of Arakawa and Lamb 1977): ``eta``, ``h`` and
+``n`` at cell centres, ``qx`` at east faces, ``qy`` at north faces. Averages are over two or four
+neighbours, and differences are centred. Velocities are those through faces, ``u = qx / Dx``, and
+zero where a face is closed; advective fluxes are products of two averages, at centres and corners.
+There is no upwinding and no other switch, so the step is a smooth function. The viscosity provides
+the damping that centred advection lacks.
 
-*In time* the scheme goes forward and backward (Mesinger and Arakawa 1976): ``eta`` is advanced
-with the old fluxes, then the fluxes with the new ``eta``, friction implicitly::
+*In time* the scheme is forward-backward (Mesinger and Arakawa 1976): ``eta`` is advanced with the
+old fluxes, then the fluxes with the new ``eta``, and friction is implicit::
 
     eta' = eta - dt (dqx/dx + dqy/dy)
     qx'  = (qx - dt (advection + g Dx' deta'/dx - f Dx' v - nu lap qx)) / (1 + dt c |U| / Dx')
 
-So fluxes are half a step ahead of the elevation. From rest, their first value is half a step of
-the pressure gradient, and the scheme is of second order in space and time for waves; advection and
-the Coriolis force are of first order in time. It is stable for waves if
+So fluxes are half a step ahead of the elevation. A run starts from rest, with fluxes of half a step
+of the pressure gradient. The scheme is of second order in space and time for waves; advection and
+the Coriolis force are of first order in time. Waves are stable for
 ``dt sqrt(g h (1/dx^2 + 1/dy^2)) <= 1``.
 
 *The coast* does not move: a cell is land if its depth at construction is less than
-`minimum_depth`, and faces of land cells are closed. So are the sides of the domain, unless they are
-open; there the flux outwards is ``sqrt(g D') eta'``, which lets a wave leave that meets the side
-head on. In a closed basin the volume of water is conserved to round-off, and water at rest stays
-at rest, bit for bit.
+`minimum_depth`, and the faces of land cells are closed. So are the sides of the domain, unless they
+are open: there the outward flux is ``sqrt(g D') eta'``, so waves at normal incidence leave. A
+closed basin conserves its volume to round-off, and water at rest stays at rest, bit for bit.
 
-*The transpose* of a step, from the adjoint ``(e, x, y)`` of ``(eta', qx', qy')``. An open face
-hands its adjoint to the elevation and the depth it was made from. The momentum equations turn
-``x`` and ``y`` into adjoints of their parts: ``X = x / (1 + dt c |U| / Dx')`` is that of the
-explicit part, ``-X qx'`` that of the denominator, and so on by the chain rule to the velocities,
-the depth at faces, the old fluxes and ``eta'``. What reaches the depth reaches ``eta'`` and ``h``
-alike, since ``D' = eta' + h``. Then, with ``e`` all that has reached ``eta'``, continuity gives
-``eta`` the adjoint ``e`` and adds ``dt de/dx`` to that of ``qx``. While the gradient grows, the
-accumulator of the friction holds the derivative with respect to ``c``; `finish` turns it into
-those with respect to ``n`` and, for its part, ``h``.
+*The transpose* of a step starts from the adjoint ``(e, x, y)`` of ``(eta', qx', qy')``. The flux
+through an open side passes its adjoint to the elevation and depth it was computed from. The
+momentum equations turn ``x`` and ``y`` into adjoints of their terms: ``X = x / (1 + dt c |U| /
+Dx')`` is that of the numerator, ``-X qx'`` that of the denominator, and so on by the chain rule to
+the velocities, the depth at faces, the old fluxes and ``eta'``. The adjoint of the depth is added
+to those of ``eta'`` and of ``h``, since ``D' = eta' + h``. With ``e`` the total adjoint of
+``eta'``, continuity then gives ``eta`` the adjoint ``e`` and adds ``dt de/dx`` to that of ``qx``.
+During the reverse sweep the accumulator of the friction holds the derivative with respect to
+``c``; `finish` converts it to the derivatives with respect to ``n`` and ``h``.
 
-*Ranks* hold padded arrays with two ghost cells on every side, which are part of the state: so there
-is one exchange a step. The ghosts' share in the adjoint is given back to the cells' owners after
-each step pulled back. The state has the same bits on any number of ranks; costs and gradients
-differ by round-off, since they are sums.
+*Ranks* hold padded arrays with two ghost cells on every side. Ghost cells are part of the state, so
+a step needs one exchange. After each step of the reverse sweep, the adjoint in ghost cells is added
+to the cells' owners. The state has the same bits on any number of ranks; costs and gradients are
+sums over ranks and differ by round-off.
 """
 
 import hashlib
@@ -60,24 +59,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
 from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
-from solvers.gauges import Gauges
 from solvers.grids.grid import Grid
 from solvers.grids.halo import Halo
+from solvers.observations import Gauges
 from solvers.shallow_water import kernels, setup
-from solvers.shallow_water.adjoint_kernels import (
-    AdjointRows,
-    Totals,
-    close_step,
-    pull_back_step,
-)
-from solvers.shallow_water.kernels import (
-    GHOSTS,
-    Fields,
-    Medium,
-    Problem,
-    Rows,
-    Samples,
-)
+from solvers.shallow_water.adjoint_kernels import AdjointRows, close_step, pull_back_step
+from solvers.shallow_water.problem import GHOSTS, Fields, Medium, Problem, Rows, Samples, Totals
 from solvers.shallow_water.start import (
     drag_coefficient,
     drag_transposed,
@@ -91,42 +78,45 @@ Array = NDArray[Any]
 Value = TypeVar("Value")
 
 OWN = (slice(GHOSTS, -GHOSTS), slice(GHOSTS, -GHOSTS))
-CAUTION = 0.7
-"""The time step chosen, relative to the longest stable one for the still depth."""
+"""This rank's own cells in a padded array."""
+
+DEFAULT_COURANT_NUMBER = 0.7
+"""Default time step over the longest one that is stable for the still depth: the margin is for
+the elevation, which adds to the depth, and for advection."""
 
 
 class ShallowWater:
-    """A stepper for tsunamis. Making one is collective on the ranks of its grid.
+    """A stepper for tsunamis. Construction and all steps are collective on the grid's ranks.
 
-    The controls are fields of this rank's own cells, with the dtype of the state: ``elevation``
-    (the initial one, in metres), ``bathymetry`` (depth in metres, positive down) and ``friction``
-    (Manning's coefficient, in s m^(-1/3)). Their values on land have no effect.
+    The controls are fields over this rank's own cells, in the dtype of the state: ``elevation``
+    (initial elevation in metres), ``bathymetry`` (still depth in metres, negative on land) and
+    ``friction`` (Manning's coefficient, in s m^(-1/3)). Values on land have no effect.
 
     Parameters
     ----------
     grid
-        The cells, and which are this rank's.
+        The grid, distributed over ranks.
     bathymetry, friction, elevation
-        Initial values of the controls; copied. Anything that broadcasts to `Grid.local_shape`.
+        Initial values of the controls, of shape `Grid.local_shape` or scalars; copied.
     gauges
-        What the cost compares the elevation with: ``dt every / (2 sigma^2)`` times the sum over
-        samples and gauges of the squared differences. Without observations the cost is zero.
+        Observations. The cost is ``dt every / (2 sigma^2)`` times the sum over samples and gauges
+        of the squared misfit of the elevation; without observed values it is zero.
     time_step
-        In seconds; by default 0.7 times the longest one that is stable.
+        In seconds; by default 0.7 times the longest stable one.
     gravity, coriolis, viscosity
         In m s^-2, s^-1 and m^2 s^-1. The viscosity should be above ``U^2 dt / 2``.
     minimum_depth
-        Where the water is shallower than this there is land; in metres, well above the waves.
+        Cells shallower than this are land; in metres, well above the amplitude of the waves.
     open_sides
-        Those of ``west``, ``east``, ``south`` and ``north`` that waves leave through.
+        Sides that waves leave through: any of ``west``, ``east``, ``south``, ``north``.
     dtype
         float64 or float32.
 
     Raises
     ------
     ArgumentError
-        A value that cannot be met, such as a gauge on land or an unstable time step. If one rank
-        meets it, all raise.
+        An argument is out of range, such as a gauge on land or an unstable time step. All ranks
+        raise it if one does.
     """
 
     reproducible = True
@@ -164,7 +154,7 @@ class ShallowWater:
         self._controls = self._agreed(lambda: setup.make_fields(fields, grid, self._dtype))
         self._wet = self._controls["bathymetry"] >= minimum_depth
         longest = self._longest_step()
-        self.time_step = CAUTION * longest if time_step is None else float(time_step)
+        self.time_step = DEFAULT_COURANT_NUMBER * longest if time_step is None else float(time_step)
         self._check(longest)
         self._constants = setup.make_constants(self.time_step, grid, self._physics, self._dtype)
         samples = self._agreed(
@@ -195,45 +185,45 @@ class ShallowWater:
 
     @property
     def state(self) -> Arrays:
-        """The live primal state: ``eta`` in metres, ``qx`` and ``qy`` in m^2/s, padded."""
+        """The live state: ``eta`` in metres, ``qx`` and ``qy`` in m^2/s, padded arrays."""
         return self._state
 
     @property
     def adjoint(self) -> Arrays:
-        """The live adjoint state; its ghost cells are zero."""
+        """The live adjoint; its ghost cells are zero."""
         return self._adjoint
 
     @property
     def controls(self) -> Arrays:
-        """The fields the gradient is with respect to."""
+        """The fields that the gradient is taken with respect to."""
         return self._controls
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow; the friction's in terms of drag until `finish`."""
+        """The accumulated gradients; that of the friction is one of the drag until `finish`."""
         return self._accumulators
 
     def tape_bytes(self, steps: int) -> int:
-        """Memory for the tape of one `record`: its states."""
+        """Return the memory of the tape of `steps` steps: one state per step."""
         return steps * state_bytes(self._state)
 
     def fingerprint(self) -> str:
-        """Return a hash of grid, numbers and observations, the same on all ranks."""
+        """Return a hash of grid, coefficients and observations, the same on all ranks."""
         grid, gauges = self.grid, self.gauges
-        told = hashlib.sha256(repr((grid.shape, grid.spacing, self._physics)).encode())
-        told.update(repr((self.time_step, self._open_sides, tuple(gauges.cells))).encode())
-        told.update(repr((gauges.every, gauges.sigma)).encode())
+        digest = hashlib.sha256(repr((grid.shape, grid.spacing, self._physics)).encode())
+        digest.update(repr((self.time_step, self._open_sides, tuple(gauges.cells))).encode())
+        digest.update(repr((gauges.every, gauges.sigma)).encode())
         if gauges.observed is not None:
-            told.update(np.ascontiguousarray(gauges.observed, dtype=np.float64))
-        return told.hexdigest()
+            digest.update(np.ascontiguousarray(gauges.observed, dtype=np.float64))
+        return digest.hexdigest()
 
     def start(self) -> None:
-        """Make the state that of the controls, at rest; accumulators zero. Collective.
+        """Set the state from the controls, at rest, and the accumulators to zero. Collective.
 
         Raises
         ------
         ArgumentError
-            The controls are out of range, or too deep for the time step: on all ranks.
+            The controls are out of range, or too deep for the time step; on all ranks.
         """
         self._check(self._longest_step())
         self._set_medium()
@@ -250,7 +240,7 @@ class ShallowWater:
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
-        """Take the state from `start` to `stop`, in its own memory or in `out`."""
+        """Advance the state from `start` to `stop`, in place or into `out`. Collective."""
         source, self._state = self._state, self._state if out is None else out
         if start == stop and out is not None:
             copy_arrays(source, out)
@@ -259,7 +249,7 @@ class ShallowWater:
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Take the state from `start` to `stop`, keeping the states before each step."""
+        """Advance the state from `start` to `stop`, keeping the state before each step."""
         first = self._state
         if reach_stop:
             first = self._scratch.take()
@@ -271,26 +261,26 @@ class ShallowWater:
         if reach_stop:
             cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
         elif cost is not None:
-            setup.check_observed(self.gauges, stop)
+            self.gauges.require_samples(stop)
             cost += float(kernels.misfit(tape[-1]["eta"], self._problem.samples, stop - 1))
         self._tapes[start, stop] = tape
         return cost
 
     def turn(self, cost: float) -> float:
-        """Make the adjoint zero: there is no terminal cost."""
+        """Set the adjoint to zero: there is no terminal cost."""
         for array in self._adjoint.values():
             array[...] = 0
         return cost
 
     def pull_back(self, start: int, stop: int) -> None:
-        """Take the adjoint from `stop` to `start`."""
+        """Pull the adjoint back from `stop` to `start`. Collective."""
         tape = self._tapes.pop((start, stop))
         for k in range(stop - 1, start - 1, -1):
             self._transpose(tape[k - start], k)
         self._scratch.give_back([state for state in tape if state is not self._state])
 
     def finish(self) -> None:
-        """Fold the adjoint of the initial state and of the drag into the gradients. Collective."""
+        """Add the adjoints of the initial state and of the drag to the gradients. Collective."""
         controls, totals = self._controls, self._accumulators
         initial, depth, wet = self._initial_elevation(), self._medium.depth[OWN], self._wet
         eta, deep = kick_transposed(
@@ -304,18 +294,18 @@ class ShallowWater:
         totals["bathymetry"] += np.where(wet, deep[OWN] + rough, 0)
         totals["friction"][...] = np.where(wet, friction, 0)
 
-    # -- beside it ----------------------------------------------------------------------------
+    # -- beside the protocol ------------------------------------------------------------------
 
     @property
     def wet(self) -> NDArray[np.bool_]:
-        """Which of this rank's cells are water."""
+        """Mask of this rank's wet cells."""
         return self._wet
 
     def simulate(self, num_steps: int) -> NDArray[np.float64]:
-        """Run from the controls; return what the gauges see, on all ranks. Collective.
+        """Run from the controls and return the water levels at the gauges. Collective.
 
-        The result has one row for each sample before step `num_steps`, one column for each gauge:
-        it is what `Gauges.observed` takes. The live state is that at `num_steps` afterwards.
+        The result, the same on all ranks, has one row per sample before step `num_steps` and one
+        column per gauge: the form of `Gauges.observed`. The live state is then that at `num_steps`.
         """
         every, samples = self.gauges.every, self._problem.samples
         mine = np.empty((self.gauges.num_samples(num_steps), samples.rows.size))
@@ -324,18 +314,19 @@ class ShallowWater:
             mine[index] = self._state["eta"][samples.rows, samples.columns]
             self.advance(k, min(k + every, num_steps))
         series = np.empty((mine.shape[0], len(self.gauges.cells)))
-        for gauges, seen in self.grid.ranks.gather((setup.my_gauges(self.gauges, self.grid), mine)):
-            series[:, gauges] = seen
+        local, _ = self.gauges.local(self.grid.own)
+        for gauges, levels in self.grid.ranks.gather((local, mine)):
+            series[:, gauges] = levels
         return series
 
-    # -- inside: steps ------------------------------------------------------------------------
+    # -- steps --------------------------------------------------------------------------------
 
     def _move(
         self, source: Arrays, target: Arrays, start: int, stop: int, cost: float | None
     ) -> float | None:
-        """Step from one state's memory to another's, which may be the same."""
+        """Step from `source` to `target`, which may be the same memory."""
         if cost is not None:
-            setup.check_observed(self.gauges, stop)
+            self.gauges.require_samples(stop)
         stride = stop - start if self.grid.ranks.size == 1 else 1
         total = 0.0 if cost is None else cost
         before, after = _fields(source), _fields(target)
@@ -346,29 +337,33 @@ class ShallowWater:
         return None if cost is None else total
 
     def _transpose(self, state: Arrays, k: int) -> None:
-        """Take the adjoint from step `k + 1` to step `k`."""
+        """Pull the adjoint back over step `k`, whose first state is `state`."""
         before, adjoint = _fields(state), _fields(self._adjoint)
         pull_back_step(before, adjoint, self._problem, self._adjoint_rows, self._totals)
         if self.grid.ranks.size > 1:
-            found = self._totals.depth, self._totals.drag
-            self._halo.exchange_transposed([*adjoint, *found])
-            for name, part in zip(("bathymetry", "friction"), found, strict=True):
+            padded = self._totals.depth, self._totals.drag
+            self._halo.exchange_transposed([*adjoint, *padded])
+            for name, part in zip(("bathymetry", "friction"), padded, strict=True):
                 self._accumulators[name][...] += part[OWN]
                 part[...] = 0
         close_step(k, before, adjoint, self._problem)
 
     def _make_totals(self) -> Totals:
-        """Return where a step's derivatives go: alone, straight to the accumulators."""
+        """Return the arrays that the kernels add derivatives to.
+
+        On one rank these are the accumulators; on several, padded arrays whose ghost cells have yet
+        to be added to their owners.
+        """
         if self.grid.ranks.size == 1:
             return Totals(GHOSTS, self._accumulators["bathymetry"], self._accumulators["friction"])
         return Totals(
             0, np.zeros(self._padded_shape, self._dtype), np.zeros(self._padded_shape, self._dtype)
         )
 
-    # -- inside: the start --------------------------------------------------------------------
+    # -- start --------------------------------------------------------------------------------
 
     def _agreed(self, call: Callable[[], Value]) -> Value:
-        """Return what a call returns on this rank, or raise on all ranks what it raised on one."""
+        """Return the result of a call, or raise on all ranks an error that it raises on one."""
         value, error = None, None
         try:
             value = call()
@@ -384,7 +379,7 @@ class ShallowWater:
         return setup.longest_step(deepest, self.grid, self._physics["gravity"])
 
     def _check(self, longest: float) -> None:
-        """Refuse controls that are out of range, or too deep for the time step, on all ranks."""
+        """Raise on all ranks if controls are out of range, or too deep for the time step."""
         setup.check_time_step(self.time_step, longest, self.grid, self._physics["viscosity"])
         self._agreed(lambda: setup.check_values(self._controls, self._wet))
 

@@ -1,8 +1,8 @@
 """Real topography: Vancouver Island and the Salish Sea, from the sample data of matplotlib.
 
-91 x 120 points between 48 and 50 degrees north and 234 and 238 degrees east, from -1437 m to
-2205 m, about 2.4 km apart, are interpolated bilinearly to square cells of a plane that touches
-the Earth in the middle.
+The data are 91 x 120 points, about 2.4 km apart, from 48 to 50 degrees north and from 234 to 238
+degrees east, with heights from -1437 m to 2205 m. They are interpolated bilinearly to square cells
+of the plane that touches the Earth at their centre.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ from adjoint.errors import ArgumentError
 __all__ = ["SalishSea"]
 
 EARTH_RADIUS = 6_371_000.0
+"""Mean radius, in metres."""
 EARTH_ROTATION = 7.292e-5
+"""Angular velocity, in radians per second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,13 @@ class SalishSea:
     """The topography on a uniform grid of square cells."""
 
     bathymetry: NDArray[np.float64]
-    """Depth in metres, positive down, negative on land; rows go north, columns east."""
+    """Depth in metres, negative on land; rows go north, columns east."""
     spacing: tuple[float, float]
-    """Between rows and columns, in metres."""
+    """Distance between rows and between columns, in metres."""
     latitude: NDArray[np.float64]
-    """Of each row, in degrees north."""
+    """Latitude of each row, in degrees north."""
     longitude: NDArray[np.float64]
-    """Of each column, in degrees east."""
+    """Longitude of each column, in degrees east."""
 
     @classmethod
     def load(cls, refinement: float = 1.0) -> Self:
@@ -58,22 +60,22 @@ class SalishSea:
 
     @property
     def coriolis(self) -> float:
-        """The Coriolis parameter in the middle, in radians per second."""
+        """The Coriolis parameter at the centre, in radians per second."""
         return float(2 * EARTH_ROTATION * np.sin(np.radians(self.latitude.mean())))
 
     def cell(self, latitude: float, longitude: float) -> tuple[int, int]:
-        """Return row and column of the cell that holds a place.
+        """Return row and column of the cell at a place given in degrees.
 
         Raises
         ------
         ArgumentError
-            The place is outside of the grid.
+            The place is outside the grid.
         """
         place = []
         for value, axis in ((latitude, self.latitude), (longitude, self.longitude)):
             index = round((value - axis[0]) / (axis[1] - axis[0]))
             if not 0 <= index < axis.size:
-                raise ArgumentError(f"{latitude} N, {longitude} E is outside of the grid")
+                raise ArgumentError(f"{latitude} N, {longitude} E is outside the grid")
             place.append(index)
         return place[0], place[1]
 

@@ -1,6 +1,6 @@
-"""What `solvers.shallow_water.model` is given, checked and made ready for its kernels.
+"""Checks of the arguments of `solvers.shallow_water.model`, and their form for its kernels.
 
-Nothing here talks to other ranks: the solver makes them agree on what is raised.
+Nothing here communicates: the solver makes all ranks raise what one of them raises.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from solvers.gauges import Gauges
 from solvers.grids.grid import Grid
-from solvers.shallow_water.kernels import GHOSTS, Constants, OpenSides, Samples
+from solvers.observations import Gauges
+from solvers.shallow_water.problem import GHOSTS, Constants, OpenSides, Samples
 
 __all__ = [
-    "check_observed",
     "check_physics",
     "check_time_step",
     "check_values",
@@ -23,20 +22,20 @@ __all__ = [
     "make_constants",
     "make_fields",
     "make_samples",
-    "my_gauges",
     "open_here",
 ]
 
 Array = NDArray[Any]
 
 SPEED_FLOOR = 1e-3
-"""Friction is linear below this speed, in m/s."""
+"""In m/s. Keeps the friction differentiable at rest: it is linear well below this speed, which is
+far below that of any wave of interest."""
 
 
 def make_fields(
     values: Mapping[str, ArrayLike], grid: Grid, dtype: np.dtype[Any]
 ) -> dict[str, Array]:
-    """Return copies of the controls' values as this rank's fields."""
+    """Return the controls as fields of this rank's cells, copied."""
     if dtype.char not in "fd":
         raise ArgumentError(f"dtype must be float64 or float32, not {dtype}")
     fields = {}
@@ -46,30 +45,30 @@ def make_fields(
             raise ArgumentError(f"{name} must hold real numbers, not {given.dtype}")
         if given.shape not in ((), grid.local_shape):
             raise ArgumentError(
-                f"{name} has shape {given.shape}; rank {grid.ranks.rank} has the cells "
-                f"{grid.local_shape}: Grid.scatter gives each rank its part of a field"
+                f"{name} has shape {given.shape}, but the cells of rank {grid.ranks.rank} have "
+                f"shape {grid.local_shape}: Grid.scatter gives each rank its part of a field"
             )
         fields[name] = np.array(np.broadcast_to(given, grid.local_shape), dtype, order="C")
     return fields
 
 
 def check_values(controls: Mapping[str, Array], wet: NDArray[np.bool_]) -> None:
-    """Refuse controls that are out of range in the water."""
+    """Refuse controls that are out of range in a wet cell."""
     for name, field in controls.items():
         if not np.isfinite(field[wet]).all():
-            raise ArgumentError(f"{name} is not finite in a cell of water")
+            raise ArgumentError(f"{name} is not finite in a wet cell")
     depth = controls["bathymetry"][wet] + np.minimum(controls["elevation"][wet], 0)
     if depth.size and depth.min() <= 0:
         raise ArgumentError(
-            f"the water is {depth.min()} m deep in a cell that was water at construction: the "
+            f"the water is {depth.min()} m deep in a cell that was wet at construction: the "
             "coast does not move, so keep bathymetry and elevation within bounds"
         )
     if (controls["friction"][wet] < 0).any():
-        raise ArgumentError(f"friction is {controls['friction'][wet].min()}: it cannot be negative")
+        raise ArgumentError(f"friction is negative: {controls['friction'][wet].min()}")
 
 
 def check_physics(physics: Mapping[str, float], open_sides: Collection[str]) -> None:
-    """Refuse numbers that are out of range, and sides that do not exist."""
+    """Refuse numbers out of range, and sides that do not exist."""
     for name, value in physics.items():
         if not np.isfinite(value):
             raise ArgumentError(f"{name} must be finite, not {value}")
@@ -77,14 +76,16 @@ def check_physics(physics: Mapping[str, float], open_sides: Collection[str]) -> 
         if physics[name] <= 0:
             raise ArgumentError(f"{name} must be positive, not {physics[name]}")
     if physics["viscosity"] < 0:
-        raise ArgumentError(f"viscosity cannot be negative: {physics['viscosity']}")
+        raise ArgumentError(f"viscosity must not be negative, but is {physics['viscosity']}")
     unknown = sorted(set(open_sides) - set(OpenSides._fields))
     if unknown:
-        raise ArgumentError(f"open_sides has {unknown}: sides are {', '.join(OpenSides._fields)}")
+        raise ArgumentError(
+            f"open_sides has {unknown}: the sides are {', '.join(OpenSides._fields)}"
+        )
 
 
 def longest_step(deepest: float, grid: Grid, gravity: float) -> float:
-    """Return the longest stable time step over so deep water.
+    """Return the longest stable time step in seconds for water `deepest` metres deep.
 
     Raises
     ------
@@ -92,27 +93,29 @@ def longest_step(deepest: float, grid: Grid, gravity: float) -> float:
         There is no water.
     """
     if not deepest > 0:
-        raise ArgumentError("there is no water: no cell is as deep as minimum_depth")
+        raise ArgumentError("there is no water: no cell is at least minimum_depth deep")
     dy, dx = grid.spacing
     return float(1 / np.sqrt(gravity * deepest * (dx**-2 + dy**-2)))
 
 
 def check_time_step(time_step: float, longest: float, grid: Grid, viscosity: float) -> None:
-    """Refuse a time step that is unstable."""
+    """Refuse a time step for which waves or viscosity are unstable."""
     if not (np.isfinite(time_step) and 0 < time_step <= longest):
         raise ArgumentError(
-            f"a time step of {time_step} s is not stable: waves over the deepest water allow "
-            f"{longest:.6g} s at most"
+            f"a time step of {time_step} s is not stable: waves over the deepest water allow at "
+            f"most {longest:.6g} s"
         )
     dy, dx = grid.spacing
     if 2 * viscosity * time_step * (dx**-2 + dy**-2) > 1:
-        raise ArgumentError(f"a viscosity of {viscosity} m^2/s is unstable at {time_step} s a step")
+        raise ArgumentError(
+            f"a viscosity of {viscosity} m^2/s is unstable with time steps of {time_step} s"
+        )
 
 
 def make_constants(
     time_step: float, grid: Grid, physics: Mapping[str, float], dtype: np.dtype[Any]
 ) -> Constants:
-    """Return the numbers of a step, in the number type of the fields."""
+    """Return the coefficients of a step, in the dtype of the fields."""
     dy, dx = grid.spacing
     gravity, viscosity = physics["gravity"], physics["viscosity"]
     numbers = {
@@ -135,41 +138,22 @@ def make_constants(
 
 
 def open_here(open_sides: Collection[str], grid: Grid) -> OpenSides:
-    """Return at which open sides of the domain this rank is."""
+    """Return the open sides of the domain that this rank's part touches."""
     return OpenSides(*(s in open_sides and getattr(grid, s) is None for s in OpenSides._fields))
 
 
-def my_gauges(gauges: Gauges, grid: Grid) -> list[int]:
-    """Return which gauges are in this rank's cells."""
-    return [index for index, cell in enumerate(gauges.cells) if grid.owns(*cell)]
-
-
 def make_samples(gauges: Gauges, grid: Grid, wet: NDArray[np.bool_], time_step: float) -> Samples:
-    """Return this rank's gauges, as the kernels want them."""
-    for row, column in gauges.cells:
-        if not (0 <= row < grid.shape[0] and 0 <= column < grid.shape[1]):
-            raise ArgumentError(f"gauge {(row, column)} is outside of the domain {grid.shape}")
-    mine = my_gauges(gauges, grid)
-    cells = np.array([gauges.cells[g] for g in mine], np.int64).reshape(-1, 2)
-    cells -= (grid.rows.start, grid.columns.start)
-    for index, (row, column) in zip(mine, cells, strict=True):
+    """Return this rank's gauges, in the form that the kernels take."""
+    gauges.require_within(grid.shape)
+    mine, (rows, columns) = gauges.local(grid.own)
+    for gauge, row, column in zip(mine, rows, columns, strict=True):
         if not wet[row, column]:
             raise ArgumentError(
-                f"gauge {tuple(gauges.cells[index])} is on land: move it to the water"
+                f"gauge {tuple(gauges.cells[gauge])} is on land: move it to the water"
             )
-    seen = gauges.observed
+    levels = gauges.observed
     observed = (
-        np.zeros((0, len(mine))) if seen is None else np.array(seen[:, mine], float, order="C")
+        np.zeros((0, len(mine))) if levels is None else levels[:, mine].astype(float, order="C")
     )
-    rows, columns = np.ascontiguousarray(cells.T + GHOSTS)
-    weight = 0.0 if seen is None else time_step * gauges.every / gauges.sigma**2
-    return Samples(rows, columns, observed, gauges.every, float(weight))
-
-
-def check_observed(gauges: Gauges, stop: int) -> None:
-    """Refuse a cost of steps that nothing was observed for."""
-    if gauges.observed is not None and gauges.num_samples(stop) > len(gauges.observed):
-        raise ArgumentError(
-            f"the gauges have {len(gauges.observed)} samples, one every {gauges.every} steps: "
-            f"step {stop - 1} is beyond the last"
-        )
+    weight = 0.0 if levels is None else time_step * gauges.every / gauges.sigma**2
+    return Samples(rows + GHOSTS, columns + GHOSTS, observed, gauges.every, float(weight))

@@ -1,7 +1,8 @@
-"""Start `solvers.shallow_water.model` from rest: fluxes are half a step ahead of the elevation.
+"""The initial fluxes of `solvers.shallow_water.model`, from rest, and the drag coefficient.
 
-Their first value is half a step of the pressure gradient, ``qx = -(dt/2) g Dx deta/dx``. This is
-done once in a run: plain array expressions, on padded arrays with valid ghosts.
+Fluxes are half a step ahead of the elevation, so they start with half a step of the pressure
+gradient: ``qx = -(dt/2) g Dx deta/dx``. This runs once per evaluation, as array expressions on
+padded arrays whose ghost cells are valid.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvers.shallow_water.kernels import GHOSTS, Constants, Medium
+from solvers.shallow_water.problem import GHOSTS, Constants, Medium
 
 __all__ = ["drag_coefficient", "drag_transposed", "kick", "kick_transposed"]
 
@@ -28,13 +29,13 @@ def drag_coefficient(friction: Array, depth: Array, gravity: Any) -> Array:
 def drag_transposed(
     drag_bar: Array, friction: Array, depth: Array, gravity: Any
 ) -> tuple[Array, Array]:
-    """Return the adjoints of friction and depth, given that of the drag."""
+    """Return the adjoints of friction and depth, given the adjoint of the drag."""
     drag = drag_coefficient(friction, depth, gravity)
     return drag_bar * (2 * gravity * friction / np.cbrt(depth)), -drag_bar * drag / (3 * depth)
 
 
 def kick(eta: Array, medium: Medium, c: Constants) -> tuple[Array, Array]:
-    """Return the first fluxes, through x and y faces; ghosts are zero."""
+    """Return the initial fluxes through x and y faces; their ghost cells are zero."""
     fluxes = []
     for beyond, pressure in ((EAST, c.pressure_x), (NORTH, c.pressure_y)):
         open_face, total, rise = _face(eta, medium, beyond, c)
@@ -47,9 +48,9 @@ def kick(eta: Array, medium: Medium, c: Constants) -> tuple[Array, Array]:
 def kick_transposed(
     eta: Array, qx_bar: Array, qy_bar: Array, medium: Medium, c: Constants
 ) -> tuple[Array, Array]:
-    """Return the adjoints of elevation and depth, given those of the first fluxes.
+    """Return the adjoints of elevation and depth, given those of the initial fluxes.
 
-    The ghosts of the result belong to the ranks that own the cells.
+    Ghost cells of the result hold contributions to cells that other ranks own.
     """
     eta_bar, depth_bar = np.zeros_like(eta), np.zeros_like(eta)
     for beyond, pressure, flux in ((EAST, c.pressure_x, qx_bar), (NORTH, c.pressure_y, qy_bar)):
@@ -64,6 +65,6 @@ def kick_transposed(
 def _face(
     eta: Array, medium: Medium, beyond: tuple[slice, slice], c: Constants
 ) -> tuple[Array, Array, Array]:
-    """Return whether faces are open, the depth there, and how much the surface rises across."""
+    """Return, for each face: whether it is open, its depth, the rise of the surface across it."""
     total = eta[HERE] + medium.depth[HERE] + eta[beyond] + medium.depth[beyond]
     return medium.wet[HERE] * medium.wet[beyond], c.half * total, eta[beyond] - eta[HERE]

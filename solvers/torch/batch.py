@@ -1,4 +1,4 @@
-"""What one evaluation of a PyTorch model is given: data, lengths, and the state to begin with."""
+"""The arguments of one evaluation of a PyTorch model: data, lengths and the initial state."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
@@ -19,29 +19,29 @@ __all__ = ["Batch"]
 
 
 class Batch:
-    """Sequences side by side, and their initial state. Nothing as long as they are is kept.
+    """A batch of sequences and their initial state. Rows are read on demand and not kept.
 
     Parameters
     ----------
     num_steps
         Steps of the run: those of the longest sequence of all ranks.
     own_steps
-        Steps of this rank's longest sequence; None is as many as the inputs have rows.
+        Steps of this rank's longest sequence; None means the number of rows of the inputs.
     inputs
         A `solvers.sequences.RowSource`, a tuple of several, or None.
     targets
-        The same, but one, or None.
+        A `solvers.sequences.RowSource`, or None.
     state
-        Of the first step; see `refresh`.
+        The initial state; see `refresh`.
     lengths
-        Steps of each sequence; None is the same for all.
+        Steps of each sequence; None means that all are equally long.
     batch_axis
-        Of the state's tensors.
+        Axis of the state's tensors that counts sequences.
 
     Raises
     ------
     ArgumentError
-        Too few rows, lengths that do not fit, tensors that cannot be differentiated.
+        There are too few rows, lengths are inconsistent, or a tensor cannot be differentiated.
     """
 
     def __init__(
@@ -65,49 +65,49 @@ class Batch:
         tensors = form.split(state, 0)
         self._lengths = self._checked(lengths, tensors, batch_axis)
         self.end = self._own if self._lengths is None else self._lengths.longest
-        """The steps from here on leave the state as it is: all sequences have ended."""
+        """From this step on all sequences have ended, and steps leave the state unchanged."""
         self._require_rows()
         self.initial = [tensor.detach().contiguous() for tensor in tensors]
-        """The initial state; as controls, parts of it may be written."""
+        """The initial state; tensors of it that are controls may be written."""
         self.given = {f"state.{i}": t for i, t in enumerate(tensors) if t.requires_grad}
-        """The tensors that the initial state was given as, where they require a gradient."""
+        """The caller's tensors of the initial state that require a gradient, by name."""
         self.input_tensors = self._with_gradient(sources)
-        """Inputs that require a gradient."""
+        """Inputs that require a gradient, by name."""
         if getattr(targets, "requires_grad", False):
-            raise ArgumentError("targets require a gradient: make them inputs, or detach them")
+            raise ArgumentError("targets require a gradient: pass them as inputs, or detach them")
 
     @property
     def initial_controls(self) -> dict[str, int]:
-        """Which tensors of the initial state the gradient is with respect to."""
+        """Indices of the tensors of the initial state that are controls, by name."""
         return {name: _index(name) for name in self.given}
 
     @property
     def controls(self) -> dict[str, Any]:
-        """What of the batch the gradient is with respect to."""
+        """Tensors of the batch that are controls, by name."""
         initial = {name: self.initial[index] for name, index in self.initial_controls.items()}
         return initial | self.input_tensors
 
     def refresh(self) -> None:
-        """Take the initial state's present values, which an optimiser may have changed.
+        """Copy the initial state again where `initial` is a copy: an optimiser may have changed it.
 
-        Tensors that are not contiguous (expanded ones, say) have been copied.
+        Tensors that are not contiguous, such as expanded ones, were copied.
         """
         for kept, tensor in zip(self.initial, leaves(self.state), strict=True):
             if kept.data_ptr() != tensor.data_ptr():
                 kept.copy_(tensor.detach())
 
-    def check_like(self, form: StateForm) -> None:
-        """Raise `ArgumentError` unless the batch fits a run of such states."""
+    def check_form(self, form: StateForm) -> None:
+        """Raise `ArgumentError` unless the initial state has the given form."""
         try:
             form.split(self.state, 0)
         except TypeError:
             raise ArgumentError(
-                "the initial state has another structure, shape or dtype than the one that the "
-                "sequence was made with: make another TorchSequence for another batch size"
+                "structure, shapes or dtypes of the initial state differ from those that the "
+                "sequence was constructed with: use another TorchSequence for another batch size"
             ) from None
 
     def read(self, start: int, stop: int) -> LeafData | None:
-        """Return the rows of a leaf's steps, as far as there are any; None where there are not."""
+        """Return the rows of a leaf's steps, up to the end of the sequences; None after it."""
         stop = min(stop, self.end)
         if stop <= start:
             return None
@@ -122,7 +122,7 @@ class Batch:
             alive = torch.from_numpy(self._lengths.alive(start, stop))
         return LeafData(start, stop, tensors, targets, leaves=leaves, batched=ragged, alive=alive)
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- checks -------------------------------------------------------------------------------
 
     def _checked(
         self, lengths: ArrayLike | None, tensors: Sequence[Any], axis: int
@@ -132,8 +132,8 @@ class Batch:
         sizes: set[int] = {t.shape[axis] if t.dim() > axis else -1 for t in tensors}
         if len(sizes) > 1 or -1 in sizes:
             raise ArgumentError(
-                f"with lengths, axis {axis} of every tensor of the state is that of the "
-                f"sequences; here they are {[tuple(t.shape) for t in tensors]}"
+                f"with lengths, axis {axis} of every tensor of the state must count the "
+                f"sequences, but the shapes are {[tuple(t.shape) for t in tensors]}"
             )
         found = Lengths.of(np.asarray(lengths), sizes.pop())
         found.check_end(self._own)
@@ -142,14 +142,14 @@ class Batch:
     def _require_rows(self) -> None:
         if self._own > self.num_steps:
             raise ArgumentError(
-                f"the sequences have {self._own} steps, but only {self.num_steps} are taken: make "
-                "another TorchSequence for longer ones"
+                f"the sequences have {self._own} steps, but the run takes only {self.num_steps}: "
+                "use another TorchSequence for longer ones"
             )
         for rows in [*self._inputs, *([] if self._targets is None else [self._targets])]:
             if rows.num_rows is not None and rows.num_rows < self.end:
                 raise ArgumentError(
-                    f"{rows.name} has {rows.num_rows} rows, the sequences have {self.end} steps: "
-                    f"there is none for step {rows.num_rows}"
+                    f"{rows.name} has {rows.num_rows} rows, but the sequences have {self.end} "
+                    f"steps: there is none for step {rows.num_rows}"
                 )
 
     def _with_gradient(self, sources: Sequence[Any]) -> dict[str, Any]:
@@ -158,24 +158,24 @@ class Batch:
             if isinstance(source, torch.Tensor) and source.requires_grad:
                 if not source.is_leaf or not is_differentiable(source):
                     raise ArgumentError(
-                        "the inputs are the result of a computation that requires a gradient: do "
-                        "that in the cell, step by step, or detach them"
+                        "the inputs are the result of a computation that requires a gradient: move "
+                        "it into the cell, where it runs step by step, or detach them"
                     )
                 found[f"inputs.{index}"] = source
         return found
 
 
 def num_rows(inputs: Any) -> int:
-    """Return how many rows the inputs have.
+    """Return the number of rows of the inputs.
 
     Raises
     ------
     ArgumentError
-        Only a function knows.
+        All inputs are functions.
     """
     counts = [len(source) for source in _sources(inputs) if getattr(source, "shape", ())]
     if not counts:
-        raise ArgumentError("num_steps must be given where the inputs do not tell it")
+        raise ArgumentError("give num_steps=: the inputs do not determine it")
     return min(counts)
 
 

@@ -1,4 +1,4 @@
-"""Looking into torch's graphs: which tensors one begins with, and how much memory one holds."""
+"""Inspection of autograd's graphs: the tensors at which one begins, and the memory it holds."""
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
@@ -13,31 +13,32 @@ import torch
 __all__ = ["Graph", "SavedBytes", "graph_before", "without_hooks"]
 
 NODE_BYTES = 1024
-"""A node with what belongs to it: edges, the tensors' own records, what the allocator adds.
+"""Memory of a node of a graph, with its edges, tensor metadata and allocator overhead.
 
-Measured with an LSTM cell so small that it is nearly all there is: 974 and 1076 bytes."""
+Measured with LSTM cells of so few units that little else takes memory: 974 and 1076 bytes."""
 
 
 class SavedBytes:
-    """A context that counts the memory that graphs made within it keep for their backward pass.
+    """A context that counts the bytes that graphs built in it save for their backward pass.
 
-    Storages are counted once each, however many tensors share them.
+    Each storage is counted once, even if several tensors share it.
 
     Parameters
     ----------
     others
-        Tensors that would be there anyway: parameters, data.
+        Tensors that are not counted, because they exist anyway: parameters, data.
     """
 
     def __init__(self, others: Iterable[Any]) -> None:
-        self._found: dict[int, int] = {}
+        self._bytes: dict[int, int] = {}
+        """Size of each storage, by its address."""
         self._others = {tensor.untyped_storage().data_ptr() for tensor in others}
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, _unpack)
 
     @property
     def total(self) -> int:
-        """Bytes, so far."""
-        return sum(self._found.values())
+        """Bytes counted so far."""
+        return sum(self._bytes.values())
 
     def __enter__(self) -> Self:
         self._hooks.__enter__()
@@ -55,41 +56,41 @@ class SavedBytes:
         if tensor.layout is torch.strided:
             storage = tensor.untyped_storage()
             if storage.data_ptr() not in self._others:
-                self._found[storage.data_ptr()] = storage.nbytes()
-        # Detached: a node that keeps its own output would keep itself alive.
+                self._bytes[storage.data_ptr()] = storage.nbytes()
+        # Detached, because a node that saves its own output would keep itself alive.
         return tensor.detach()
 
 
 class Graph(NamedTuple):
-    """What there is before some roots."""
+    """The graph that ends in some roots."""
 
     leaves: list[Any]
-    """The tensors at which it begins, once each: what `backward` fills. Their order depends on
-    nothing but the graph."""
+    """The tensors at which it begins, once each: those whose ``.grad`` a backward pass adds to.
+    Their order depends only on the graph."""
     node_bytes: int
     """Memory of its nodes, without the tensors that they save."""
 
 
 def graph_before(roots: Iterable[Any]) -> Graph:
-    """Look through the graph that ends in the roots."""
-    given = list(roots)
-    found = {id(root): root for root in given if root.is_leaf and root.requires_grad}
-    waiting = [root.grad_fn for root in given if root.grad_fn is not None]
-    seen = set(waiting)
+    """Traverse the graph that ends in the roots."""
+    tensors = list(roots)
+    leaves = {id(root): root for root in tensors if root.is_leaf and root.requires_grad}
+    waiting = [root.grad_fn for root in tensors if root.grad_fn is not None]
+    visited = set(waiting)
     while waiting:
         node = waiting.pop()
         if hasattr(node, "variable"):
-            found.setdefault(id(node.variable), node.variable)
+            leaves.setdefault(id(node.variable), node.variable)
         for following, _ in node.next_functions:
-            if following is not None and following not in seen:
-                seen.add(following)
+            if following is not None and following not in visited:
+                visited.add(following)
                 waiting.append(following)
-    return Graph(list(found.values()), NODE_BYTES * len(seen))
+    return Graph(list(leaves.values()), NODE_BYTES * len(visited))
 
 
 @contextmanager
 def without_hooks(tensors: Iterable[Any]) -> Generator[None, None, None]:
-    """Keep the hooks of these tensors from being called: their gradients are not complete yet."""
+    """Disable the hooks of these tensors, whose gradients are still incomplete."""
     hooked = [(t, t._backward_hooks) for t in tensors if t._backward_hooks]  # noqa: SLF001
     for tensor, _ in hooked:
         tensor._backward_hooks = None  # noqa: SLF001

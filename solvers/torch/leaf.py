@@ -1,14 +1,14 @@
-"""One leaf of a PyTorch model: taken with its graph or without, and pulled back.
+"""One leaf of a PyTorch model: run with or without its graph, and pulled back.
 
-A leaf is *taped* by running its steps from a detached copy of its first state with gradients
-enabled. What remains is the tape: the copy, the graph, and its ends, which are the last state and
-one loss a step. It is *pulled back* by one call of autograd, with the adjoint as the vector at the
-last state and ones at the losses.
+A leaf is *recorded* by running its steps from a detached copy of its first state with gradients
+enabled. The tape is that copy, the graph and its outputs: the last state and one loss per step. It
+is *pulled back* by one call of autograd, with the adjoint as the vector for the last state and ones
+for the losses.
 
-Without a graph the same steps take less time. Where a kernel that is chosen without gradients gives
-other bits (oneDNN's LSTM does), the graph is made and dropped: which it is, is found out by trying,
-on the first leaf, whenever something that decides it has changed. The same trial measures the tape,
-and looks for what a replay would spoil.
+Running the same steps without a graph takes less time. But some kernels that torch chooses without
+gradients have other bits (oneDNN's LSTM, for example); then the graph is built and discarded. A
+trial run of the first leaf decides between the two, whenever training mode, autocast or the like
+have changed. It also measures the tape, and finds models that cannot be replayed.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -28,42 +28,44 @@ from solvers.torch.replay import BufferWatch, mode_of, randomness
 from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable
 from solvers.torch.unroll import LeafData, Unroll
 
-__all__ = ["LeafRunner", "Tape", "bits_of", "keep_freed"]
+__all__ = ["LeafRunner", "Tape", "bits_of", "raise_trim_threshold"]
 
 Tensors = list[Any]
 
-MOST_KEPT = 31 << 20
-"""The GNU C library learns nothing from blocks of 32 MiB and more."""
+MAX_BLOCK_BYTES = 31 << 20
+"""Largest block from which malloc adapts its thresholds: in the GNU C library only blocks below
+32 MiB (DEFAULT_MMAP_THRESHOLD_MAX on 64-bit systems, mallopt(3))."""
 
 
 @dataclass(slots=True)
 class Tape:
-    """The graph of one leaf, by its ends."""
+    """The graph of one leaf, by its inputs and outputs."""
 
     firsts: Tensors
-    """The state that it begins with: leaves of the graph."""
+    """Tensors of the first state: leaves of the graph."""
     inputs: Mapping[str, Any]
-    """The rows of those inputs that have a gradient: leaves of the graph."""
+    """Rows of the inputs that have a gradient, by name: leaves of the graph."""
     lasts: Tensors
+    """Tensors of the last state."""
     losses: Any
-    """One a step, or None."""
+    """One loss per step; None without losses."""
 
 
 class LeafRunner:
-    """Takes a model over leaves.
+    """Runs the leaves of a model.
 
     Parameters
     ----------
     unroll
         The model.
     form
-        Of its states.
+        Form of its states.
     modules
-        By name: every module that runs, for their buffers and modes.
+        All modules that run, by name, for their buffers and modes.
     parameters
-        By name: what gets a gradient.
+        Parameters that have a gradient, by name.
     rank
-        Of this process: its randomness is its own.
+        Rank of this process, which enters the seeds of its random numbers.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class LeafRunner:
         rank: int,
     ) -> None:
         self.leaf_bytes = 0
-        """Memory of the tape that was examined last."""
+        """Memory of the tape of the leaf that `examine` ran."""
         self._unroll = unroll
         self._form = form
         self._modules = list(modules.values())
@@ -86,38 +88,40 @@ class LeafRunner:
         self._mode: tuple[Any, ...] | None = None
         self._needs_graph = False
 
-    def advanced(
-        self, data: LeafData, state: Tensors, seed: int, *, wanted: bool
+    def advance(
+        self, data: LeafData, state: Tensors, seed: int, *, with_losses: bool
     ) -> tuple[Tensors, Any]:
-        """Return the state after a leaf and, if they are wanted, its losses."""
+        """Return the state after a leaf and, if asked for, its losses."""
         if self._needs_graph:
-            tape = self.taped(data, state, seed, wanted=wanted)
+            tape = self.record(data, state, seed, with_losses=with_losses)
             return tape.lasts, tape.losses
-        return self._untaped(data, state, seed, wanted=wanted)
+        return self._without_graph(data, state, seed, with_losses=with_losses)
 
-    def taped(self, data: LeafData, state: Tensors, seed: int, *, wanted: bool = True) -> Tape:
-        """Return the tape of a leaf. `state` is copied."""
+    def record(
+        self, data: LeafData, state: Tensors, seed: int, *, with_losses: bool = True
+    ) -> Tape:
+        """Run a leaf, from a copy of `state`, and return its tape."""
         with self._replayable(data.start, data.stop, seed), torch.enable_grad():
             firsts, copies = self._linked(state)
-            tensors, losses = self._run(data, copies, wanted)
+            tensors, losses = self._run(data, copies, with_losses)
         return Tape(firsts, data.leaves, tensors, losses)
 
-    def ended(self, function: Any, state: Tensors, step: int, seed: int) -> Tape:
-        """Return the tape of the final loss: that of a leaf without steps."""
+    def record_end(self, function: Any, state: Tensors, step: int, seed: int) -> Tape:
+        """Compute the final loss and return its tape, as of a leaf without steps."""
         with self._replayable(step, step + 1, seed), torch.enable_grad():
             firsts, copies = self._linked(state)
             loss = function(self._form.join(copies))
         if not isinstance(loss, torch.Tensor) or loss.dim():
-            raise StepperError(f"final_loss returned {loss!r}: return one number, as a tensor")
+            raise StepperError(f"final_loss returned {loss!r}: return a tensor of one number")
         return Tape(firsts, {}, copies, loss.reshape(1))
 
     def pull_back(
         self, tape: Tape, adjoint: Collection[Any]
     ) -> tuple[Tensors, dict[str, Any], dict[str, Any]]:
-        """Return the gradients with respect to a leaf's first state, its inputs and parameters.
+        """Return the gradients with respect to the first state, the inputs and the parameters.
 
-        `adjoint` and the first of the results have what can be differentiated of a state. A
-        gradient is None where nothing depends on it.
+        `adjoint` and the gradients of the first state have only the differentiable tensors of a
+        state. A gradient is None if nothing depends on its tensor.
         """
         roots: Tensors = []
         vectors: Tensors = []
@@ -130,22 +134,22 @@ class LeafRunner:
                 vectors.append(vector.clone())
         firsts = [tape.firsts[index] for index in self._differentiable]
         parameters = {name: p for name, p in self._parameters.items() if p.requires_grad}
-        wanted = [*firsts, *tape.inputs.values(), *parameters.values()]
-        found: Tensors = [None] * len(wanted)
+        tensors = [*firsts, *tape.inputs.values(), *parameters.values()]
+        gradients: Tensors = [None] * len(tensors)
         if roots:
             with torch.autocast("cpu", enabled=False), without_hooks(parameters.values()):
-                found = list(torch.autograd.grad(roots, wanted, vectors, allow_unused=True))
-        rest = iter(found[len(firsts) :])
+                gradients = list(torch.autograd.grad(roots, tensors, vectors, allow_unused=True))
+        rest = iter(gradients[len(firsts) :])
         inputs = {name: next(rest) for name in tape.inputs}
-        return found[: len(firsts)], inputs, {name: next(rest) for name in parameters}
+        return gradients[: len(firsts)], inputs, {name: next(rest) for name in parameters}
 
     def examine(self, batch: Batch, leaf_steps: int, seed: int) -> None:
-        """Take the first leaf with and without a graph, if that may give something new.
+        """Run the first leaf with and without a graph, unless nothing changed since the last time.
 
         Raises
         ------
         StepperError
-            It wrote a buffer (which is put back), or it uses a parameter that would get no
+            The model wrote a buffer (which is restored), or uses a parameter that would get no
             gradient.
         """
         mode = mode_of(self._modules)
@@ -156,11 +160,11 @@ class LeafRunner:
         parameters = [p for module in self._modules for p in module.parameters(recurse=False)]
         try:
             with SavedBytes([*data.inputs, *parameters]) as saved:
-                tape = self.taped(data, batch.initial, seed)
+                tape = self.record(data, batch.initial, seed)
             state = [tensor.clone() for tensor in batch.initial]
-            tensors, _ = self._untaped(data, state, seed, wanted=True)
+            tensors, _ = self._without_graph(data, state, seed, with_losses=True)
         except BaseException:
-            self._watch.put_back(copies)
+            self._watch.restore(copies)
             raise
         self._watch.compare(copies, 0, data.stop)
         graph = graph_before([*tape.lasts, *([] if tape.losses is None else [tape.losses])])
@@ -168,9 +172,9 @@ class LeafRunner:
         self.leaf_bytes = saved.total + graph.node_bytes
         self._needs_graph = bits_of(tensors) != bits_of(tape.lasts)
         self._mode = mode
-        keep_freed(2 * self.leaf_bytes)
+        raise_trim_threshold(2 * self.leaf_bytes)
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- running ------------------------------------------------------------------------------
 
     @contextmanager
     def _replayable(self, start: int, stop: int, seed: int) -> Generator[None, None, None]:
@@ -179,24 +183,24 @@ class LeafRunner:
             yield
         self._watch.check(start, stop)
 
-    def _untaped(
-        self, data: LeafData, state: Tensors, seed: int, *, wanted: bool
+    def _without_graph(
+        self, data: LeafData, state: Tensors, seed: int, *, with_losses: bool
     ) -> tuple[Tensors, Any]:
         with self._replayable(data.start, data.stop, seed), torch.no_grad():
-            return self._run(data, state, wanted)
+            return self._run(data, state, with_losses)
 
     def _linked(self, state: Tensors) -> tuple[Tensors, Tensors]:
-        """Return leaves of a new graph, and copies that are linked to them: a cell may write."""
+        """Return leaves of a new graph, and copies in the graph, which a cell may write to."""
         firsts = [tensor.detach() for tensor in state]
         for index in self._differentiable:
             firsts[index].requires_grad_()
         return firsts, [first.clone() for first in firsts]
 
-    def _run(self, data: LeafData, state: Tensors, wanted: bool) -> tuple[Tensors, Any]:
-        check = self._watch.check if self._watch else _nothing
+    def _run(self, data: LeafData, state: Tensors, with_losses: bool) -> tuple[Tensors, Any]:
+        check = self._watch.check if self._watch else _no_check
         tree: Tree = self._form.join(state)
-        tensors, made = self._unroll.run(tree, data, self._form, check)
-        return tensors, self._unroll.losses(made, data) if wanted else None
+        tensors, outputs = self._unroll.run(tree, data, self._form, check)
+        return tensors, self._unroll.losses(outputs, data) if with_losses else None
 
     def _refuse_others(self, leaves: Tensors, tape: Tape) -> None:
         known = [*tape.firsts, *tape.inputs.values(), *self._parameters.values()]
@@ -204,20 +208,21 @@ class LeafRunner:
             if not any(other is tensor for tensor in known):
                 raise StepperError(
                     f"the model uses a tensor of shape {tuple(other.shape)} that requires a "
-                    "gradient and would get none: give the module that it is a parameter of as "
-                    "modules=. (If it was frozen until now, make the sequence anew)"
+                    "gradient and would get none: pass the module that it is a parameter of in "
+                    "modules=. (If it was frozen until now, construct the sequence again)"
                 )
 
 
-def keep_freed(nbytes: int) -> None:
-    """Have the C library keep so much memory when it is freed, for the next leaf.
+def raise_trim_threshold(nbytes: int) -> None:
+    """Make the GNU C library keep up to `nbytes` of freed memory, for the next leaf.
 
-    A graph is freed as a whole. What then lies at the end of the heap is given back to the system,
-    and every page of it costs a fault when the next leaf is taped: a fifth of the time, for a leaf
-    of 5 MiB. The GNU library gives back no more than twice the largest block that was ever freed;
-    one of these bytes, never touched, tells it. Other libraries take no notice.
+    The graph of a leaf is freed as a whole. malloc returns freed memory at the top of the heap to
+    the system, and every page of it costs a page fault when the next leaf is recorded: a fifth of
+    the time, measured for a leaf of 5 MiB. The library keeps up to twice the largest block that was
+    ever allocated by mmap and freed (mallopt(3), M_TRIM_THRESHOLD), so one block is allocated here
+    and freed untouched. With other libraries this has no effect.
     """
-    torch.empty(min(nbytes, MOST_KEPT), dtype=torch.uint8)
+    torch.empty(min(nbytes, MAX_BLOCK_BYTES), dtype=torch.uint8)
 
 
 def bits_of(tensors: Tensors) -> list[bytes]:
@@ -225,6 +230,6 @@ def bits_of(tensors: Tensors) -> list[bytes]:
     return [array_of(tensor).tobytes() for tensor in tensors]
 
 
-def _nothing(start: int, stop: int) -> None:
-    """Check nothing: there are no buffers."""
+def _no_check(start: int, stop: int) -> None:
+    """Do nothing: the model has no buffers to check."""
     del start, stop

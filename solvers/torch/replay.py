@@ -1,21 +1,21 @@
-"""What makes a PyTorch model a function of its state and step alone, so that steps can be replayed.
+"""Makes the steps of a PyTorch model repeatable: functions of state and step alone.
 
-Checkpointing takes the same steps several times: first without a graph, then, where they are to be
-reversed, with one. A model is more than its parameters, and each of the rest is dealt with here:
+Checkpointing takes the same steps several times, first without a graph and later with one. Besides
+its parameters, the result of a model may depend on the following:
 
-*Randomness.* Dropout draws from torch's global generator. Every leaf has it seeded by a hash of the
-evaluation's seed, the rank and the leaf's first step (`randomness`), so that a replay draws the
-same numbers, and no state of a generator has to be kept. Afterwards the generator is as it was.
+*Randomness.* Dropout draws from torch's global generator. It is seeded for every leaf by a hash of
+the evaluation's seed, the rank and the leaf's first step (`randomness`), so that a replay draws the
+same numbers without any stored generator state. Afterwards the generator's state is restored.
 
-*Buffers* that a forward run writes, such as the running statistics of batch normalisation, would be
-updated once more by every replay. `BufferWatch` refuses them.
+*Buffers* written in the forward pass, such as the running statistics of batch normalisation, would
+be updated again by every replay. `BufferWatch` refuses them.
 
-*Kernels.* Some operations choose another kernel when no gradient is wanted (oneDNN's LSTM is one),
-with another round-off. Whoever replays compares both and, if they differ, has the graph made and
-dropped: see `solvers.torch.stepper`.
+*Kernels.* Some operations choose another kernel, with other round-off, when no gradient is needed
+(oneDNN's LSTM, for example). `solvers.torch.leaf` compares both and, if they differ, always builds
+the graph.
 
-*Autocast* keeps copies of weights that it has cast. They belong to a graph, and one leaf's graph
-is gone when the next is pulled back, so the copies are dropped at the start of every leaf.
+*Autocast* caches the weights that it casts. A cached weight belongs to a graph, which is freed with
+its leaf, so the cache is cleared at the start of every leaf.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -36,7 +36,7 @@ __all__ = ["BufferWatch", "mode_of", "randomness"]
 
 @contextmanager
 def randomness(*numbers: int) -> Generator[None, None, None]:
-    """Seed torch's generator of the CPU by a hash of some integers; put it back afterwards."""
+    """Seed torch's CPU generator by a hash of integers, and restore its state afterwards."""
     kept = torch.get_rng_state()
     seed = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
     torch.default_generator.manual_seed(int(seed))
@@ -49,7 +49,7 @@ def randomness(*numbers: int) -> Generator[None, None, None]:
 
 
 def mode_of(modules: Iterable[Any]) -> tuple[Any, ...]:
-    """Return what else decides which kernels run: training or not, frozen or not, autocast."""
+    """Return what affects the choice of kernels: training mode, frozen parameters, autocast."""
     flags = tuple(module.training for module in modules)
     frozen = tuple(p.requires_grad for module in modules for p in module.parameters(recurse=False))
     cast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
@@ -57,10 +57,10 @@ def mode_of(modules: Iterable[Any]) -> tuple[Any, ...]:
 
 
 class BufferWatch:
-    """Notices when a module's buffer is written or replaced.
+    """Detects that a module's buffer was written or replaced.
 
-    A write is seen by the buffer's version counter. Some kernels write without counting: `compare`
-    looks at the bytes.
+    A write increases the buffer's version counter, except in some kernels: `compare` compares the
+    bytes.
     """
 
     def __init__(self, modules: Iterable[tuple[str, Any]]) -> None:
@@ -68,19 +68,21 @@ class BufferWatch:
         for prefix, module in modules:
             own = module.named_buffers(prefix, recurse=False)
             self._places += [(name, module, name.rpartition(".")[2]) for name, _ in own]
-        self._seen: list[tuple[Any, int]] = []
+        self._versions: list[tuple[Any, int]] = []
 
     def __bool__(self) -> bool:
         return bool(self._places)
 
     def note(self) -> None:
-        """Note the buffers as they are now."""
-        self._seen = [(buffer, buffer._version) for buffer in self._buffers()]  # noqa: SLF001
+        """Record the present version of every buffer."""
+        self._versions = [(buffer, buffer._version) for buffer in self._buffers()]  # noqa: SLF001
 
     def check(self, start: int, stop: int) -> None:
-        """Raise `StepperError` if a buffer is not as it was at `note`."""
-        for index, buffer in enumerate(self._buffers()):
-            if buffer is not self._seen[index][0] or buffer._version != self._seen[index][1]:  # noqa: SLF001
+        """Raise `StepperError` if a buffer has changed since `note`."""
+        for index, (buffer, (noted, version)) in enumerate(
+            zip(self._buffers(), self._versions, strict=True)
+        ):
+            if buffer is not noted or buffer._version != version:  # noqa: SLF001
                 raise self._written(index, start, stop)
 
     def copies(self) -> list[Any]:
@@ -88,18 +90,18 @@ class BufferWatch:
         return [buffer.clone() for buffer in self._buffers()]
 
     def compare(self, copies: list[Any], start: int, stop: int) -> None:
-        """Raise `StepperError` if a buffer has other bytes than its copy; put those back."""
+        """Restore the copies, and raise `StepperError` if a buffer had other bytes."""
         changed = [
             index
             for index, (buffer, copy) in enumerate(zip(self._buffers(), copies, strict=True))
             if array_of(buffer).tobytes() != array_of(copy).tobytes()
         ]
-        self.put_back(copies)
+        self.restore(copies)
         if changed:
             raise self._written(changed[0], start, stop)
 
-    def put_back(self, copies: list[Any]) -> None:
-        """Give the buffers the bytes of their copies."""
+    def restore(self, copies: list[Any]) -> None:
+        """Copy the bytes of copies to the buffers."""
         with torch.no_grad():
             for buffer, copy in zip(self._buffers(), copies, strict=True):
                 buffer.copy_(copy)
@@ -110,7 +112,7 @@ class BufferWatch:
     def _written(self, index: int, start: int, stop: int) -> StepperError:
         steps = f"step {start}" if stop == start + 1 else f"the steps [{start}, {stop})"
         return StepperError(
-            f"{steps} wrote the buffer {self._places[index][0]!r}, which a replay would do again. "
-            "Make it part of the state, or freeze it: .eval() for the running statistics of a "
-            "batch normalisation, or a layer normalisation instead"
+            f"{steps} wrote the buffer {self._places[index][0]!r}, and a replay would write it "
+            "again. Make it part of the state or freeze it; for batch normalisation call .eval(), "
+            "or use layer normalisation"
         )

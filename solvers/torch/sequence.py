@@ -1,14 +1,13 @@
 """Back-propagation through time for a PyTorch model, over sequences that autograd cannot hold.
 
 A recurrent model ``state, output = cell(state, inputs[k])`` over ``n`` steps, with the loss
-``sum over k of loss(output[k], targets[k])``, is a time-stepping computation, and its gradient is
-that of `adjoint.gradient`. Autograd keeps what all ``n`` steps saved for their backward pass;
-`TorchSequence` keeps a few states, and the graph of one leaf of some steps, and runs the steps
-between them again. The gradient is the one of the whole unroll: nothing is truncated. (Back-
-propagation through time: Werbos 1990, doi:10.1109/5.58337; with checkpoints: Gruslys et al. 2016,
-arXiv:1606.03401.)
+``sum over k of loss(output[k], targets[k])``, is a time-stepping computation, whose gradient
+`adjoint.gradient` computes. Autograd keeps what all ``n`` steps save for their backward pass;
+`TorchSequence` keeps a few states and the graph of one leaf of some steps, and runs the other steps
+again. The gradient is that of the whole unroll, without truncation (back-propagation through time:
+Werbos 1990, doi:10.1109/5.58337; with checkpoints: Gruslys et al. 2016, arXiv:1606.03401).
 
-Module, optimiser and training loop stay what they are::
+Module, optimiser and training loop remain the same::
 
     sequence = TorchSequence(cell, inputs, targets, loss=loss, state=(h, c), memory="1 GiB")
     for epoch in range(100):
@@ -17,21 +16,21 @@ Module, optimiser and training loop stay what they are::
         optimizer.step()
 
 `TorchSequence.backward` adds to ``.grad`` what ``loss.backward()`` would add, and returns the loss
-as a number. It computes under the autocast that is active where it is called, and in the mode
-(training or evaluation) that the modules are in.
+as a number. It uses the autocast that is active when it is called, and the mode (training or
+evaluation) of the modules.
 
-*Randomness* (dropout) is seeded anew for every leaf, by a hash of a number drawn from torch's
-global generator once per evaluation. So ``torch.manual_seed`` fixes a training run, replays draw
-the same numbers, and after an evaluation the global generator is one draw further, however many
-steps there were. The numbers are not those that one unroll of the whole sequence would draw, and
-they depend on `leaf_steps`.
+*Randomness* (dropout) is seeded again for every leaf, by a hash of a number that is drawn from
+torch's global generator once per evaluation. So ``torch.manual_seed`` determines a training run,
+replays draw the same numbers, and an evaluation advances the global generator by one draw whatever
+its number of steps. The numbers are not those that an unroll of the whole sequence would draw, and
+depend on `leaf_steps`.
 
-*On several ranks* every rank has sequences of its own and the same parameters. The loss is the sum
-over all ranks, and so is the gradient of every `torch.nn.Parameter`: reduced once, the same bits
-everywhere, so that an optimiser keeps the parameters the same, bit for bit. The gradient with
-respect to inputs, and to initial states that are not computed from a Parameter, is a rank's own.
+*On several ranks* every rank has its own sequences and the same parameters. The loss is the sum
+over all ranks, and so is the gradient of every `torch.nn.Parameter`. It is reduced once and has the
+same bits everywhere, so that an optimiser keeps the parameters bitwise equal. Gradients with
+respect to inputs, and to initial states not computed from a Parameter, are those of the rank.
 
-Only tensors on the CPU: a state on another device is refused.
+Only tensors on the CPU are supported.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -57,9 +56,9 @@ __all__ = ["TorchSequence"]
 
 
 class TorchSequence:
-    """A recurrent model, unrolled over long sequences. Collective on `comm`, as every method is.
+    """A recurrent model, unrolled over long sequences. All methods are collective on `comm`.
 
-    A context manager; leaving it, or `close`, gives back memory and file.
+    A context manager; leaving it, or `close`, releases memory and file.
 
     Parameters
     ----------
@@ -67,38 +66,39 @@ class TorchSequence:
         One of
 
         - ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN``: called once for all the steps of a leaf;
-        - with `loss` or `final_loss`, a module or function ``cell(inputs, state)`` of one step, as
-          ``nn.LSTMCell`` and ``nn.GRUCell`` are. It returns the new state, and then the state's
-          first tensor is the output; or ``(output, state)``;
-        - without, a module or function ``cell(state, inputs, step) -> (state, loss)``, whose loss
-          is a tensor, of which the sum counts, or None.
+        - with `loss` or `final_loss`, a module or function ``cell(inputs, state)`` of one step,
+          like ``nn.LSTMCell`` and ``nn.GRUCell``. It returns ``(output, state)``, or only the new
+          state, whose first tensor is then the output;
+        - without them, a module or function ``cell(state, inputs, step) -> (state, loss)``, whose
+          loss is None or a tensor, of which the sum counts.
     inputs
-        A row a step, first axis the step (also for a module with ``batch_first``): a tensor, an
-        array, a memory map, an HDF5 dataset, or a function ``(start, stop) -> rows``. Only the rows
-        of a leaf are read at a time. A tuple of these gives every step a tuple of rows; None
-        gives it None. A tensor that requires a gradient gets one.
+        One row per step, along the first axis (also for a module with ``batch_first``): a tensor,
+        an array, a memory map, an HDF5 dataset, or a function ``(start, stop) -> rows``. Only the
+        rows of one leaf are read at a time. With a tuple of these, every step gets a tuple of rows;
+        with None it gets None. A tensor that requires a gradient gets one.
     targets
-        What the loss is given besides the outputs: as `inputs`. None: it is given outputs only.
+        Rows passed to the loss with the outputs, in the same forms as `inputs`. None: the loss is
+        called with outputs only.
     loss
-        ``loss(outputs, targets)``: rows of outputs, of all sequences and several steps, to one loss
-        a row, unreduced (``reduction="none"``); their sum counts. A module may have parameters: a
-        read-out layer belongs here, where it is applied to many steps at once.
+        ``loss(outputs, targets)``: maps rows of outputs, of all sequences and several steps, to one
+        loss per row, not reduced (``reduction="none"``); their sum counts. A module may have
+        parameters: a read-out layer belongs here, where it is applied to many steps at once.
     final_loss
-        ``final_loss(state)``, one number, of the state after the last step.
+        ``final_loss(state)``: one number, from the state after the last step.
     state
-        The initial state: a tensor, or a nested tuple of tensors. Parts that require a gradient
-        get one, and so does what they were computed from. Every later state must have the same
+        The initial state: a tensor, or a nested tuple of tensors. Tensors that require a gradient
+        get one, and so do those that they were computed from. All later states must have the same
         structure, shapes and dtypes.
     modules
-        Modules that a function uses, a module or several: their parameters get gradients. Those
-        of `cell`, `loss` and `final_loss`, if they are modules, need not be given.
+        A module, or several, that functions passed here use: their parameters get gradients.
+        `cell`, `loss` and `final_loss`, if they are modules, need not be listed.
     num_steps
-        Steps of the sequences; by default as many as the inputs have rows. Ranks may have
-        sequences of different length: all step together, for as long as the longest.
+        Number of steps; by default the number of rows of the inputs. Ranks may have sequences of
+        different lengths: all take as many steps as the longest.
     lengths
-        Steps of each sequence, where they are unequal: after its end a sequence's state is carried
-        along and its losses are not counted. The sequences are the first axis of every tensor of
-        the state, the second of a fused module's and of all rows.
+        Steps of each sequence, if they differ. After its end a sequence's state stays unchanged and
+        its losses are not counted. Sequences are along the first axis of every tensor of the state
+        (the second for a fused module), and along the second axis of all rows.
     leaf_steps
         Steps whose graph is held at once. More take more memory; the time depends on it little.
     **options
@@ -108,7 +108,8 @@ class TorchSequence:
     Raises
     ------
     ArgumentError, StepperError
-        What cannot be run, here or at the first evaluation, before a gradient is changed.
+        The model or the data cannot be used. Raised here or at the first evaluation, before any
+        gradient is changed.
     """
 
     def __init__(
@@ -149,22 +150,22 @@ class TorchSequence:
 
     @property
     def num_steps(self) -> int:
-        """How many steps are taken: those of the longest sequence of all ranks."""
+        """Number of steps taken: those of the longest sequence of all ranks."""
         return self._num_steps
 
     @property
     def stepper(self) -> TorchStepper:
-        """What the driver steps: for `adjoint.verification`, or a driver of your own."""
+        """The stepper, for `adjoint.verification` or for `adjoint.gradient`."""
         return self._stepper
 
     @property
     def report(self) -> adjoint.Report | None:
-        """What the last `backward` did and what it took."""
+        """The report of the last evaluation; None before the first."""
         return self._functional.report
 
     @property
     def final_state(self) -> Tree:
-        """The state after the last step of the last evaluation, of this rank: detached copies."""
+        """The state after the last step of the last evaluation, on this rank: detached copies."""
         return self._stepper.final_state
 
     def backward(self, **batch: Any) -> float:
@@ -173,19 +174,19 @@ class TorchSequence:
         Parameters
         ----------
         **batch
-            New `inputs`, `targets`, `state` or `lengths`, from now on: the next batch of a training
-            loop. The state must be as large as the one before. Where the state is computed from
-            something that gets a gradient, compute it anew before every call, as for
+            New `inputs`, `targets`, `state` or `lengths` for this and later calls: the next batch
+            of a training loop. The state must have the shapes of the previous one. If it is
+            computed from something that gets a gradient, compute it again before every call, as for
             ``loss.backward()``.
 
         Raises
         ------
         NonFiniteError
-            The loss of a step, which is named, is not finite. Gradients are as they were.
+            The loss of a step is not finite; the message names the step. Gradients are unchanged.
         StepperError
             The model cannot be replayed; the message names the step.
         ArgumentError
-            The batch does not fit, or gradients are disabled.
+            The batch has the wrong form, or gradients are disabled.
         """
         if not torch.is_grad_enabled():
             raise ArgumentError(
@@ -210,7 +211,7 @@ class TorchSequence:
         return self._functional.value()
 
     def close(self) -> None:
-        """Give back memory and file. Collective."""
+        """Release memory and file. Collective."""
         self._functional.close()
 
     def __enter__(self) -> Self:
@@ -224,16 +225,18 @@ class TorchSequence:
     ) -> None:
         self.close()
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- batches and gradients ----------------------------------------------------------------
 
     def _batch(self) -> Batch:
         return Batch(self._num_steps, self._own_steps, **self._given, batch_axis=self._batch_axis)
 
     def _use(self, changed: dict[str, Any]) -> None:
-        """Take what is new, and draw the seed of this evaluation."""
+        """Replace what has changed of the batch, and draw the seed of this evaluation."""
         unknown = sorted(set(changed) - set(self._given))
         if unknown:
-            raise ArgumentError(f"a batch has no {unknown}: it has {', '.join(self._given)}")
+            raise ArgumentError(
+                f"a batch has no {', '.join(unknown)}: it has {', '.join(self._given)}"
+            )
         if changed:
             self._given |= changed
             self._stepper.use(self._batch())
@@ -241,26 +244,26 @@ class TorchSequence:
         self._stepper.seed = int(torch.randint(2**62, ()))
 
     def _used(self, gradient: dict[str, Any]) -> set[str]:
-        """Return what gets a gradient: autograd gives none where nothing depends on a parameter.
+        """Return the names of what gets a gradient: autograd gives none to an unused parameter.
 
-        A run that was resumed has not seen its last leaves, but what they added.
+        A resumed run has not pulled back its last leaves itself; nonzero gradients show their use.
         """
         ranks: list[set[str]] = self._functional.comm.gather(self._stepper.used)
         return {name for name, array in gradient.items() if array.any()}.union(*ranks)
 
     def _through_initial_state(self, gradients: list[Any]) -> None:
-        """Go on with the gradient to what the initial state was computed from."""
+        """Continue the gradient to the tensors that the initial state was computed from."""
         given = list(self._stepper.batch.given.values())
         comm = self._functional.comm
-        begun = graph_before(given).leaves
-        if not begun:
+        origins = graph_before(given).leaves
+        if not origins:
             return
-        with without_hooks(begun):
-            found = torch.autograd.grad(given, begun, gradients, allow_unused=True)
-        for tensor, gradient in zip(begun, found, strict=True):
+        with without_hooks(origins):
+            found = torch.autograd.grad(given, origins, gradients, allow_unused=True)
+        for tensor, gradient in zip(origins, found, strict=True):
             if gradient is not None and isinstance(tensor, torch.nn.Parameter):
                 comm.sum(gradient.contiguous().numpy())
-        _accumulate(pair for pair in zip(begun, found, strict=True) if pair[1] is not None)
+        _accumulate(pair for pair in zip(origins, found, strict=True) if pair[1] is not None)
 
 
 def _unroll(cell: Any, loss: Any, final_loss: Any) -> Unroll:
@@ -268,14 +271,14 @@ def _unroll(cell: Any, loss: Any, final_loss: Any) -> Unroll:
     if isinstance(cell, torch.nn.RNNBase):
         return FusedUnroll(cell, rows)
     if not callable(cell):
-        raise ArgumentError(f"the cell is {cell!r}: give a module or a function")
+        raise ArgumentError(f"cell={cell!r}: must be a module or a function")
     if loss is None and final_loss is None:
         return FunctionUnroll(cell)
     return CellUnroll(cell, rows)
 
 
 def _modules(**given: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every module once, by its name from the argument that it came with."""
+    """Yield every module once, named by the argument that it was passed in."""
     seen: set[int] = set()
     for argument, value in given.items():
         several: dict[str, Any] = {argument: value}
@@ -300,12 +303,12 @@ def _parameters(modules: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             seen.add(id(parameter))
             if parameter.device.type != "cpu":
                 raise ArgumentError(
-                    f"{name} is on {parameter.device}: only the CPU can be used; .cpu() moves it"
+                    f"{name} is on {parameter.device}: only the CPU is supported; .cpu() moves it"
                 )
             yield name, parameter
 
 
 def _accumulate(pairs: Iterable[tuple[Any, Any]]) -> None:
-    """Add gradients to the ``.grad`` of tensors, as a backward pass does, hooks and all."""
+    """Add gradients to the ``.grad`` of tensors, and call hooks, as a backward pass does."""
     for tensor, gradient in pairs:
         torch.autograd.backward([tensor], [gradient.to(tensor.dtype)])

@@ -1,16 +1,15 @@
-"""A PyTorch model as a stepper: its tape is torch's own graph over one leaf.
+"""A PyTorch model as a stepper, whose tape is autograd's graph over one leaf.
 
-The state of a step is that of the model, one array a tensor, and the seed of the evaluation's
-randomness. What autograd returns for one leaf (`solvers.torch.leaf`) is the adjoint of its first
-state and its share in the gradient of the parameters. That is the vector-Jacobian product that a
-backward pass through the graph of the whole run would have made as well, in the same order but for
-the sum over leaves.
+The state has one array per tensor of the model's state, and the seed of the evaluation's
+randomness. For one leaf (`solvers.torch.leaf`) autograd returns the adjoint of its first state and
+its contribution to the gradient of the parameters: the same vector-Jacobian products as a backward
+pass through the graph of the whole run, in the same order, apart from the sum over leaves.
 
-Steps are advanced on the same grid of leaves on which they are recorded, because a fused module's
-round-off depends on how many steps it is given.
+Steps are advanced in the leaves in which they are recorded, because the round-off of a fused module
+depends on the number of steps of a call.
 
-The driver sees arrays. Those of the state, the adjoint and the controls share the memory of
-tensors; the accumulators are arrays of their own, in float32 for parameters of 16 bits.
+The arrays of state, adjoint and controls share the memory of tensors. The accumulators are arrays
+of their own, in float32 for parameters of 16 bits.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -33,10 +32,11 @@ from solvers.torch.unroll import Unroll
 __all__ = ["TorchStepper"]
 
 SEED = "seed"
+"""Name of the array of the state that holds the seed."""
 
 
 class TorchStepper:
-    """A model and a batch of sequences, as `adjoint.Stepper` wants them.
+    """A model and a batch of sequences, as an `adjoint.Stepper`.
 
     Parameters
     ----------
@@ -45,21 +45,21 @@ class TorchStepper:
     batch
         The data and the initial state; see `use`.
     parameters
-        By name: what the gradient is with respect to, besides the initial state and inputs that
-        require a gradient.
+        Parameters that the gradient is taken with respect to, by name. The initial state and inputs
+        that require a gradient are further controls.
     modules
-        By name: every module that runs.
+        All modules that run, by name.
     final_loss
         A function of the final state.
     leaf_steps
         Steps of a leaf.
     rank
-        Of this process: its randomness is its own.
+        Rank of this process, which enters the seeds of its random numbers.
 
     Raises
     ------
     ArgumentError
-        The state has something that cannot be kept.
+        A part of the state cannot be stored as an array.
     """
 
     reproducible = True
@@ -77,13 +77,13 @@ class TorchStepper:
     ) -> None:
         self.leaf_steps = leaf_steps
         self.seed = 0
-        """Of an evaluation's randomness; set it before a run."""
+        """Seed of an evaluation's randomness; set it before a run."""
         self.batch = batch
         self.parameters = dict(parameters)
         self.used: set[str] = set()
-        """The controls that the run's cost depends on, as far as it has been pulled back."""
+        """Names of the controls that the cost was found to depend on, in the reverse sweep."""
         self.first_non_finite: int | None = None
-        """The first step of this run whose loss is not finite."""
+        """The first step of this run whose loss is not finite; None if all are."""
         self.final_state: Tree = None
         """The state after the last step of the last run."""
         self._form = StateForm(batch.state)
@@ -107,7 +107,7 @@ class TorchStepper:
 
     @property
     def state(self) -> Arrays:
-        """The live state: the memory of tensors."""
+        """The live state, in the memory of tensors."""
         return self._state
 
     @property
@@ -117,49 +117,50 @@ class TorchStepper:
 
     @property
     def controls(self) -> Arrays:
-        """Parameters, and what of state and inputs requires a gradient: the memory of tensors."""
+        """Parameters, and initial state and inputs that require a gradient, as tensors' memory."""
         return {name: array_of(tensor) for name, tensor in self._controls().items()}
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow."""
+        """The accumulated gradients."""
         return {name: total.numpy() for name, total in self._totals.items()}
 
     @property
     def distributed(self) -> tuple[str, ...]:
-        """The initial state and the inputs, of which every rank has its own."""
+        """Initial state and inputs, of which every rank has its own."""
         return tuple(self.batch.controls)
 
     @property
     def per_step(self) -> tuple[str, ...]:
-        """The inputs that have a gradient: a row a step."""
+        """Inputs that have a gradient: one row per step."""
         return tuple(self.batch.input_tensors)
 
     def tape_bytes(self, steps: int) -> int:
-        """Memory of a tape: that of the first leaf, in proportion."""
+        """Return the memory of the tape of `steps` steps, in proportion to that of one leaf."""
         leaf = min(self.leaf_steps, self.batch.end)
         self._runner.examine(self.batch, leaf, self.seed)
         return -(-self._runner.leaf_bytes * steps // max(1, leaf))
 
     def fingerprint(self) -> str:
-        """Return what the problem is, in words."""
-        likes = [(name, tuple(p.shape), str(p.dtype)) for name, p in self.parameters.items()]
-        return f"{self.leaf_steps};{self.batch.num_steps};{likes}"
+        """Return text that identifies the problem."""
+        forms = [(name, tuple(p.shape), str(p.dtype)) for name, p in self.parameters.items()]
+        return f"{self.leaf_steps};{self.batch.num_steps};{forms}"
 
     def use(self, batch: Batch) -> None:
-        """Take the data and the initial state from another batch, from the next `start` on.
+        """Replace data and initial state by another batch, from the next `start` on.
 
         Raises
         ------
         ArgumentError
-            Its state is another one than the first batch's: the driver has made room for that.
+            The form of its state differs from that of the first batch, for which the driver has
+            allocated memory.
         """
-        batch.check_like(self._form)
+        batch.check_form(self._form)
         self.batch = batch
         self._totals = self._make_totals()
 
     def start(self) -> None:
-        """Make the state the initial one, the accumulators zero."""
+        """Set the state to the initial one, and the accumulators to zero."""
         self._runner.examine(self.batch, min(self.leaf_steps, self.batch.end), self.seed)
         for live, first in zip(self._live, self.batch.initial, strict=True):
             live.copy_(first)
@@ -172,50 +173,50 @@ class TorchStepper:
         self._first_end = None
 
     def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
-        """Take the state from `start` to `stop`, leaf by leaf."""
+        """Advance the state from `start` to `stop`, leaf by leaf."""
         for first, last in self._leaves(start, stop):
             data = self.batch.read(first, last)
             if data is None:
                 break
-            tensors, losses = self._runner.advanced(
-                data, self._live, int(self._seed[0]), wanted=cost is not None
+            tensors, losses = self._runner.advance(
+                data, self._live, int(self._seed[0]), with_losses=cost is not None
             )
             self._keep(tensors, first, last)
-            cost = self._added(losses, first, cost)
+            cost = self._add_losses(losses, first, cost)
         return cost
 
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Take the state from `start` to `stop`, keeping the graph."""
+        """Advance the state from `start` to `stop`, keeping the graph."""
         del reach_stop
         tapes: list[Tape | None] = []
         for first, last in self._leaves(start, stop):
             data = self.batch.read(first, last)
-            tape = data and self._runner.taped(data, self._live, int(self._seed[0]))
+            tape = data and self._runner.record(data, self._live, int(self._seed[0]))
             tapes.append(tape)
             if tape is not None:
                 self._keep(tape.lasts, first, last)
-                cost = self._added(tape.losses, first, cost)
+                cost = self._add_losses(tape.losses, first, cost)
         self._tapes[start, stop] = tapes
         return cost
 
     def turn(self, cost: float) -> float:
-        """Add the final loss; make the adjoint its derivative."""
+        """Add the final loss, and set the adjoint to its derivative."""
         self.final_state = self._form.join([live.clone() for live in self._live])
         for pulled in self._pulled:
             pulled.zero_()
         if self._final_loss is None:
             return cost
         step = self.batch.num_steps
-        tape = self._runner.ended(self._final_loss, self._live, step, int(self._seed[0]))
+        tape = self._runner.record_end(self._final_loss, self._live, step, int(self._seed[0]))
         self._pull(tape, step)
-        total = self._added(tape.losses, step, cost)
+        total = self._add_losses(tape.losses, step, cost)
         assert total is not None
         return total
 
     def pull_back(self, start: int, stop: int) -> None:
-        """Take the adjoint from `stop` to `start`."""
+        """Pull the adjoint back from `stop` to `start`."""
         tapes = self._tapes.pop((start, stop))
         for first, _ in reversed(list(self._leaves(start, stop))):
             tape = tapes.pop()
@@ -223,7 +224,7 @@ class TorchStepper:
                 self._pull(tape, first)
 
     def finish(self) -> None:
-        """Fold the adjoint of the initial state into its gradient."""
+        """Add the adjoint of the initial state to its gradient."""
         adjoint = dict(zip(self._adjoint, self._pulled, strict=True))
         for name in self.batch.given:
             self._totals[name] += adjoint[name]
@@ -244,7 +245,7 @@ class TorchStepper:
             start = last
 
     def _keep(self, tensors: list[Any], start: int, stop: int) -> None:
-        """Make the given tensors the live state, which some of them may share memory with."""
+        """Copy tensors to the live state, with which some of them may share memory."""
         own = {live.untyped_storage().data_ptr() for live in self._live}
         fresh = [t.detach() for t in tensors]
         fresh = [t.clone() if t.untyped_storage().data_ptr() in own else t for t in fresh]
@@ -254,18 +255,18 @@ class TorchStepper:
             self._compare(stop)
 
     def _compare(self, stop: int) -> None:
-        """Refuse a model whose first leaf ends elsewhere when it is taken again."""
+        """Raise `StepperError` if the first leaf, taken again, ends in another state."""
         bits = bits_of(self._live)
         if self._first_end is None:
             self._first_end = stop, bits
         elif self._first_end[0] == stop and self._first_end[1] != bits:
             raise StepperError(
                 f"the steps [0, {stop}) ended in another state when they were taken again: the "
-                "model must be a function of state, inputs and step. Does it keep something "
-                "between steps, or draw random numbers from a generator of its own?"
+                "model must be a function of state, inputs and step. It may keep something else "
+                "between steps, or draw random numbers from its own generator"
             )
 
-    def _added(self, losses: Any, start: int, cost: float | None) -> float | None:
+    def _add_losses(self, losses: Any, start: int, cost: float | None) -> float | None:
         if cost is None or losses is None:
             return cost
         for step, loss in enumerate(losses.tolist(), start):
@@ -275,7 +276,7 @@ class TorchStepper:
         return cost
 
     def _pull(self, tape: Tape, start: int) -> None:
-        """Take the adjoint through one graph; add to the accumulators."""
+        """Pull the adjoint back over one tape; add to the accumulators."""
         firsts, inputs, parameters = self._runner.pull_back(tape, self._pulled)
         for pulled, gradient in zip(self._pulled, firsts, strict=True):
             if gradient is None:

@@ -1,13 +1,12 @@
-"""States of a PyTorch model: nested tuples of tensors, and NumPy arrays that share their memory.
+"""States of a PyTorch model as nested tuples of tensors, and as NumPy arrays in their memory.
 
-A state is a tensor, or a tuple or list of states: ``h``, ``(h, c)``, ``((h1, c1), (h2, c2))``. What
-a cell returns must be of the same structure, and each tensor must keep its shape, dtype and
-device: the driver keeps states as runs of bytes of one size, and a gradient that went through a
-silent conversion would be that of another model.
+A state is a tensor, or a tuple or list of states: ``h``, ``(h, c)``, ``((h1, c1), (h2, c2))``. The
+state that a cell returns must have the same structure, and each tensor the same shape, dtype and
+device: the driver keeps states of one size in bytes, and a gradient through a silent conversion
+would be that of another model.
 
-The driver speaks NumPy, and a tensor on the CPU can be seen as an array without a copy. A bfloat16
-tensor can not, because NumPy has no such type: it is seen as the 16-bit integers that it is made
-of. That is enough to keep a state, and nothing else is done with it.
+A tensor on the CPU shares its memory with a NumPy array. NumPy has no bfloat16, so such a tensor is
+seen as an array of 16-bit integers: that suffices, because the arrays are only stored and restored.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -28,7 +27,7 @@ Tree = Any
 
 
 class StateForm:
-    """The structure of a state, and what each of its tensors is like.
+    """The form of a state: its structure, and shape, dtype and device of its tensors.
 
     Parameters
     ----------
@@ -38,20 +37,20 @@ class StateForm:
     Raises
     ------
     ArgumentError
-        It holds something that is not a tensor on the CPU, or nothing at all.
+        It is empty, or a part of it is not a dense tensor on the CPU.
     """
 
     def __init__(self, state: Tree) -> None:
         self._example = _map(_empty, state)
         self.tensors: tuple[Any, ...] = tuple(leaves(self._example))
-        """Like the tensors of a state, without their memory."""
+        """Tensors of the form of those of a state, without their memory."""
         if not self.tensors:
             raise ArgumentError("the state is empty: give a tensor, or a tuple of tensors")
-        self._likes = [(like.dtype, like.shape) for like in self.tensors]
+        self._forms = [(tensor.dtype, tensor.shape) for tensor in self.tensors]
         flat = isinstance(self._example, tuple | list)
         flat = flat and all(isinstance(child, torch.Tensor) for child in self._example)
         self._flat = len(self.tensors) if flat else 0
-        """How many tensors a state is a mere tuple of; 0 if it is anything else."""
+        """Number of tensors if a state is a tuple or list of tensors; otherwise 0."""
 
     def split(self, state: Tree, step: int) -> list[Any]:
         """Return the tensors of the state before `step`, after checking them.
@@ -59,26 +58,26 @@ class StateForm:
         Raises
         ------
         StepperError
-            The structure, a shape, a dtype or a device is another one. The message names the step
-            that returned it.
+            The structure, a shape, a dtype or a device has changed. The message names the step that
+            returned the state.
         """
-        found = self._collected(state)
-        if found is None:
+        tensors = self._collected(state)
+        if tensors is None:
             raise StepperError(
-                f"step {step - 1} returned a state of structure {_described(state)}: it must be "
-                f"{_described(self._example)}, as the initial state is"
+                f"step {step - 1} returned a state of structure {_structure(state)}: it must be "
+                f"{_structure(self._example)}, like that of the initial state"
             )
-        for index, (tensor, (dtype, shape)) in enumerate(zip(found, self._likes, strict=True)):
+        for index, (tensor, (dtype, shape)) in enumerate(zip(tensors, self._forms, strict=True)):
             if tensor.dtype is not dtype or tensor.shape != shape or not tensor.is_cpu:
                 raise StepperError(
-                    f"tensor {index} of the state became {_told(tensor)} in step {step - 1}; "
-                    f"before, it was {_told(self.tensors[index])}. A state keeps shape, dtype and "
-                    "device: give an initial state that is like the later ones"
+                    f"tensor {index} of the state became {_description(tensor)} in step "
+                    f"{step - 1}; before, it was {_description(self.tensors[index])}. A state must "
+                    "keep shape, dtype and device: give an initial state like the later ones"
                 )
-        return found
+        return tensors
 
     def join(self, tensors: list[Any]) -> Tree:
-        """Return a state made of these tensors."""
+        """Return the state that consists of these tensors."""
         remaining = iter(tensors)
         return _map(lambda _: next(remaining), self._example)
 
@@ -88,16 +87,16 @@ class StateForm:
 
     def _collected(self, tree: Tree) -> list[Any] | None:
         """Return the tensors of a tree; None if its structure is not that of a state."""
-        if self._flat and isinstance(tree, tuple | list):  # the way of every step of an LSTM
-            found = list(tree)
-            if len(found) == self._flat and set(map(type, found)) == {torch.Tensor}:
-                return found
-        found = list[Any]()
-        return found if _collect(tree, self._example, found) else None
+        if self._flat and isinstance(tree, tuple | list):  # a fast path, taken by every LSTM step
+            tensors = list(tree)
+            if len(tensors) == self._flat and set(map(type, tensors)) == {torch.Tensor}:
+                return tensors
+        tensors = list[Any]()
+        return tensors if _collect(tree, self._example, tensors) else None
 
 
 def tensor_of(rows: Any) -> Any:
-    """Return rows of data as a tensor, without a copy where that is possible."""
+    """Return rows of data as a tensor, without a copy if possible."""
     if isinstance(rows, torch.Tensor):
         return rows.detach()
     if not rows.flags.writeable or any(stride < 0 for stride in rows.strides):
@@ -121,12 +120,12 @@ def is_differentiable(tensor: Any) -> bool:
 def _empty(tensor: Any) -> Any:
     if not isinstance(tensor, torch.Tensor):
         raise ArgumentError(
-            f"the state holds {tensor!r}: it must be a tensor, or a tuple or list of states"
+            f"the state contains {tensor!r}: it must be a tensor, or a tuple or list of states"
         )
     if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
         raise ArgumentError(
-            f"the state holds a tensor on {tensor.device}, {tensor.layout}: only dense tensors on "
-            "the CPU can be kept; move model and state there with .cpu()"
+            f"the state contains a tensor on {tensor.device}, {tensor.layout}: only dense tensors "
+            "on the CPU are supported; move model and state there with .cpu()"
         )
     return torch.empty((), dtype=tensor.dtype).expand(tensor.shape)
 
@@ -149,23 +148,23 @@ def leaves(tree: Tree) -> Iterator[Any]:
         yield tree
 
 
-def _collect(tree: Tree, example: Tree, found: list[Any]) -> bool:
-    """Add the tensors of a tree to `found`; return whether it has the structure of the example."""
+def _collect(tree: Tree, example: Tree, tensors: list[Any]) -> bool:
+    """Append the tensors of a tree; return whether it has the structure of the example."""
     if isinstance(example, tuple | list):
         return (
             isinstance(tree, tuple | list)
             and len(tree) == len(example)
-            and all(_collect(*pair, found) for pair in zip(tree, example, strict=True))
+            and all(_collect(*pair, tensors) for pair in zip(tree, example, strict=True))
         )
-    found.append(tree)
+    tensors.append(tree)
     return isinstance(tree, torch.Tensor)
 
 
-def _described(tree: Tree) -> str:
+def _structure(tree: Tree) -> str:
     if isinstance(tree, tuple | list):
-        return "(" + ", ".join(_described(child) for child in tree) + ")"
+        return "(" + ", ".join(_structure(child) for child in tree) + ")"
     return "tensor" if isinstance(tree, torch.Tensor) else type(tree).__name__
 
 
-def _told(tensor: Any) -> str:
+def _description(tensor: Any) -> str:
     return f"{tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"

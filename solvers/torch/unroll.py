@@ -1,6 +1,6 @@
-"""How a PyTorch model is taken over the steps of one leaf, and what its losses are.
+"""Runs a PyTorch model over the steps of one leaf, and computes its losses.
 
-Three kinds of model, one `Unroll`:
+There are three kinds of model, all used through `Unroll`:
 
 `FusedUnroll`
     ``nn.LSTM``, ``nn.GRU``, ``nn.RNN``: one call for all the steps of a leaf.
@@ -10,15 +10,15 @@ Three kinds of model, one `Unroll`:
 `FunctionUnroll`
     A function ``(state, inputs, step) -> (state, loss)``.
 
-The first two leave their losses to a function of outputs and targets, which is called once a leaf
-with all the leaf's rows (`RowLoss`): a read-out layer over 64 steps is then one matrix product, not
-64 small ones, and where a replay wants no loss none is computed. It gives one loss a row, not
-reduced, so that a leaf's losses are the sum of its steps' whatever the size of the leaf.
+The first two have a separate loss of outputs and targets, which is called once per leaf with all of
+its rows (`RowLoss`): a read-out layer over 64 steps is then one matrix product instead of 64 small
+ones, and a replay that needs no losses does not compute them. It returns one loss per row, not
+reduced, so that the losses do not depend on the size of leaves.
 
-*Unequal lengths.* After its end a sequence's state is carried along and its losses are not counted.
-A fused module gets a packed sequence of what is alive. Step by step, old and new state are merged
-by `torch.where`; what the padding holds is replaced by zeros before, for zero times infinity would
-spoil the gradient. Rows that are not alive never reach the loss.
+*Unequal lengths.* After its end a sequence's state stays unchanged and its losses are not counted.
+A fused module gets a packed sequence. Step by step, old and new states are merged by
+``torch.where``. Padding is replaced by zeros before that, because zero times infinity would spoil
+the gradient. Rows of ended sequences are not passed to the loss.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -36,40 +36,40 @@ from solvers.torch.trees import StateForm, Tree
 __all__ = ["CellUnroll", "FunctionUnroll", "FusedUnroll", "RowLoss", "Unroll"]
 
 Check = Callable[[int, int], None]
-"""Is told the steps that were just taken; raises if they left a trace where they must not."""
+"""Called with the range of steps just taken; raises if they wrote a buffer of a module."""
 
 
 class Unroll(Protocol):
-    """A model that can be taken over several steps."""
+    """A model that can be run over several steps."""
 
     def run(
         self, state: Tree, data: "LeafData", form: StateForm, check: Check
     ) -> tuple[list[Any], Any]:
-        """Return the tensors of the state after the steps, and what their losses are made of."""
+        """Return the tensors of the state after the steps, and the outputs for `losses`."""
         ...
 
-    def losses(self, made: Any, data: "LeafData") -> Any:
-        """Return one loss a step, in float64, given what `run` made; None where there are none."""
+    def losses(self, outputs: Any, data: "LeafData") -> Any:
+        """Return one loss per step in float64, from the outputs of `run`; None without losses."""
         ...
 
 
 class LeafData:
-    """The rows of some steps.
+    """The rows of the steps of a leaf.
 
     Parameters
     ----------
     start, stop
         The steps.
     inputs
-        Tensors whose first axis is the step; there may be none.
+        Tensors whose first axis is the step; may be empty.
     targets
-        The same, or None.
+        A tensor whose first axis is the step, or None.
     leaves
-        Those of the inputs that have a gradient, by name.
+        Inputs that have a gradient, by name.
     batched
-        Whether the second axis of all rows is known to be that of the sequences.
+        Whether sequences are known to be along the second axis of all rows.
     alive
-        Which sequences are alive at each step, ``(steps, batch)``; None where all are.
+        Mask of the sequences alive at each step, ``(steps, batch)``; None if all are.
     """
 
     def __init__(
@@ -105,41 +105,42 @@ class LeafData:
 
 
 class RowLoss:
-    """Losses of rows of outputs, one a row.
+    """A loss of rows of outputs: one loss per row.
 
     Parameters
     ----------
     function
-        ``(outputs, targets) -> losses``, or ``outputs -> losses`` where there are no targets. The
-        first axis of all is the row: a sequence at a step. Further axes of the losses are summed.
+        ``(outputs, targets) -> losses``, or ``outputs -> losses`` without targets. The first axis
+        of each is the row: one sequence at one step. Further axes of the losses are summed.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
 
     def __call__(self, outputs: Any, data: LeafData) -> Any:
-        """Return one loss for each of the leaf's steps, in float64."""
+        """Return one loss per step of the leaf, in float64."""
         batched = data.batched or outputs.dim() >= 3
         given = [outputs] if data.targets is None else [outputs, data.targets]
         if batched:
             if min(rows.dim() for rows in given) < 2:
                 raise StepperError(
-                    f"outputs have shape {tuple(outputs.shape)}, targets have "
+                    f"outputs have shape {tuple(outputs.shape)} and targets "
                     f"{tuple(given[-1].shape)}: give a target for each sequence at each step"
                 )
             given = [rows.flatten(0, 1) for rows in given]
         if data.alive is not None:
             flat = data.alive.flatten()
             given = [rows[flat] for rows in given]
-        found = self._function(*given)
+        losses = self._function(*given)
         num_rows = len(given[0])
-        if not isinstance(found, torch.Tensor) or found.dim() == 0 or len(found) != num_rows:
-            shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        if not isinstance(losses, torch.Tensor) or losses.dim() == 0 or len(losses) != num_rows:
+            is_tensor = isinstance(losses, torch.Tensor)
+            form = f"shape {tuple(losses.shape)}" if is_tensor else f"type {type(losses).__name__}"
             raise StepperError(
-                f"the loss over {data} is {shape}: there must be one for each of {num_rows} rows, "
-                'not reduced (a criterion of torch.nn is given reduction="none")'
+                f"the loss over {data} has {form}: return one loss for each of {num_rows} rows, "
+                'not reduced (criteria of torch.nn take reduction="none")'
             )
-        sums = found.reshape(num_rows, -1).sum(1, dtype=torch.float64)
+        sums = losses.reshape(num_rows, -1).sum(1, dtype=torch.float64)
         if data.alive is None:
             return sums.reshape(data.num_steps, -1).sum(1)
         step_of_row = torch.arange(data.num_steps).repeat_interleave(data.alive.sum(1))
@@ -148,7 +149,7 @@ class RowLoss:
 
 
 class CellUnroll:
-    """A cell that is called as torch's own are, ``cell(inputs, state)``, step by step."""
+    """A cell called step by step like those of torch, ``cell(inputs, state)``."""
 
     def __init__(self, cell: Callable[..., Any], loss: RowLoss | None) -> None:
         self._cell = cell
@@ -170,16 +171,16 @@ class CellUnroll:
             tensors, state = _carried(tensors, new, state, form, data, step)
         return tensors, outputs
 
-    def losses(self, made: Any, data: LeafData) -> Any:
+    def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the losses of the outputs."""
-        return None if self._loss is None else self._loss(torch.stack(made), data)
+        return None if self._loss is None else self._loss(torch.stack(outputs), data)
 
 
 class FunctionUnroll:
     """A function ``(state, inputs, step) -> (state, loss)``.
 
-    The loss is a tensor, of which the sum counts, or None. With sequences of unequal length it has
-    one entry for each of them.
+    The loss is None or a tensor, of which the sum counts. With sequences of unequal length it has
+    one entry per sequence.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -189,7 +190,7 @@ class FunctionUnroll:
         self, state: Tree, data: LeafData, form: StateForm, check: Check
     ) -> tuple[list[Any], Any]:
         """Take the steps one by one."""
-        found: list[Any] = []
+        losses: list[Any] = []
         tensors = form.split(state, data.start)
         for step, inputs in enumerate(data.steps(), data.start):
             returned = self._function(state, inputs, step)
@@ -201,13 +202,13 @@ class FunctionUnroll:
             state, loss = returned
             new = form.split(state, step + 1)
             check(step, step + 1)
-            found.append(loss)
+            losses.append(loss)
             tensors, state = _carried(tensors, new, state, form, data, step)
-        return tensors, found
+        return tensors, losses
 
-    def losses(self, made: Any, data: LeafData) -> Any:
-        """Return the sum of each step's losses."""
-        sums = [self._sum(loss, index, data) for index, loss in enumerate(made)]
+    def losses(self, outputs: Any, data: LeafData) -> Any:
+        """Return the sum of each step's losses, which `run` returned."""
+        sums = [self._sum(loss, index, data) for index, loss in enumerate(outputs)]
         return torch.stack(sums).to(torch.float64) if sums else None
 
     def _sum(self, loss: Any, index: int, data: LeafData) -> Any:
@@ -223,7 +224,7 @@ class FunctionUnroll:
             if loss.dim() == 0 or len(loss) != len(alive):
                 raise StepperError(
                     f"the loss of step {data.start + index} has shape {tuple(loss.shape)}: with "
-                    f"lengths, return one for each of {len(alive)} sequences, not reduced"
+                    f"lengths, return one loss for each of {len(alive)} sequences, not reduced"
                 )
             loss = loss[alive]
         return loss.sum() if loss.dim() else loss
@@ -236,7 +237,7 @@ class FusedUnroll:
         if module.bidirectional:
             raise ArgumentError(
                 f"{module} is bidirectional: its second direction starts at the end of the "
-                "sequence, so it cannot be taken step by step"
+                "sequence, so it cannot be run step by step"
             )
         self._module = module
         self._loss = loss
@@ -257,9 +258,9 @@ class FusedUnroll:
         check(data.start, data.stop)
         return tensors, outputs
 
-    def losses(self, made: Any, data: LeafData) -> Any:
+    def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the losses of the outputs."""
-        return None if self._loss is None else self._loss(made, data)
+        return None if self._loss is None else self._loss(outputs, data)
 
     def _run_packed(
         self, state: Tree, rows: Any, alive: Any, form: StateForm, data: LeafData
@@ -279,7 +280,7 @@ class FusedUnroll:
 def _carried(
     old: list[Any], new: list[Any], state: Tree, form: StateForm, data: LeafData, step: int
 ) -> tuple[list[Any], Tree]:
-    """Return the new state, with the old one where a sequence has ended."""
+    """Return the new state, except for sequences that have ended, which keep the old one."""
     if data.alive is None:
         return new, state
     alive = data.alive[step - data.start]
@@ -291,7 +292,7 @@ def _carried(
 
 
 def _output_and_state(returned: Any, form: StateForm) -> tuple[Any, Tree]:
-    """Return what a cell returned: the new state alone, or an output and the new state."""
+    """Return output and new state of a cell; the output is None if it returned only the state."""
     if isinstance(returned, tuple | list) and len(returned) == 2 and not form.matches(returned):
         output, state = returned
         return output, state
@@ -302,8 +303,8 @@ def _output(output: Any, step: int) -> Any:
     if isinstance(output, torch.Tensor):
         return output
     raise StepperError(
-        f"the output of step {step} is of type {type(output).__name__}: for loss= it must be a "
-        "tensor. A cell written as (state, inputs, step) -> (state, loss) may have any outputs"
+        f"the output of step {step} is of type {type(output).__name__}: with loss= it must be a "
+        "tensor. A cell (state, inputs, step) -> (state, loss) may have outputs of any type"
     )
 
 

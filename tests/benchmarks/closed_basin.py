@@ -1,4 +1,4 @@
-"""The problem that the benchmarks solve: shallow water in a closed square basin of a given size."""
+"""The problem of the benchmarks: shallow water in a closed square basin of a given size."""
 
 import math
 
@@ -10,7 +10,7 @@ NUM_FIELDS = 3
 
 
 def closed_basin(state_bytes: int) -> ShallowWater:
-    """Return a stepper on one process whose state has about so many bytes, in float64."""
+    """Return a stepper on one process whose state has about the given size in bytes, in float64."""
     side = max(16, math.isqrt(state_bytes // (NUM_FIELDS * 8)) - 4)
     row, column = np.indices((side, side)) / side
     hump = np.exp(-200 * ((row - 0.4) ** 2 + (column - 0.6) ** 2))

@@ -1,4 +1,4 @@
-"""How long a gradient takes by own integrators, over PETSc's own forward and adjoint times.
+"""Time of a gradient by `solvers.petsc`'s integrators, relative to PETSc's own solves.
 
     python tests/benchmarks/implicit_against_petsc.py [--cells 64] [--steps 100] [-ksp_type …]
 
@@ -19,10 +19,8 @@ import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that on
 from petsc4py import PETSc
 
 import adjoint
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson
-from solvers.petsc.problems.gray_scott import GrayScott
+from solvers.petsc import BackwardEuler, CrankNicolson, RungeKutta, tableaux
+from solvers.petsc.problems import GrayScott
 
 METHODS = {
     "beuler": (0.5, BackwardEuler, {"ts_type": "beuler"}),
@@ -50,7 +48,7 @@ def seconds(work) -> float:
 def peer_seconds(
     problem, size: float, num_steps: int, options: dict, *, back: bool
 ) -> tuple[float, float]:
-    """Return the seconds of PETSc's forward solve, and of its adjoint solve if it is wanted."""
+    """Return the seconds of PETSc's forward solve, and of its adjoint solve if asked for."""
     database = PETSc.Options()
     for name, value in {"ts_adapt_type": "none", "ts_trajectory_type": "memory", **options}.items():
         database[name] = value

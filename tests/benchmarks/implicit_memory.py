@@ -1,4 +1,4 @@
-"""The memory that a gradient of many implicit steps takes, libraries and all.
+"""Memory of a gradient over many implicit steps, libraries included.
 
     python tests/benchmarks/implicit_memory.py [--cells 32] [--steps 100000] [--memory "16 MiB"]
 
@@ -14,9 +14,9 @@ import numpy as np
 
 import adjoint
 from adjoint.units import format_bytes
-from solvers.petsc.integrators.theta import CrankNicolson
-from solvers.petsc.problems.heat import Heat
-from solvers.sensors import Sensors
+from solvers import Sensors
+from solvers.petsc import CrankNicolson
+from solvers.petsc.problems import Heat
 
 SIZE = 1e-4
 

@@ -1,4 +1,4 @@
-"""The LSTM that the benchmarks of `solvers.jax.scan` differentiate, and its scans in plain JAX."""
+"""The LSTM of the benchmarks of `solvers.jax`, and its scans in plain JAX."""
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def full_scan(params, carry0, xs):
 
 
 def segmented_scan(segment: int):
-    """Return the same by a scan of scans, of which JAX keeps one carry a segment."""
+    """Return the same by a scan of scans, of which JAX keeps one carry per segment."""
 
     def whole(params, carry0, xs):
         def step(carry, x):

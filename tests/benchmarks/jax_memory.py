@@ -1,4 +1,4 @@
-"""How much memory a gradient of a scan takes as the sequence grows, beside that of JAX's own.
+"""Memory of a gradient of a scan as the sequence grows, compared with JAX's own gradient.
 
     python tests/benchmarks/jax_memory.py [--steps 1000 2000 10000 100000] [--memory "3.05 MB"]
 
@@ -24,7 +24,7 @@ import jax
 import numpy as np
 from jax_lstm import arguments, body, full_scan, loss, sequences
 
-from solvers.jax import scan
+import solvers.jax
 
 LEAF_STEPS = 50
 
@@ -58,7 +58,9 @@ def ours(num_steps: int, units: int, batch: int, memory: str) -> dict[str, float
     def inputs(start: int, stop: int):
         return block[np.arange(start, stop) % len(block)]
 
-    with scan.value_and_grad(body, loss, leaf_steps=LEAF_STEPS, memory=memory) as value_and_grad:
+    with solvers.jax.value_and_grad(
+        body, loss, leaf_steps=LEAF_STEPS, memory=memory
+    ) as value_and_grad:
         value_and_grad(params, carry0, inputs, length=WARM_STEPS)
         found = increase(lambda: value_and_grad(params, carry0, inputs, length=num_steps))
         return {"increase": found, "planned": value_and_grad.report.memory_bytes}

@@ -1,4 +1,4 @@
-"""How long a gradient of a scan takes, over ``jax.value_and_grad`` of the full scan.
+"""Time of a gradient of a scan, relative to ``jax.value_and_grad`` of the full scan.
 
     python tests/benchmarks/jax_speed.py [--units 256] [--batch 16] [--memory "40 MB"]
 
@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from jax_lstm import arguments, body, full_scan, loss, segmented_scan, sequences
 
-from solvers.jax import scan
+import solvers.jax
 
 
 def seconds(function, *given):
@@ -66,7 +66,9 @@ def main() -> None:
     given = params, carry0, jax.numpy.asarray(sequences(asked.steps, asked.units, asked.batch))
     full = jax.jit(jax.value_and_grad(full_scan)).lower(*given).compile()
     forward = jax.jit(full_scan).lower(*given).compile()
-    with scan.value_and_grad(body, loss, leaf_steps=asked.leaf_steps, memory=asked.memory) as ours:
+    with solvers.jax.value_and_grad(
+        body, loss, leaf_steps=asked.leaf_steps, memory=asked.memory
+    ) as ours:
         ours(*given)
         remat, segment = fastest_segments(
             given, asked.segments or divisors, ours.report.memory_bytes

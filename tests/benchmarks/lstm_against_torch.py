@@ -1,4 +1,4 @@
-"""How long a step of the NumPy LSTM takes, over one of torch's LSTMCell: float32, one thread.
+"""Time of a step of the NumPy LSTM, relative to torch's LSTMCell: float32, one thread.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/lstm_against_torch.py [--leaf 64] [--repeats 5]
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from solvers.recurrent.network import LSTM, RecurrentNetwork
+from solvers.recurrent import LSTM, RecurrentNetwork
 
 SIZES = ((256, 16), (1024, 64))
 

@@ -1,4 +1,4 @@
-"""How much memory a long run takes: through `TSStepper`, and with PETSc's memory trajectory.
+"""Memory of a long run through `TSStepper`, compared with PETSc's memory trajectory.
 
     python tests/benchmarks/petsc_ts_memory.py [--steps 100000] [--cells 16] [--memory "64 MiB"]
 

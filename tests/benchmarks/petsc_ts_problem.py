@@ -1,12 +1,12 @@
-"""The problem that the benchmarks of `TSStepper` solve: Gray and Scott's reaction, as a TS."""
+"""The problem of the benchmarks of `TSStepper`: the Gray-Scott reaction, as a TS."""
 
 from typing import Any
 
 import mpi4py.MPI  # noqa: F401  (it is what finds the MPI that petsc4py is built for)
 from petsc4py import PETSc
 
-from solvers.petsc.problems.gray_scott import GrayScott
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc import TSStepper
+from solvers.petsc.problems import GrayScott
 
 OPTIONS = {
     "ts_adapt_type": "none",

@@ -1,4 +1,4 @@
-"""What a gradient through `TSStepper` takes, over PETSc's own: Gray and Scott's reaction.
+"""Time of a gradient through `TSStepper`, relative to PETSc's own: Gray-Scott reaction.
 
     python tests/benchmarks/petsc_ts_speed.py [--cells 64 128] [--steps 200] [--repeats 3]
 

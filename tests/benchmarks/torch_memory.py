@@ -1,4 +1,4 @@
-"""Resident memory of a gradient of a PyTorch LSTM: with checkpoints, and unrolled by autograd.
+"""Memory of a gradient of a PyTorch LSTM, compared with autograd on the whole unroll.
 
     python tests/benchmarks/torch_memory.py [--steps 1000 2000 100000] [--kind nn.LSTM] [--leaf 32]
 
@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from adjoint.units import format_bytes
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 STEP_KIB = {"nn.LSTMCell": 176, "nn.LSTM": 320}
 """A fifth more than the graph of one step takes, 256 x 16."""

@@ -1,4 +1,4 @@
-"""How long a gradient of a PyTorch LSTM takes, over full-unroll autograd: 2,000 steps on the CPU.
+"""Time of a gradient of a PyTorch LSTM, relative to autograd on the whole unroll, on the CPU.
 
     python tests/benchmarks/torch_speed.py [--steps 2000] [--shapes 256x16 1024x64] [--repeats 3]
 
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 
 class Task:

@@ -1,4 +1,4 @@
-"""Whether a step of a long sequence takes what was predicted: a PyTorch LSTM, in little memory.
+"""Time per step of long sequences, relative to the prediction: a PyTorch LSTM, in little memory.
 
     python tests/benchmarks/torch_time_per_step.py [--steps 1000 10000 100000] [--memory "5.5 MiB"]
 
@@ -14,7 +14,7 @@ import time
 import torch
 from torch_memory import Task
 
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 SHORT_STEPS = 200
 

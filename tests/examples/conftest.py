@@ -1,4 +1,4 @@
-"""Runs an example as a reader would: a program of its own, in an empty folder."""
+"""Runs an example as a reader would: as a program, in an empty folder."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ Completed = subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="session")
 def run_example() -> Callable[..., Completed]:
-    """Return a function that runs an example, on so many ranks, and fails if that does."""
+    """Return a function that runs an example on some ranks, and fails if the example does."""
 
     def run(
         name: str,
@@ -36,7 +36,7 @@ def run_example() -> Callable[..., Completed]:
         done = subprocess.run(
             command,
             cwd=folder,
-            # As this process began: an MPI that a test initialised has added to the C environment.
+            # The environment at the start of Python: MPI may have added to the C environment since.
             env=dict(os.environ) | dict(variables or {}),
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""The example, on a coarse plate: it finds the inclusions and keeps to its memory."""
+"""The example, on a coarse plate, finds the inclusions within its memory."""
 
 import re
 
@@ -28,10 +28,10 @@ def test_the_misfit_falls_and_the_inclusions_are_found(run):
 
 
 @pytest.mark.needs("mpirun")
-def test_it_says_what_it_did_and_takes_options_of_petsc(run):
+def test_it_prints_what_it_did_and_takes_options_of_petsc(run):
     done, _ = run
-    for said in ("trajectory", "memory for states", "recomputation", "solve converged"):
-        assert said in done.stdout
+    for text in ("trajectory", "memory for states", "recomputation", "solve converged"):
+        assert text in done.stdout
     assert "iteration" in done.stderr, "there is no progress bar"
 
 

@@ -1,4 +1,4 @@
-"""The example, on a coarse grid: it finds its initial state, and heeds PETSc's options."""
+"""The example, on a coarse grid, recovers the initial state, and takes PETSc's options."""
 
 import re
 

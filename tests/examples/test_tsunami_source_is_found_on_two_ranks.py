@@ -1,4 +1,4 @@
-"""The example, on a coarse grid: it finds its source, keeps to its memory and uses the file."""
+"""The example, on a coarse grid, finds the source within its memory and uses the file."""
 
 import re
 
@@ -23,10 +23,10 @@ def test_the_misfit_falls_and_the_source_is_found(run):
 
 
 @pytest.mark.needs("mpirun")
-def test_it_says_what_it_did(run):
+def test_it_prints_what_it_did(run):
     done, _ = run
-    for said in ("trajectory", "memory for states", "peak memory", "to file", "recomputation"):
-        assert said in done.stdout
+    for text in ("trajectory", "memory for states", "peak memory", "to file", "recomputation"):
+        assert text in done.stdout
     assert "iteration" in done.stderr, "there is no progress bar"
 
 

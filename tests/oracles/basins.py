@@ -1,7 +1,6 @@
 """Small rough basins for the shallow-water tests.
 
-Nothing here is random in a way that depends on the number of ranks: fields are made whole, and
-scattered.
+Random fields do not depend on the number of ranks: whole fields are generated and scattered.
 """
 
 import numpy as np
@@ -16,7 +15,7 @@ EVERY = 2
 
 
 def whole_fields(seed: int = 0) -> dict[str, np.ndarray]:
-    """Return depth with an island and a shore, a rough bed, and a hump of water."""
+    """Return a bathymetry with an island and a shore, rough friction, and a hump of water."""
     rng = np.random.default_rng(seed)
     row, column = np.indices(SHAPE)
     depth = 60 + 30 * rng.random(SHAPE)
@@ -31,13 +30,13 @@ def whole_fields(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def observed() -> np.ndarray:
-    """Return made-up water levels."""
+    """Return synthetic water levels."""
     samples = -(-NUM_STEPS // EVERY)
     return 0.5 * np.random.default_rng(3).standard_normal((samples, len(CELLS)))
 
 
 def basin(comm=None, *, fields=None, **options) -> ShallowWater:
-    """Return a stepper in a small rough basin; everything in it matters to the cost."""
+    """Return a stepper in a small rough basin, whose cost depends on every control."""
     fields = whole_fields() if fields is None else fields
     grid = Grid(SHAPE, SPACING, comm)
     parts = {name: grid.scatter(field) for name, field in fields.items()}

@@ -1,4 +1,4 @@
-"""Pendulums on several ranks, coupled by their mean angle: ranks that disagree would wait forever.
+"""Pendulums on several ranks, coupled by their mean angle: ranks out of step would deadlock.
 
 Every step sums over all ranks, and so does its transpose. ``v += h (-k sin u + f - c u m^2)`` with
 the mean angle m of all pendulums, then ``u += h v``; the cost is ``h |u|^2/2`` a step, and

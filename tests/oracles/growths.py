@@ -1,14 +1,14 @@
-"""Logistic growth of three coupled populations, whose state and integral are known exactly.
+"""Logistic growth of three coupled populations, with exact state and integral.
 
 ``M u' = M g``, with ``g_i = a_i u_i (1 - u_i) cos t``, has the solution
 ``u_i = 1 / (1 + (1/u_i(0) - 1) exp(-a_i sin t))``; the running cost ``sum g_i`` is the derivative
-of ``sum u_i``, so that its integral is known as well.
+of ``sum u_i``, so its integral is exact as well.
 """
 
 import triads  # isort: skip (it loads MPI before petsc4py)
 import numpy as np
 
-from solvers.petsc.problem import RhsProblem
+from solvers.petsc import RhsProblem
 
 RATES = np.array([1.0, 0.7, -1.2])
 START = np.array([0.3, 0.6, 0.8])

@@ -1,4 +1,4 @@
-"""Recurrent models for JAX, and what differentiates them without any of our code.
+"""Recurrent models for JAX, differentiated without any of the code under test.
 
 `full_scan` is one ``lax.scan`` over all steps, which ``jax.value_and_grad`` differentiates keeping
 every one. Sequences of unequal length are scanned one by one, each to its own end: no mask.
@@ -19,7 +19,7 @@ BATCH, WIDTH, UNITS = 3, 4, 5
 
 @dataclass(frozen=True)
 class Case:
-    """A model and what it is evaluated with."""
+    """A model and its arguments."""
 
     body: Callable[..., Any]
     loss: Callable[..., Any]
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def given(self) -> tuple[Any, Any, Any, Any]:
-        """What a call is given."""
+        """The arguments of a call."""
         return self.params, self.carry0, self.xs, self.targets
 
     def changed(self) -> "Case":
@@ -46,7 +46,7 @@ def random(dtype: Any, seed: int = 0) -> Callable[..., Any]:
 
 
 def lstm(dtype: Any) -> Case:
-    """Return an LSTM with squared errors at every step, and a weighed final state."""
+    """Return an LSTM with squared errors at every step, and a weighted final state."""
     make = random(dtype)
 
     def body(params, carry, x):

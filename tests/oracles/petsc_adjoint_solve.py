@@ -6,7 +6,7 @@ from petsc4py import PETSc
 
 
 def petsc_cost(method: str, num_steps: int, controls: np.ndarray, **options) -> float:
-    """Return the cost of a run of `TSSolve`; `controls` are start and parameters together."""
+    """Return the cost of a run of `TSSolve`; `controls` are initial state and parameters."""
     problem = Oscillator(method, **options)
     problem.u.setArray(controls[:2])
     problem.parameters[:] = controls[2:]
@@ -21,7 +21,7 @@ def petsc_cost(method: str, num_steps: int, controls: np.ndarray, **options) -> 
 def petsc_gradient(
     method: str, num_steps: int, *, trajectory: dict | None = None, **options
 ) -> np.ndarray:
-    """Return what `TSAdjointSolve` says, with every state and stage in memory unless told."""
+    """Return the gradient of `TSAdjointSolve`, by default with every state and stage in memory."""
     database = PETSc.Options("ts_trajectory_")  # which has no other prefix
     told = {"type": "memory", **(trajectory or {})}
     for name, value in told.items():
@@ -50,7 +50,7 @@ def _petsc_gradient(problem: Oscillator, num_steps: int) -> np.ndarray:
 
 
 def difference_gradient(method: str, num_steps: int, **options) -> np.ndarray:
-    """Return central differences of sixth order, right to about 1e-10."""
+    """Return central differences of sixth order, with an error of about 1e-10."""
     centre = np.array(START + PARAMETERS)
     gradient = np.zeros(centre.size)
     for index in range(centre.size):

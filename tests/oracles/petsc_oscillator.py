@@ -1,4 +1,4 @@
-"""Van der Pol's oscillator, driven, as a PETSc TS: everything that a gradient can depend on.
+"""Van der Pol's oscillator, driven, as a PETSc TS with all kinds of cost and control.
 
 ::
 
@@ -13,7 +13,7 @@ from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI t
 from petsc4py import PETSc
 import numpy as np
 
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc import TSStepper
 
 START = (1.2, -0.4)
 PARAMETERS = (1.3, 0.7)
@@ -23,7 +23,7 @@ PREFIX = "oscillator_"
 
 
 class Oscillator:
-    """The TS, its vectors and matrices. The last one made has its options in the database."""
+    """The TS, its vectors and matrices. The options database has those of the last one."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Oscillator:
 
 
 def set_options(options: dict) -> None:
-    """Make these the options of the prefix."""
+    """Set the options of the prefix to these."""
     database = PETSc.Options()
     for name in database.getAll():
         if name.startswith(PREFIX):

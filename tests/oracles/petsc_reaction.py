@@ -1,4 +1,4 @@
-"""Gray and Scott's reaction as a user would give it to a TS; its coefficients are the parameters.
+"""The Gray-Scott reaction as a user's TS, with its coefficients as parameters.
 
 The derivative with respect to the parameters is a matrix of the columns that the right-hand side,
 which is linear in them, has for one of them at a time.
@@ -8,8 +8,8 @@ from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI t
 from petsc4py import PETSc
 import numpy as np
 
-from solvers.petsc.problems.gray_scott import GrayScott
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc.problems import GrayScott
+from solvers.petsc import TSStepper
 
 PREFIX = "reaction_"
 SHAPE = (10, 12)
@@ -116,7 +116,7 @@ def add_quadrature(ts, problem, u) -> None:
 
 
 def set_options(options: dict) -> None:
-    """Make these the options of the prefix."""
+    """Set the options of the prefix to these."""
     database = PETSc.Options()
     for name in database.getAll():
         if name.startswith(PREFIX):

@@ -3,9 +3,8 @@
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 import numpy as np
 
-from solvers.petsc.problems.burgers import Burgers
-from solvers.petsc.problems.heat import Heat
-from solvers.sensors import Sensors
+from solvers.petsc.problems import Burgers, Heat
+from solvers import Sensors
 
 SHAPE = (5, 6)
 SIZE = 0.01
@@ -14,7 +13,7 @@ NODES = 9
 
 
 def plate(comm=None, **options) -> Heat:
-    """Return a plate with a source that pulses, and sensors that are read three times."""
+    """Return a plate with a pulsating source, and sensors read three times."""
     rng = np.random.default_rng(11)
     whole = {
         "log_conductivity": 0.3 * rng.standard_normal(SHAPE),
@@ -32,7 +31,7 @@ def plate(comm=None, **options) -> Heat:
 
 
 def line(comm=None, num_steps: int = NUM_STEPS) -> Burgers:
-    """Return a line with two forces, and something to follow."""
+    """Return a line with two forces, and a target state."""
     rng = np.random.default_rng(12)
     initial, target = rng.random((2, NODES))
     problem = Burgers(NODES, num_steps, 2, viscosity=0.1, price=0.3, comm=comm)

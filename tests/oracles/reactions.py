@@ -1,8 +1,8 @@
-"""Small Gray-Scott reactions with strong diffusion, in which every control matters."""
+"""Small Gray-Scott reactions with strong diffusion, whose cost depends on every control."""
 
 import numpy as np
 
-from solvers.petsc.problems.gray_scott import GrayScott
+from solvers.petsc.problems import GrayScott
 
 SHAPE = (6, 5)
 PARAMETERS = ("D1", "D2", "gamma", "kappa")

@@ -1,4 +1,4 @@
-"""Recurrent networks written out step by step, for NumPy, JAX and PyTorch alike, and their loss.
+"""Recurrent networks and their loss, written out step by step for NumPy, JAX and PyTorch.
 
 It shares no code with `solvers.recurrent`: one step at a time, sequences of a batch masked by
 `where`, every gate by its textbook formula. It is differentiated by the complex step (Squire and
@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from solvers.recurrent.network import GRU, LSTM, CrossEntropy, RecurrentNetwork, SquaredError, Tanh
+from solvers.recurrent import GRU, LSTM, CrossEntropy, RecurrentNetwork, SquaredError, Tanh
 
 CELLS = {"tanh": Tanh, "gru": GRU, "lstm": LSTM}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A small network with data, as the solver and as the oracle take it."""
+    """A small network with data, for the solver and for the oracle."""
 
     cell: str
     num_layers: int = 1
@@ -34,7 +34,7 @@ class Problem:
     seed: int = 0
 
     def data(self) -> dict[str, np.ndarray]:
-        """Return inputs, targets and final targets; what is in the padding is not a number."""
+        """Return inputs, targets and final targets; the padding is NaN or an invalid class."""
         rng = np.random.default_rng([self.seed, 11])
         steps, batch = self.num_steps, self.batch
         found: dict[str, np.ndarray] = {

@@ -1,6 +1,6 @@
 """A right-hand side as a residual, with an inertia that depends on the state."""
 
-from solvers.petsc.problem import ResidualProblem
+from solvers.petsc import ResidualProblem
 
 
 class Residual(ResidualProblem):

@@ -1,4 +1,4 @@
-"""Small PyTorch models, and their losses as autograd takes them: unrolled whole.
+"""Small PyTorch models, and their losses unrolled as a whole for autograd.
 
 Sequences of unequal length are unrolled one by one, each to its own end: the oracle knows no masks.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from solvers.torch.sequence import TorchSequence
+from solvers.torch import TorchSequence
 
 NUM_STEPS = 23
 LEAF_STEPS = 5
@@ -41,7 +41,7 @@ class OwnCell(nn.Module):
 
 
 class ReadOut(nn.Module):
-    """A read-out layer and its cross-entropy, one a row."""
+    """A read-out layer and its cross-entropy, one per row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class ReadOut(nn.Module):
 
 @dataclass
 class Model:
-    """A model with data; everything in it matters to the loss."""
+    """A model with data, whose loss depends on every parameter."""
 
     kind: str
     dtype: torch.dtype = torch.float64

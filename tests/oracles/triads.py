@@ -1,4 +1,4 @@
-"""Three coupled unknowns in which everything matters that a gradient can depend on.
+"""Three coupled unknowns, with all kinds of cost and control.
 
 ::
 
@@ -8,15 +8,16 @@
     f_1 = a (1 - u_0^2) u_1 - u_0 + b sin(3 t) + q_k
     f_2 = u_0^2 - 2 u_2 + b t
 
-with the controls ``parameters = (a, b)``, ``forces = q``, one a step, and ``initial``. The cost has
-a part of every kind. ``c = d = 0`` makes it a `RhsProblem`. The functions take complex arguments.
+with the controls ``parameters = (a, b)``, ``forces = q``, one per step, and ``initial``. The cost
+has a part of every kind. ``c = d = 0`` makes it a `RhsProblem`. The functions take complex
+arguments.
 """
 
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 from petsc4py import PETSc
 import numpy as np
 
-from solvers.petsc.problem import ResidualProblem, RhsProblem
+from solvers.petsc import ResidualProblem, RhsProblem
 
 MASS = np.array([[2.0, 0.3, 0.0], [-0.1, 1.5, 0.2], [0.0, 0.4, 1.0]])
 CUBIC, PRODUCT = 0.02, 0.1
@@ -95,7 +96,7 @@ def terminal_cost(u, m):
 
 
 class Triad:
-    """The costs, and what else the two kinds of problem have in common."""
+    """The costs, and whatever else the two kinds of problem share."""
 
     per_step = ("forces",)
     observation_times = TIMES
@@ -149,7 +150,7 @@ class RhsTriad(Triad, RhsProblem):
 
 
 class LinearTriad(RhsTriad):
-    """With a Jacobian that is the same all along."""
+    """With a constant Jacobian."""
 
     constant_jacobian = True
 
@@ -181,7 +182,7 @@ class ResidualTriad(Triad, ResidualProblem):
 
 
 class LinearResidualTriad(ResidualTriad):
-    """A residual whose Jacobian is the same all along."""
+    """A residual with a constant Jacobian."""
 
     constant_jacobian = True
 
@@ -197,7 +198,7 @@ class LinearResidualTriad(ResidualTriad):
 
 
 class MatrixFreeTriad(ResidualTriad):
-    """The same residual, with a Jacobian that is only ever multiplied by."""
+    """The same residual, with a matrix-free Jacobian."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -245,7 +246,7 @@ def fill(matrix, values: np.ndarray) -> None:
 
 
 def direct(prefix: str = "") -> None:
-    """Have all solvers of a prefix solve directly, and Newton's method to round-off."""
+    """Set the solvers of a prefix to direct ones, and Newton's method to converge to round-off."""
     options = PETSc.Options()
     for name, value in {
         "ksp_type": "preonly",

@@ -1,4 +1,4 @@
-"""The gradients of the triads, by integrators written by hand and the complex step."""
+"""Gradients of the triads, by hand-written integrators and the complex step."""
 
 import triads  # isort: skip (it loads MPI before petsc4py)
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def equation(problem) -> SimpleNamespace:
 
 
 def gradient_by_hand(problem, step) -> tuple[float, dict[str, np.ndarray]]:
-    """Return cost and gradient of a triad under a step by hand."""
+    """Return cost and gradient of a triad with a hand-written step."""
     observed = {0: 0, 2: 1, 4: 2, 6: 3}
     eq = equation(problem)
 

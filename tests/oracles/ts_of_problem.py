@@ -9,7 +9,7 @@ PREFIX = "peer_"
 
 
 def peer(problem, size: float, num_steps: int, options: dict):
-    """Return a TS for a problem, with its solution at the start."""
+    """Return a TS for a problem, with its initial solution."""
     ts = PETSc.TS().create(comm=problem.template.getComm())
     ts.setOptionsPrefix(PREFIX)
     m = problem.controls
@@ -33,7 +33,7 @@ def peer(problem, size: float, num_steps: int, options: dict):
 
 
 def adjoint_solve(problem, size: float, num_steps: int, options: dict, parameters=()):
-    """Return cost, adjoint at the start, and the gradient of some scalar controls."""
+    """Return cost, initial adjoint, and the gradient of some scalar controls."""
     database = PETSc.Options("ts_trajectory_")  # which has no other prefix
     database["type"] = "memory"
     try:
@@ -86,7 +86,7 @@ def differences(problem, t, u, parameters) -> np.ndarray:
 
 
 def set_options(options: dict) -> None:
-    """Make these the options of the prefix."""
+    """Set the options of the prefix to these."""
     database = PETSc.Options()
     for name in database.getAll():
         if name.startswith(PREFIX):

@@ -5,14 +5,14 @@ from mpi4py import MPI  # isort: skip  (before petsc4py: it finds the MPI that t
 import numpy as np
 from petsc4py import PETSc
 
-from solvers.petsc.problem import RhsProblem
+from solvers.petsc import RhsProblem
 
 WIDTH, HEIGHT = 4, 3
 """Rectangles, of two triangles each, on the unit square."""
 
 
 def triangulation():
-    """Return the corners of all triangles, and where each corner is."""
+    """Return the corners of all triangles, and the coordinates of the corners."""
     x, y = np.meshgrid(np.linspace(0, 1, WIDTH + 1), np.linspace(0, 1, HEIGHT + 1))
     corner = np.arange(x.size).reshape(x.shape)
     low = [corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:]]
@@ -24,7 +24,7 @@ def triangulation():
 class Triangles(RhsProblem):
     """``u' = k (sum of the neighbours - u) - u^3`` in every triangle; ``u_0 = a sin(3 x + y)``.
 
-    The cost is how far the state is from ``x y`` in the end, weighted by 1 to 2.
+    The cost is the final distance of the state from ``x y``, weighted by 1 to 2.
     """
 
     def __init__(self, comm=None):

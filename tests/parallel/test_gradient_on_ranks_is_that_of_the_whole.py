@@ -1,4 +1,4 @@
-"""On any number of ranks the gradient is the complex step's of the whole, with one set of bits."""
+"""On any number of ranks the gradient agrees with the complex step, with the same bits on all."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An exchange makes every ghost the copy of its owner; its transpose is the transposed map."""
+"""An exchange copies owners to ghosts; its transpose is the transposed linear map."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def padded(grid, width):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("width", [1, 2])
-def test_ghosts_are_copies_and_the_rest_is_left_alone(comm, shape, width):
+def test_ghosts_are_copied_and_other_cells_are_unchanged(comm, shape, width):
     whole = np.full((shape[0] + 2 * width, shape[1] + 2 * width), -1.0)
     own = (slice(width, -width), slice(width, -width))
     whole[own] = np.random.default_rng(1).random(shape)

@@ -1,4 +1,4 @@
-"""Sequences spread over ranks give the value and the gradients of JAX's scan of all of them."""
+"""Sequences distributed over ranks have the value and gradients of JAX's scan of all of them."""
 
 import pytest
 
@@ -8,8 +8,8 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 from jax import lax  # noqa: E402
 
+import solvers.jax  # noqa: E402
 from adjoint.errors import ArgumentError, NonFiniteError, StepperError  # noqa: E402
-from solvers.jax import scan as jax_scan  # noqa: E402
 
 RANKS = (3,)
 NUM_STEPS, UNITS, WHOLE = 11, 3, 6
@@ -48,7 +48,7 @@ def test_value_and_gradients(comm, tmp_path):
             jax.value_and_grad(value, argnums=(0, 1, 2))
         )(params, carry0, xs)
         mine = slice(WHOLE * comm.rank, WHOLE * (comm.rank + 1))
-        with jax_scan.value_and_grad(
+        with solvers.jax.value_and_grad(
             body,
             loss,
             final_loss=final_loss,
@@ -65,14 +65,14 @@ def test_value_and_gradients(comm, tmp_path):
         np.testing.assert_allclose(grad, right, rtol=0, atol=1e-12 * np.abs(right).max())
 
 
-def test_what_one_rank_cannot_take_is_refused_on_all(comm):
+def test_wrong_arguments_on_one_rank_are_refused_on_all(comm):
     params, carry0, xs = arguments(1)
     last = comm.rank == comm.size - 1
-    with jax_scan.value_and_grad(body, loss, leaf_steps=4, comm=comm) as value_and_grad:
+    with solvers.jax.value_and_grad(body, loss, leaf_steps=4, comm=comm) as value_and_grad:
         with pytest.raises(ArgumentError, match=r"xs has 5 rows: there is none for step 5"):
             value_and_grad(params, carry0, xs[:5] if last else xs, length=NUM_STEPS)
         if comm.size > 1:
-            with pytest.raises(ArgumentError, match=r"steps: give length= for as many"):
+            with pytest.raises(ArgumentError, match=r"steps: give the same length="):
                 value_and_grad(params, carry0, xs[:5] if last else xs)
         with pytest.raises(StepperError, match="step 0: the body must return a pair"):
             value_and_grad(params, carry0[:1] if last else carry0, xs)

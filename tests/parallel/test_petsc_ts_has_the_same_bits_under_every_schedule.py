@@ -1,4 +1,4 @@
-"""On the same ranks every schedule gives the same bits, iterative solvers included."""
+"""On the same ranks every schedule gives the same bits, with iterative solvers too."""
 
 import pytest
 
@@ -51,5 +51,5 @@ def test_adapted_steps_are_the_same_on_all_ranks(comm):
         assert results[1].gradient[name].tobytes() == array.tobytes()
 
 
-def test_a_solver_that_begins_where_it_last_ended_is_not_called_reproducible(comm):
+def test_a_solver_with_a_nonzero_initial_guess_is_not_called_reproducible(comm):
     assert not reaction("cn", comm, ksp_initial_guess_nonzero=True).reproducible

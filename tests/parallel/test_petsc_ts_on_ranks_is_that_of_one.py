@@ -1,4 +1,4 @@
-"""A TS on any number of ranks has the gradient that it has on one, to the solvers' tolerance."""
+"""A TS on any number of ranks has the gradient of one rank, to solver tolerance."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from petsc_reaction import SHAPE, reaction
 
 import adjoint
 from adjoint.schedules import Revolve, StoreAll
-from solvers.petsc.grid import CellGrid
+from solvers.petsc import CellGrid
 
 NUM_STEPS = 4
 

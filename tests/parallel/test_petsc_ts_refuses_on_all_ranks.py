@@ -1,4 +1,4 @@
-"""What one rank finds wrong in a TS is refused on all of them: no rank is left waiting."""
+"""What is wrong with a TS on one rank is refused on all of them: no rank is left waiting."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from petsc_reaction import SHAPE, reaction
 import adjoint
 from adjoint.errors import ArgumentError, SolveError, StepperError
 from adjoint.schedules import StoreAll
-from solvers.petsc.problems.gray_scott import GrayScott
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc import TSStepper
+from solvers.petsc.problems import GrayScott
 
 RANKS = (2,)
 

@@ -1,4 +1,4 @@
-"""A batch dealt out to ranks, padded to one length: cost and gradient are those of all of it."""
+"""A batch distributed over ranks has the cost and gradient of the whole batch."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""Runge-Kutta methods have the cost and gradient of one process, to solver tolerance."""
+"""Runge-Kutta methods on ranks have the cost and gradient of one process, to solver tolerance."""
 
 import pytest
 
@@ -9,9 +9,7 @@ from plates import NUM_STEPS, SIZE, line, plate
 from reactions import reaction
 from residual_of_rhs import Residual
 
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.adaptive import AdaptiveRungeKutta
-from solvers.petsc.integrators.runge_kutta import RungeKutta
+from solvers.petsc import AdaptiveRungeKutta, RungeKutta, tableaux
 
 RANKS = (2, 3)
 

@@ -1,4 +1,4 @@
-"""The PDE solver through the driver: every schedule, engine and evaluation gives the same bits."""
+"""With shallow water every schedule, engine and evaluation gives the same bits."""
 
 import pytest
 from basins import NUM_STEPS, basin
@@ -56,7 +56,7 @@ def test_bitwise_twice_and_after_the_controls_change(comm, schedule, engine, tmp
     assert found[0][0][0] != found[0][2][0]
 
 
-def test_verification_on_the_schedule_as_it_is_planned(comm, tmp_path):
+def test_verification_on_the_planned_schedule(comm, tmp_path):
     stepper = basin(comm)
     options = {"comm": comm, "memory": "40 kB", "file": tmp_path / "run.h5"}
     with adjoint.Functional(stepper, NUM_STEPS, **options) as functional:

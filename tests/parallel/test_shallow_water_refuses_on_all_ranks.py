@@ -1,4 +1,4 @@
-"""What one rank finds wrong is refused on all of them: no rank is left waiting."""
+"""What is wrong on one rank is refused on all of them: no rank is left waiting."""
 
 import numpy as np
 import pytest
@@ -9,19 +9,19 @@ from solvers import Gauges, Grid, ShallowWater
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("bathymetry", np.zeros((3, 3)), "shape"),
         ("friction", -1.0, "negative"),
         ("elevation", np.nan, "finite"),
     ],
 )
-def test_a_field_that_is_wrong_on_the_last_rank(comm, name, value, said):
+def test_a_field_that_is_wrong_on_the_last_rank(comm, name, value, message):
     with Grid(SHAPE, SPACING, comm) as grid:
         parts = {key: grid.scatter(field) for key, field in whole_fields().items()}
         if comm.rank == comm.size - 1:
             parts[name] = value
-        with pytest.raises(ArgumentError, match=said):
+        with pytest.raises(ArgumentError, match=message):
             ShallowWater(grid, **parts)
 
 

@@ -1,4 +1,4 @@
-"""Implicit steps through the driver: every schedule and evaluation gives the same bits."""
+"""With implicit steps every schedule and evaluation gives the same bits."""
 
 import pytest
 
@@ -10,16 +10,13 @@ from reactions import reaction
 import adjoint
 from adjoint.schedules import Asynchronous, Mixed, Revolve, StoreAll
 from adjoint.verification import dot_product_test, replay_test, taylor_test
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.bdf2 import Bdf2
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc import BDF2, CrankNicolson, RungeKutta, tableaux
 
 RANKS = (2,)
 
 STEPPERS = {
     "heat, Crank-Nicolson": lambda comm: CrankNicolson(plate(comm), SIZE),
-    "heat, BDF2": lambda comm: Bdf2(plate(comm), SIZE),
+    "heat, BDF2": lambda comm: BDF2(plate(comm), SIZE),
     "Gray-Scott, Crank-Nicolson": lambda comm: CrankNicolson(reaction(comm), SIZE),
     "Gray-Scott, ESDIRK": lambda comm: RungeKutta(reaction(comm), SIZE, tableaux.ESDIRK_3),
 }

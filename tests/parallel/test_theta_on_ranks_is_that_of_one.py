@@ -1,4 +1,4 @@
-"""Theta methods and BDF2 have the cost and gradient of one process, to solver tolerance."""
+"""Theta methods and BDF2 on ranks have the cost and gradient of one process."""
 
 import pytest
 
@@ -8,13 +8,12 @@ from on_ranks import assert_as_on_one
 from plates import NUM_STEPS, SIZE, line, plate
 from reactions import reaction
 
-from solvers.petsc.integrators.bdf2 import Bdf2
-from solvers.petsc.integrators.theta import BackwardEuler, CrankNicolson
+from solvers.petsc import BDF2, BackwardEuler, CrankNicolson
 
 RANKS = (2, 3)
 
 
 @pytest.mark.parametrize("problem", [plate, line, reaction])
-@pytest.mark.parametrize("method", [BackwardEuler, CrankNicolson, Bdf2])
+@pytest.mark.parametrize("method", [BackwardEuler, CrankNicolson, BDF2])
 def test_gradient(comm, method, problem):
     assert_as_on_one(comm, problem, lambda p: method(p, SIZE), NUM_STEPS, 1e-9)

@@ -1,4 +1,4 @@
-"""The gradient on ranks is the sum over all their sequences, kept in one file or in memory."""
+"""The gradient on ranks is the sum over all their sequences, with a file or without."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from torch_unrolled import LEAF_STEPS, NUM_STEPS, Model, relative_error  # noqa:
 
 from adjoint.errors import NonFiniteError  # noqa: E402
 from adjoint.schedules import Multistage, StoreAll  # noqa: E402
-from solvers.torch.sequence import TorchSequence  # noqa: E402
+from solvers.torch import TorchSequence  # noqa: E402
 
 RANKS = (2,)
 
@@ -44,7 +44,7 @@ def test_the_gradient_is_the_sum_of_all_sequences(comm):
     assert relative_error([tensor.grad for tensor in own.initial], expected_own) < 1e-12
 
 
-def test_what_makes_the_initial_state_is_summed_where_it_is_a_parameter(comm):
+def test_gradients_of_parameters_behind_the_initial_state_are_summed(comm):
     learned = torch.nn.Parameter(torch.full((6,), 0.1, dtype=torch.float64))
     totals = []
     for rank in range(comm.size):
@@ -76,7 +76,7 @@ def test_a_parameter_that_one_rank_uses_gets_its_gradient_on_all(comm):
     assert all(found == 14 for found in comm.allgather(extra.bias.grad.item()))
 
 
-def test_a_loss_that_is_not_finite_on_one_rank_is_told_to_all(comm):
+def test_a_loss_that_is_not_finite_on_one_rank_is_an_error_on_all(comm):
     model = model_of(comm.rank, "GRUCell", torch.float64)
     if comm.rank == comm.size - 1:
         model.inputs[13] = torch.nan

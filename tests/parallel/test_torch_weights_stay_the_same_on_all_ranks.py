@@ -1,4 +1,4 @@
-"""Each rank has sequences of its own and the same weights: after 100 updates still, bit for bit."""
+"""Weights stay bitwise equal on all ranks over a hundred updates of data-parallel training."""
 
 import pytest
 

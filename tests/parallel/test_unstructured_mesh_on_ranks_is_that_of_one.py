@@ -1,4 +1,4 @@
-"""A problem on a DMPlex has the cost and gradient of one process, and passes the Taylor test."""
+"""A problem on a DMPlex on ranks has the cost and gradient of one process."""
 
 import pytest
 
@@ -9,17 +9,14 @@ from unstructured_mesh import Triangles
 
 import adjoint
 from adjoint.verification import taylor_test
-from solvers.petsc.integrators.bdf2 import Bdf2
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.tableaux import RUNGE_KUTTA_4
-from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc import BDF2, CrankNicolson, RungeKutta, tableaux
 
 RANKS = (1, 2, 3)
 NUM_STEPS = 9
 METHODS = {
     "cn": lambda problem: CrankNicolson(problem, 0.05),
-    "bdf2": lambda problem: Bdf2(problem, 0.05),
-    "rk4": lambda problem: RungeKutta(problem, 0.05, RUNGE_KUTTA_4),
+    "bdf2": lambda problem: BDF2(problem, 0.05),
+    "rk4": lambda problem: RungeKutta(problem, 0.05, tableaux.RUNGE_KUTTA_4),
 }
 
 

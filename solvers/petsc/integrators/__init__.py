@@ -1,1 +1,1 @@
-"""Time integrators with discrete adjoints, on PETSc's solvers."""
+"""Time integrators with discrete adjoints: theta methods, BDF2, Runge-Kutta."""

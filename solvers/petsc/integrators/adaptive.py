@@ -1,19 +1,20 @@
-"""Runge-Kutta methods with an embedded one, which choose their steps.
+"""Adaptive Runge-Kutta methods, whose steps are chosen by an embedded error estimate.
 
-The difference of the two results, ``h sum (b_i - e_i) K_i``, estimates the error of a step. In the
-norm ::
+The difference of the results of the two methods, ``h sum (b_i - e_i) K_i``, estimates the error of
+a step. In the norm ::
 
     error^2 = mean of (difference / (absolute + relative max(|u|, |u_next|)))^2
 
-a step is accepted if its error is at most 1; the next is longer or shorter by
-``0.9 error^(-1/(q+1))``, between 1/5 and 5 times as long, ``q`` being the lower of the two orders
+a step is accepted if its error is at most 1. The length of the next step is multiplied by
+``0.9 error^(-1/(q+1))``, limited to between 1/5 and 5, where ``q`` is the lower of the two orders
 (Hairer, Nørsett and Wanner 1993, II.4). A step whose stages cannot be solved is tried again with a
-quarter of its length. Steps are cut so that one ends at every observation, and the last at the end.
+quarter of its length. Steps are shortened so that one ends at every observation and at the end.
 
-*What is differentiated.* Times and sizes of accepted steps are kept, 16 bytes a step, and a step
-taken again is taken with the same ones. The gradient is that of the cost with these steps: the
-choice of steps is not differentiated, since it is no smooth function of the controls. For a Taylor
-test, or throughout a search, hold them fast: ``stepper.accept_steps(stepper.accepted_steps)``.
+*What is differentiated.* Times and lengths of accepted steps are kept, 16 bytes per step, and
+reused exactly when a step is taken again. The gradient is that of the cost with these steps fixed:
+their choice is not differentiated, because it is not a smooth function of the controls. For a
+Taylor test, or during an optimisation, fix them by
+``stepper.accept_steps(stepper.accepted_steps)``.
 """
 
 from collections.abc import Sequence
@@ -33,25 +34,33 @@ from solvers.petsc.problem import Problem
 
 __all__ = ["AdaptiveRungeKutta"]
 
-SAFETY, SHORTEST, LONGEST = 0.9, 0.2, 5.0
+SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 5.0
+"""Step size control as in Hairer, Nørsett and Wanner 1993, II.4."""
 
-AFTER_FAILURE = 0.25
+FAILURE_FACTOR = 0.25
+"""Factor of the length of a step whose stages could not be solved, as in PETSc's TSAdapt."""
 
-MOST_ATTEMPTS = 30
+MAX_ATTEMPTS = 30
+"""Attempts at one step. Quartered lengths reach `MIN_RELATIVE_SIZE` sooner: this bounds attempts
+whose lengths shrink slowly."""
 
-SMALLEST = 1e-12
-"""The shortest step that is tried, relative to the run."""
+MIN_RELATIVE_SIZE = 1e-12
+"""Shortest step attempted, relative to the length of the run: times resolve no shorter ones
+well."""
+
+MIN_ERROR = 1e-10
+"""Floor of the error in the step size control, where an error of zero would divide by zero."""
 
 
 class AcceptedTimes(TimeSteps):
-    """When the steps of an adaptive run begin, as far as it has come.
+    """Times of the steps of an adaptive run, known as far as steps have been accepted.
 
     Parameters
     ----------
     start_time, final_time
-        Of the run.
+        Beginning and end of the run.
     observation_times
-        Where steps must end, besides.
+        Further times at which steps must end.
     """
 
     def __init__(
@@ -59,25 +68,27 @@ class AcceptedTimes(TimeSteps):
     ) -> None:
         if not start_time < final_time < np.inf:
             raise ArgumentError(
-                f"start_time={start_time}, final_time={final_time}: the end comes after the start"
+                f"start_time={start_time}, final_time={final_time}: the end must be after the start"
             )
         times = [*observation_times]
         if sorted(set(times)) != times or (times and not start_time <= times[0]):
-            raise ArgumentError(f"times of observation must increase, from the start: {times}")
+            raise ArgumentError(
+                f"observation times must increase, from start_time={start_time} on: {times}"
+            )
         if times and times[-1] > final_time:
             raise ArgumentError(f"an observation at {times[-1]} is after the end, {final_time}")
         super().__init__(final_time - start_time, start_time)
         self._start_time, self._final_time = start_time, final_time
         self.length = final_time - start_time
-        """Of the run."""
+        """Length of the run in time."""
         self._targets = np.array([*(t for t in times if t > start_time), final_time])
         self.accepted = AcceptedSteps()
 
-    def told(self) -> tuple[float, bytes]:
+    def identity(self) -> tuple[float, bytes]:
         return self._start_time, self._targets.tobytes()
 
     def steps_at(self, times: Sequence[float]) -> list[int]:
-        """Return none: it is not known yet when steps begin."""
+        """Return no steps: it is not known yet when they begin."""
         del times
         return []
 
@@ -88,17 +99,21 @@ class AcceptedTimes(TimeSteps):
             return self._start_time
         if step > len(self.accepted):
             raise StepperError(
-                f"when step {step} begins is not known: {len(self.accepted)} steps were accepted. "
-                "Give those of the run before with accept_steps"
+                f"the time of step {step} is not known: only {len(self.accepted)} steps have been "
+                "accepted. Pass those of the earlier run to accept_steps"
             )
         begin, size = self.accepted[step - 1]
-        return self._meant(begin + size, size)
+        return self._snapped(begin + size, size)
 
     def size(self, step: int) -> float:
         return self.accepted[step][1]
 
     def cut(self, begin: float, size: float) -> float:
-        """Return a size for a step that does not jump over a target, nor stop just before it."""
+        """Return `size`, reduced so that the step neither passes a target nor ends just before it.
+
+        Targets are the observations and the end. A step that would leave less than its own length
+        before a target takes half of the way.
+        """
         target = float(self._targets[np.searchsorted(self._targets, begin, side="right")])
         left = target - begin
         if size >= left * (1 - TOLERANCE):
@@ -110,27 +125,27 @@ class AcceptedTimes(TimeSteps):
         """Whether the accepted steps reach the end."""
         return len(self.accepted) > 0 and self.time(len(self.accepted)) == self._final_time
 
-    def _meant(self, time: float, size: float) -> float:
-        """Return the target that a step ends at, free of round-off; else the time itself."""
+    def _snapped(self, time: float, size: float) -> float:
+        """Return the target within round-off of a time; the time itself if there is none."""
         nearest = float(self._targets[np.argmin(np.abs(self._targets - time))])
         return nearest if abs(nearest - time) <= TOLERANCE * size else time
 
 
 class AdaptiveRungeKutta(RungeKutta):
-    """A Runge-Kutta method that chooses its steps, so that only it knows how many there are.
+    """A Runge-Kutta method that chooses its steps; their number is known only at the end of a run.
 
     Parameters
     ----------
     problem, start_time, options_prefix
         As for `PetscStepper`.
     tableau
-        A method with an embedded one.
+        The method, with an embedded one.
     final_time
-        When the run ends.
+        Time at which the run ends.
     relative, absolute
-        The error allowed in a step.
+        Tolerances of the error of a step.
     first_step
-        To begin with; by default a hundredth of the run.
+        Length of the first attempt; by default a hundredth of the run.
 
     Raises
     ------
@@ -154,9 +169,12 @@ class AdaptiveRungeKutta(RungeKutta):
         if tableau.embedded is None:
             raise ArgumentError(f"{tableau.name} has no embedded method to estimate errors with")
         if min(relative, absolute) < 0 or max(relative, absolute) <= 0:
-            raise ArgumentError(f"relative={relative}, absolute={absolute}: one must be positive")
+            raise ArgumentError(
+                f"relative={relative}, absolute={absolute}: neither may be negative, and one must "
+                "be positive"
+            )
         if first_step is not None and not first_step > 0:
-            raise ArgumentError(f"first_step={first_step} must be positive")
+            raise ArgumentError(f"first_step={first_step}: must be positive")
         self._tolerances = relative, absolute
         self._first_step = (final_time - start_time) / 100 if first_step is None else first_step
         times = AcceptedTimes(start_time, final_time, problem.observation_times)
@@ -169,8 +187,8 @@ class AdaptiveRungeKutta(RungeKutta):
         self._error_vector = problem.template.duplicate()
         self._proposed = self._first_step
 
-    def told(self) -> tuple[Any, ...]:
-        return (*super().told(), self._tolerances, self._first_step)
+    def identity(self) -> tuple[Any, ...]:
+        return (*super().identity(), self._tolerances, self._first_step)
 
     @property
     def position(self) -> int:
@@ -184,74 +202,74 @@ class AdaptiveRungeKutta(RungeKutta):
 
     @property
     def accepted_steps(self) -> NDArray[np.float64]:
-        """Time and size of every step accepted so far, one row each."""
+        """Time and length of every step accepted so far, of shape ``(steps, 2)``."""
         return self._times.accepted.rows()
 
     def accept_steps(self, rows: ArrayLike) -> None:
-        """Have these steps taken by every run from now on, and more only if they end too early.
+        """Prescribe the first steps of every later run, which chooses steps only after these.
 
-        With no rows, steps are chosen anew by every run.
+        With no rows, every run chooses all of its steps.
 
         Raises
         ------
         ArgumentError
-            Not rows of time and size.
+            They are not finite rows of time and length.
         """
-        self._times.accepted.give(np.reshape(np.asarray(rows, dtype=float), (-1, 2)))
+        self._times.accepted.set(np.reshape(np.asarray(rows, dtype=float), (-1, 2)))
         self._note_all()
 
     def begin_run(self) -> None:
         super().begin_run()
-        self._times.accepted.forget_new()
+        self._times.accepted.discard_new()
         self._note_all()
 
     def is_over(self, k: int) -> bool:
         return self._times.ended and k >= len(self._times.accepted)
 
     def take_step(
-        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, priced: bool
+        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, with_cost: bool
     ) -> float:
         if k < len(self._times.accepted):
-            return super().take_step(k, before, stages, after, priced=priced)
-        integral = self._choose(k, before, stages, priced=priced)
+            return super().take_step(k, before, stages, after, with_cost=with_cost)
+        integral = self._choose(k, before, stages, with_cost=with_cost)
         if after is not None:
             self.end_step(self.steps.size(k), before, stages, after)
         return integral
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- step size control --------------------------------------------------------------------
 
-    def _choose(self, k: int, before: Arrays, stages: Stages, *, priced: bool) -> float:
-        """Take the stages of a step that is short enough; note it as accepted."""
-        begin, size, told = self._times.time(k), 0.0, ""
-        for _ in range(MOST_ATTEMPTS):
+    def _choose(self, k: int, before: Arrays, stages: Stages, *, with_cost: bool) -> float:
+        """Try lengths until a step is accepted; leave its stages, and return its cost."""
+        begin, size, reason = self._times.time(k), 0.0, ""
+        for _ in range(MAX_ATTEMPTS):
             size = self._times.cut(begin, self._proposed)
-            if size < SMALLEST * self._times.length:
+            if size < MIN_RELATIVE_SIZE * self._times.length:
                 break
             try:
-                integral = self.take_stages(k, begin, size, before, stages, priced=priced)
+                integral = self.take_stages(k, begin, size, before, stages, with_cost=with_cost)
                 error = self._error(k, begin, size, before, stages)
-                told = f"its error is {error:.3g} times what is allowed"
+                reason = f"its error is {error:.3g} times the tolerance"
             except (SolveError, NonFiniteError) as failure:
-                integral, error, told = 0.0, np.inf, str(failure)
-            factor = AFTER_FAILURE
+                integral, error, reason = 0.0, np.inf, str(failure)
+            factor = FAILURE_FACTOR
             if np.isfinite(error):
-                factor = SAFETY * max(error, 1e-10) ** self._exponent
-            self._proposed = size * min(LONGEST, max(SHORTEST, factor))
+                factor = SAFETY * max(error, MIN_ERROR) ** self._exponent
+            self._proposed = size * min(MAX_FACTOR, max(MIN_FACTOR, factor))
             if error <= 1:
                 self._times.accepted.add(begin, size)
                 self._note(k + 1)
                 return integral
         raise SolveError(
-            f"step {k} at t = {begin} is refused even with size {size}: {told}. Is the solution "
-            "smooth there? Else allow larger errors, or use an implicit method"
+            f"step {k} at t = {begin} is rejected even with length {size}: {reason}. If the "
+            "solution is smooth there, allow larger errors or use an implicit method"
         )
 
     def _error(self, k: int, begin: float, size: float, before: Arrays, stages: Stages) -> float:
-        """Return the error of a step over what is allowed; the same on all ranks."""
+        """Return the error of a step relative to the tolerances, the same on all ranks."""
         u, m = self.window("state").on(before["u"]), self.controls_of(k)
         x = self.window("spare").on(self._spare)
         for i in range(self.tableau.num_needed, len(self.tableau.b)):
-            self.take_stage(i, self.place(k, i, begin, size, m), size, u, x, x)
+            self.take_stage(i, self.point(k, i, begin, size, m), size, u, x, x)
         self.end_step(size, before, stages, {"u": self._spare})
         old, new = before["u"], self._spare
         error = self._error_vector
@@ -265,13 +283,13 @@ class AdaptiveRungeKutta(RungeKutta):
         return float(error.getComm().tompi4py().bcast(norm))
 
     def _note(self, step: int) -> None:
-        """Note the observation of the state at `step`, if there is one."""
+        """Register the observation at the time of state `step`, if there is one."""
         index = self._index_at.get(self._times.time(step))
         if index is not None:
             self.observed_at[step] = index
 
     def _note_all(self) -> None:
-        """Note what the accepted steps, and no others, lead to."""
+        """Register the observations at accepted steps, and propose the next length from them."""
         accepted = self._times.accepted
         self.observed_at.clear()
         for step in range(len(accepted) + 1) if self._index_at else ():

@@ -1,17 +1,17 @@
-"""What the integrators have in common: a `Problem` stepped in time, as a `Stepper`.
+"""The base class of the integrators: steps a `Problem` in time, as an `adjoint.Stepper`.
 
-The state is a NumPy array, the local part of a vector, and PETSc computes in it: `adopt` places it
-under a Vec. An integrator adds one step and its transpose, both in terms of the step's *stages*::
+The state is a NumPy array, this rank's part of a vector, and PETSc computes in its memory. An
+integrator implements one step and its transpose, in terms of the step's *stages*::
 
     take_step(k, before, stages, after)       before -> stages -> after, which may be before
-    pull_back_step(k, before, stages)         adjoint -> adjoint, given what the tape has of it
+    pull_back_step(k, before, stages)         adjoint -> adjoint, from the state and the stages
 
-The tape is the stages and the states between them; where a step ends in its last stage, the two are
-one. So a step that is pulled back has been computed twice, once on the way forward and once when it
-was recorded, and nothing of it is computed a third time.
+The tape holds the stages and the states between steps. If a step ends in its last stage, that stage
+is the next state, and is kept once. Pulling a step back solves only transposed systems: its stages
+are those on the tape.
 
-The cost of step ``k`` is that of an observation at its beginning, and the quadrature of the running
-cost over it.
+The cost of step ``k`` is that of an observation at its beginning, plus the quadrature of the
+running cost over the step.
 """
 
 # ruff: noqa: B027 (methods that need not be overridden do nothing)
@@ -34,7 +34,7 @@ from solvers.petsc.vectors import Window, check_template
 __all__ = ["PetscStepper", "Tape"]
 
 Stages = list[NDArray[Any]]
-"""Memory for the stages of one step."""
+"""Memory of the stages of one step."""
 
 
 @dataclass(slots=True)
@@ -44,43 +44,44 @@ class Tape:
     befores: list[Arrays] = field(default_factory=list)
     """The state before each step."""
     stages: list[Stages] = field(default_factory=list)
-    lent: list[Arrays] = field(default_factory=list)
-    """Scratch memory, in the order in which it was taken."""
+    """The stages of each step."""
+    scratch: list[Arrays] = field(default_factory=list)
+    """Scratch memory in use, in the order in which it was taken."""
 
 
 class PetscStepper(ABC):
-    """A stepper for a `Problem`. Every method is collective on its communicator.
+    """A stepper for a `Problem`. Every method is collective on the problem's communicator.
 
     Parameters
     ----------
     problem
-        What is integrated.
+        The equation to integrate, and its cost.
     steps
-        The size of all steps, or of each.
+        Length of all steps, or of each.
     start_time
-        When the first step begins.
+        Time at which the first step begins.
     options_prefix
-        Before the names of PETSc's options for this solver's SNES and KSP.
+        Prefix of PETSc's options for the SNES and KSP of this integrator.
 
     Raises
     ------
     ArgumentError
-        Sizes that are not positive, or an observation between two steps.
+        A length is not positive, or an observation is between two steps.
     StepperError
-        The problem lacks what the method needs, or has vectors that NumPy cannot share.
+        The problem lacks what the method needs, or its vectors cannot share memory with NumPy.
     """
 
     reproducible: bool = True
-    """False under multigrid, whose set-up is not the same bits twice."""
+    """False with multigrid, whose set-up is not reproducible bit for bit."""
 
     ends_in_last_stage: bool = False
     """Whether the last stage of a step is the state after it."""
 
     num_stages: int
-    """How many vectors the tape of a step is made of, besides the state before it."""
+    """Vectors on the tape of a step, besides the state before it."""
 
     names: tuple[str, ...] = ("u",)
-    """The vectors of a state: the time levels that a step needs."""
+    """Names of the vectors of a state: the time levels that a step needs."""
 
     def __init__(
         self,
@@ -108,42 +109,42 @@ class PetscStepper(ABC):
         self._has_running_cost = problem.has("running_cost")
         self.reached = 0
 
-    # -- what an integrator writes ------------------------------------------------------------
+    # -- implemented by integrators -----------------------------------------------------------
 
     @abstractmethod
     def take_step(
-        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, priced: bool
+        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, with_cost: bool
     ) -> float:
-        """Take step `k`; return the integral of the running cost over it if `priced`, else 0.
+        """Take step `k`; return the integral of the running cost over it if `with_cost`, else 0.
 
-        Writes the stages, which may all be the same memory, and then `after`, unless None; it may
-        be the same memory as `before`.
+        Writes the stages, which may all share one memory, and then `after`, unless it is None.
+        `after` may be the memory of `before`.
         """
 
     @abstractmethod
     def pull_back_step(
         self, k: int, before: Arrays, stages: Stages, m: Controls, gradient: Mapping[str, Any]
     ) -> None:
-        """Take the adjoint through step `k`, its running cost included; add to `gradient`."""
+        """Pull the adjoint back over step `k` and its running cost; add to `gradient`."""
 
     def begin_run(self) -> None:
-        """Forget what depends on controls."""
+        """Discard whatever depends on the controls."""
 
     def next_state(self, before: Arrays, stages: Stages) -> Arrays:
-        """Return the state after a step that ends in its last stage, in the memory it is in."""
+        """Return the state after a step that ends in its last stage, without copying."""
         del before
         return {"u": stages[-1]}
 
     def is_over(self, k: int) -> bool:
-        """Return whether there is no step `k`, the state before it being the last."""
+        """Return whether the run ends before step `k`."""
         del k
         return False
 
-    def begin_state(self, state: Arrays) -> None:
-        """Fill the levels besides ``u``, which is the initial state."""
+    def begin_levels(self, state: Arrays) -> None:
+        """Set the levels other than ``u`` from ``u``, the initial state."""
 
     def fold_levels(self) -> None:
-        """Add the adjoints of the levels besides ``u``, at step 0, to that of ``u``."""
+        """Transpose `begin_levels`: add the adjoints of the other levels to that of ``u``."""
 
     # -- the protocol -------------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ class PetscStepper(ABC):
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow."""
+        """The accumulated gradients."""
         return self._accumulators
 
     @property
@@ -173,26 +174,26 @@ class PetscStepper(ABC):
         return self.problem.distributed
 
     def tape_bytes(self, steps: int) -> int:
-        """Memory for the tape of one `record`: stages, and the states between steps."""
+        """Return the memory of the tape of `steps` steps: stages, and states between steps."""
         between = 0 if self.ends_in_last_stage else steps - 1
         vectors = len(self.names) + steps * self.num_stages + between
         return vectors * self._state["u"].nbytes
 
     def fingerprint(self) -> str:
         """Return a hash of problem, method and steps, the same on all ranks."""
-        told = repr((type(self).__name__, self.problem.fingerprint(), self.told()))
-        return hashlib.sha256(told.encode()).hexdigest()
+        identity = repr((type(self).__name__, self.problem.fingerprint(), self.identity()))
+        return hashlib.sha256(identity.encode()).hexdigest()
 
-    def told(self) -> tuple[Any, ...]:
-        """Return what tells this method and its steps from others."""
-        return (self.steps.told(),)
+    def identity(self) -> tuple[Any, ...]:
+        """Return what distinguishes this method and its steps from others."""
+        return (self.steps.identity(),)
 
     def start(self) -> None:
-        """Make the state that of the controls, the accumulators zero."""
+        """Set the state from the controls, and the accumulators to zero."""
         self.problem.prepare(self.controls)
         self.begin_run()
         self.problem.initial_state(self.controls, self.window("state").on(self._state["u"]))
-        self.begin_state(self._state)
+        self.begin_levels(self._state)
         for total in self._accumulators.values():
             total[...] = 0
         self._tapes.clear()
@@ -206,7 +207,7 @@ class PetscStepper(ABC):
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
-        """Take the state from `start` to `stop`, in its own memory or in `out`."""
+        """Advance the state from `start` to `stop`, in place or into `out`."""
         before, home = self._state, self._state if out is None else out
         self._state, self.reached = home, start
         for k in range(start, stop):
@@ -221,17 +222,17 @@ class PetscStepper(ABC):
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Take the state from `start` to `stop`, keeping stages and the states before each step."""
+        """Advance the state from `start` to `stop`, keeping each step's stages and first state."""
         home, tape = self._state, Tape()
         before = home
         if reach_stop:
-            before = {name: self._lend(tape) for name in self.names}
+            before = {name: self._take_scratch(tape) for name in self.names}
             copy_arrays(home, before)
         self.reached = start
         for k in range(start, stop):
             if self.is_over(k):
                 break
-            stages = [self._lend(tape) for _ in range(self.num_stages)]
+            stages = [self._take_scratch(tape) for _ in range(self.num_stages)]
             tape.befores.append(before)
             tape.stages.append(stages)
             after = self._after(k + 1 == stop, reach_stop, tape)
@@ -247,12 +248,12 @@ class PetscStepper(ABC):
         return cost
 
     def turn(self, cost: float) -> float:
-        """Add the terminal cost; make the adjoint its derivative.
+        """Add the terminal cost, and set the adjoint to its derivative.
 
         Raises
         ------
         ArgumentError
-            An observation is later than the last step.
+            An observation is later than the end of the run.
         """
         self._require_all_observed()
         problem, m = self.problem, self.controls
@@ -268,7 +269,7 @@ class PetscStepper(ABC):
         return cost
 
     def pull_back(self, start: int, stop: int) -> None:
-        """Take the adjoint to `start`, from `stop` or from where the run ended before it."""
+        """Pull the adjoint back to `start`, from `stop` or from an earlier end of the run."""
         tape = self._tapes.pop(start)
         stop = min(stop, start + len(tape.befores))
         for k in range(stop - 1, start - 1, -1):
@@ -282,20 +283,20 @@ class PetscStepper(ABC):
                 self.problem.observation_cost_vjp(index, state, m, adjoint, gradient)
             for name in self.problem.per_step:
                 self._accumulators[name][k] = gradient[name]
-        self._scratch.give_back(tape.lent)
+        self._scratch.give_back(tape.scratch)
 
     def finish(self) -> None:
-        """Fold the adjoint at step 0 into the gradients."""
+        """Add the derivative with respect to the initial state to the gradients."""
         self.fold_levels()
         adjoint = self.adjoint_vector("u")
         self.problem.initial_state_vjp(self.controls, adjoint, self._accumulators)
 
-    # -- beside it ----------------------------------------------------------------------------
+    # -- beside the protocol ------------------------------------------------------------------
 
     def observed_states(self) -> Iterator[tuple[int, Vec]]:
-        """Run from the controls, and give the index and the state of every observation in turn.
+        """Run from the controls; yield the index and the state of each observation.
 
-        What is given is the live state: read it before asking for the next.
+        The state is the live one: read it before the next iteration.
         """
         self.start()
         for step, index in self.observed_at.items():
@@ -305,7 +306,7 @@ class PetscStepper(ABC):
     # -- for integrators ----------------------------------------------------------------------
 
     def window(self, name: str) -> Window:
-        """Return the window of that name; there is one for each vector in use at one time."""
+        """Return the window of a name: vectors in use at the same time have different names."""
         if name not in self._windows:
             self._windows[name] = Window(self.problem.template)
         return self._windows[name]
@@ -315,26 +316,28 @@ class PetscStepper(ABC):
         return self.window(f"adjoint {name}").on(self._adjoint[name])
 
     def controls_of(self, k: int) -> Controls:
-        """Return the controls with, of those that have one for each step, the row of step `k`."""
+        """Return the controls of step `k`: of those in `per_step`, the row of the step."""
         problem = self.problem
         if not problem.per_step:
             return problem.controls
         for name in problem.per_step:
             if k >= len(problem.controls[name]):
                 raise ArgumentError(
-                    f"control {name!r} has rows for {len(problem.controls[name])} steps: there is "
-                    f"none for {k}"
+                    f"control {name!r} has {len(problem.controls[name])} rows: there is none for "
+                    f"step {k}"
                 )
         return {n: c[k] if n in problem.per_step else c for n, c in problem.controls.items()}
 
     @property
     def needs_rates(self) -> bool:
-        """Whether derivatives depend on ``u'``."""
+        """Whether derivatives of the equation depend on ``u'``."""
         return isinstance(self.problem, ResidualProblem)
 
-    def running_cost(self, t: float, u: Vec, m: Controls, weight: float, *, priced: bool) -> float:
-        """Return a term of the quadrature, if it is wanted."""
-        if not priced or not self._has_running_cost or weight == 0:
+    def running_cost(
+        self, t: float, u: Vec, m: Controls, weight: float, *, with_cost: bool
+    ) -> float:
+        """Return a term of the quadrature of the running cost if `with_cost`, else 0."""
+        if not with_cost or not self._has_running_cost or weight == 0:
             return 0.0
         return weight * self.problem.running_cost(t, u, m)
 
@@ -347,7 +350,7 @@ class PetscStepper(ABC):
         adjoint: Vec,
         gradient: Mapping[str, Any],
     ) -> None:
-        """Add the derivatives of a term of the quadrature."""
+        """Add the derivatives of a term of the quadrature of the running cost."""
         if self._has_running_cost and weight != 0:
             self.problem.running_cost_vjp(t, u, m, weight, adjoint, gradient)
 
@@ -357,27 +360,27 @@ class PetscStepper(ABC):
         self, k: int, before: Arrays, stages: Stages, after: Arrays | None, cost: float | None
     ) -> float | None:
         if cost is None:
-            self.take_step(k, before, stages, after, priced=False)
+            self.take_step(k, before, stages, after, with_cost=False)
             return None
         own = 0.0
         index = self.observed_at.get(k)
         if index is not None:
             state = self.window("state").on(before["u"])
             own += self.problem.observation_cost(index, state, self.controls_of(k))
-        own += self.take_step(k, before, stages, after, priced=True)
+        own += self.take_step(k, before, stages, after, with_cost=True)
         return cost + own
 
     def _after(self, last: bool, reach_stop: bool, tape: Tape) -> Arrays | None:
-        """Return where the state after a recorded step goes, if anywhere but its last stage."""
+        """Return memory for the state after a recorded step; None if it is the last stage."""
         if last:
             return self._state if reach_stop else None
         if self.ends_in_last_stage:
             return None
-        return {name: self._lend(tape) for name in self.names}
+        return {name: self._take_scratch(tape) for name in self.names}
 
-    def _lend(self, tape: Tape) -> NDArray[Any]:
-        tape.lent.append(self._scratch.take())
-        return tape.lent[-1]["x"]
+    def _take_scratch(self, tape: Tape) -> NDArray[Any]:
+        tape.scratch.append(self._scratch.take())
+        return tape.scratch[-1]["x"]
 
     def _gradient_of(self, k: int) -> dict[str, NDArray[Any]]:
         rows = self.problem.per_step
@@ -388,6 +391,6 @@ class PetscStepper(ABC):
         if late:
             times = [self.problem.observation_times[self.observed_at[step]] for step in late]
             raise ArgumentError(
-                f"the run ends at step {self.reached}, and observations at t = {times} come "
-                "later: take more steps, or leave those out"
+                f"the run ends at step {self.reached}, before the observations at t = {times}: "
+                "take more steps, or leave those out"
             )

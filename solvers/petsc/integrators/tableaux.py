@@ -4,9 +4,10 @@ A method of ``s`` stages takes a step ``h`` of ``u' = f(t, u)`` by ::
 
     K_i = f(t + c_i h, u + h sum_j a_ij K_j)          u_next = u + h sum_i b_i K_i
 
-It is explicit where ``a_ij = 0`` for ``j >= i``, diagonally implicit where that holds for
-``j > i``. *Stiffly accurate*: the last row of ``a`` is ``b``, so that the last stage is the result.
-An *embedded* method is a second row ``b`` of another order; the difference estimates the error.
+It is explicit if ``a_ij = 0`` for ``j >= i``, and diagonally implicit if ``a_ij = 0`` for
+``j > i``. It is *stiffly accurate* if the last row of ``a`` is ``b``: the last stage is then the
+result. An *embedded* method is a second row of weights of another order; the difference of the two
+results estimates the error.
 """
 
 from collections.abc import Sequence
@@ -51,25 +52,27 @@ class Tableau:
     Raises
     ------
     ArgumentError
-        The shapes do not fit, or a stage depends on a later one.
+        Shapes are inconsistent, or a stage depends on a later one.
     """
 
     name: str
     a: NDArray[np.float64]
-    """Lower triangular, one row a stage."""
+    """Lower triangular, one row per stage."""
     b: NDArray[np.float64]
+    """Weights of the result."""
     c: NDArray[np.float64]
-    """The row sums of ``a``: where in the step the stages are."""
+    """Row sums of ``a``: times of the stages, from 0 to 1 over a step."""
     order: int
     embedded: NDArray[np.float64] | None = None
-    """The row of weights of an embedded method."""
+    """Weights of an embedded method."""
     embedded_order: int = 0
 
     def __post_init__(self) -> None:
         stages = len(self.b)
         if self.a.shape != (stages, stages) or self.c.shape != (stages,):
             raise ArgumentError(
-                f"tableau {self.name!r}: a is {self.a.shape}, b {self.b.shape}, c {self.c.shape}"
+                f"tableau {self.name!r} has inconsistent shapes: a is {self.a.shape}, b "
+                f"{self.b.shape}, c {self.c.shape}"
             )
         if np.triu(self.a, 1).any():
             raise ArgumentError(
@@ -78,17 +81,17 @@ class Tableau:
 
     @property
     def explicit(self) -> bool:
-        """Whether no stage is an equation."""
+        """Whether all stages are explicit."""
         return not np.diag(self.a).any()
 
     @property
     def stiffly_accurate(self) -> bool:
-        """Whether the result is the last stage, and that stage is an equation."""
+        """Whether the result is the last stage, and that stage is implicit."""
         return bool(self.a[-1, -1] != 0 and np.array_equal(self.a[-1], self.b))
 
     @property
     def num_needed(self) -> int:
-        """The stages that the result depends on: a last one may serve the error estimate alone."""
+        """Number of stages that the result depends on: a last one may serve only the estimate."""
         used = np.nonzero(self.b)[0]
         return int(used[-1]) + 1
 
@@ -101,7 +104,7 @@ def _tableau(
     embedded: ArrayLike | None = None,
     embedded_order: int = 0,
 ) -> Tableau:
-    """Return a tableau from the rows of ``a``, each as long as it needs to be."""
+    """Return a tableau from the rows of ``a``, without trailing zeros."""
     stages = len(rows)
     a = np.zeros((stages, stages))
     for i, row in enumerate(rows):
@@ -114,23 +117,17 @@ def _tableau(
 
 
 def check_tableau(given: object) -> None:
-    """Refuse what is not a tableau: a name, perhaps.
-
-    Raises
-    ------
-    ArgumentError
-        It says where tableaux are, and which.
-    """
+    """Raise `ArgumentError` unless the argument is a tableau; it lists the known ones."""
     if not isinstance(given, Tableau):
         known = ", ".join(name for name in __all__ if name.isupper() and name != "TABLEAUX")
         raise ArgumentError(
-            f"tableau is a Tableau of solvers.petsc.integrators.tableaux, not {given!r}: "
-            f"one of {known}, or one's own"
+            f"tableau must be a Tableau, not {given!r}: one of {known} of solvers.petsc.tableaux, "
+            "or your own"
         )
 
 
 def one_leg(theta: float) -> Tableau:
-    """Return the one-leg theta method: PETSc's ``-ts_type theta`` without endpoint.
+    """Return the one-leg theta method, PETSc's ``-ts_type theta`` without endpoint.
 
     Raises
     ------
@@ -138,7 +135,7 @@ def one_leg(theta: float) -> Tableau:
         `theta` is not in (0, 1].
     """
     if not 0 < theta <= 1:
-        raise ArgumentError(f"theta={theta}: it must be above 0 and at most 1")
+        raise ArgumentError(f"theta={theta}: must be above 0 and at most 1")
     return _tableau(f"one-leg theta {theta}", [[theta]], [1], 2 if theta == 0.5 else 1)
 
 
@@ -333,4 +330,4 @@ TABLEAUX = (
     ESDIRK_3,
     ESDIRK_4,
 )
-"""All methods of this module, the explicit ones first."""
+"""All methods of this module, explicit ones first."""

@@ -1,25 +1,26 @@
-"""Theta methods: backward Euler, Crank-Nicolson, and what lies between.
+"""Theta methods, among them backward Euler and Crank-Nicolson.
 
 A step ``h`` of ``M u' = f(t, u, m)``::
 
     M (u_next - u) / h = (1 - theta) f(t, u, m) + theta f(t + h, u_next, m)
 
-with ``0 < theta <= 1``: backward Euler for 1, of order 1 and damping stiff parts; Crank-Nicolson
-for 1/2, of order 2. For a residual, ``f`` is ``-F(t, u, 0, m)``, which takes for granted that
-``dF/du'`` does not depend on ``u``. With the shift ``s = 1 / (theta h)``, the base ``u`` and
-``affine = -(1 - theta) / theta f(t, u, m)`` it is the equation of one stage, whose solution is the
-next state. PETSc has the same methods as ``-ts_type beuler``, ``cn`` and ``theta`` with endpoint;
-the one-leg methods, such as the implicit midpoint rule, are Runge-Kutta methods
+with ``0 < theta <= 1``: backward Euler for 1, of order 1 and L-stable; Crank-Nicolson for 1/2, of
+order 2. For a residual, ``f`` is ``-F(t, u, 0, m)``, which is consistent if ``dF/du'`` does not
+depend on ``u``. With the shift ``s = 1 / (theta h)``, the base ``u`` and ``affine = -(1 - theta) /
+theta f(t, u, m)`` this is the equation of one stage, whose solution is the next state. PETSc has
+the same methods as ``-ts_type beuler``, ``cn`` and ``theta`` with endpoint. One-leg methods, such
+as the implicit midpoint rule, are Runge-Kutta methods
 (`solvers.petsc.integrators.tableaux.one_leg`).
 
-*The transpose.* With the adjoint ``l`` of ``u_next``, to which the running cost has added its
-``theta h dr/du``::
+*The transpose.* With the adjoint ``l`` of ``u_next``, including ``theta h dr/du`` from the running
+cost::
 
     J^T w = l,        l <- s M^T w + (1 - theta) / theta (df/du)^T w + (1 - theta) h dr/du
-    gradient += (df/dm)^T w, at the end, and (1 - theta) / theta (df/dm)^T w, at the beginning
+    gradient += (df/dm)^T w  at the end of the step
+             +  (1 - theta) / theta (df/dm)^T w  at its beginning
 
-A step's beginning is the step before's end: the Jacobian assembled there for ``(df/du)^T w`` is the
-one that the step before solves with, and is not assembled again.
+A step begins where the previous one ends: the Jacobian assembled there for ``(df/du)^T w`` is the
+one that the previous step solves with, and is not assembled again.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ from numpy.typing import ArrayLike
 from adjoint.errors import ArgumentError
 from adjoint.steppers import Arrays
 from solvers.petsc.integrators.base import PetscStepper, Stages
-from solvers.petsc.integrators.stages import Place, stages_of
+from solvers.petsc.integrators.stages import StagePoint, make_stage_solver
 from solvers.petsc.problem import Controls, Problem, Vec
 
 __all__ = ["BackwardEuler", "CrankNicolson", "Theta"]
@@ -44,7 +45,7 @@ class Theta(PetscStepper):
     problem, steps, start_time, options_prefix
         As for `PetscStepper`.
     theta
-        The weight of a step's end.
+        Weight of the end of a step, in (0, 1].
 
     Raises
     ------
@@ -68,27 +69,26 @@ class Theta(PetscStepper):
     ) -> None:
         if not 0 < theta <= 1:
             raise ArgumentError(
-                f"theta={theta}: it must be above 0 and at most 1; for 0, an explicit step, use "
-                "RungeKutta"
+                f"theta={theta}: must be above 0 and at most 1; for explicit steps use RungeKutta"
             )
         self.theta = theta
         super().__init__(problem, steps, start_time=start_time, options_prefix=options_prefix)
-        self._solver = stages_of(problem, options_prefix)
+        self._solver = make_stage_solver(problem, options_prefix)
         self.reproducible = self._solver.reproducible
         new = problem.template.duplicate
         self._affine, self._w, self._product, self._rate = new(), new(), new(), new()
 
-    def told(self) -> tuple[Any, ...]:
-        return (self.steps.told(), self.theta)
+    def identity(self) -> tuple[Any, ...]:
+        return (self.steps.identity(), self.theta)
 
     def begin_run(self) -> None:
         self._solver.start()
 
     def take_step(
-        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, priced: bool
+        self, k: int, before: Arrays, stages: Stages, after: Arrays | None, *, with_cost: bool
     ) -> float:
         m = self.controls_of(k)
-        begin, end = self._places(k, m)
+        begin, end = self._points(k, m)
         u, x = self.window("state").on(before["u"]), self.window("stage").on(stages[0])
         u.copy(x)
         affine = None
@@ -98,8 +98,8 @@ class Theta(PetscStepper):
             affine.scale(-(1 - self.theta) / self.theta)
         self._solver.solve(end, u, x, affine)
         weights = self._weights(k)
-        integral = self.running_cost(begin.time, u, m, weights[0], priced=priced)
-        integral += self.running_cost(end.time, x, m, weights[1], priced=priced)
+        integral = self.running_cost(begin.time, u, m, weights[0], with_cost=with_cost)
+        integral += self.running_cost(end.time, x, m, weights[1], with_cost=with_cost)
         if after is not None:
             x.copy(self.window("after").on(after["u"]))
         return integral
@@ -107,7 +107,7 @@ class Theta(PetscStepper):
     def pull_back_step(
         self, k: int, before: Arrays, stages: Stages, m: Controls, gradient: Mapping[str, Any]
     ) -> None:
-        begin, end = self._places(k, m)
+        begin, end = self._points(k, m)
         u, x = self.window("state").on(before["u"]), self.window("stage").on(stages[0])
         adjoint, w, weights = self.adjoint_vector("u"), self._w, self._weights(k)
         self.running_cost_vjp(end.time, x, m, weights[1], adjoint, gradient)
@@ -123,20 +123,20 @@ class Theta(PetscStepper):
             adjoint.axpy(1.0, self._product)
         self.running_cost_vjp(begin.time, u, m, weights[0], adjoint, gradient)
 
-    def _places(self, k: int, m: Controls) -> tuple[Place, Place]:
-        """Return where step `k` begins and ends."""
+    def _points(self, k: int, m: Controls) -> tuple[StagePoint, StagePoint]:
+        """Return the points at which step `k` begins and ends."""
         shift = 1 / (self.theta * self.steps.size(k))
         shared = not self.problem.per_step
         return (
-            Place(k, self.steps.time(k), shift, m, k if shared else None),
-            Place(k, self.steps.time(k + 1), shift, m, k + 1 if shared else None),
+            StagePoint(k, self.steps.time(k), shift, m, k if shared else None),
+            StagePoint(k, self.steps.time(k + 1), shift, m, k + 1 if shared else None),
         )
 
     def _weights(self, k: int) -> tuple[float, float]:
         size = self.steps.size(k)
         return (1 - self.theta) * size, self.theta * size
 
-    def _rate_of(self, end: Place, u: Vec, x: Vec) -> Vec:
+    def _rate_of(self, end: StagePoint, u: Vec, x: Vec) -> Vec:
         if self.needs_rates:
             self._rate.waxpy(-1.0, u, x)
             self._rate.scale(end.shift)

@@ -1,7 +1,7 @@
-"""When steps begin, and how long they are.
+"""Times and lengths of the steps of an integrator.
 
-A step taken again must begin at the very same time: so the time is a function of the number of the
-step, ``start + k size``, or a running sum kept for steps of given sizes, and no part of the state.
+A step taken again must begin at exactly the same time. So the time is not part of the state, but a
+function of the step: ``start + k size``, or a precomputed cumulative sum of given lengths.
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,24 @@ from adjoint.errors import ArgumentError
 __all__ = ["TimeSteps"]
 
 TOLERANCE = 1e-8
-"""How far a time may be from a step's beginning and still be meant, relative to the step."""
+"""A time within this fraction of a step from the beginning of a step is taken to be that time: far
+above the round-off of sums of steps, far below a step."""
 
 
 class TimeSteps:
-    """Steps of one size, or of sizes given one by one.
+    """Steps of one length, or of given lengths.
 
     Parameters
     ----------
     sizes
-        One number, or one for each step.
+        Length of all steps, or of each.
     start_time
-        When step 0 begins.
+        Time at which step 0 begins.
 
     Raises
     ------
     ArgumentError
-        A size that is not positive and finite.
+        A length is not positive and finite.
     """
 
     def __init__(self, sizes: ArrayLike, start_time: float = 0.0) -> None:
@@ -45,51 +46,53 @@ class TimeSteps:
             or not np.isfinite(start_time)
         ):
             raise ArgumentError(
-                f"time steps must be one positive number or a row of them, the start finite: not "
-                f"{sizes!r} from {start_time}"
+                f"steps={sizes!r}, start_time={start_time}: give one positive length or a sequence "
+                "of them, and a finite start"
             )
         self._times = None
         if self._sizes.ndim:
             self._times = self._start + np.r_[0.0, np.cumsum(self._sizes)]
 
     def time(self, step: int) -> float:
-        """Return when a step begins; there is one more than steps.
+        """Return the time at which a step begins; that of step ``num_steps`` is the end.
 
         Raises
         ------
         ArgumentError
-            There are not so many steps.
+            No length was given for the step before.
         """
         if self._times is None:
             return self._start + step * float(self._sizes)
         if step >= len(self._times):
             raise ArgumentError(
-                f"step {step - 1} is asked for, and sizes are given for {len(self._sizes)} steps"
+                f"there is no step {step - 1}: lengths were given for {len(self._sizes)} steps"
             )
         return float(self._times[step])
 
     def size(self, step: int) -> float:
-        """Return how long a step is; raises as `time`."""
+        """Return the length of a step; raises as `time`."""
         if self._times is None:
             return float(self._sizes)
         self.time(step + 1)
         return float(self._sizes[step])
 
-    def told(self) -> tuple[float, bytes]:
-        """Return what tells these steps from others."""
+    def identity(self) -> tuple[float, bytes]:
+        """Return what distinguishes these steps from others."""
         return self._start, self._sizes.tobytes()
 
     def steps_at(self, times: Sequence[float]) -> list[int]:
-        """Return the step that begins at each of some times.
+        """Return the steps that begin at the given times.
 
         Raises
         ------
         ArgumentError
-            None does, or times are not in increasing order.
+            No step begins at a time, or the times do not increase.
         """
         steps = [self._step_at(time) for time in times]
         if any(later <= earlier for earlier, later in pairwise(steps)):
-            raise ArgumentError(f"times of observation must increase, a step apart: {list(times)}")
+            raise ArgumentError(
+                f"observation times must increase, by a step at least: {list(times)}"
+            )
         return steps
 
     def _step_at(self, time: float) -> int:
@@ -101,7 +104,7 @@ class TimeSteps:
             size = float(self._sizes[max(0, nearest - 1)])
         if abs(self.time(nearest) - time) > TOLERANCE * size:
             raise ArgumentError(
-                f"no step begins at the time of observation {time}: the nearest, {nearest}, begins "
-                f"at {self.time(nearest)}. Choose steps that end there"
+                f"no step begins at the observation time {time}: the nearest, step {nearest}, "
+                f"begins at {self.time(nearest)}. Choose steps that end at observations"
             )
         return nearest

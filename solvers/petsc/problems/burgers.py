@@ -1,19 +1,19 @@
-"""Control of the viscous Burgers equation, by forces along the line.
+"""Control of the viscous Burgers equation by forces along the line.
 
 ::
 
     u_t + (u^2 / 2)_x = nu u_xx + sum_j q_j(t) b_j(x)       0 < x < length, u = 0 at both ends
 
-by centred differences on the inner nodes; ``b_j`` are hat functions, evenly spaced. The cost asks
-for a state to be followed, at the price of the forces (Hinze and Kunisch 2001,
+by centred differences on the inner nodes; ``b_j`` are evenly spaced hat functions. The cost is the
+distance from a target state, plus the price of the forces (Hinze and Kunisch 2001,
 doi:10.1023/A:1011417305739)::
 
     integral of 1/2 integral (u - target)^2 dx + price/2 sum_j q_j^2 dt
 
-The forces are controls with a row for each step: constant within a step, free from one to the next.
+The forces are a control with one row per step: constant within a step.
 """
 
-# ruff: noqa: ARG002 (callbacks have the arguments that integrators give them)
+# ruff: noqa: ARG002 (callbacks have the signatures that integrators call)
 
 from typing import Any
 
@@ -30,31 +30,33 @@ Array = NDArray[Any]
 
 
 class Burgers(RhsProblem):
-    """A forced line as a problem for an integrator. Making one is collective.
+    """The controlled Burgers equation, as a problem for an integrator. Construction is collective.
 
     The controls are ``initial``, this rank's nodes of the initial state, ``viscosity``, a number,
-    and ``forces``, with a row for each step and a column for each force; the last two are the same
-    on all ranks.
+    and ``forces``, with one row per step and one column per force. The last two are the same on all
+    ranks.
 
     Parameters
     ----------
     num_nodes
-        Inner nodes.
+        Number of inner nodes.
     num_steps, num_forces
-        The shape of ``forces``.
-    length, viscosity
-        Of the line; the initial value of the control.
-    initial, target
-        This rank's nodes, or what broadcasts to them; copied.
+        Shape of ``forces``.
+    length
+        Length of the line.
+    viscosity, initial
+        Initial values of controls; `initial` is this rank's nodes, or broadcasts to them; copied.
+    target
+        The target state in this rank's nodes, or a value that broadcasts to them; copied.
     price
-        What the forces cost.
+        Weight of the forces in the cost.
     comm
         A communicator of mpi4py or PETSc; None is one process.
 
     Raises
     ------
     ArgumentError
-        A number that is not positive, or a field of another shape.
+        A number is not positive, or a field has the wrong shape.
     """
 
     distributed = ("initial",)
@@ -76,15 +78,15 @@ class Burgers(RhsProblem):
         if min(num_nodes, num_steps, num_forces) < 1 or min(length, viscosity) <= 0 or price < 0:
             raise ArgumentError(
                 f"num_nodes={num_nodes}, num_steps={num_steps}, num_forces={num_forces}, "
-                f"length={length}, viscosity={viscosity} must be positive, price={price} not less "
-                "than zero"
+                f"length={length}, viscosity={viscosity} must be positive, and price={price} must "
+                "not be negative"
             )
         self.grid = CellGrid((num_nodes,), comm=comm)
         self.width = length / (num_nodes + 1)
         self.price = price
         own = self.grid.own[0]
         self.nodes = self.width * np.arange(own.start + 1, own.stop + 1)
-        """Where this rank's nodes are."""
+        """Coordinates of this rank's nodes."""
         spacing = length / (num_forces + 1)
         places = spacing * np.arange(1, num_forces + 1)
         self._hats = np.clip(1 - np.abs(self.nodes[:, None] - places) / spacing, 0, None)
@@ -148,7 +150,7 @@ class Burgers(RhsProblem):
         return (v[2:] - 2 * v[1:-1] + v[:-2]) / self.width**2
 
     def _share(self) -> float:
-        """Return this rank's part of what is paid for the forces, which all ranks hold alike."""
+        """Return this rank's share of the price of the forces, which are the same on all ranks."""
         return len(self.nodes) / self.grid.shape[0]
 
     def _field(self, name: str, values: ArrayLike) -> Array:

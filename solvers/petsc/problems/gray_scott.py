@@ -1,16 +1,16 @@
-"""Gray and Scott's autocatalytic reaction with diffusion, in two dimensions.
+"""The Gray-Scott reaction-diffusion system in two dimensions.
 
-A substrate ``u`` is fed and eaten by ``v``, which is removed::
+A substrate ``u`` is fed and consumed by ``v``, which is removed::
 
     u_t = D1 lap u - u v^2 + gamma (1 - u)
     v_t = D2 lap v + u v^2 - (gamma + kappa) v
 
 on a periodic square (Pearson 1993, doi:10.1126/science.261.5118.189; Hundsdorfer and Verwer 2003,
 p. 21). Domain, coefficients, initial state and five-point differences are those of PETSc's adjoint
-tutorial ``ts/tutorials/advection-diffusion-reaction/ex5adj.c``, so that figures can be compared.
+tutorial ``ts/tutorials/advection-diffusion-reaction/ex5adj.c``, so that results can be compared.
 """
 
-# ruff: noqa: ARG002 (callbacks have the arguments that integrators give them)
+# ruff: noqa: ARG002 (callbacks have the signatures that integrators call)
 
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = ["GrayScott"]
 Array = NDArray[Any]
 
 SIDE = 2.5
+"""Length of the sides of the square."""
 COEFFICIENTS = {"D1": 8e-5, "D2": 4e-5, "gamma": 0.024, "kappa": 0.06}
 
 HERE = (0, 0)
@@ -43,26 +44,26 @@ COUPLINGS = (
 
 
 class GrayScott(RhsProblem):
-    """The reaction as a problem for an integrator, or for a user's own TS.
+    """The Gray-Scott system, as a problem for an integrator or for a user's own TS.
 
     The controls are the numbers ``D1``, ``D2``, ``gamma`` and ``kappa``, the same on all ranks, and
     ``initial``, this rank's cells of the initial state with the axes ``[y, x, substance]``. The
-    cost is half the squared distance of the final state from `observed`, times the area of a cell;
-    without `observed` it is the mean of ``u`` over the square, at the end.
+    cost is half the squared L2 distance of the final state from `observed`; without `observed` it
+    is the final mean of ``u`` over the square.
 
     Parameters
     ----------
     shape
         Cells in y and x, at least three each.
     observed
-        This rank's cells of a final state that was seen, shaped as ``initial``.
+        This rank's cells of an observed final state, of the shape of ``initial``.
     comm
         A communicator of mpi4py or PETSc; None is one process.
 
     Raises
     ------
     ArgumentError
-        Fewer than three cells a side, or observations of another shape.
+        There are fewer than three cells along a side, or observations have the wrong shape.
     """
 
     distributed = ("initial",)
@@ -71,7 +72,7 @@ class GrayScott(RhsProblem):
         self, shape: tuple[int, int], *, observed: ArrayLike | None = None, comm: Any = None
     ) -> None:
         if min(shape) < 3:
-            raise ArgumentError(f"shape={shape}: a periodic side takes at least three cells")
+            raise ArgumentError(f"shape={shape}: a periodic side needs at least three cells")
         self.grid = CellGrid(shape, 2, periodic=True, comm=comm)
         self.cell = (SIDE / shape[0], SIDE / shape[1])
         self._stencil = Stencil(self.grid, COUPLINGS)
@@ -82,12 +83,12 @@ class GrayScott(RhsProblem):
         self.observed = None if observed is None else np.array(observed, dtype=float)
         if self.observed is not None and self.observed.shape != self.grid.local_shape:
             raise ArgumentError(
-                f"observed has shape {self.observed.shape}, this rank's cells have "
+                f"observed has shape {self.observed.shape}, but this rank's cells have shape "
                 f"{self.grid.local_shape}"
             )
 
     def tutorial_state(self) -> Array:
-        """Return this rank's cells of the tutorial's initial state: a square of spots in v."""
+        """Return this rank's cells of PETSc's tutorial's initial state: a square of spots in v."""
         rows, columns = (
             np.arange(own.start, own.stop) * width
             for own, width in zip(self.grid.own, self.cell, strict=True)

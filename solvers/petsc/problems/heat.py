@@ -1,19 +1,19 @@
-"""Heat in a plate of unknown conductivity.
+"""Heat conduction in a plate of unknown conductivity.
 
 ::
 
     u_t = div(kappa grad u) + power(t) source        in a rectangle, u = 0 on its sides
 
-by finite volumes: the flux through a face is the difference of the two cells' temperatures times
-the harmonic mean of their conductivities, which is right where the conductivity jumps (Patankar
-1980, section 4.2-3); through a side it is that from the centre of the cell to the side. The matrix
-is symmetric and depends on neither time nor temperature: with steps of one length it is factored
-once.
+by finite volumes. The flux through a face is the difference of the two cells' temperatures times
+the harmonic mean of their conductivities, which remains accurate where the conductivity jumps
+(Patankar 1980, section 4.2-3); the flux through a side is that from the cell's centre to the side.
+The matrix is symmetric and depends on neither time nor temperature: with steps of one length it is
+factored once.
 
-The control is ``log(kappa)``, cell by cell: no value of it makes the problem ill-posed.
+The control is ``log(kappa)`` in each cell: every value of it gives a well-posed problem.
 """
 
-# ruff: noqa: ARG002 (callbacks have the arguments that integrators give them)
+# ruff: noqa: ARG002 (callbacks have the signatures that integrators call)
 
 from collections.abc import Callable
 from typing import Any
@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
+from solvers.observations import Sensors
 from solvers.petsc.grid import CellGrid, Stencil
 from solvers.petsc.problem import Controls, Gradient, Mat, RhsProblem, Vec
-from solvers.sensors import Sensors
 
 __all__ = ["Heat"]
 
@@ -35,29 +35,29 @@ SOUTH, NORTH, WEST, EAST = (-1, 0), (1, 0), (0, -1), (0, 1)
 
 
 class Heat(RhsProblem):
-    """A plate as a problem for an integrator. Making one is collective.
+    """Heat conduction, as a problem for an integrator. Construction is collective.
 
-    The controls are ``log_conductivity`` and ``initial``, this rank's cells of the logarithm of the
-    conductivity and of the initial temperature, with the axes ``[y, x]``. The cost is that of the
-    sensors: the sum over times and sensors of ``(u - observed)^2 / (2 sigma^2)``.
+    The controls are ``log_conductivity`` and ``initial``: the logarithm of the conductivity and the
+    initial temperature in this rank's cells, with the axes ``[y, x]``. The cost is the sum over
+    times and sensors of ``(u - observed)^2 / (2 sigma^2)``.
 
     Parameters
     ----------
     shape, size
         Cells in y and x, and the lengths of the sides.
     log_conductivity, initial, source
-        This rank's cells, or what broadcasts to them; copied.
+        Fields over this rank's cells, or values that broadcast to them; copied.
     power
-        The strength of the source, a function of time.
+        Strength of the source as a function of time.
     sensors
-        What the cost compares the temperature with. Without observations the cost is zero.
+        Observations of the temperature. Without observed values the cost is zero.
     comm
         A communicator of mpi4py or PETSc; None is one process.
 
     Raises
     ------
     ArgumentError
-        A sensor outside the plate, a size that is not positive, or a field of another shape.
+        A sensor is outside the plate, a size is not positive, or a field has the wrong shape.
     """
 
     distributed = ("log_conductivity", "initial")
@@ -83,7 +83,7 @@ class Heat(RhsProblem):
         self.sensors = Sensors((), ()) if sensors is None else sensors
         self.sensors.require_within(shape)
         self.observation_times = self.sensors.times
-        self._mine, self._places = self.sensors.here(self.grid.own)
+        self._mine, self._places = self.sensors.local(self.grid.own)
         couplings = [(0, offset, 0) for offset in (HERE, SOUTH, NORTH, WEST, EAST)]
         self._stencil = Stencil(self.grid, couplings)
         self.source = self.field("source", source)
@@ -96,7 +96,7 @@ class Heat(RhsProblem):
         self.prepare(self.controls)
 
     def field(self, name: str, values: ArrayLike) -> Array:
-        """Return one value for each of this rank's cells."""
+        """Return values broadcast to this rank's cells, copied; `name` is for messages."""
         shape = self.grid.local_shape[:-1]
         try:
             return np.array(np.broadcast_to(np.asarray(values, dtype=float), shape))
@@ -106,15 +106,15 @@ class Heat(RhsProblem):
             ) from None
 
     def sense(self, u: Vec) -> Array:
-        """Return the readings of this rank's sensors, zero for those of others."""
-        seen = np.zeros(len(self.sensors.cells))
-        seen[self._mine] = self.grid.read(u)[..., 0][self._places]
-        return seen
+        """Return the temperature at this rank's sensors; zero for those of other ranks."""
+        readings = np.zeros(len(self.sensors.cells))
+        readings[self._mine] = self.grid.read(u)[..., 0][self._places]
+        return readings
 
     # -- the problem --------------------------------------------------------------------------
 
     def prepare(self, m: Controls) -> None:
-        """Find the conductances of faces. The callbacks go by them until this is called again."""
+        """Compute the conductances of faces, which the callbacks use until the next call."""
         kappa = self.grid.ghosted_field(np.exp(m["log_conductivity"]))
         own, high, wide = kappa[1:-1, 1:-1], self.cell[0], self.cell[1]
         self._conductances: list[Array] = []
@@ -123,7 +123,7 @@ class Heat(RhsProblem):
             within = other > 0
             share = np.where(within, other / (own + other), 1.0)
             self._conductances.append(2 * own * share / width**2)
-            # With respect to the logarithm of the conductivity of this cell.
+            # The derivative with respect to the logarithm of this cell's conductivity.
             slope = np.where(within, share**2, 1.0)
             self._conductance_slopes.append(2 * own * slope / width**2)
 
@@ -168,8 +168,8 @@ class Heat(RhsProblem):
             _neighbours(weights),
             strict=True,
         ):
-            # A face between two cells is in the equations of both; a side's is in one, and the
-            # ghosts beyond it hold zero.
+            # A face between two cells enters the equations of both. A side enters one, and the
+            # ghosts beyond it are zero.
             total += slope * (neighbour - own) * (own_weight - weight)
 
     def observation_cost(self, index: int, u: Vec, m: Controls) -> float:
@@ -192,10 +192,10 @@ class Heat(RhsProblem):
 
     def _misfit(self, index: int, u: Vec) -> Array:
         assert self.sensors.observed is not None
-        seen = self.grid.read(u)[..., 0][self._places]
-        return (seen - self.sensors.observed[index, self._mine]) / self.sensors.sigma
+        readings = self.grid.read(u)[..., 0][self._places]
+        return (readings - self.sensors.observed[index, self._mine]) / self.sensors.sigma
 
 
 def _neighbours(cells: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the cells to the south, north, west and east, of cells with ghosts."""
+    """Return the southern, northern, western and eastern neighbours, of cells with ghosts."""
     return cells[:-2, 1:-1], cells[2:, 1:-1], cells[1:-1, :-2], cells[1:-1, 2:]

@@ -1,1 +1,1 @@
-"""A stepper of the user's own PETSc `TS`."""
+"""A PETSc ``TS`` configured by the user, as a stepper."""

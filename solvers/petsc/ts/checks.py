@@ -1,7 +1,7 @@
-"""What of a TS can be reversed: looked at before anything is computed.
+"""Checks that PETSc can reverse a TS, made before anything is computed.
 
-PETSc's adjoint steps take much on trust: several of the omissions refused here end in a
-segmentation fault or, worse, in a gradient that is wrong.
+PETSc's adjoint steps check little themselves: several of the omissions refused here would end in a
+segmentation fault or in a wrong gradient.
 """
 
 from typing import Any
@@ -17,60 +17,61 @@ __all__ = ["check_quadrature", "check_ts", "check_vectors", "is_reproducible", "
 TS = Any
 Vec = Any
 
-INSTEAD = "the integrators of solvers.petsc have adjoints of their own"
+INSTEAD = "the integrators of solvers.petsc have their own adjoints"
 
 TYPES = ("rk", "theta", "beuler", "cn")
-"""The types whose adjoint step is right, with their quadratures and parameters."""
+"""Types whose adjoint step is correct, with quadratures and parameters."""
 
 RIGHT_WITHOUT_WEIGHT = (3, 22)
-"""The PETSc since which parameter gradients are right in methods with a stage of weight zero."""
+"""PETSc version from which parameter gradients are correct for methods with a stage of weight
+zero."""
 
 WEIGHTED = ("1fe", "2a", "3", "3bs", "4")
-"""Runge-Kutta methods all of whose stages have a weight, but for one that is carried over."""
+"""Runge-Kutta methods without a stage of weight zero, apart from one reused by the next step."""
 
 VECTORS = ("seq", "mpi", "shared")
-"""Types of vectors that are one array in this rank's memory."""
+"""Vector types that are one array in this rank's memory."""
 
 
 def check_ts(ts: TS, *, parameters: bool) -> None:
-    """Refuse a TS that cannot be reversed, or not rightly.
+    """Refuse a TS that PETSc cannot reverse correctly.
 
     Raises
     ------
     StepperError
-        It has a type without an adjoint, events, observation times, a hidden Jacobian, or wants
-        parameter gradients that this PETSc gets wrong.
+        Its type has no adjoint; it has events or a time span, or no Jacobian; or this PETSc version
+        computes wrong parameter gradients for it.
     """
     if np.dtype(PETSc.ScalarType).kind == "c":
-        raise StepperError("this PETSc is built for complex numbers: use one for real numbers")
+        raise StepperError("this PETSc is built for complex numbers: use a build for real numbers")
     _check_type(ts, parameters=parameters)
     if any(name in ts.getDict() for name in ("__eventhandler__", "__indicator__")):
         raise StepperError(
-            "the TS has events, whose effect on the gradient PETSc does not reckon: end the run at "
-            "the event, or smooth it into the right-hand side"
+            "the TS has events, whose effect PETSc leaves out of the gradient: end the run at the "
+            "event, or make it a smooth part of the right-hand side"
         )
     if len(ts.getTimeSpan()):
         raise StepperError(
-            "the TS has a time span (-ts_time_span): leave it out, and give a cost at these times "
-            "as step_cost"
+            "the TS has a time span (-ts_time_span): remove it, and add the cost at these times by "
+            "step_cost"
         )
     prefix = ts.getOptionsPrefix() or ""
     for option in ("ts_adjoint_solve", "ts_theta_initial_guess_extrapolate"):
         if _flag(prefix, option):
             raise StepperError(
-                f"leave out the option -{prefix}{option}: steps are taken one by one"
+                f"remove the option -{prefix}{option}: it does not apply to single steps"
             )
     if ts.getType() == "rk" and ts.getRHSJacobian()[2] is None:
         _colour(ts, prefix)
 
 
 def check_quadrature(ts: TS, *, parameters: bool) -> None:
-    """Refuse a quadrature without the derivatives that the adjoint step takes for granted."""
+    """Refuse a quadrature that lacks derivatives: the adjoint step would use them unchecked."""
     forward, quadrature = ts.getQuadratureTS()
     if not quadrature:
         return
     if not forward:
-        raise StepperError("make the quadrature with ts.createQuadratureTS(forward=True)")
+        raise StepperError("create the quadrature by ts.createQuadratureTS(forward=True)")
     if quadrature.getDict().get("__rhsjacobian__") is None:
         raise StepperError("the quadrature TS has no derivative: call its setRHSJacobian")
     if parameters and quadrature.getDict().get("__rhsjacobianp__") is None:
@@ -81,13 +82,7 @@ def check_quadrature(ts: TS, *, parameters: bool) -> None:
 
 
 def check_vectors(ts: TS, u: Vec, parameters: Vec | NDArray[Any] | None) -> None:
-    """Refuse vectors of the wrong kind, or on other ranks than the TS.
-
-    Raises
-    ------
-    ArgumentError
-        With what is wrong.
-    """
+    """Raise `ArgumentError` if vectors have the wrong type or layout, or are on other ranks."""
     vectors = {"u": u}
     if isinstance(parameters, PETSc.Vec):
         vectors["parameters"] = parameters
@@ -99,31 +94,31 @@ def check_vectors(ts: TS, u: Vec, parameters: Vec | NDArray[Any] | None) -> None
         if vector.getType() not in VECTORS:
             raise ArgumentError(
                 f"{name} is a Vec of type {vector.getType()!r}: it must be one array in memory, of "
-                f"type {' or '.join(VECTORS[:2])!r}"
+                f"type {' or '.join(map(repr, VECTORS[:2]))}"
             )
         if (vector.comm.size, vector.comm.rank) != (ts.comm.size, ts.comm.rank):
             raise ArgumentError(
-                f"{name} is on {vector.comm.size} ranks and the TS on {ts.comm.size}: make both on "
-                "the same communicator"
+                f"{name} is on {vector.comm.size} ranks and the TS on {ts.comm.size}: create both "
+                "on the same communicator"
             )
     for kind, get in (("__rhsfunction__", ts.getRHSFunction), ("__ifunction__", ts.getIFunction)):
         if ts.getDict().get(kind) is None or get()[0].getSizes() == u.getSizes():
             continue
         like = get()[0]
         raise ArgumentError(
-            f"u is of size {u.getSize()}, {u.getLocalSize()} on rank {u.comm.rank}; the function "
-            f"of the TS is of size {like.getSize()}, {like.getLocalSize()} there"
+            f"u has size {u.getSize()}, {u.getLocalSize()} on rank {u.comm.rank}, but the function "
+            f"of the TS has size {like.getSize()}, {like.getLocalSize()} there"
         )
 
 
 def may_reject(ts: TS) -> bool:
-    """Return whether an attempt at a step may be rejected: not with Runge-Kutta and fixed steps."""
+    """Return whether steps may be rejected: not by Runge-Kutta methods with fixed steps."""
     options = PETSc.Options(ts.getOptionsPrefix() or "")
     return ts.getType() != "rk" or options.getString("ts_adapt_type", "basic") != "none"
 
 
 def is_reproducible(ts: TS) -> bool:
-    """Return whether solvers begin from nothing in every step: else replay has other bits."""
+    """Return whether solvers start afresh in every step, so that steps repeat bit for bit."""
     if ts.getType() == "rk":
         return True
     prefix = ts.getOptionsPrefix() or ""
@@ -138,18 +133,17 @@ def _check_type(ts: TS, *, parameters: bool) -> None:
     kind = ts.getType()
     if kind not in TYPES:
         raise StepperError(
-            f"a TS of type {kind!r} has no adjoint that can be trusted: {', '.join(TYPES)} have. "
-            f"{INSTEAD}"
+            f"a TS of type {kind!r} has no adjoint that is known to be correct; those of type "
+            f"{', '.join(TYPES)} have, and {INSTEAD}"
         )
     if kind != "rk" or not parameters:
         return
     method, version = ts.getRKType(), PETSc.Sys.getVersion()
     if method not in WEIGHTED and version[:2] < RIGHT_WITHOUT_WEIGHT:
         raise StepperError(
-            f"PETSc {'.'.join(map(str, version))} gives wrong parameter gradients for {method!r}, "
-            f"which has a stage of weight zero: take one of {', '.join(WEIGHTED)} or PETSc "
-            f"{'.'.join(map(str, RIGHT_WITHOUT_WEIGHT))}; "
-            "or RungeKutta of solvers.petsc, which is right"
+            f"PETSc {'.'.join(map(str, version))} computes wrong parameter gradients for "
+            f"{method!r}, which has a stage of weight zero: use one of {', '.join(WEIGHTED)}, or "
+            f"PETSc {'.'.join(map(str, RIGHT_WITHOUT_WEIGHT))}, or solvers.petsc.RungeKutta"
         )
 
 
@@ -161,21 +155,22 @@ def _check_array(parameters: Any) -> None:
     flags = parameters.flags
     if parameters.ndim != 1 or not (flags.c_contiguous and flags.writeable):
         raise ArgumentError(
-            f"parameters must be one-dimensional, contiguous and writeable, not {parameters.shape}"
+            "parameters must be a one-dimensional, contiguous and writeable array: its shape is "
+            f"{parameters.shape}"
         )
     if parameters.dtype != PETSc.ScalarType:
         raise ArgumentError(
-            f"parameters must be {np.dtype(PETSc.ScalarType)}, not {parameters.dtype}"
+            f"parameters must have dtype {np.dtype(PETSc.ScalarType)}, not {parameters.dtype}"
         )
 
 
 def _colour(ts: TS, prefix: str) -> None:
-    """Have a Runge-Kutta method's Jacobian made by differences, where that was asked for."""
+    """Have PETSc make the Jacobian by coloured differences, if an option asks for that."""
     if not _flag(prefix, "snes_fd_color"):
         raise StepperError(
-            "the TS has no Jacobian of its right-hand side: call ts.setRHSJacobian, or, with a DM, "
-            f"give the option -{prefix}snes_fd_color for one by coloured differences, which are "
-            "right to about 1e-7"
+            "the TS has no Jacobian of its right-hand side: call ts.setRHSJacobian or, with a DM, "
+            f"set the option -{prefix}snes_fd_color for one by coloured differences, with an error "
+            "of about 1e-7"
         )
     ts.getSNES().setFromOptions()
 

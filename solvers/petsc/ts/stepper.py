@@ -1,25 +1,25 @@
-"""A user's own PETSc TS as a stepper: its steps, its options, PETSc's own adjoint step.
+"""A PETSc TS configured by the user, as a stepper with PETSc's own adjoint step.
 
-PETSc's `TSAdjointSolve` needs every state and stage of the run, from a trajectory object that keeps
-them in memory or writes them to files, a file a step. Its adjoint *step*, though, needs only the
-stages of one step, and TS has those from taking it. So here ::
+PETSc's ``TSAdjointSolve`` needs every state and stage of the run, from a trajectory object that
+keeps them in memory or writes one file per step. Its adjoint *step* needs only the stages of one
+step, which the TS has after taking it. So this stepper does ::
 
-    first sweep    step                                       F
-    reverse sweep  make u[k] live, step again, adjointStep    F + A
+    forward sweep  step                                     F
+    reverse sweep  restore u[k], step again, adjointStep    F + A
 
-and where the states come from is the schedule's affair: ``2 F + A`` if there is room for all, and
-a little more if there is not. Zhang, Constantinescu and Smith 2022 (doi:10.1137/21M140078X)
-describe the adjoint step. How a step is taken again with the same bits is told in
-`solvers.petsc.ts.steps`; what is refused, in `solvers.petsc.ts.checks`.
+and the schedule provides the states: a gradient costs ``2 F + A`` if all of them fit in memory, and
+a little more if not. Zhang, Constantinescu and Smith 2022 (doi:10.1137/21M140078X) describe the
+adjoint step. `solvers.petsc.ts.steps` takes steps again bit for bit; `solvers.petsc.ts.checks`
+refuses what PETSc cannot reverse.
 
-Import petsc4py and give it the command line first: ``petsc4py.init(sys.argv)``. Then options are
-what they are for any PETSc program, those of this TS with its prefix.
+Call ``petsc4py.init(sys.argv)`` before other imports of petsc4py. Options are then those of any
+PETSc program, with the prefix of this TS.
 """
 
 import hashlib
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
@@ -27,6 +27,7 @@ from petsc4py import PETSc
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
 from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
+from solvers.petsc.errors import explanation
 from solvers.petsc.ts.checks import (
     check_quadrature,
     check_ts,
@@ -34,7 +35,6 @@ from solvers.petsc.ts.checks import (
     is_reproducible,
     may_reject,
 )
-from solvers.petsc.ts.failures import explanation
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
 
 __all__ = ["TSStepper"]
@@ -44,53 +44,52 @@ Vec = Any
 
 
 class TSStepper:
-    """Step and reverse a TS that is configured as for `TS.solve`. Making one is collective.
+    """Steps and reverses a TS that is configured as for `TS.solve`. Construction is collective.
 
     The controls are ``initial``, this rank's part of the initial solution, and ``parameters`` if
-    there are any. The state is ``u``, this rank's part of the solution, and the adjoint of the same
-    name is PETSc's lambda: views of PETSc's memory, not copies. Besides, the state has a ``clock``:
-    its time, and the size that the next step is tried with.
+    given. The state is ``u``, this rank's part of the solution, and ``clock``: the time, and the
+    length with which the next step is attempted. The adjoint ``u`` is PETSc's lambda. ``u`` and its
+    adjoint are views of PETSc's memory, not copies.
 
     Parameters
     ----------
     ts
-        Its type, problem, time, time step and options are set (`TS.setFromOptions` was called). It
-        is the stepper's to drive from now on, and any trajectory of it is removed. A quadrature TS
+        A TS whose type, problem, time, time step and options are set (`TS.setFromOptions` has been
+        called). The stepper drives it from now on, and removes any trajectory. A quadrature TS
         (`TS.createQuadratureTS`) is a running cost: this rank's part of the integral.
     u
-        The initial solution. It becomes the TS's solution: its memory is the live state.
+        The initial solution. It becomes the TS's solution; its memory is the live state.
     terminal_cost
-        ``terminal_cost(u)`` returns this rank's part of a cost of the final solution: the parts of
-        all ranks are added, so sum over ``u.getArray(readonly=True)``, not ``u.norm()``.
+        ``terminal_cost(u)`` returns this rank's part of a cost of the final solution. The parts of
+        all ranks are added: sum over ``u.getArray(readonly=True)``, do not use ``u.norm()``.
     terminal_cost_vjp
-        ``terminal_cost_vjp(u, adjoint, gradient)`` adds its derivatives: to the Vec `adjoint`,
-        which is zero, that with respect to the solution; to the array `gradient`, shaped as the
-        parameters (None without), that with respect to the parameters.
+        ``terminal_cost_vjp(u, adjoint, gradient)`` adds its derivatives: with respect to the
+        solution to the Vec `adjoint`, which is zero on entry, and with respect to the parameters to
+        the array `gradient`, which has their shape (None without parameters).
     step_cost
         ``step_cost(ts, step, time, u)`` returns this rank's part of a cost of the solution before
         each step; the arguments are those of a TS monitor.
     step_cost_vjp
         ``step_cost_vjp(ts, step, time, u, adjoint, gradient)`` adds its derivatives, as above.
     parameters
-        What `TS.setRHSJacobianP` or `TS.setIJacobianP` differentiate with respect to. A Vec is
-        laid out over the ranks as the columns of that matrix; its part here is the control. A
-        NumPy array is the same on all ranks, and the columns are laid out as PETSc decides. The
-        callbacks read them from this very Vec or array, which is kept, not copied.
+        The parameters that `TS.setRHSJacobianP` or `TS.setIJacobianP` differentiate with respect
+        to. A Vec has the layout of the columns of that matrix, and its local part is the control.
+        A NumPy array is the same on all ranks, and PETSc decides the layout of the columns. The
+        callbacks read the parameters from this Vec or array, which is kept, not copied.
 
     Raises
     ------
     StepperError
-        PETSc cannot reverse this TS rightly: a type without an adjoint, events, parameter gradients
-        that this version gets wrong, a missing Jacobian. On all ranks.
+        PETSc cannot reverse this TS correctly: see `solvers.petsc.ts.checks`. On all ranks.
     ArgumentError
-        Vectors of the wrong kind or on another communicator; a cost without its derivative.
+        Vectors have the wrong type or another communicator; a cost has no derivative.
 
     Notes
     -----
-    What a step needs from a pre-step function must follow from time and step number: see
-    `solvers.petsc.ts.steps`. Steps are taken with their sizes as PETSc adapts them; the number of
-    steps is then the TS's affair, and `finished` says when it is at its maximum time or number of
-    steps. With a quadrature TS, monitors are called before and after every step.
+    Whatever a pre-step function sets must follow from time and step: see `solvers.petsc.ts.steps`.
+    If PETSc adapts the steps, their number is known only at the end: `finished` is true when the TS
+    is at its maximum time or number of steps. With a quadrature TS, monitors are called before and
+    after every step.
     """
 
     def __init__(
@@ -138,12 +137,12 @@ class TSStepper:
 
     @property
     def state(self) -> Arrays:
-        """The live primal state: this rank's part of the solution, and the clock."""
+        """The live state: this rank's part of the solution, and the clock."""
         return self._state
 
     @property
     def adjoint(self) -> Arrays:
-        """The live adjoint state: this rank's part of PETSc's lambda."""
+        """The live adjoint: this rank's part of PETSc's lambda."""
         return self._adjoint
 
     @property
@@ -153,7 +152,7 @@ class TSStepper:
 
     @property
     def accumulators(self) -> Arrays:
-        """The gradients as they grow: that of the parameters in PETSc's mu."""
+        """The accumulated gradients; that of the parameters is the memory of PETSc's mu."""
         return self._accumulators
 
     @property
@@ -168,25 +167,25 @@ class TSStepper:
 
     @property
     def accepted_steps(self) -> NDArray[np.float64]:
-        """Time and size of every step that was taken so far, one row a step."""
+        """Time and length of every step accepted so far, of shape ``(steps, 2)``."""
         return self._steps.accepted.rows()
 
     def accept_steps(self, rows: ArrayLike) -> None:
-        """Have these steps taken, from now on and in every run; with no rows, adapt them anew."""
-        self._steps.accepted.give(np.reshape(rows, (-1, 2)))
+        """Prescribe the first steps of every later run; with no rows, every run adapts them."""
+        self._steps.accepted.set(np.reshape(rows, (-1, 2)))
 
     def tape_bytes(self, steps: int) -> int:
-        """Memory for the tape of one `record`: its states."""
+        """Return the memory of the tape of `steps` steps: one state per step."""
         return steps * state_bytes(self._state)
 
     def fingerprint(self) -> str:
         """Return a hash of method, size and first step, the same on all ranks."""
         ts = self._ts
-        told = (ts.getType(), self._u.getSize(), self._steps.first, ts.getOptionsPrefix())
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        identity = (ts.getType(), self._u.getSize(), self._steps.first, ts.getOptionsPrefix())
+        return hashlib.sha256(repr(identity).encode()).hexdigest()
 
     def start(self) -> None:
-        """Make the state the initial solution, accumulators zero."""
+        """Set the state to the initial solution, and the accumulators to zero."""
         self._values[...] = self._controls["initial"]
         for total in self._accumulators.values():
             total[...] = 0
@@ -197,13 +196,13 @@ class TSStepper:
         self._steps.begin()
 
     def restored(self, step: int) -> None:
-        """Note that the solution has been overwritten with that at `step`."""
+        """Take note that the state has been overwritten by the one at `step`."""
         self._steps.place(step)
 
     def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
-        """Take the steps from `start` to `stop`, or to the end of the TS. Collective.
+        """Take the steps from `start` to `stop`, or to the end of the TS if it is earlier.
 
-        At the end there is nothing more to do: how many steps there are may not be known.
+        Collective.
         """
         if not self._steps.ended:
             self._check_position(start)
@@ -212,7 +211,7 @@ class TSStepper:
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Take the steps from `start` to `stop`, keeping the states before each. Collective."""
+        """Take the steps from `start` to `stop`, keeping the state before each. Collective."""
         self._check_position(start)
         steps, tape = self._steps, list[Arrays]()
         while steps.position < stop and not steps.ended:
@@ -226,9 +225,9 @@ class TSStepper:
         return cost
 
     def turn(self, cost: float) -> float:
-        """Add the terminal cost; make lambda its derivative."""
+        """Add the terminal cost, and set lambda to its derivative."""
         value, derivative = self._costs
-        self._steps.watch()
+        self._steps.monitor_end()
         self._lambda.set(0.0)
         if value is None or derivative is None:
             return cost
@@ -236,10 +235,10 @@ class TSStepper:
         return cost + value(self._u)
 
     def pull_back(self, start: int, stop: int) -> None:
-        """Take lambda from `stop` to `start`: each step once more, and back. Collective."""
+        """Pull lambda back from `stop` to `start`, taking each step once more. Collective."""
         tape = self._tapes.pop((start, stop))
         gradient = self._accumulators.get("parameters")
-        # It may have been written to behind PETSc's back, which keeps norms of what it knows.
+        # NumPy may have written to it: invalidate the norms that PETSc caches.
         self._lambda.stateIncrease()
         for k in reversed(range(start, start + len(tape))):
             if tape[k - start] is not self._state:
@@ -248,29 +247,29 @@ class TSStepper:
         self._scratch.give_back([state for state in tape if state is not self._state])
 
     def finish(self) -> None:
-        """Add lambda, now at step 0, to the gradient of the initial solution."""
+        """Add lambda at step 0 to the gradient of the initial solution."""
         self._accumulators["initial"] += self._adjoint["u"]
         self._steps.rewind()
 
-    # -- beside it ----------------------------------------------------------------------------
+    # -- beside the protocol ------------------------------------------------------------------
 
     @property
     def comm(self) -> Any:
-        """The ranks of the TS, as mpi4py's communicator: what `adjoint.gradient` is to be given."""
+        """The communicator of the TS, as mpi4py's: pass it to `adjoint.gradient`."""
         return self._ts.comm.tompi4py()
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- construction -------------------------------------------------------------------------
 
     def _admit(
         self, parameters: Vec | NDArray[Any] | None, costs: tuple[tuple[Any, Any], ...]
     ) -> None:
-        """Refuse what cannot be reversed, on all ranks."""
+        """Raise on all ranks if PETSc cannot reverse this TS."""
         error: Exception | None = None
         try:
             check_vectors(self._ts, self._u, parameters)
             if any((value is None) != (derivative is None) for value, derivative in costs):
                 raise ArgumentError(
-                    "a cost comes with its derivative: terminal_cost_vjp, step_cost_vjp"
+                    "give every cost with its derivative: terminal_cost_vjp, step_cost_vjp"
                 )
             check_ts(self._ts, parameters=parameters is not None)
             check_quadrature(self._ts, parameters=parameters is not None)
@@ -279,21 +278,21 @@ class TSStepper:
         sizes = self._agree(error, np.size(parameters) if isinstance(parameters, np.ndarray) else 0)
         if len(set(sizes)) > 1:
             raise ArgumentError(
-                f"parameters in an array are the same on all ranks, not of the sizes {sizes}: "
-                "where every rank has its own, they are a Vec"
+                f"an array of parameters must be the same on all ranks, but the sizes are {sizes}: "
+                "use a Vec for parameters distributed over ranks"
             )
 
-    def _agree(self, error: Exception | None, said: Any = None) -> list[Any]:
-        """Raise if a rank has an error; return what all ranks say."""
+    def _agree(self, error: Exception | None, value: Any = None) -> list[Any]:
+        """Raise if a rank has an error; return the values of all ranks."""
         ranks = communicator(self.comm if self._ts.comm.size > 1 else None)
         try:
             ranks.agree(error)
-            return ranks.gather(said)
+            return ranks.gather(value)
         finally:
             ranks.free()
 
     def _add_parameters(self, parameters: Vec | NDArray[Any] | None) -> Vec | None:
-        """Add the control and its accumulator; return PETSc's mu, which has the latter's memory."""
+        """Add the control and its accumulator; return PETSc's mu, in the accumulator's memory."""
         if parameters is None:
             return None
         if isinstance(parameters, np.ndarray):
@@ -309,11 +308,11 @@ class TSStepper:
         return PETSc.Vec().createWithArray(memory, size=size, comm=comm)
 
     def _set_up(self) -> None:
-        """Make TS ready for adjoint steps: their set-up wants a trajectory, the steps do not."""
+        """Set the TS up for adjoint steps. The set-up needs a trajectory; the steps do not."""
         ts, error = self._ts, None
         try:
             ts.setErrorIfStepFails(False)
-            ts.adjointReset()  # it may have been another stepper's
+            ts.adjointReset()  # an earlier stepper may have set it up
             ts.setSolution(self._u)
             ts.setSaveTrajectory()
             ts.setCostGradients([self._lambda], None if self._mu is None else [self._mu])
@@ -328,6 +327,6 @@ class TSStepper:
     def _check_position(self, start: int) -> None:
         if start != self._steps.position:
             raise StepperError(
-                f"the solution is at step {self._steps.position}, not {start}: does the TS end "
-                "there, at its maximum time or number of steps? Then num_steps must not be more"
+                f"the solution is at step {self._steps.position}, not {start}: if the TS ends "
+                "there, at its maximum time or number of steps, num_steps must not be larger"
             )

@@ -1,30 +1,30 @@
-"""The steps of a PETSc TS, one by one: new ones, the same ones again, and back.
+"""Single steps of a PETSc TS: taken for the first time, taken again bit for bit, and reversed.
 
-What TS does in one go, `TSSolve` and then `TSAdjointSolve`, is here done a step at a time, in any
-order, from states that are given back. Three things make a step that is taken again the same step,
-bit for bit:
+``TSSolve`` and ``TSAdjointSolve`` take all steps at once; here they are taken one by one, in any
+order, from restored states. Three things make a step that is taken again the same step, bit for
+bit:
 
-*Its time and size.* A state carries its time, and the size that the step from it is tried with. The
-size that counts is the one the step was accepted with, which is noted. PETSc does not tell it where
-the first attempt was rejected; the difference of two times may be an ulp off. So such a step is
-taken once more, with that difference as its size, and *that* is the step of this run.
+*The same time and length.* A state carries its time, and the length with which the next step is
+attempted. The step's own length is the one it was accepted with, which is recorded. If the first
+attempt was rejected, PETSc does not return that length, and the difference of two times may be one
+ulp off. Such a step is therefore taken once more with the difference as its length, and *that* is
+the step of this run.
 
-It must also be accepted again, whatever the controls are meanwhile: the tolerances of the error
-control are infinite while steps are taken again.
+The step must also be accepted again, even if controls have changed since: while steps are taken
+again, the tolerances of the error control are infinite.
 
-*No memory of the step before.* `TSRestartStep` makes a method forget it. A Runge-Kutta method whose
-last stage is the first of the next step (3bs, PETSc's default, and 5dp, 5bs, 6vr) would otherwise
-begin with a derivative that belongs to another state: errors up to 4e-3 were seen in gradients of
-PETSc's own stride checkpointing. Where the derivative that is carried over has the bits of one
-evaluated anew, it is carried over: of the methods above only in 3bs, whose sums of stages PETSc
-adds up in the same order for the last stage and for the step. The adjoint step knows nothing of the
-last stage of such a method, which is the solution: a right-hand side in Python is not evaluated for
-it where a step is taken to be reversed.
+*No memory of the previous step.* ``TSRestartStep`` discards it. A Runge-Kutta method whose last
+stage is the first of the next step (3bs, PETSc's default, and 5dp, 5bs, 6vr) would otherwise begin
+with a slope of another state: PETSc's own stride checkpointing had errors of up to 4e-3 in its
+gradients from this. The slope is reused only if it has the bits of a newly evaluated one: among
+these methods only in 3bs, where PETSc sums the stages in the same order for the last stage and for
+the step. The adjoint step does not use the last stage of such a method, so a right-hand side in
+Python is not evaluated for it when a step is taken to be reversed.
 
-*Hooks.* The pre-step and post-step functions of a TS are not part of `TSStep`. They are called
-here. A hook may set what the equation needs at a step, from time and step number alone: it is
-called whenever the step is taken; the pre-step one also before the step is reversed. It must not
-change the solution, because PETSc does not differentiate it.
+*Hooks.* ``TSStep`` does not call the pre-step and post-step functions of a TS; they are called
+here. A hook may set what the equation needs at a step, from time and step alone: it is called
+whenever the step is taken, and the pre-step one also before the step is reversed. It must not
+change the solution, because PETSc would not differentiate the change.
 """
 
 import sys
@@ -38,7 +38,7 @@ from petsc4py import PETSc
 
 from adjoint.errors import StepperError
 from solvers.petsc.accepted_steps import AcceptedSteps
-from solvers.petsc.ts.failures import diverged, failed
+from solvers.petsc.errors import ts_diverged, ts_failed
 from solvers.petsc.ts.last_stage import LastStage
 
 __all__ = ["StepCost", "StepCostVjp", "Steps"]
@@ -49,25 +49,25 @@ StepCost = Callable[[Any, int, float, Any], float]
 StepCostVjp = Callable[[Any, int, float, Any, Any, NDArray[Any] | None], None]
 
 CARRIES_DERIVATIVE = ("3bs",)
-"""Runge-Kutta methods that may go on from the last stage of the step before: see above."""
+"""Runge-Kutta methods that may reuse the last stage of the previous step: see above."""
 
-UNLIMITED = 1e200
-"""A tolerance that every error meets."""
+INFINITE_TOLERANCE = 1e200
+"""A tolerance that accepts every finite error, with room for products with it in PETSc's norms."""
 
 
 class Steps:
-    """Takes and reverses the steps of a TS whose solution is in `u`.
+    """Takes and reverses the steps of a TS whose solution is `u`.
 
     Parameters
     ----------
     ts
-        Set up, with its adjoint, and without a trajectory.
+        A TS that is set up, with its adjoint, and without a trajectory.
     u
-        Its solution; `values` is the memory of this rank's part.
+        The solution; `values` is the memory of this rank's part.
     step_cost, step_cost_vjp
         See `solvers.petsc.ts.stepper.TSStepper`.
     rejects
-        Whether an attempt at a step may be rejected.
+        Whether attempts at a step may be rejected.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Steps:
         self.accepted = AcceptedSteps()
         self.first = ts.getTime(), ts.getTimeStep()
         self.clock = np.array(self.first)
-        """The time of the state, and the size that the step from it is tried with: part of it."""
+        """Part of the state: its time, and the length with which the next step is attempted."""
         self.position = 0
         self._proposed = array("d")
         self._last_size = self.first[1]
@@ -97,7 +97,7 @@ class Steps:
         self._hooked = self._hooks != (None, None)
         self._implicit = ts.getType() != "rk"
         self._carries = not self._hooked and _method(ts) in CARRIES_DERIVATIVE
-        self._last_stage = LastStage.put_into(ts, _method(ts))
+        self._last_stage = LastStage.install(ts, _method(ts))
         self._kept = u.duplicate() if rejects else None
         self._tolerances = ts.getTolerances() if rejects else None
         self._any_error = False
@@ -112,33 +112,33 @@ class Steps:
 
     @property
     def ended(self) -> bool:
-        """Whether no further step is known, and none is to be taken."""
+        """Whether the TS has finished and no accepted step remains to be taken."""
         return self.finished and self.position >= len(self.accepted)
 
-    # -- placing ------------------------------------------------------------------------------
+    # -- position -----------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Note that the solution is the initial state of a new run."""
-        self.accepted.forget_new()
+        """Begin a run: the solution is its initial state."""
+        self.accepted.discard_new()
         del self._proposed[:]
         self.clock[:] = self.first
         self.place(0)
 
     def rewind(self) -> None:
-        """Leave the TS at the time that it was given with."""
+        """Reset the time of the TS to that at construction."""
         self._ts.setTime(self.first[0])
         self._ts.setTimeStep(self.first[1])
         self._ts.setStepNumber(0)
         self._accept_any_error(False)
 
     def place(self, step: int) -> None:
-        """Note that solution and clock have been made those at `step`."""
+        """Set the TS to `step`, whose solution and clock have been restored."""
         ts = self._ts
         ts.setTime(self.clock[0])
         ts.setTimeStep(self.clock[1])
         ts.setStepNumber(step)
         ts.restartStep()
-        # The memory was written to behind PETSc's back, which reuses a Jacobian of the same state.
+        # NumPy wrote the memory: without this PETSc would reuse a Jacobian of the old state.
         self._u.stateIncrease()
         self.position = step
 
@@ -147,26 +147,27 @@ class Steps:
     def advance(self, stop: int, cost: float | None) -> float | None:
         """Take steps up to `stop`, or to the end of the TS; return the running total.
 
-        Collective. Monitors are called where a cost is wanted: when steps are taken for the first
-        time, as `TSSolve` would.
+        Collective. Monitors are called if a cost is wanted, that is, when steps are taken for the
+        first time, as in ``TSSolve``.
 
         Raises
         ------
         StepperError
             PETSc failed, or a hook changed the solution.
-        NonFiniteError
-            A step diverged: with PETSc's reason, the step and its time.
+        SolveError, NonFiniteError
+            A step diverged, or PETSc computed a number that is not finite. The message has PETSc's
+            reason, the step and the time.
         """
         try:
             while self.position < stop:
                 if self.position < len(self.accepted):
-                    cost = self._again(cost)
+                    cost = self._repeat(cost)
                 elif self.finished:
                     break
                 else:
                     cost = self._new(cost)
         except PETSc.Error as error:
-            raise failed(self._ts, error) from None
+            raise ts_failed(self._ts, error) from None
         return cost
 
     def _new(self, cost: float | None) -> float | None:
@@ -192,7 +193,7 @@ class Steps:
         self._stepped(k)
         return total
 
-    def _again(self, cost: float | None) -> float | None:
+    def _repeat(self, cost: float | None) -> float | None:
         ts, k = self._ts, self.position
         time, size = self.accepted[k]
         self._accept_any_error(True)
@@ -209,9 +210,9 @@ class Steps:
         return cost
 
     def _stepped(self, k: int) -> None:
-        """Note that the solution is now that after step `k`."""
+        """Update position and clock after step `k`."""
         self.position = k + 1
-        index = k - self.accepted.num_given
+        index = k - self.accepted.num_prescribed
         if 0 <= index < len(self._proposed):
             size = self._proposed[index]
         elif k + 1 < len(self.accepted):
@@ -224,8 +225,8 @@ class Steps:
             self._call(1)
             self.clock[1] = self._ts.getTimeStep()
 
-    def watch(self) -> None:
-        """Call the monitors at the end of the run, as `TSSolve` would."""
+    def monitor_end(self) -> None:
+        """Call the monitors at the end of the run, as ``TSSolve`` does."""
         if self._integral is None:
             self._ts.monitor(self.position, self._ts.getTime(), self._u)
 
@@ -237,30 +238,30 @@ class Steps:
         return cost
 
     def _take(self, k: int, cost: float | None) -> float | None:
-        """Take one step; only `TSSolve` evaluates the integral of a quadrature."""
+        """Take one step; with a quadrature through ``TSSolve``, which alone integrates it."""
         ts = self._ts
         if cost is None or self._integral is None:
             ts.step()
         else:
             cost = self._solve(k, cost)
         if ts.getConvergedReason() < 0:
-            raise diverged(ts, "the step diverged")
+            raise ts_diverged(ts, "the step diverged")
         return cost
 
     def _solve(self, k: int, cost: float) -> float:
-        """Take one step with its quadrature, which begins with the running total."""
+        """Take one step by ``TSSolve``, whose quadrature starts from the running total."""
         ts, integral = self._ts, self._integral
         assert integral is not None
         integral.set(cost)
         ts.setMaxSteps(k + 1)
         if ts.getTime() + ts.getTimeStep() > self._end[1]:
-            # Else the solution would be interpolated to the maximum time afterwards.
+            # Otherwise PETSc would interpolate the solution back to the maximum time.
             ts.setMaxTime(sys.float_info.max)
         if self._hooked:
             ts.setPreStep(None)
             ts.setPostStep(None)
         try:
-            # Without a vector the solution stays where it is.
+            # With a null vector the solution stays in its memory.
             ts.solve(PETSc.Vec())
         finally:
             ts.setMaxSteps(self._end[0])
@@ -271,12 +272,12 @@ class Steps:
         return float(integral.getArray(readonly=True)[0])
 
     def _settle(self, k: int, time: float, cost: float | None) -> tuple[float, float | None]:
-        """Take a step that was accepted after a rejection anew, with a size that is known."""
+        """Take a step accepted after a rejection once more, with a known length; return it."""
         ts = self._ts
         if self._kept is None:
             raise StepperError(
-                f"PETSc rejected a first attempt at step {k}, at time {time}, although "
-                "-ts_adapt_type is none: leave that option out, and the step can be taken again"
+                f"PETSc rejected an attempt at step {k}, at time {time}, although -ts_adapt_type "
+                "is none: remove that option, so that the step can be taken again"
             )
         size, proposed = ts.getTime() - time, ts.getTimeStep()
         self._kept.copy(self._u)
@@ -291,7 +292,7 @@ class Steps:
         return size, total
 
     def _accept_any_error(self, wanted: bool) -> None:
-        """Make the tolerances of the error control infinite, or what they were."""
+        """Make the tolerances of the error control infinite, or restore them."""
         if self._tolerances is None or wanted == self._any_error:
             return
         self._any_error = wanted
@@ -303,17 +304,17 @@ class Steps:
     def _check_accepted(self, k: int, time: float, size: float) -> None:
         if self._ts.getTime() != time + size:
             raise StepperError(
-                f"step {k} of size {size}, at time {time}, was rejected when it was taken again: "
-                "its solver fails now, or a callback depends on more than state and time"
+                f"step {k} of length {size}, at time {time}, was rejected when taken again: its "
+                "solver fails now, or a callback depends on more than state and time"
             )
 
-    # -- back ---------------------------------------------------------------------------------
+    # -- reverse ------------------------------------------------------------------------------
 
     def pull_back(self, k: int, adjoint: Vec, gradient: NDArray[Any] | None) -> None:
-        """Take the adjoint from step `k + 1` to step `k`; the solution is that at `k`.
+        """Pull the adjoint back over step `k`; the solution is the state before it.
 
-        Collective. The solution is undefined afterwards; the gradient of the parameters grows in
-        the vector that the TS was given. Raises as `advance` does.
+        Collective. The solution is undefined afterwards. PETSc adds the gradient of the parameters
+        to the TS's own vector. Raises as `advance`.
         """
         ts = self._ts
         try:
@@ -326,14 +327,14 @@ class Steps:
             ts.setTimeStep(-size)
             ts.adjointStep()
             if ts.getConvergedReason() < 0:
-                raise diverged(ts, "the transposed system was not solved")
+                raise ts_diverged(ts, "the transposed system was not solved")
             if self._part is not None:
                 adjoint.axpy(1.0, self._part)
         except PETSc.Error as error:
-            raise failed(self._ts, error) from None
+            raise ts_failed(self._ts, error) from None
 
     def _take_for_reversal(self, k: int) -> float:
-        """Have the TS hold the stages of step `k`; return its size."""
+        """Take step `k` so that the TS holds its stages; return its length."""
         ts = self._ts
         if k >= len(self.accepted):
             self._new(None)
@@ -346,15 +347,15 @@ class Steps:
         if self._last_stage is None:
             self._take(k, None)
         else:
-            with self._last_stage.left_out():
+            with self._last_stage.skipped():
                 self._take(k, None)
         self._check_accepted(k, time, size)
         return size
 
-    # -- inside -------------------------------------------------------------------------------
+    # -- hooks --------------------------------------------------------------------------------
 
     def _call(self, which: int) -> None:
-        """Call the pre-step (0) or the post-step hook (1); refuse one that changes the solution."""
+        """Call the pre-step (0) or post-step (1) hook; refuse one that changes the solution."""
         if self._hooks[which] is None:
             return
         function, args, keywords = self._hooks[which]
@@ -366,16 +367,16 @@ class Steps:
             kind = ("pre-step", "post-step")[which]
             raise StepperError(
                 f"the {kind} function changed the solution at step {self.position}, which PETSc "
-                "does not differentiate: make that change part of the right-hand side, or write "
-                "the steps with the integrators of solvers.petsc"
+                "does not differentiate: make the change part of the right-hand side, or use an "
+                "integrator of solvers.petsc"
             )
 
 
 def _unlimited(tolerance: Any) -> Any:
     if not isinstance(tolerance, PETSc.Vec):
-        return UNLIMITED
+        return INFINITE_TOLERANCE
     vector = tolerance.duplicate()
-    vector.set(UNLIMITED)
+    vector.set(INFINITE_TOLERANCE)
     return vector
 
 

@@ -1,4 +1,4 @@
-"""An infinite loss, or one that is not a number, is an error that names the step."""
+"""A loss that is not finite is an error that names the step."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
+import solvers.jax  # noqa: E402
 from adjoint.errors import NonFiniteError  # noqa: E402
-from solvers.jax import scan as jax_scan  # noqa: E402
 
 
 def body(params, carry, x):
@@ -19,9 +19,9 @@ def loss(params, y):
     return jnp.log(y)
 
 
-def test_the_step_is_named_and_the_next_call_is_unharmed():
+def test_the_step_is_named_and_the_next_call_works():
     xs = np.ones(20, np.float32)
-    with jax_scan.value_and_grad(body, loss, leaf_steps=8) as value_and_grad:
+    with solvers.jax.value_and_grad(body, loss, leaf_steps=8) as value_and_grad:
         expected = value_and_grad(0.5, 0.0, xs)
         for value in (-1e6, np.inf, np.nan):
             spoilt = xs.copy()
@@ -31,9 +31,9 @@ def test_the_step_is_named_and_the_next_call_is_unharmed():
         assert value_and_grad(0.5, 0.0, xs) == expected
 
 
-def test_a_carry_that_overflows_unseen():
+def test_a_final_carry_that_is_not_finite():
     with (
-        jax_scan.value_and_grad(
+        solvers.jax.value_and_grad(
             lambda params, carry, _: (params * carry, params), lambda params, y: y, leaf_steps=8
         ) as value_and_grad,
         pytest.raises(NonFiniteError, match="'carry' is not finite in the final state, 20"),

@@ -1,4 +1,4 @@
-"""On one grid of leaves, every schedule, budget and replay gives the same bits."""
+"""With the same leaves, every schedule, budget and replay gives the same bits."""
 
 import pytest
 
@@ -8,9 +8,9 @@ import jax.numpy as jnp  # noqa: E402
 from jax_full_scan import NUM_STEPS, dropped, lstm  # noqa: E402
 
 import adjoint  # noqa: E402
+import solvers.jax  # noqa: E402
 from adjoint.schedules import Revolve, StoreAll  # noqa: E402
 from adjoint.verification import replay_test  # noqa: E402
-from solvers.jax import scan as jax_scan  # noqa: E402
 
 LEAF_STEPS = 4
 
@@ -25,7 +25,7 @@ def bits(stepper, **options):
 def test_gradients_and_replays(model, tmp_path):
     case = model(jnp.float32)
     kept = StoreAll(NUM_STEPS, leaf_steps=LEAF_STEPS)
-    with jax_scan.value_and_grad(
+    with solvers.jax.value_and_grad(
         case.body,
         case.loss,
         final_loss=case.final_loss,
@@ -45,7 +45,7 @@ def test_states_of_sixteen_bits(tmp_path):
     """No type of NumPy's own holds a bfloat16; it is kept, written and read all the same."""
     case = lstm(jnp.bfloat16)
     kept = StoreAll(NUM_STEPS, leaf_steps=1)
-    with jax_scan.value_and_grad(
+    with solvers.jax.value_and_grad(
         case.body, case.loss, leaf_steps=1, schedule=kept
     ) as value_and_grad:
         stepper = value_and_grad.functional(*case.given).stepper

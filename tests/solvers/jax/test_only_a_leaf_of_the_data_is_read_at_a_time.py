@@ -1,4 +1,4 @@
-"""Memory maps, HDF5 datasets and functions give what arrays give, and are read leaf by leaf."""
+"""Memory maps, HDF5 datasets and functions give the results of arrays, and are read by leaves."""
 
 import h5py
 import numpy as np
@@ -8,7 +8,7 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
-from solvers.jax import scan as jax_scan  # noqa: E402
+import solvers.jax  # noqa: E402
 
 NUM_STEPS, LEAF_STEPS = 30, 8
 ROWS = np.random.default_rng(0).standard_normal((NUM_STEPS, 2)).astype(np.float32)
@@ -26,7 +26,7 @@ def loss(params, y, target):
 
 @pytest.fixture(scope="module")
 def value_and_grad():
-    with jax_scan.value_and_grad(body, loss, leaf_steps=LEAF_STEPS) as function:
+    with solvers.jax.value_and_grad(body, loss, leaf_steps=LEAF_STEPS) as function:
         yield function
 
 

@@ -1,4 +1,4 @@
-"""A loss that blows up is an error that says in which step it did."""
+"""A loss that is not finite is an error that names the first step at which it is not."""
 
 import numpy as np
 import pytest

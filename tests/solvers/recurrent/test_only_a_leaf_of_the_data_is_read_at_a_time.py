@@ -1,4 +1,4 @@
-"""Data may be a file or made as needed: never more than a leaf of it is asked for."""
+"""From a file or a function, never more than the rows of one leaf are read at a time."""
 
 import h5py
 import numpy as np

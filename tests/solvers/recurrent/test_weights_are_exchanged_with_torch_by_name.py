@@ -1,9 +1,9 @@
-"""A trained `torch.nn.LSTM` and the like can be taken over: names, shapes and results agree."""
+"""Weights of `torch.nn.LSTM`, `GRU` and `RNN` have the same names, shapes and results here."""
 
 import numpy as np
 import pytest
 
-from solvers.recurrent.network import GRU, LSTM, RecurrentNetwork, Tanh
+from solvers.recurrent import GRU, LSTM, RecurrentNetwork, Tanh
 
 torch = pytest.importorskip("torch")
 

@@ -1,19 +1,15 @@
-"""<J d, w> = <d, J^T w> to round-off, J d from a complex step of the step's own kernel.
+"""<J d, w> = <d, J^T w> to round-off, with J d from the complex-step derivative of the kernel.
 
-The kernel is the same for complex numbers, so its derivative is exact: no difference is taken.
+The kernel also works on complex numbers, so J d has no truncation error.
 """
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from solvers.shallow_water.adjoint_kernels import (
-    AdjointRows,
-    Totals,
-    close_step,
-    pull_back_step,
-)
-from solvers.shallow_water.kernels import (
+from solvers.shallow_water.adjoint_kernels import AdjointRows, close_step, pull_back_step
+from solvers.shallow_water.kernels import step
+from solvers.shallow_water.problem import (
     GHOSTS,
     Constants,
     Fields,
@@ -22,7 +18,7 @@ from solvers.shallow_water.kernels import (
     Problem,
     Rows,
     Samples,
-    step,
+    Totals,
 )
 
 SHAPE = (7, 9)
@@ -32,7 +28,7 @@ TINY = 1e-30
 
 
 class Case:
-    """A random state over a random medium, with directions for all that a step depends on."""
+    """A random state over a random medium, with a direction for each input of a step."""
 
     def __init__(self, sides, rng):
         self.sides = OpenSides(*sides)
@@ -47,7 +43,7 @@ class Case:
         self.rougher[OWN] = 0.1 * rng.standard_normal(SHAPE)
 
     def faces(self):
-        """Return which faces have a flux of their own."""
+        """Return masks of the faces that have a flux."""
         low, (top, right) = GHOSTS, (PADDED[0] - GHOSTS - 1, PADDED[1] - GHOSTS - 1)
         x, y = np.zeros(PADDED), np.zeros(PADDED)
         x[:, :-1] = self.wet[:, :-1] * self.wet[:, 1:]
@@ -113,7 +109,7 @@ def test_dot_products_agree(sides, margin, rng):
     adjoint = Fields(*(w.copy() for w in weights))
     problem = case.problem(case.medium, np.float64)
     for ring in problem.rows:
-        ring[:, 1:-1] = np.nan  # what an earlier step left behind must not matter
+        ring[:, 1:-1] = np.nan  # leftovers of an earlier step must have no effect
     shape = (PADDED[0] - 2 * margin, PADDED[1] - 2 * margin)
     totals = Totals(margin, np.zeros(shape), np.zeros(shape))
     rings = AdjointRows.allocate(PADDED[1], np.float64)

@@ -1,4 +1,4 @@
-"""Over real topography a level surface stays level and still, exactly."""
+"""Over real topography, water at rest with a level surface stays so, bit for bit."""
 
 import numpy as np
 import pytest

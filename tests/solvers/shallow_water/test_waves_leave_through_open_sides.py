@@ -1,4 +1,4 @@
-"""What starts as a hump in open water has left it once a wave has had time to cross."""
+"""A hump of water leaves through open sides in the time that a wave needs to cross twice."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def energy(solver):
 
 
 def energy_left(hump, open_sides):
-    """Return the fraction of the energy that is left after two crossings."""
+    """Return the share of the energy that remains after two crossings."""
     solver = ShallowWater(
         Grid(hump.shape, (SPACING, SPACING)),
         bathymetry=DEPTH,
@@ -42,5 +42,5 @@ def test_a_ridge_leaves_head_on(side):
     ridge = np.tile(0.01 * np.exp(-(x**2) / 20), (CELLS, 1))
     if side in ("south", "north"):
         ridge = np.ascontiguousarray(ridge.T)
-    # half goes that way at once, the other half after it has been reflected
+    # One half leaves directly, the other after reflection at the opposite side.
     assert energy_left(ridge, (side,)) < 1e-3

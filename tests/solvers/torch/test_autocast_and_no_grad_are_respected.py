@@ -1,4 +1,4 @@
-"""What is active where `backward` is called holds for every step, taken again or not."""
+"""Autocast and no_grad, active where `backward` is called, apply to all steps and their replays."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_states_may_be_of_bfloat16():
     assert relative_error([p.grad for p in parameters], expected) < 0.02
 
 
-def test_without_autocast_again_it_is_as_before():
+def test_autocast_has_no_effect_on_later_evaluations():
     model = Model("LSTMCell", torch.float32)
     with model.sequence() as sequence:
         before = sequence.backward()

@@ -1,4 +1,4 @@
-"""On one grid of leaves a gradient has the same bits, whatever is kept and wherever."""
+"""With the same leaves, a gradient has the same bits under every schedule, with a file or not."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_under_every_schedule(kind, dtype, tmp_path):
         assert evaluated(model, schedule, file) == expected, schedule
 
 
-def test_where_tapes_are_kept():
+def test_schedules_that_keep_tapes():
     model = model_with_dropout("LSTM", torch.float32)
     with model.sequence() as sequence:
         tape, state = sequence.stepper.tape_bytes(LEAF_STEPS), sequence.stepper.state.values()

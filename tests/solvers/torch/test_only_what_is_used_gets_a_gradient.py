@@ -1,4 +1,4 @@
-"""As after ``loss.backward()``: None where nothing depends on it, hooks called once, and so on."""
+"""As after ``loss.backward()``, ``.grad`` of unused tensors is None, and hooks are called once."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_shared_weights_get_one_gradient():
 
 @pytest.mark.parametrize("lengths", [None, (9, 0, 23)], ids=["equal", "unequal"])
 @pytest.mark.parametrize("kind", ["GRUCell", "LSTM"])
-def test_inputs_that_require_one(kind, lengths):
+def test_inputs_that_require_a_gradient(kind, lengths):
     model = Model(kind)
     model.inputs.requires_grad_()
     if lengths is None:

@@ -1,4 +1,4 @@
-"""Dropout draws the same numbers when steps are taken again, and torch's generator moves by one."""
+"""Dropout draws the same numbers in replays, and torch's generator advances by one draw."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def unrolled(model, noise):
     return torch.stack(losses).sum()
 
 
-def test_a_gradient_is_that_of_the_numbers_drawn_first():
+def test_a_gradient_uses_the_numbers_of_the_forward_sweep():
     model = Model("GRUCell")
     noisy = Noisy(model.module)
     options = {"inputs": (model.inputs, model.targets), "loss": None, "targets": None}
@@ -62,7 +62,7 @@ def with_dropout():
     return model
 
 
-def test_a_seed_fixes_it_and_every_evaluation_differs():
+def test_the_seed_determines_a_run_and_evaluations_differ():
     model = with_dropout()
     with model.sequence(schedule=ONE_SLOT) as sequence:
         torch.manual_seed(3)

@@ -10,12 +10,9 @@ from petsc4py import PETSc
 
 import adjoint
 from adjoint.errors import StepperError
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.bdf2 import Bdf2
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import CrankNicolson
+from solvers.petsc import BDF2, CrankNicolson, RungeKutta, tableaux
 
-METHODS = [CrankNicolson, Bdf2, lambda p, h, **o: RungeKutta(p, h, tableaux.SDIRK_3, **o)]
+METHODS = [CrankNicolson, BDF2, lambda p, h, **o: RungeKutta(p, h, tableaux.SDIRK_3, **o)]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -39,7 +36,7 @@ def test_an_explicit_stage_of_a_residual_is_refused():
             RungeKutta(triads.MatrixFreeTriad(), triads.SIZES, tableau)
 
 
-def test_a_constant_one_is_refused():
+def test_a_matrix_free_constant_jacobian_is_refused():
     problem = triads.MatrixFreeTriad()
     problem.constant_jacobian = True
     with pytest.raises(StepperError, match="matrix-free"):

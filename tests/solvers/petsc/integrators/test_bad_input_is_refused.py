@@ -1,4 +1,4 @@
-"""What cannot work is refused when the stepper is made, with a word on what to do."""
+"""Wrong arguments are refused at construction, with an error that says what to do."""
 
 import pytest
 
@@ -11,16 +11,10 @@ from plates import plate
 
 import adjoint
 from adjoint.errors import ArgumentError, StepperError
-from solvers.petsc.integrators import tableaux
-from solvers.petsc.integrators.adaptive import AdaptiveRungeKutta
-from solvers.petsc.integrators.runge_kutta import RungeKutta
-from solvers.petsc.integrators.theta import BackwardEuler, Theta
-from solvers.petsc.problem import RhsProblem
-from solvers.petsc.problems.burgers import Burgers
-from solvers.petsc.problems.gray_scott import GrayScott
-from solvers.petsc.problems.heat import Heat
+from solvers import Sensors
+from solvers.petsc import AdaptiveRungeKutta, BackwardEuler, RhsProblem, RungeKutta, Theta, tableaux
+from solvers.petsc.problems import Burgers, GrayScott, Heat
 from solvers.petsc.vectors import Window
-from solvers.sensors import Sensors
 
 
 class NoJacobian(triads.Triad, RhsProblem):
@@ -44,7 +38,7 @@ def test_a_missing_jacobian():
 def test_a_missing_matrix():
     problem = triads.RhsTriad()
     problem.matrix = None
-    with pytest.raises(StepperError, match="give matrix="):
+    with pytest.raises(StepperError, match="pass matrix="):
         BackwardEuler(problem, triads.SIZES)
 
 
@@ -57,17 +51,17 @@ def test_a_cost_without_its_derivative():
 
 
 @pytest.mark.parametrize("sizes", [0.0, -0.1, np.nan, [0.1, 0.0], [], [[0.1]]])
-def test_steps_that_are_none(sizes):
-    with pytest.raises(ArgumentError, match="time steps must be"):
+def test_wrong_step_lengths(sizes):
+    with pytest.raises(ArgumentError, match="give one positive length"):
         BackwardEuler(triads.RhsTriad(), sizes)
 
 
-def test_more_steps_than_sizes():
+def test_more_steps_than_lengths():
     stepper = BackwardEuler(triads.RhsTriad(), triads.SIZES)
     stepper.start()
-    with pytest.raises(ArgumentError, match="sizes are given for 6 steps"):
+    with pytest.raises(ArgumentError, match="lengths were given for 6 steps"):
         stepper.steps.size(6)
-    with pytest.raises(ArgumentError, match="'forces' has rows for 6 steps: there is none for 6"):
+    with pytest.raises(ArgumentError, match="'forces' has 6 rows: there is none for step 6"):
         stepper.advance(0, 7)
 
 
@@ -78,13 +72,15 @@ def test_theta_out_of_range(theta):
 
 
 def test_an_observation_between_steps():
-    with pytest.raises(ArgumentError, match=r"observation 0.06: the nearest, 5, begins at 0.05"):
+    with pytest.raises(
+        ArgumentError, match=r"observation time 0.06: the nearest, step 5, begins at 0.05"
+    ):
         BackwardEuler(plate(), 0.011)
 
 
 def test_an_observation_after_the_end():
     stepper = BackwardEuler(plate(), 0.01)
-    with pytest.raises(ArgumentError, match=r"at t = \[0.12\] come later"):
+    with pytest.raises(ArgumentError, match=r"before the observations at t = \[0.12\]"):
         adjoint.gradient(stepper, 7)
 
 
@@ -95,18 +91,18 @@ def test_vectors_that_numpy_cannot_share():
         BackwardEuler(problem, triads.SIZES)
     window = Window(triads.vector())
     for array in (np.zeros(4), np.zeros(3, np.float32), np.zeros(6)[::2]):
-        with pytest.raises(StepperError, match="cannot be a vector of 3"):
+        with pytest.raises(StepperError, match="must have 3 float64"):
             window.on(array)
 
 
 def test_a_tableau_by_name():
     with pytest.raises(ArgumentError, match=r"not 'rk4': one of .*RUNGE_KUTTA_4"):
         RungeKutta(triads.RhsTriad(), triads.SIZES, "rk4")
-    with pytest.raises(ArgumentError, match=r"solvers\.petsc\.integrators\.tableaux"):
+    with pytest.raises(ArgumentError, match=r"solvers\.petsc\.tableaux"):
         AdaptiveRungeKutta(triads.RhsTriad(), None, 1.0)
 
 
-def test_adaptive_steps_without_sense():
+def test_wrong_adaptive_steps():
     problem = triads.RhsTriad()
     problem.observation_times = (0.5, 0.2)
     with pytest.raises(ArgumentError, match="no embedded"):
@@ -124,7 +120,7 @@ def test_adaptive_steps_without_sense():
         AdaptiveRungeKutta(problem, tableaux.HEUN_2, 3.0, first_step=0)
 
 
-def test_problems_that_are_none():
+def test_wrong_problems():
     with pytest.raises(ArgumentError, match="three cells"):
         GrayScott((2, 5))
     with pytest.raises(ArgumentError, match="observed has shape"):
@@ -133,12 +129,8 @@ def test_problems_that_are_none():
         Heat((0, 5))
     with pytest.raises(ArgumentError, match="initial has shape"):
         Heat((4, 5), initial=np.zeros((5, 4)))
-    with pytest.raises(ArgumentError, match="no cell"):
+    with pytest.raises(ArgumentError, match="outside the grid of 4 x 5"):
         Heat((4, 5), sensors=Sensors([(4, 0)], [0.1]))
-    with pytest.raises(ArgumentError, match="sigma"):
-        Sensors([(4, 0)], [0.1], sigma=0)
-    with pytest.raises(ArgumentError, match="one row for each of 1 times"):
-        Sensors([(4, 0)], [0.1], np.zeros((2, 1)))
     with pytest.raises(ArgumentError, match="viscosity=0"):
         Burgers(5, 3, viscosity=0)
     with pytest.raises(ArgumentError, match="target has shape"):

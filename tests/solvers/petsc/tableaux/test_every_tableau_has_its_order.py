@@ -1,12 +1,12 @@
-"""Every tableau meets the conditions of its order, one a rooted tree, and not those of the next."""
+"""Every tableau satisfies the conditions of its order, and not those of the next."""
 
 import numpy as np
 import pytest
 
 from adjoint.errors import ArgumentError
-from solvers.petsc.integrators.tableaux import TABLEAUX, Tableau, one_leg
+from solvers.petsc import tableaux
 
-WITH_EMBEDDED = [tableau for tableau in TABLEAUX if tableau.embedded is not None]
+WITH_EMBEDDED = [tableau for tableau in tableaux.TABLEAUX if tableau.embedded is not None]
 
 
 def conditions(a, b, c) -> list[list[float]]:
@@ -36,7 +36,9 @@ def order(tableau, weights) -> int:
     return met.index(False) if False in met else len(met)
 
 
-@pytest.mark.parametrize("tableau", [*TABLEAUX, one_leg(0.3)], ids=lambda tableau: tableau.name)
+@pytest.mark.parametrize(
+    "tableau", [*tableaux.TABLEAUX, tableaux.one_leg(0.3)], ids=lambda tableau: tableau.name
+)
 def test_order(tableau):
     assert order(tableau, tableau.b) == tableau.order
 
@@ -46,17 +48,17 @@ def test_embedded_order(tableau):
     assert order(tableau, tableau.embedded) == tableau.embedded_order != tableau.order
 
 
-def test_the_listing_is_of_explicit_and_implicit_methods():
-    explicit = [tableau.explicit for tableau in TABLEAUX]
+def test_explicit_methods_are_listed_first():
+    explicit = [tableau.explicit for tableau in tableaux.TABLEAUX]
     assert explicit == sorted(explicit, reverse=True)
     assert 0 < sum(explicit) < len(explicit)
 
 
-def test_what_is_no_tableau_is_refused():
+def test_wrong_tableaux_are_refused():
     half = np.full((2, 2), 0.5)
     with pytest.raises(ArgumentError, match="lower triangular"):
-        Tableau("Gauss", half, half[0], half[0], 4)
+        tableaux.Tableau("Gauss", half, half[0], half[0], 4)
     with pytest.raises(ArgumentError, match=r"c \(1,\)"):
-        Tableau("short", np.tril(half), half[0], half[0, :1], 1)
+        tableaux.Tableau("short", np.tril(half), half[0], half[0, :1], 1)
     with pytest.raises(ArgumentError, match="theta=0"):
-        one_leg(0)
+        tableaux.one_leg(0)

@@ -1,4 +1,4 @@
-"""States given back in any order give the same bits: no method remembers a step before."""
+"""Restored states give the same bits in any order: no method remembers the previous step."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_replay_and_taylor(method):
         assert taylor_test(functional).passed
 
 
-def test_a_derivative_is_carried_over_where_that_changes_no_bit(rng):
+def test_a_slope_is_reused_only_if_that_changes_no_bit(rng):
     """What 3bs carries over must be what it would compute: see `solvers.petsc.ts.steps`."""
     values = rng.standard_normal(1003)
     ends = []

@@ -1,4 +1,4 @@
-"""A TS that PETSc would reverse wrongly, or crash on, is refused with what to do instead."""
+"""A TS that PETSc would reverse wrongly or crash on is refused with advice what to do instead."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from petsc_oscillator import Oscillator, set_options
 import adjoint
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.schedules import StoreAll
-from solvers.petsc.ts.stepper import TSStepper
+from solvers.petsc import TSStepper
 
 
 @pytest.mark.parametrize("kind", ["euler", "ssp", "rosw", "bdf", "arkimex", "alpha"])
@@ -41,7 +41,7 @@ def test_time_spans():
 
 
 @pytest.mark.parametrize("option", ["ts_adjoint_solve", "ts_theta_initial_guess_extrapolate"])
-def test_options_that_steps_taken_one_by_one_do_not_heed(option):
+def test_options_that_do_not_apply_to_single_steps(option):
     with pytest.raises(StepperError, match=f"-oscillator_{option}"):
         Oscillator("cn", options={option: True}).stepper()
 
@@ -51,7 +51,7 @@ def test_a_missing_jacobian():
         TSStepper(*without_jacobian())
 
 
-def test_a_jacobian_by_coloured_differences_where_that_is_asked_for():
+def test_a_jacobian_by_coloured_differences():
     database = PETSc.Options()
     database["snes_fd_color"] = True
     try:
@@ -105,7 +105,7 @@ def test_parameters_without_a_jacobian():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ([1.0, 2.0], "a petsc4py Vec or a NumPy array"),
         (np.zeros((2, 2)), "one-dimensional"),
@@ -113,13 +113,13 @@ def test_parameters_without_a_jacobian():
         (np.zeros(4)[::2], "contiguous"),
     ],
 )
-def test_parameters_of_the_wrong_kind(parameters, said):
+def test_parameters_of_the_wrong_kind(parameters, message):
     problem = Oscillator("rk 4")
-    with pytest.raises(ArgumentError, match=said):
+    with pytest.raises(ArgumentError, match=message):
         TSStepper(problem.ts, problem.u, parameters=parameters)
 
 
-def test_as_many_parameters_as_the_jacobian_has_columns():
+def test_the_number_of_parameters_is_that_of_the_jacobians_columns():
     problem = Oscillator("rk 4")
     stepper = TSStepper(problem.ts, problem.u, parameters=np.zeros(3))
     with pytest.raises(StepperError, match=r"PETSc failed in step 2.*[Nn]onconforming"):
@@ -140,7 +140,7 @@ def test_vectors_that_are_not_one_array():
 
 
 @pytest.mark.parametrize("not_a_ts", [None, 3, PETSc.TS()], ids=["none", "number", "empty"])
-def test_what_is_not_a_ts(not_a_ts):
+def test_an_object_that_is_no_ts(not_a_ts):
     with pytest.raises(ArgumentError, match="petsc4py TS"):
         TSStepper(not_a_ts, PETSc.Vec().createSeq(1))
 
@@ -158,7 +158,7 @@ def test_more_steps_than_the_ts_takes():
         adjoint.gradient(problem.stepper(), 10, schedule=StoreAll(10))
 
 
-def test_rows_of_steps_that_are_not():
+def test_wrong_accepted_steps():
     stepper = Oscillator("rk 4").stepper()
     with pytest.raises(ArgumentError, match="time and size"):
         stepper.accept_steps([[0.0, np.nan]])

@@ -1,4 +1,4 @@
-"""In a layered plate the steady state is exact where the conductivity jumps."""
+"""In a layered plate the steady state is exact, with resistances in series."""
 
 import pytest
 
@@ -7,7 +7,7 @@ pytest.importorskip("petsc4py")
 import numpy as np
 from numpy.testing import assert_allclose
 
-from solvers.petsc.problems.heat import Heat
+from solvers.petsc.problems import Heat
 
 
 def test_a_jump():

@@ -1,0 +1,98 @@
+"""Linear and nonlinear solvers of PETSc for the integrators: made from options, and run.
+
+All take their options after the integrator's prefix (``-ksp_type``, ``-snes_type`` and so on), and
+raise `SolveError` or `NonFiniteError` on all ranks if they diverge.
+"""
+
+from typing import Any
+
+import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
+from petsc4py import PETSc
+
+from solvers.petsc.errors import check_linear, check_nonlinear, petsc_errors, transpose_errors
+from solvers.petsc.problem import Mat, Problem, Vec
+
+__all__ = [
+    "MATRIX_FREE",
+    "is_reproducible",
+    "make_ksp",
+    "make_snes",
+    "solve",
+    "solve_nonlinear",
+    "solve_transposed",
+]
+
+RELATIVE_TOLERANCE = 1e-12
+"""Default ``-ksp_rtol`` and ``-snes_rtol``: the gradient inherits the error that solvers leave, and
+is compared with finite differences and other schedules to about this accuracy."""
+
+MATRIX_FREE = ("python", "shell")
+"""Matrix types that can neither be copied nor subtracted."""
+
+MULTIGRID = ("gamg", "mg", "hmg", "ml", "hypre")
+"""Preconditioners whose set-up is not reproducible bit for bit: their smoothers estimate
+eigenvalues from random vectors, drawn one after another from one generator."""
+
+ALL_OF_A_DM = (PETSc.KSP.DMActive.ALL,) if hasattr(PETSc.KSP, "DMActive") else ()
+"""First argument of ``KSP.setDMActive`` since PETSc 3.25."""
+
+
+def make_ksp(problem: Problem, prefix: str, matrix: Mat, preconditioner: Mat) -> Any:
+    """Return a KSP for a matrix of a problem, set up from the options of a prefix."""
+    ksp = PETSc.KSP().create(comm=problem.template.getComm())
+    ksp.setOptionsPrefix(prefix)
+    ksp.setOperators(matrix, preconditioner)
+    if problem.dm is not None:
+        ksp.setDM(problem.dm)
+        ksp.setDMActive(*ALL_OF_A_DM, False)  # pyright: ignore[reportCallIssue]
+    ksp.setTolerances(rtol=RELATIVE_TOLERANCE)
+    ksp.setFromOptions()
+    return ksp
+
+
+def make_snes(
+    problem: Problem, prefix: str, function: Any, jacobian: Any, matrix: Mat, preconditioner: Mat
+) -> Any:
+    """Return a SNES for a function of vectors of a problem, set up from the options of a prefix."""
+    snes = PETSc.SNES().create(comm=problem.template.getComm())
+    snes.setOptionsPrefix(prefix)
+    if problem.dm is not None:
+        snes.setDM(problem.dm)
+    snes.setFunction(function, problem.template.duplicate())
+    snes.setJacobian(jacobian, matrix, preconditioner)
+    snes.setTolerances(rtol=RELATIVE_TOLERANCE)
+    snes.getKSP().setTolerances(rtol=RELATIVE_TOLERANCE)
+    snes.setFromOptions()
+    return snes
+
+
+def is_reproducible(ksp: Any) -> bool:
+    """Return whether a solver gives the same bits each time it is set up."""
+    return ksp.getPC().getType() not in MULTIGRID
+
+
+def solve(ksp: Any, right: Vec, x: Vec, what: str, step: int, time: float) -> None:
+    """Solve a linear system; `what` names it in messages."""
+    with petsc_errors(what, step, time):
+        ksp.solve(right, x)
+    check_linear(ksp, what, step, time)
+
+
+def solve_transposed(ksp: Any, right: Vec, w: Vec, step: int, time: float) -> None:
+    """Solve with the transpose of the operator of a KSP.
+
+    Raises
+    ------
+    StepperError
+        The solver or the preconditioner has no transpose.
+    """
+    with transpose_errors(ksp, step, time):
+        ksp.solveTranspose(right, w)
+    check_linear(ksp, "the transposed solve", step, time)
+
+
+def solve_nonlinear(snes: Any, x: Vec, what: str, step: int, time: float) -> None:
+    """Solve a nonlinear system; `x` is the first guess, and then the solution."""
+    with petsc_errors(what, step, time):
+        snes.solve(None, x)
+    check_nonlinear(snes, step, time)

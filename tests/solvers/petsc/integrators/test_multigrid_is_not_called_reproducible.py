@@ -1,0 +1,23 @@
+"""With multigrid a stepper is not called reproducible; its gradient is still correct."""
+
+import pytest
+
+pytest.importorskip("petsc4py")
+
+from petsc4py import PETSc
+from plates import NUM_STEPS, SIZE, plate
+from reactions import reaction
+
+from adjoint.verification import dot_product_test
+from solvers.petsc import CrankNicolson
+
+
+@pytest.mark.parametrize(
+    "make", [plate, lambda: reaction(shape=(16, 16))], ids=["heat", "reaction"]
+)
+def test_gamg(make):
+    PETSc.Options()["multigrid_pc_type"] = "gamg"
+    stepper = CrankNicolson(make(), SIZE, options_prefix="multigrid_")
+    assert not stepper.reproducible
+    assert dot_product_test(stepper, NUM_STEPS).passed
+    assert CrankNicolson(make(), SIZE).reproducible
