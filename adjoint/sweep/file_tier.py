@@ -67,8 +67,10 @@ class FileTier:
             comm, store.engine, state, costs, schedule.leaf_steps, journal
         )
         self._recovery = Recovery(stepper, buffers, store, comm, state, schedule, costs)
-        self._capacity = store.file.placement.rows
-        """The most states that the file can hold."""
+        self._usable_rows = store.file.placement.rows
+        """Rows of the file that were neither unwritable nor unreadable."""
+        self._capacity = self._usable_rows
+        """The most states that the file can hold: less than that if the disk is full."""
         self._missing: list[int] = []
         """States that are lost, while the schedule still counts on them."""
 
@@ -202,7 +204,8 @@ class FileTier:
             lost = status.lost_writes
             self._missing += self._store.steps_of(lost.start, lost.stop - 1)
             if status.is_full:
-                self._capacity = len(self._store) - len(self._still_missing())
+                num_states = len(self._store) - len(self._still_missing())
+                self._capacity = min(self._capacity, num_states)
                 stream.set_capacity(self._capacity)
         costs = self._coordinator.new_costs()
         if costs is not None:
@@ -237,8 +240,9 @@ class FileTier:
         for step in self._reads.drop():
             self._buffers.discard(step)
         for step in lost:
-            self._capacity -= store.has_row(step)  # the row is not used again
-            store.forget(step)
+            self._usable_rows -= store.has_row(step)
+            store.forget(step)  # and its row is not used again
+        self._capacity = min(self._capacity, self._usable_rows)
         self.lost_states += lost
         stream = self._recovery.start_over()
         stream.set_capacity(self._capacity)

@@ -33,18 +33,18 @@ __all__ = ["Recovery"]
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Finds out what there still is of one run, and how to go on. Every method is collective."""
+    """Continues one run from what is left of it. Every method is collective."""
 
     stepper: Stepper
     buffers: Buffers
     store: FileStore
     comm: Communicator
     state: SweepState
-    """Where the sweep is; changed to where it goes on."""
+    """Where the sweep is; changed to where it continues."""
     schedule: Schedule
-    """What is played until then. Another one can only go on where this one can be resumed from."""
+    """What was played. If it cannot be resumed itself, `fallback_schedule` takes over."""
     costs: Costs | None
-    """What the schedule was planned on, if it was."""
+    """What the schedule was planned on; None if it does not depend on costs."""
 
     def start_over(self) -> AdaptiveStream:
         """Return the actions that are left of a sweep that has lost states.
@@ -54,7 +54,7 @@ class Recovery:
         state, slots = self.state, self.buffers.slots
         self.buffers.clear()  # slots are kept once streams resume with them
         if state.adjoint_at is None and state.position == UNDEFINED:
-            self._make_last_live()
+            self._make_last_live()  # is not needed once streams resume without a live state
         self._discard_from(state.position + 1 if state.adjoint_at is None else state.adjoint_at)
         if 0 not in self.store and 0 not in slots:
             self._begin_again()

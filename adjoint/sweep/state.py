@@ -28,6 +28,8 @@ class SweepState:
     """This rank's running total up to the frontier."""
     turned_at: float = math.nan
     """When the reverse sweep began, by `time.perf_counter`."""
+    actions: int = 0
+    """Actions carried out."""
     advanced_steps: int = 0
     """Steps taken by `Advance` actions, with repetitions."""
     recorded_steps: int = 0

@@ -84,7 +84,6 @@ class Sweep:
         self._comm = comm
         self._journal = journal
         self._state = SweepState(num_steps)
-        self._actions = 0
         self._file: FileTier | None = None
 
     def run(
@@ -125,13 +124,13 @@ class Sweep:
         if self._store is None:
             self._play(stream, observer)
         else:
-            self._file = self._with_file(self._store, schedule, costs)
+            self._file = self._file_tier(self._store, schedule, costs)
             with self._file as file:
                 stream = self._play(file.begin(stream, found), observer)
         self._finish()
         return self._result(schedule, stream)
 
-    def _with_file(self, store: FileStore, schedule: Schedule, costs: Costs | None) -> FileTier:
+    def _file_tier(self, store: FileStore, schedule: Schedule, costs: Costs | None) -> FileTier:
         if isinstance(schedule, AdaptiveSchedule):
             costs = schedule.costs
         return FileTier(
@@ -152,7 +151,8 @@ class Sweep:
         `tests/benchmarks/driver_overhead.py`.
         """
         # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
-        handlers, file, clock = self._handlers(), self._file, time.perf_counter
+        handlers, file, state = self._handlers(), self._file, self._state
+        clock = time.perf_counter
         while True:
             for action in self._actions_of(stream):
                 if observer is None:
@@ -161,7 +161,7 @@ class Sweep:
                     began = clock()
                     handlers[type(action)](action)
                     observer.on_action(action, began, clock())
-                self._actions += 1
+                state.actions += 1
                 if file is not None:
                     replacement = file.after_action(action, stream)
                     if replacement is not None:
@@ -171,6 +171,7 @@ class Sweep:
                 return stream
 
     def _actions_of(self, stream: AdaptiveStream) -> Iterator[Action]:
+        """Return the actions of a stream; where it awaits the number of steps, see to that."""
         if stream.awaits_num_steps and self._state.adjoint_at is None:
             return self._up_to_the_end(stream)
         return iter(stream)
@@ -203,12 +204,12 @@ class Sweep:
         lost, changes = ((), 0) if file is None else (tuple(file.lost_states), file.cost_changes)
         revised = stream.revised() if changes else None
         if revised is not None and revised.num_steps != schedule.num_steps:
-            revised = None  # it has taken over where `schedule` could not go on
+            revised = None  # the end of the run was found, and is not part of `schedule`
         assert state.num_steps is not None
         return SweepResult(
             cost=state.cost,
             num_steps=state.num_steps,
-            actions=self._actions,
+            actions=state.actions,
             advanced_steps=state.advanced_steps,
             recorded_steps=state.recorded_steps,
             turned_at=state.turned_at,
@@ -282,7 +283,7 @@ class Sweep:
             self._file.after_steps(stop - start, forward=False)
 
     def _count_cost(self, total: float | None, start: int, stop: int) -> None:
-        """Take over the running total of the cost, which now includes the steps given."""
+        """Update the running total of the cost, which now includes ``[start, stop)``."""
         state = self._state
         if total is None:
             raise StepperError(

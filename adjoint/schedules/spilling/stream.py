@@ -204,6 +204,8 @@ class SpillingStream(AdaptiveStream):
         """Keep the live state: in the file, if it is to go there and there is room."""
         if place is None or self._stack.in_file < self._most_in_file:
             yield from self._stack.store(leaf, place)
+        elif leaf == 0:
+            yield from self._stack.store(leaf)  # stays in its slot: all else is recomputed from it
         else:
             yield from self._stack.store_for_now(leaf)
 
