@@ -1,1 +1,6 @@
 """Which schedule to play: costs and budgets in, the best schedule out. Pure."""
+
+from adjoint.planning.budget import Budget
+from adjoint.planning.planner import Plan, choose, compare
+
+__all__ = ["Budget", "Plan", "choose", "compare"]

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-# Loaded here: the pipes that MPI opens stay open, and are no page's doing.
+from adjoint.storage.engines import registry
+
+# Loaded here: the pipes that MPI opens stay open, and no page has opened them.
 with suppress(ImportError):
     import mpi4py.MPI  # noqa: F401  (first: it finds the MPI that petsc4py needs)
     import petsc4py.PETSc  # noqa: F401
@@ -24,7 +26,7 @@ OPTIONAL = re.compile(r"^(?:import|from) (jax|petsc4py|torch)\b", re.MULTILINE)
 
 
 def pages():
-    """Give each page, with what its blocks cannot do without."""
+    """Yield each page, marked with the optional dependencies of its blocks."""
     for page in PAGES:
         code = "".join(block[1] for block in BLOCK.finditer(page.read_text()))
         marks = [pytest.mark.needs(name) for name in sorted(set(OPTIONAL.findall(code)))]
@@ -34,9 +36,10 @@ def pages():
 @pytest.mark.parametrize("page", list(pages()))
 def test_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "ENGINES", dict(registry.ENGINES))  # pages may add to it
     text = page.read_text()
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in BLOCK.finditer(text):
-        # Empty lines before it make tracebacks name the line of the page.
+        # The empty lines make tracebacks name the line of the page.
         lines = "\n" * text.count("\n", 0, block.start(1))
         exec(compile(lines + block[1], str(page), "exec"), namespace)
