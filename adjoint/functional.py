@@ -20,7 +20,8 @@ from adjoint.errors import ArgumentError, NonFiniteError, StepperError
 from adjoint.parallel import Communicator, communicator, require_same
 from adjoint.reporting.progress import ProgressBar
 from adjoint.reporting.report import Report
-from adjoint.reporting.timeline import Timeline
+from adjoint.reporting.timeline import Timeline, TimelineRecorder
+from adjoint.reporting.trace_file import write_trace
 from adjoint.schedules import Schedule
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
 from adjoint.steppers.protocol import Stepper
@@ -276,17 +277,19 @@ class Functional:
         return cost
 
     def _sweep(self, equipment: Equipment) -> float:
-        self.timeline = Timeline() if self._trace is not None else None
+        self.timeline = None
         if not self._progress or self._comm.rank:
             return self._play(equipment, None)
         with ProgressBar(self.num_steps) as bar:
             return self._play(equipment, bar)
 
     def _play(self, equipment: Equipment, bar: ProgressBar | None) -> float:
-        observers = [observer for observer in (bar, self.timeline) if observer is not None]
+        recorder = None if self._trace is None else TimelineRecorder()
+        observers = [observer for observer in (bar, recorder) if observer is not None]
         cost, self.report = equipment.evaluate(self._stepper, self.num_steps, self._comm, observers)
-        if self.timeline is not None and self._trace is not None:
-            self.timeline.write(self._trace, self._comm)
+        if recorder is not None and self._trace is not None:
+            self.timeline = recorder.timeline()
+            write_trace(self._trace, self.timeline, self._comm)
         return cost
 
     def _total(self, cost: float) -> float:

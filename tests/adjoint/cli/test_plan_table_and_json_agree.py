@@ -1,4 +1,4 @@
-"""A row of the table has the figures of the JSON, in the same order, and the same one is marked."""
+"""The rows of the table have the figures of the JSON, in its order, and the same one is marked."""
 
 import json
 import re
@@ -49,20 +49,20 @@ def test_rows(more, capsys):
         assert count(row["read"]) == plan["states_read"]
 
 
-def test_what_is_said_below(capsys):
+def test_the_text_below_the_table(capsys):
     text = printed(capsys)
     answer = json.loads(printed(capsys, "--json"))
-    taken = next(plan for plan in answer["plans"] if plan["chosen"])
-    assert f"* is the plan taken, {taken['family']}: {taken['reason']}." in text
+    chosen = next(plan for plan in answer["plans"] if plan["chosen"])
+    assert f"* marks the plan chosen, {chosen['family']}: {chosen['reason']}." in text
     assert answer["everything_bytes"] == 5000 * 10**6
     assert "4.7 GiB of memory" in text
     assert "there is no file" in text
 
 
-def test_what_was_assumed_is_told(capsys):
+def test_assumed_costs_are_named(capsys):
     text = printed(capsys, "--disk=1 GB")
     assert "2.00 ms (--pull-back: twice a step)" in text
-    assert "1.00 GB/s, 1.00 ms (assumed: --probe measures it)" in text
+    assert "1.00 GB/s, 1.00 ms (assumed; --probe measures it)" in text
     assert set(json.loads(printed(capsys, "--disk=1 GB", "--json"))["notes"]) == {
         line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")
     }

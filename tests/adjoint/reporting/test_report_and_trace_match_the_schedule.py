@@ -1,4 +1,4 @@
-"""The figures of a report, and the events of a trace, are those of the schedule that was played."""
+"""The figures of a report and the events of a trace are those of the schedule that was used."""
 
 import json
 from collections import Counter

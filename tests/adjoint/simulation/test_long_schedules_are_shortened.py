@@ -1,10 +1,12 @@
-"""A shortened schedule is of the same kind, with the same slots, and has few enough actions."""
+"""A shortened schedule has the same type, slots and leaves, and few enough actions."""
+
+from dataclasses import dataclass
 
 import pytest
 
 from adjoint.errors import ArgumentError
 from adjoint.schedules import Asynchronous, Revolve
-from adjoint.simulation.timeline import short_enough
+from adjoint.simulation.shortened import HasInterval, shortened
 
 
 @pytest.mark.parametrize(
@@ -18,8 +20,8 @@ from adjoint.simulation.timeline import short_enough
     ],
     ids=repr,
 )
-def test_too_long(schedule, shorter):
-    found = short_enough(schedule, 30_000)
+def test_a_schedule_with_too_many_actions(schedule, shorter):
+    found = shortened(schedule, 30_000)
     assert type(found) is type(schedule)
     assert sum(1 for _ in found) <= 30_000
     assert found.leaf_steps == schedule.leaf_steps
@@ -27,15 +29,33 @@ def test_too_long(schedule, shorter):
         assert repr(found) == repr(shorter)
 
 
-def test_short_enough_already():
+def test_a_schedule_with_few_actions_is_returned_itself():
     schedule = Revolve(100, 5)
-    assert short_enough(schedule, 1000) is schedule
+    assert shortened(schedule, 1000) is schedule
 
 
-def test_one_that_cannot_be_made_again():
-    class Other(Revolve):
+def test_a_schedule_that_is_no_dataclass_is_refused():
+    class Opaque(Revolve):
         def __init__(self):
             super().__init__(10**6, 3)
 
-    with pytest.raises(ArgumentError, match="cannot be made for a shorter run"):
-        short_enough(Other(), 1000)
+        def __repr__(self):
+            return "<a schedule of my own>"
+
+    with pytest.raises(ArgumentError, match="must be a dataclass with a field num_steps"):
+        shortened(Opaque(), 1000)
+
+
+def test_a_dataclass_of_a_user_is_shortened_to_a_dozen_intervals():
+    @dataclass(frozen=True)
+    class Own:
+        num_steps: int
+        interval: float
+        leaf_steps = 1
+
+        def __iter__(self):
+            return iter(Revolve(self.num_steps, 3))
+
+    assert isinstance(Own(10, 2.5), HasInterval)
+    assert not isinstance(Revolve(10, 2), HasInterval)
+    assert shortened(Own(10**6, 2.5), 1000) == Own(30, 2.5)
