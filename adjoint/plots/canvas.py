@@ -15,6 +15,7 @@ k-th event instead would empty the calm parts of a picture whose events crowd el
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +66,9 @@ FINEST_GRID = (2_800, 2_000)
 CROWDED_LINES = 300
 """With more advances, records and pull-backs together, lines are drawn thinner."""
 
+MIN_BAR = 1 / 800
+"""Width of the shortest bar, as a part of the span: about one and a half pixels."""
+
 TRACK_HEIGHT = 0.055
 """Of a track of bars, as a part of the height of the steps."""
 
@@ -75,54 +79,47 @@ LIGHTEST = 0.3
 """Opacity of a bar that stands for events which hardly take any of its time."""
 
 
-class LineStyle(NamedTuple):
-    """How events of one name are drawn as lines of step against time."""
+class Style(NamedTuple):
+    """How events of one name are drawn."""
 
     event: str
     label: str
     colour: str
-    width: float
-    """In points."""
-    crowded_width: float
-    """In points, with more than `CROWDED_LINES` lines."""
-
-
-class TrackStyle(NamedTuple):
-    """How events of one name are drawn as bars below the steps."""
-
-    event: str
-    label: str
-    title: str
-    colour: str
+    width: float = 0.0
+    """Of lines, in points."""
+    crowded_width: float = 0.0
+    """The same with more than `CROWDED_LINES` lines."""
 
 
 COMPUTING = (
-    LineStyle(Advance.__name__, "advance", "#0072B2", 2.0, 1.2),
-    LineStyle(Record.__name__, "record", "#E69F00", 2.0, 1.2),
-    LineStyle(PullBack.__name__, "pull back", "#009E73", 2.0, 1.2),
+    Style(Advance.__name__, "advance", "#0072B2", 2.0, 1.2),
+    Style(Record.__name__, "record", "#E69F00", 2.0, 1.2),
+    Style(PullBack.__name__, "pull back", "#009E73", 2.0, 1.2),
 )
 
 KEEPING = (
-    LineStyle(IN_MEMORY, "kept in memory", "#8C8C8C", 1.2, 0.5),
-    LineStyle(IN_FILE, "kept in the file", "#56B4E9", 2.4, 1.0),
+    Style(IN_MEMORY, "kept in memory", "#8C8C8C", 1.2, 0.5),
+    Style(IN_FILE, "kept in the file", "#56B4E9", 2.4, 1.0),
 )
 
 TRACKS = (
-    TrackStyle(WRITE, "write", "writes", "#D55E00"),
-    TrackStyle(READ, "read", "reads", "#CC79A7"),
-    TrackStyle(Wait.__name__, "wait", "waits", "#000000"),
+    Style(WRITE, "write", "#D55E00"),
+    Style(READ, "read", "#CC79A7"),
+    Style(Wait.__name__, "wait", "#000000"),
 )
 """From top to bottom."""
 
 ALL_BARS = tuple(style.event for style in TRACKS)
+
+Extent = tuple[float, float, float, float]
+"""Times at the left and the right edge, steps at the lower and the upper edge."""
 
 
 def draw_timeline(
     axes: Axes,
     timeline: Timeline,
     *,
-    seconds: float | None = None,
-    since: float = 0.0,
+    span: tuple[float, float] | None = None,
     bars: Collection[str] = ALL_BARS,
 ) -> None:
     """Draw the step at which a run is against time, and bars for transfers and waits below.
@@ -137,90 +134,74 @@ def draw_timeline(
         To draw on. Its limits, ticks and labels are set, its title and legend are not.
     timeline
         Simulated, recorded or read from a file.
-    seconds
-        What the right edge stands for; by default the end of the last event.
-    since
-        The time that the left edge stands for; event times count from there.
+    span
+        Seconds at the left and the right edge; by default from 0 to the end of the last event.
     bars
         Names of the events that get a track of bars.
     """
-    seconds = timeline.end if seconds is None else seconds
-    unit, unit_seconds = readable_unit(since + seconds)
+    since, until = (0.0, timeline.end) if span is None else span
+    unit, size = readable_unit(until)
+    timeline = replace(timeline, begins=timeline.begins / size, ends=timeline.ends / size)
     computing = timeline.select(*(style.event for style in COMPUTING))
     low = int(computing.starts.min()) if len(computing) else 0
-    height = max(1, int(computing.stops.max()) - low) if len(computing) else 1
-    crowded = len(computing) > CROWDED_LINES
+    high = max(low + 1, int(computing.stops.max())) if len(computing) else 1
+    extent = since / size, until / size, low, high
     for style in (*reversed(KEEPING), *COMPUTING):
-        lines = thinned_lines(timeline.select(style.event), (seconds, low, height))
-        lines[:, :, 0] /= unit_seconds
-        axes.add_collection(
-            LineCollection(
-                list(lines),
-                color=style.colour,
-                linewidth=style.crowded_width if crowded else style.width,
-                # Lines shorter than a pixel are visible by their caps alone.
-                capstyle="round" if crowded else "butt",
-                rasterized=len(lines) > MAX_VECTOR_LINES,
-            )
-        )
-    tracks = [style for style in TRACKS if style.event in bars]
-    for number, style in enumerate(tracks, start=1):
-        bottom = low - TRACK_PITCH * number * TRACK_HEIGHT * height
-        _draw_track(axes, timeline, style, (bottom, TRACK_HEIGHT * height), seconds, unit_seconds)
-    below = (TRACK_PITCH * len(tracks) + 0.25) * TRACK_HEIGHT if tracks else 0.01
-    axes.set(xlabel=f"time, {unit}", ylabel="step")
-    axes.set_xlim(0, seconds / unit_seconds)
-    axes.set_ylim(low - below * height, low + 1.01 * height)
-    _set_ticks(axes, (low, low + height), since / unit_seconds)
+        width = style.width if len(computing) <= CROWDED_LINES else style.crowded_width
+        _draw_lines(axes, thinned_lines(timeline.select(style.event), extent), style.colour, width)
+    track = TRACK_HEIGHT * (high - low)
+    bottom = low
+    for style in (style for style in TRACKS if style.event in bars):
+        bottom -= TRACK_PITCH * track
+        intervals = timeline.select(style.event).intervals()
+        _draw_track(axes, style, *thinned_bars(intervals, extent[:2]), (bottom, track))
+    axes.set(xlabel=f"time, {unit}", ylabel="step", xlim=extent[:2])
+    axes.set_ylim(bottom - 0.2 * track, high + 0.2 * track)
+    ticks = MaxNLocator(nbins=9, integer=True, steps=[1, 2, 5, 10]).tick_values(low, high)
+    axes.set_yticks([tick for tick in ticks if low <= tick <= high])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
 def add_legend(axes: Axes, timeline: Timeline, bars: Collection[str]) -> None:
     """Add a legend for what `draw_timeline` draws."""
-    styles = [*COMPUTING, *(style for style in KEEPING if len(timeline.select(style.event)))]
-    lines = [Line2D([], [], color=s.colour, linewidth=s.width, label=s.label) for s in styles]
-    patches = [
-        Patch(color=track.colour, label=track.label) for track in TRACKS if track.event in bars
-    ]
-    axes.legend(handles=[*lines, *patches], loc="upper right", framealpha=0.95)
+    lines = [*COMPUTING, *(style for style in KEEPING if len(timeline.select(style.event)))]
+    handles = [Line2D([], [], color=s.colour, linewidth=s.width, label=s.label) for s in lines]
+    tracks = [style for style in TRACKS if style.event in bars]
+    patches = [Patch(color=style.colour, label=style.label) for style in tracks]
+    axes.legend(handles=[*handles, *patches], loc="upper right", framealpha=0.95)
 
 
-def thinned_lines(timeline: Timeline, extent: tuple[float, int, int]) -> Floats:
-    """Return events as lines, no more than `MAX_LINES`: see the top of this file.
+def thinned_lines(timeline: Timeline, extent: Extent) -> Floats:
+    """Return events of one name as lines, no more than `MAX_LINES`: see the top of this file.
 
-    Parameters
-    ----------
-    timeline
-        Events of one name.
-    extent
-        Of the picture: its seconds, its lowest step and its height in steps.
-
-    Returns
-    -------
-    lines
-        Shape (count, 2, 2): for each line its beginning and its end, as seconds and step.
+    Shape (count, 2, 2): for each line its beginning and its end, as time and step.
     """
     began: Floats = np.column_stack([timeline.begins, timeline.first_steps.astype(float)])
     ended: Floats = np.column_stack([timeline.ends, timeline.last_steps.astype(float)])
     grid = np.array(FINEST_GRID)
-    chosen_first = chosen_last = np.arange(len(began))
-    while len(chosen_first) > MAX_LINES:
+    earliest = latest = np.arange(len(began))
+    while len(earliest) > MAX_LINES:
         group = _cells(began, extent, grid) * int(grid.prod()) + _cells(ended, extent, grid)
-        chosen_first = _first_of_each(group, began[:, 0])
-        chosen_last = _first_of_each(group, -ended[:, 0])
+        earliest = _least_of_each(group, began[:, 0])
+        latest = _least_of_each(group, -ended[:, 0])
         grid = np.maximum(1, grid // 2)
-    return np.stack([began[chosen_first], ended[chosen_last]], axis=1)
+    return np.stack([began[earliest], ended[latest]], axis=1)
 
 
-def thinned_bars(intervals: Floats, seconds: float) -> tuple[Floats, Floats]:
+def thinned_bars(intervals: Floats, span: tuple[float, float]) -> tuple[Floats, Floats]:
     """Return bars for disjoint intervals, no more than `MAX_BARS`, and their opacities.
 
-    Bars are the intervals themselves, or where there are too many, equal parts of the time, paler
-    where less of it lies in an interval. Shapes (count, 2), begin and end in seconds, and (count,).
+    Bars are the intervals, the shortest widened to `MIN_BAR` but by no more than half of the gap
+    that follows; or if there are too many, equal parts of the span, the paler the less of them lies
+    in an interval. Shapes (count, 2), begin and end, and (count,).
     """
     if len(intervals) <= MAX_BARS:
-        return intervals, np.ones(len(intervals))
-    edges = np.linspace(0, seconds, MAX_BARS + 1)
-    shares = np.diff(time_covered(intervals, edges)) * MAX_BARS / seconds
+        begins, ends = intervals.T
+        gaps = np.append(begins[1:], np.inf) - ends if len(ends) else ends
+        visible = np.minimum(begins + MIN_BAR * (span[1] - span[0]), ends + gaps / 2)
+        return np.column_stack([begins, np.maximum(ends, visible)]), np.ones(len(ends))
+    edges = np.linspace(*span, MAX_BARS + 1)
+    shares = np.diff(time_covered(intervals, edges)) / np.diff(edges)
     bars = np.column_stack([edges[:-1], edges[1:]])
     return bars[shares > 0], LIGHTEST + (1 - LIGHTEST) * shares[shares > 0]
 
@@ -259,28 +240,28 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         raise ArgumentError(f"cannot write the picture {os.fspath(path)!r}: {error}") from None
 
 
+def _draw_lines(axes: Axes, lines: Floats, colour: str, width: float) -> None:
+    # Lines shorter than a pixel are visible by their caps alone; long ones need none.
+    caps = "round" if len(lines) > CROWDED_LINES else "butt"
+    drawn = LineCollection(list(lines), color=colour, linewidth=width, capstyle=caps)
+    drawn.set_rasterized(len(lines) > MAX_VECTOR_LINES)
+    axes.add_collection(drawn)
+
+
 def _draw_track(
-    axes: Axes,
-    timeline: Timeline,
-    style: TrackStyle,
-    place: tuple[float, float],
-    seconds: float,
-    unit_seconds: float,
+    axes: Axes, style: Style, bars: Floats, opacities: Floats, place: tuple[float, float]
 ) -> None:
     """Draw bars in a track whose bottom and height are `place`, with its title to the left."""
-    intervals = timeline.select(style.event).intervals()
-    bars, opacities = thinned_bars(intervals, seconds)
-    exact = bars is intervals
     axes.broken_barh(
-        [(begin / unit_seconds, (end - begin) / unit_seconds) for begin, end in bars.tolist()],
+        [(begin, end - begin) for begin, end in bars.tolist()],
         place,
         color=[to_rgba(style.colour, opacity) for opacity in opacities.tolist()],
-        # Edges make the shortest bars visible; between bars side by side they would show as lines.
-        linewidth=0.8 if exact else 0.0,
-        antialiased=exact,
+        linewidth=0,
+        # Smoothed edges of pale bars side by side would show as lines.
+        antialiased=bool((opacities == 1).all()),
     )
     axes.annotate(
-        style.title,
+        f"{style.label}s",
         (0, place[0] + place[1] / 2),
         xycoords=("axes fraction", "data"),
         xytext=(-4, 0),
@@ -292,26 +273,15 @@ def _draw_track(
     )
 
 
-def _set_ticks(axes: Axes, steps: tuple[int, int], since: float) -> None:
-    """Set ticks at whole steps, none beside the tracks, and times that count from `since`."""
-    locator = MaxNLocator(nbins=9, integer=True, steps=[1, 2, 5, 10])
-    axes.set_yticks([tick for tick in locator.tick_values(*steps) if steps[0] <= tick <= steps[1]])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if since:
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value + since:.7g}"))
-
-
-def _cells(
-    points: Floats, extent: tuple[float, int, int], grid: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _cells(points: Floats, extent: Extent, grid: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the number of the cell in which each point lies; the far edges belong to the last."""
-    seconds, low, height = extent
-    scaled = (points - (0, low)) / (seconds or 1.0, height) * grid
+    left, right, bottom, top = extent
+    scaled = (points - (left, bottom)) / (right - left or 1.0, top - bottom) * grid
     columns, rows = np.clip(scaled.astype(np.int64), 0, grid - 1).T
     return columns * int(grid[1]) + rows
 
 
-def _first_of_each(group: NDArray[np.int64], key: Floats) -> NDArray[np.int64]:
+def _least_of_each(group: NDArray[np.int64], key: Floats) -> NDArray[np.int64]:
     """Return the index of the element with the least key in each group, groups in order."""
     order = np.lexsort((key, group))
     ordered = group[order]

@@ -23,7 +23,7 @@ def trace_figure(trace: Trace) -> Figure:
     panels = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
     for axes, rank in zip(panels, chosen, strict=True):
         timeline = trace.ranks[rank]
-        draw_timeline(axes, timeline, seconds=trace.seconds, since=trace.since)
+        draw_timeline(axes, timeline, span=(trace.since, trace.until))
         axes.set_title(f"rank {rank}")
     left_out = len(trace.ranks) - len(chosen)
     if left_out:

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -62,19 +62,11 @@ class EngineRow:
         costs = self.costs
         if costs is None:
             return known
-        return known | {
-            "write_seconds": costs.write_seconds,
-            "read_seconds": costs.read_seconds,
-            "write_while_computing": costs.write_while_computing,
-            "read_while_computing": costs.read_while_computing,
-            "post_seconds": costs.post_seconds,
-            "wait_seconds": costs.wait_seconds,
-            "seen_seconds": costs.seen_seconds,
-            "slowdown": costs.slowdown,
-            "read_slowdown": costs.read_slowdown,
-            "read_seen_seconds": costs.read_seen_seconds,
-            "cached": costs.cached,
-            "name": costs.engine,
+        measured = asdict(costs)
+        measured["name"] = measured.pop("engine")
+        return {
+            **known,
+            **measured,
             "write_bytes_per_second": _speed(self, costs.write_seconds),
             "read_bytes_per_second": _speed(self, costs.read_seconds),
             "hidden_share": costs.hidden_share,

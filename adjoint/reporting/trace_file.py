@@ -44,10 +44,14 @@ class Trace:
     """The file they were read from."""
     ranks: dict[int, Timeline]
     """Timelines by rank, in ascending order."""
-    seconds: float
-    """Duration of the part."""
-    since: float = 0.0
-    """Where the part begins, in seconds from the beginning of the run."""
+    since: float
+    until: float
+    """Where the part begins and ends, in seconds from the beginning of the run."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the part."""
+        return self.until - self.since
 
     def within(self, since: float | None, until: float | None) -> "Trace":
         """Return the part between two times, in seconds from the beginning; None is no limit.
@@ -57,14 +61,14 @@ class Trace:
         ArgumentError
             Nothing happened between them.
         """
-        begins = 0.0 if since is None else since
-        ends = self.seconds if until is None else min(until, self.seconds)
+        begins = self.since if since is None else since
+        ends = self.until if until is None else min(until, self.until)
         ranks = {rank: timeline.within(begins, ends) for rank, timeline in self.ranks.items()}
         if begins >= ends or not any(map(len, ranks.values())):
             raise ArgumentError(
                 f"nothing happened from {begins} s to {ends} s: the run took {self.seconds:.6g} s"
             )
-        return Trace(self.path, ranks, ends - begins, self.since + begins)
+        return Trace(self.path, ranks, begins, ends)
 
 
 def write_trace(path: str | os.PathLike[str], timeline: Timeline, comm: Communicator) -> None:
@@ -107,7 +111,7 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     if not reader.logs:
         raise ArgumentError(f"{name!r} is not a trace of a run: it contains no events")
     ranks = {rank: log.timeline() for rank, log in sorted(reader.logs.items())}
-    return Trace(name, ranks, max(timeline.end for timeline in ranks.values()))
+    return Trace(name, ranks, 0.0, max(timeline.end for timeline in ranks.values()))
 
 
 def _as_json(rank: int, timeline: Timeline) -> Iterator[dict[str, Any]]:

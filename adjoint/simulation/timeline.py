@@ -155,7 +155,7 @@ class Timeline:
         return np.column_stack([begins[first], ends[last]])
 
     def within(self, since: float, until: float) -> "Timeline":
-        """Return what happened between two times, events cut there; times count from `since`."""
+        """Return what happened between two times, with the events cut there."""
         inside = self._subset((self.ends > since) & (self.begins < until))
         begins, ends = inside.begins, inside.ends
         length = np.maximum(ends - begins, np.finfo(float).tiny)
@@ -167,8 +167,8 @@ class Timeline:
             inside,
             starts=inside.starts + _whole(np.where(down, late, early) * steps),
             stops=inside.stops - _whole(np.where(down, early, late) * steps),
-            begins=np.maximum(begins, since) - since,
-            ends=np.minimum(ends, until) - since,
+            begins=np.maximum(begins, since),
+            ends=np.minimum(ends, until),
         )
 
     def _subset(self, chosen: NDArray[np.bool_]) -> "Timeline":
@@ -190,9 +190,6 @@ class EventLog:
         self._kind = array("i")
         self._steps = array("q")
         self._times = array("d")
-
-    def __len__(self) -> int:
-        return len(self._kind)
 
     def add(
         self,

@@ -9,6 +9,10 @@ from adjoint import cli
 
 ARGUMENTS = ["plan", "--steps=5000", "--state=1 MB", "--memory=30 MB", "--step=1 ms"]
 FILE = ["--write=0.5 GB/s", "--read=4 GB/s", "--disk=1 GB"]
+KEYS = """num_steps state_bytes memory_bytes costs tape_bytes disk_bytes leaf_steps forward_seconds
+ideal_seconds everything_bytes plans notes"""
+PLAN_KEYS = """family schedule chosen reason predicted_seconds over_forward over_ideal memory_bytes
+file_bytes states_written states_read leaf_steps num_slots num_tapes file_states"""
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
 ROW = re.compile(
     r"(?P<star>[* ]) +(?P<time>\S+ \w+) +(?P<forward>\S+) +(?P<ideal>\S+) +(?P<memory>\S+ \w+) +"
@@ -47,6 +51,12 @@ def test_rows(more, capsys):
         assert file_bytes == pytest.approx(plan["file_bytes"], rel=0.05)
         assert count(row["written"]) == plan["states_written"]
         assert count(row["read"]) == plan["states_read"]
+
+
+def test_the_keys_of_the_json(capsys):
+    answer = json.loads(printed(capsys, *FILE, "--json"))
+    assert set(answer) == set(KEYS.split())
+    assert all(set(plan) == set(PLAN_KEYS.split()) for plan in answer["plans"])
 
 
 def test_the_text_below_the_table(capsys):

@@ -65,9 +65,9 @@ def test_a_part_of_it(path, capsys):
 def test_lines_are_cut_where_the_part_ends(path):
     timeline = read_trace(path).within(1.0, 6.0).ranks[0]
     (advance,), (pull_back,) = timeline.select("Advance"), timeline.select("PullBack")
-    assert advance == ("Advance", 10, 40, 0.0, 3.0, Track.COMPUTATION)
+    assert advance == ("Advance", 10, 40, 1.0, 4.0, Track.COMPUTATION)
     # It goes down from 40 to 20 between 5 s and 7 s, so it is at 30 when the part ends.
-    assert pull_back == ("PullBack", 30, 40, 4.0, 5.0, Track.COMPUTATION)
+    assert pull_back == ("PullBack", 30, 40, 5.0, 6.0, Track.COMPUTATION)
 
 
 def test_ranks_are_compared(tmp_path, capsys):

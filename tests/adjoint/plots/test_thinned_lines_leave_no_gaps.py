@@ -23,7 +23,7 @@ def timeline(lines, name="Advance"):
 def thinned(lines, monkeypatch, count, name="Advance"):
     monkeypatch.setattr(canvas, "MAX_LINES", count)
     monkeypatch.setattr(canvas, "FINEST_GRID", GRID)
-    return canvas.thinned_lines(timeline(lines, name), (SECONDS, 0, HEIGHT))
+    return canvas.thinned_lines(timeline(lines, name), (0.0, SECONDS, 0, HEIGHT))
 
 
 def cell(point, grid):
@@ -90,17 +90,23 @@ def test_pull_backs_go_down(monkeypatch):
 
 def test_bars_are_as_dark_as_the_share_of_time_they_take(monkeypatch):
     intervals = np.array([(1.0, 2.0), (2.0, 5.0), (9.0, 12.0)])
-    bars, opacities = canvas.thinned_bars(intervals, 10.0)
+    bars, opacities = canvas.thinned_bars(intervals, (0.0, 10.0))
     assert (bars.tolist(), opacities.tolist()) == (intervals.tolist(), [1.0] * 3)
     monkeypatch.setattr(canvas, "MAX_BARS", 2)
-    bars, opacities = canvas.thinned_bars(intervals, 10.0)
+    bars, opacities = canvas.thinned_bars(intervals, (0.0, 10.0))
     assert bars.tolist() == [[0.0, 5.0], [5.0, 10.0]]
     least = canvas.LIGHTEST
     assert opacities == pytest.approx([least + 0.8 * (1 - least), least + 0.2 * (1 - least)])
 
 
+def test_short_bars_are_widened_but_leave_half_of_each_gap():
+    intervals = np.array([(0.0, 0.0), (0.001, 0.001), (5.0, 5.0), (9.0, 10.0)])
+    bars, _ = canvas.thinned_bars(intervals, (0.0, 8.0))
+    assert bars.tolist() == [[0.0, 0.0005], [0.001, 0.011], [5.0, 5.01], [9.0, 10.0]]
+
+
 def test_a_part_without_transfers_has_no_bar(monkeypatch):
     monkeypatch.setattr(canvas, "MAX_BARS", 4)
     intervals = np.array([(k / 10, k / 10 + 0.05) for k in range(9)])
-    bars, _ = canvas.thinned_bars(intervals, 4.0)
+    bars, _ = canvas.thinned_bars(intervals, (0.0, 4.0))
     assert bars.tolist() == [[0.0, 1.0]]

@@ -10,6 +10,10 @@ from adjoint.errors import ArgumentError
 from adjoint.reporting.engine_table import as_json, as_text, probe_engines
 
 SIZES = (5000, 1 << 18)
+KEYS = """state_bytes cores engine used reason refusal name cached write_seconds read_seconds
+write_while_computing read_while_computing post_seconds wait_seconds seen_seconds read_seen_seconds
+slowdown read_slowdown write_bytes_per_second read_bytes_per_second hidden_share
+read_hidden_share"""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,7 @@ def test_text_and_json_agree(rows):
     assert text.count("A gradient would use ") == len(list(groupby(rows, of)))
     assert "through the page cache" in text
     for row, found in zip(rows, numbers, strict=True):
+        assert set(found) == set(KEYS.split())
         assert (found["engine"], found["used"]) == (row.engine, row.used)
         assert 0 <= found["hidden_share"] <= 1
         assert found["slowdown"] >= 1
