@@ -14,7 +14,7 @@ from adjoint.units import format_count
 __all__ = ["draw_schedule"]
 
 MAX_ACTIONS = 3_000_000
-"""A longer schedule is drawn for a shorter run: simulating takes about 6 µs an action."""
+"""A longer schedule is drawn for a shorter run: simulating this one takes ten seconds."""
 
 
 def draw_schedule(axes: Axes, schedule: Schedule, costs: Costs) -> None:

@@ -22,7 +22,7 @@ from adjoint.units import format_bytes, format_count, format_seconds, format_spe
 __all__ = ["STATE_BYTES", "EngineRow", "as_json", "as_text", "probe_engines"]
 
 STATE_BYTES = (64 << 10, 2 << 20, 16 << 20)
-"""Sizes of a state measured by default: in a core's cache, in the shared cache, in neither."""
+"""Sizes measured by default: from 64 KiB, where posting counts, to 16 MiB, where bandwidth does."""
 
 HEADINGS = ("engine", "write", "read", "in call", "hidden", "read hidden", "slowdown")
 

@@ -30,6 +30,9 @@ __all__ = ["PlanRequest", "PlanRow", "PlanTable"]
 MAX_PLAYED_LEAVES = 20_000
 """Longer schedules are not played to count the states they move: this many take about a second."""
 
+HEADINGS = ("", "time", "/forward", "/ideal", "memory", "file", "written", "read", "schedule")
+"""The first column holds the star of the plan chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanRequest:
@@ -183,19 +186,6 @@ class PlanRow:
             "num_tapes": schedule.num_tapes,
             "file_states": schedule.file_states,
         }
-
-
-HEADINGS = (
-    "",
-    "time",
-    "/forward",
-    "/ideal",
-    "memory",
-    "file",
-    "written",
-    "read",
-    "schedule",
-)
 
 
 @dataclass(frozen=True, slots=True)

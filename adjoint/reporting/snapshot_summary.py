@@ -20,7 +20,10 @@ from adjoint.units import format_bytes, format_count, format_seconds
 __all__ = ["BadPart", "SnapshotSummary", "as_ranges", "inspect_file"]
 
 MAX_RANGES = 24
-"""Ranges of steps in the text, and half the lines on layouts and on bad parts; JSON has all."""
+"""Ranges of steps in the text; JSON has all."""
+
+MAX_LINES = 48
+"""Lines of text on layouts, and on bad parts; JSON has all."""
 
 PHASES = {
     "begun": "at the start of the forward sweep",
@@ -254,7 +257,7 @@ def _grouped(
 def _first(lines: Iterator[str]) -> Iterator[str]:
     """Yield the lines, cut short if there are very many."""
     for number, line in enumerate(lines):
-        if number > 2 * MAX_RANGES:
+        if number > MAX_LINES:
             yield "  and more (--json lists all)"
             return
         yield line

@@ -2,8 +2,7 @@
 
 The file is in the trace-event format (Google's "Trace Event Format", JSON object form), which
 Perfetto (ui.perfetto.dev) and Chrome's ``about:tracing`` open too: a process for each rank, with a
-thread for the computation and one for the transfers. Other programs' events are ignored, except
-complete ones (``"ph": "X"``), which are read as events of the run.
+thread for the computation and one for the transfers. Only complete events (``"ph": "X"``) are read.
 """
 
 import json
@@ -30,7 +29,7 @@ MAX_INTEGER = 1 << 62
 """Steps and ranks from here on are refused, so that arithmetic on them cannot overflow."""
 
 MAX_MICROSECONDS = 1e18
-"""Longer times are refused: thirty thousand years are a slip, and lose their microseconds."""
+"""Larger times, from thirty thousand years on, are refused: a float would lose microseconds."""
 
 MAX_QUOTED = 99
 """Characters of a malformed event that an error message quotes."""
@@ -163,12 +162,7 @@ class _Reader:
         for step in (start, stop):
             if type(step) is not int or not NO_STEP <= step < MAX_INTEGER:
                 raise ValueError(f"{which} has the steps {str(steps)[:MAX_QUOTED]}")
-        category = event.get("cat")
-        track = (
-            CATEGORIES.get(category, Track.COMPUTATION)
-            if isinstance(category, str)
-            else Track.COMPUTATION
-        )
+        track = CATEGORIES.get(str(event.get("cat")), Track.COMPUTATION)
         self.logs[rank].add(name, (start, stop), began / 1e6, (began + length) / 1e6, track)
 
 

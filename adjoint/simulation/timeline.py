@@ -56,7 +56,7 @@ Floats = NDArray[np.float64]
 
 
 class Track(IntEnum):
-    """What events of different tracks describe may happen at the same time."""
+    """Events of different tracks overlap in time."""
 
     COMPUTATION = 0
     TRANSFERS = 1
