@@ -24,7 +24,8 @@ from adjoint.parallel import Communicator, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
 from adjoint.reporting.report import Report
-from adjoint.reporting.timeline import Timeline
+from adjoint.reporting.timeline import Timeline, TimelineRecorder
+from adjoint.reporting.trace_file import write_trace
 from adjoint.schedules import Schedule
 from adjoint.steppers import Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
@@ -243,14 +244,16 @@ class Functional:
             resources = self._opened.enter_context(Resources(self._run, plan))
             self._driver = Driver(self._run, resources)
         trace = self._options.trace
-        self.timeline = Timeline() if trace is not None else None
+        recorder = TimelineRecorder() if trace is not None else None
+        self.timeline = None
         with ExitStack() as shown:
-            observers: list[Observer] = [] if self.timeline is None else [self.timeline]
+            observers: list[Observer] = [] if recorder is None else [recorder]
             if self._options.progress and self._comm.rank == 0:
                 observers.append(shown.enter_context(ProgressBar(self.num_steps)))
             cost, self.report, self._plan = self._driver.evaluate(plan, observers)
-            if self.timeline is not None and trace is not None:
-                self.timeline.write(trace, self._comm)
+            if recorder is not None and trace is not None:
+                self.timeline = recorder.timeline()
+                write_trace(trace, self.timeline, self._comm)
         return cost
 
     def _step_to_the_end(self) -> float:

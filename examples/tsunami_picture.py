@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from adjoint.reporting.timeline import Event, Timeline
+from adjoint.reporting import Event, Timeline
 from solvers import SalishSea
 
 __all__ = ["Picture"]

@@ -1,6 +1,7 @@
-"""The command ``adjoint``: what a gradient will cost, what a run did, and what it left.
+"""The command ``adjoint``: what a gradient will cost, what a run did, and what a file holds.
 
-Whatever cannot be met is one line on stderr and exit code 2.
+A new command is one file with a function that adds its parser, and one name in `COMMANDS`. Errors
+in what the user asks are one line on standard error and exit code 2.
 """
 
 import argparse
@@ -16,12 +17,14 @@ from adjoint.errors import AdjointError, ArgumentError
 
 __all__ = ["main"]
 
+COMMANDS = (add_plan, add_probe, add_trace, add_inspect)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with the given arguments, or the program's own; return the exit code."""
     try:
         options = _parser().parse_args(arguments)
-        return options.answer(options)
+        return options.run(options)
     except AdjointError as error:
         print("adjoint:", " ".join(str(error).split()), file=sys.stderr)
         return 2
@@ -29,13 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ArgumentError(f"{message} ({self.prog} --help tells more)")
+        raise ArgumentError(f"{message} (see {self.prog} --help)")
 
 
 def _parser() -> argparse.ArgumentParser:
-    about = "Exact gradients of long computations."
+    about = "Exact gradients of long computations in bounded memory."
     parser = _Parser(prog="adjoint", description=about, allow_abbrev=False)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (add_plan, add_probe, add_trace, add_inspect):
+    for add in COMMANDS:
         add(commands)
     return parser

@@ -1,4 +1,4 @@
-"""``adjoint probe``: how fast the file system is here, and whether transfers hide."""
+"""``adjoint probe``: how fast the file system is here, and whether transfers are hidden."""
 
 import argparse
 import importlib
@@ -6,82 +6,69 @@ import json
 import os
 from typing import Any
 
-from adjoint.cli.arguments import Commands, reading
+from adjoint.cli.arguments import Commands, add_command, with_units
 from adjoint.errors import AdjointError, ArgumentError
-from adjoint.parallel import Communicator, communicator
+from adjoint.parallel import communicator
+from adjoint.reporting import engine_table
 from adjoint.units import parse_bytes
 
 __all__ = ["add_probe"]
 
 RANK_VARIABLES = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
-"""One of them is set in every process that mpirun has started."""
+"""Environment variables of MPICH, PMIx, Open MPI and Intel MPI: mpirun sets one in each process."""
 
-PROBE = """\
-do writes and reads hide behind the computation here? Measures every engine with a temporary file in
-FOLDER, with and without a free core, and says which one a gradient would use, and why"""
+DESCRIPTION = """\
+are writes and reads hidden behind the computation here? Measures every engine with a temporary file
+in FOLDER, with and without a free core, and prints which one a gradient would use, and why"""
 
-PROBE_ENDING = """\
-Under mpirun, all ranks write and read at once: mpirun -n 2 adjoint probe /scratch. Sizes are those
+EPILOG = """\
+Under mpirun all ranks write and read at once: mpirun -n 2 adjoint probe /scratch. Sizes are those
 of one rank's state."""
 
 
 def add_probe(commands: Commands) -> None:
-    """Add the command to those there are."""
-    parser = commands.add_parser(
-        "probe",
-        help=PROBE.partition("?")[0] + "?",
-        description=PROBE,
-        epilog=PROBE_ENDING,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(answer=_probe)
+    """Add the command to the parser's commands."""
+    parser = add_command(commands, "probe", _probe, DESCRIPTION, EPILOG)
     parser.add_argument(
-        "folder", metavar="FOLDER", nargs="?", default=".", help="where (the current one)"
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default=".",
+        help="where the file will be (default: the current folder)",
     )
     parser.add_argument(
         "--state",
-        type=reading(parse_bytes),
+        type=with_units(parse_bytes),
         metavar="SIZE",
         nargs="+",
-        help="sizes of a state (64 KiB, 2 MiB and 16 MiB)",
+        default=engine_table.STATE_BYTES,
+        help="sizes of a state (default: 64 KiB, 2 MiB and 16 MiB)",
     )
-    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _probe(options: argparse.Namespace) -> int:
     comm = communicator(_ranks())
     try:
         with comm.failing():
-            rows = _measured(options, comm)
+            rows = engine_table.probe_engines(options.folder, options.state, comm)
     except AdjointError:
         if comm.rank:
-            return 2  # all ranks have met it, and one tells
+            return 2  # the error is the same on all ranks, and rank 0 prints it
         raise
     else:
         if comm.rank == 0:
-            table = _table()
-            print(
-                json.dumps(table.as_json(rows), indent=2) if options.json else table.as_text(rows)
-            )
+            as_json, as_text = engine_table.as_json, engine_table.as_text
+            print(json.dumps(as_json(rows), indent=2) if options.json else as_text(rows))
     finally:
         comm.free()
     return 0
 
 
-def _measured(options: argparse.Namespace, comm: Communicator) -> Any:
-    table = _table()
-    return table.probe_engines(options.folder, options.state or table.STATE_BYTES, comm)
-
-
-def _table() -> Any:
-    # Loaded only here: it takes h5py.
-    return importlib.import_module("adjoint.reporting.engine_table")
-
-
 def _ranks() -> Any:
     """Return all ranks if mpirun has started this process, else None.
 
-    mpi4py is loaded then, and only then: it may not be installed, and initialises MPI.
+    Only then is mpi4py imported, which may not be installed and which initialises MPI.
     """
     if not any(name in os.environ for name in RANK_VARIABLES):
         return None
@@ -89,5 +76,5 @@ def _ranks() -> Any:
         return importlib.import_module("mpi4py.MPI").COMM_WORLD
     except ImportError as absent:
         raise ArgumentError(
-            f"mpirun has started this process, but mpi4py cannot be loaded: {absent}"
+            f"mpirun has started this process, but mpi4py cannot be imported: {absent}"
         ) from None

@@ -1,53 +1,48 @@
-"""``adjoint trace``: what a run did all the time, in figures and as a picture."""
+"""``adjoint trace``: what a run spent its time on, in figures and as a picture."""
 
 import argparse
 import sys
 
-from adjoint.cli.arguments import Commands, drawing_module, reading
-from adjoint.reporting.trace_file import RecordedTimeline
+from adjoint import plots
+from adjoint.cli.arguments import Commands, add_command, require_plotting, with_units
+from adjoint.reporting.trace_file import read_trace
+from adjoint.reporting.trace_summary import summarise
 from adjoint.units import parse_seconds
 
 __all__ = ["add_trace"]
 
-TRACE = """\
-what did a run do all the time? Prints how long each kind of action took, and how much of the
-transfers was hidden, from the file that trace= wrote"""
+DESCRIPTION = """\
+what did a run spend its time on? Prints the time that each kind of action took, and which part of
+the transfers was hidden behind the computation, from the file that trace= wrote"""
 
-TRACE_ENDING = """\
-Times are written as 0.02 (seconds), "20 ms" or "2 min", from the beginning of the run. Perfetto
-(ui.perfetto.dev) shows the same file event by event."""
+EPILOG = """\
+Times are written as 0.02 (seconds), "20 ms" or "2 min", and count from the beginning of the run.
+Perfetto (ui.perfetto.dev) shows the same file event by event."""
 
 
 def add_trace(commands: Commands) -> None:
-    """Add the command to those there are."""
-    parser = commands.add_parser(
-        "trace",
-        help=TRACE.partition("?")[0] + "?",
-        description=TRACE,
-        epilog=TRACE_ENDING,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(answer=_trace)
-    parser.add_argument("file", metavar="FILE", help="what trace= wrote")
+    """Add the command to the parser's commands."""
+    parser = add_command(commands, "trace", _trace, DESCRIPTION, EPILOG)
+    parser.add_argument("file", metavar="FILE", help="the file that trace= wrote")
     parser.add_argument(
         "--plot",
         metavar="PICTURE",
         help="draw steps and transfers against time, in a .png, .pdf or .svg file",
     )
     for name, dest, text in (
-        ("--from", "since", "leave out what was before (nothing)"),
-        ("--to", "until", "leave out what came after (nothing)"),
+        ("--from", "since", "leave out what happened before (default: the beginning)"),
+        ("--to", "until", "leave out what happened after (default: the end)"),
     ):
-        parser.add_argument(name, dest=dest, type=reading(parse_seconds), metavar="TIME", help=text)
+        kind = with_units(parse_seconds)
+        parser.add_argument(name, dest=dest, type=kind, metavar="TIME", help=text)
 
 
 def _trace(options: argparse.Namespace) -> int:
-    drawing = None
     if options.plot is not None:
-        drawing = drawing_module("adjoint.plots.trace", options.plot)
-    timeline = RecordedTimeline.read(options.file).within(options.since, options.until)
-    print(timeline.as_text())
-    if drawing is not None:
-        drawing.draw_timeline(timeline, options.plot)
+        require_plotting(options.plot)
+    trace = read_trace(options.file).within(options.since, options.until)
+    print(summarise(trace))
+    if options.plot is not None:
+        plots.save_figure(plots.trace_figure(trace), options.plot)
         print(f"drawn in {options.plot}", file=sys.stderr)
     return 0

@@ -1,7 +1,7 @@
-"""What each engine does on this machine, in this folder: measured, and set out in a table.
+"""How fast each storage engine is on this machine and in this folder: measured, and as a table.
 
-With the cores as this process has them, and with the computation and its transfers on one core:
-that is what a node is like where every core has its rank.
+Everything is measured twice: with all cores that the process may use, and with the computation and
+its transfers on one core, as on a node where every core has a rank.
 """
 
 import math
@@ -17,61 +17,62 @@ from adjoint.measurement.engines import Choice, Survey, choose_engine
 from adjoint.measurement.synthetic import opener, synthetic_probe
 from adjoint.measurement.transfers import TransferCosts
 from adjoint.parallel import Communicator, communicator
+from adjoint.reporting.columns import aligned
 from adjoint.storage.engines.registry import engine_names
-from adjoint.units import format_bytes, format_seconds, format_speed
+from adjoint.units import format_bytes, format_count, format_seconds, format_speed
 
 __all__ = ["STATE_BYTES", "EngineRow", "as_json", "as_text", "probe_engines"]
 
 STATE_BYTES = (64 << 10, 2 << 20, 16 << 20)
-"""States that are looked at if no others are asked for."""
+"""Sizes measured by default: from 64 KiB, where posting counts, to 16 MiB, where bandwidth does."""
 
 HEADINGS = ("engine", "write", "read", "in call", "hidden", "read hidden", "slowdown")
 
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
-    """One engine, on states of one size, with so many cores."""
+    """One engine, on states of one size, with one number of cores."""
 
     state_bytes: int
     """On each rank."""
     cores: int
-    """What the computation and the transfers of a rank share, at the most."""
+    """Shared by the computation and the transfers of a rank."""
     engine: str
-    """As `adjoint.Functional` has it: "mpi", "thread" or "direct"."""
-    overlap: TransferCosts | None
-    """What was measured; None if the engine cannot be used there."""
+    """As `adjoint.Functional` takes it: "mpi", "thread" or "direct"."""
+    costs: TransferCosts | None
+    """Measured; None if the engine cannot be used there."""
     refusal: str
-    """Why it cannot be used."""
+    """Why it cannot be used; else empty."""
     reason: str
-    """If it is the one to be used: why."""
+    """Why a gradient would use it; empty if it would use another."""
 
     @property
     def used(self) -> bool:
-        """Whether it is the one that a gradient would use."""
+        """Whether a gradient would use it."""
         return bool(self.reason)
 
-    def in_words(self) -> str:
-        """Return why it is to be used: a sentence."""
-        return f"{self.reason[:1].upper()}{self.reason[1:]}."
-
-    def numbers(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        measured: dict[str, Any] = {}
-        if self.overlap is not None:
-            measured = asdict(self.overlap)
-            measured["name"] = measured.pop("engine")
-            measured["write_bytes_per_second"] = _speed(self, self.overlap.write_seconds)
-            measured["read_bytes_per_second"] = _speed(self, self.overlap.read_seconds)
-            measured["hidden_share"] = self.overlap.hidden_share
-            measured["read_hidden_share"] = self.overlap.read_hidden_share
-        return {
+    def as_json(self) -> dict[str, Any]:
+        """Return it in types that JSON has: seconds, bytes per second, shares."""
+        known = {
             "state_bytes": self.state_bytes,
             "cores": self.cores,
             "engine": self.engine,
             "used": self.used,
             "reason": self.reason,
             "refusal": self.refusal,
+        }
+        costs = self.costs
+        if costs is None:
+            return known
+        measured = asdict(costs)
+        measured["name"] = measured.pop("engine")
+        return {
+            **known,
             **measured,
+            "write_bytes_per_second": _speed(self, costs.write_seconds),
+            "read_bytes_per_second": _speed(self, costs.read_seconds),
+            "hidden_share": costs.hidden_share,
+            "read_hidden_share": costs.read_hidden_share,
         }
 
 
@@ -80,27 +81,27 @@ def probe_engines(
     state_bytes: Sequence[int] = STATE_BYTES,
     comm: Communicator | None = None,
 ) -> list[EngineRow]:
-    """Return what each engine does with states of these sizes, on every rank. Collective on `comm`.
+    """Measure each engine with states of these sizes. Collective on `comm`; same result everywhere.
 
-    The computation is a stand-in, which copies its state. Takes a second or two for each size, and
-    as much again with one core, where there are more. Needs seven states of memory on each rank;
-    temporary files of some 64 MiB, or six states if that is more, in `folder` are removed again.
+    A step of the computation beside the transfers copies the state. Takes a second or two for each
+    size, and again for one core if there are more; memory for seven states on each rank; and
+    temporary files of 64 MiB, or of six states if that is more, in `folder`.
 
     Parameters
     ----------
     folder
-        On the file system in question.
+        On the file system to be measured.
     state_bytes
         On each rank.
     comm
-        The ranks, from `adjoint.parallel.communication.communicator`.
+        The ranks, from `adjoint.parallel.communicator`; by default this process alone.
 
     Raises
     ------
     ArgumentError
         On every rank: `folder` is not a folder.
     SnapshotFileError
-        On every rank: there can be no snapshot file in it.
+        On every rank: no snapshot file can be created there.
     TransferError
         On every rank: a write or a read failed.
     """
@@ -118,32 +119,28 @@ def probe_engines(
 
 
 def as_text(rows: Iterable[EngineRow]) -> str:
-    """Return tables of the rows, one for each size and number of cores."""
+    """Return a table for each size and number of cores, and which engine would be used, and why."""
     tables: list[str] = []
     for (size, cores), group in groupby(rows, key=lambda row: (row.state_bytes, row.cores)):
         together = list(group)
-        share = "1 core" if cores == 1 else f"{cores} cores"
-        lines = [f"States of {format_bytes(size)}, computation and transfers on {share}", ""]
-        lines += _aligned([HEADINGS, *(_cells(row) for row in together if row.overlap)])
+        where = f"computation and transfers on {format_count(cores, 'core')}"
+        lines = [f"States of {format_bytes(size)}, {where}", ""]
+        measured = [_cells(row) for row in together if row.costs]
+        lines += [f"  {line}" for line in aligned([HEADINGS, *measured], left={0})]
         lines += [f"  {row.engine}: {row.refusal}" for row in together if row.refusal]
-        if any(row.overlap and row.overlap.cached for row in together):
-            lines.append(
-                "  * through the page cache: at most so fast, for as long as that has room"
-            )
+        if any(row.costs and row.costs.cached for row in together):
+            lines.append("  * through the page cache: an upper bound, as long as that has room")
+        lines.append("")
         lines += [
-            "",
-            *(f"To be used: {row.engine}. {row.in_words()}" for row in together if row.used),
+            f"A gradient would use {row.engine}: {row.reason}." for row in together if row.used
         ]
         tables.append("\n".join(lines))
     return "\n\n".join(tables)
 
 
 def as_json(rows: Iterable[EngineRow]) -> list[dict[str, Any]]:
-    """Return the rows as JSON can hold them: seconds, bytes a second, shares."""
-    return [row.numbers() for row in rows]
-
-
-# -- measuring --------------------------------------------------------------------------------
+    """Return the rows in types that JSON has."""
+    return [row.as_json() for row in rows]
 
 
 def _probed(
@@ -163,7 +160,7 @@ def _row(engine: str, survey: Survey, choice: Choice, state_bytes: int, cores: i
         state_bytes=state_bytes,
         cores=cores,
         engine=engine,
-        overlap=survey.found.get(engine),
+        costs=survey.found.get(engine),
         refusal="" if refusal is None else str(refusal),
         reason=choice.reason if engine == choice.engine else "",
     )
@@ -177,7 +174,7 @@ def _cores() -> int:
 
 @contextmanager
 def _one_core(rank: int) -> Generator[None, None, None]:
-    """Have this thread, and those it starts, on one core; ranks on different ones if possible."""
+    """Pin this thread, and those it starts, to one core; ranks to different ones if possible."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -189,33 +186,20 @@ def _one_core(rank: int) -> Generator[None, None, None]:
         os.sched_setaffinity(0, allowed)
 
 
-# -- setting out ------------------------------------------------------------------------------
-
-
 def _cells(row: EngineRow) -> tuple[str, ...]:
-    overlap = row.overlap
-    assert overlap is not None
+    costs = row.costs
+    assert costs is not None
     return (
-        overlap.engine + (" *" if overlap.cached else ""),
-        format_speed(_speed(row, overlap.write_seconds)),
-        format_speed(_speed(row, overlap.read_seconds)),
-        format_seconds(overlap.post_seconds),
-        f"{overlap.hidden_share:.0%}",
-        f"{overlap.read_hidden_share:.0%}",
-        f"{overlap.slowdown:.2f}",
+        costs.engine + (" *" if costs.cached else ""),
+        format_speed(_speed(row, costs.write_seconds)),
+        format_speed(_speed(row, costs.read_seconds)),
+        format_seconds(costs.post_seconds),
+        f"{costs.hidden_share:.0%}",
+        f"{costs.read_hidden_share:.0%}",
+        f"{costs.slowdown:.2f}",
     )
 
 
-def _aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return lines whose cells are as wide as the widest of their column."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned: list[str] = []
-    for first, *others in lines:
-        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
-        aligned.append("  ".join([f"  {first.ljust(widths[0])}", *cells]))
-    return aligned
-
-
 def _speed(row: EngineRow, seconds: float) -> float:
-    """Return bytes a second, of one rank."""
+    """Return bytes per second of one rank."""
     return row.state_bytes / seconds if seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""A progress bar over the steps of a sweep: forward, then reverse."""
+"""Progress bars on standard error: over the steps of a sweep, and over bytes being read."""
 
 from types import TracebackType
 from typing import Self
@@ -8,24 +8,24 @@ from tqdm import tqdm
 from adjoint.schedules.actions import Action, Advance, PullBack, Record
 from adjoint.sweep.observers import Observer
 
-__all__ = ["ProgressBar"]
+__all__ = ["Bar", "ProgressBar"]
 
 
-class _Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
-    """A bar without tqdm's monitor, a thread that outlives the bar."""
+class Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
+    """A tqdm bar without its monitor, a thread that would outlive the bar."""
 
     monitor_interval = 0
 
 
 class ProgressBar(Observer):
-    """Counts each step twice: when it is first reached, and when it is reversed.
+    """Counts each step twice: when it is first reached, and when it is pulled back.
 
-    Shown on standard error. A context manager.
+    A context manager. Without a number of steps the bar has no end.
     """
 
     def __init__(self, num_steps: int | None) -> None:
         self._frontier = 0
-        self._bar = _Bar(
+        self._bar = Bar(
             total=None if num_steps is None else 2 * num_steps, unit="step", smoothing=0.05
         )
 

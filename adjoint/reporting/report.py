@@ -1,35 +1,36 @@
-"""What a gradient did and what it cost: the figures behind `Result.report`."""
+"""What a gradient did and what it cost: `Report`, in `Result.report`."""
 
 from dataclasses import dataclass
 from math import isfinite
 
 from adjoint.schedules import Schedule
-from adjoint.units import format_bytes
+from adjoint.units import format_bytes, format_count
 
 __all__ = ["Report", "in_words"]
 
-MOST_NAMED = 8
-"""Lost states that are named one by one."""
+MAX_LISTED = 8
+"""Lost states listed by step in the text; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Figures of one gradient on this rank. ``print(report)`` gives them in words."""
+    """Figures of one gradient on this rank. ``print(report)`` shows them with their units."""
 
     schedule: str
-    """The schedule that was played, in words."""
+    """The schedule that was used, in words."""
     reason: str
-    """Why the planner chose it; empty where the caller did."""
+    """Why the planner chose it; empty if the caller did."""
     num_steps: int
     state_bytes: int
     """One state, on this rank."""
     memory_bytes: int
-    """State-sized buffers and tape that were in use at the most, on this rank."""
+    """Peak size of the state-sized buffers and tapes in use at once, on this rank."""
     actions: int
+    """Actions of the schedule that were carried out."""
     advanced_steps: int
-    """Steps taken without a tape, the first sweep's included."""
+    """Steps taken without recording a tape, those of the forward sweep included."""
     recorded_steps: int
-    """Steps taken with one: each step once, if tapes are not kept."""
+    """Steps taken while recording a tape: usually each step once."""
     forward_seconds: float
     """From the start to the turn."""
     reverse_seconds: float
@@ -38,53 +39,54 @@ class Report:
     """The planner's prediction of `seconds`; in a later evaluation, the time that `adjoint.replay`
     gives the schedule by the costs of the evaluation before. nan where nothing was measured."""
     probe_seconds: float
-    """What measuring costs took, before the sweep; 0 where nothing was measured."""
+    """Time to measure costs before the sweep; 0 if nothing was measured."""
     engine: str
-    """What moved states to and from the file; empty where there is none."""
+    """The engine that moved states to and from the file; empty without a file."""
     engine_reason: str
-    """Why it was chosen; empty where the caller did, or there is none."""
+    """Why it was chosen; empty if the caller did, or without a file."""
     bytes_written: int
+    """To the file, by this rank."""
     bytes_read: int
     transfer_seconds: float
-    """Time in which a transfer was under way."""
+    """Time during which a transfer was under way."""
     wait_seconds: float
-    """Time in which the computation stood still for a transfer, or posted one."""
+    """Time during which the computation waited for a transfer or posted one."""
     cost_changes: int
-    """How often the schedule was told that transfers cost something else than before."""
+    """Times the schedule was given new transfer costs during the sweep."""
     lost_states: tuple[int, ...]
-    """States that the file lost, a write or a read having failed; they were recomputed."""
+    """Steps of the states whose write or read failed; they were recomputed."""
     journal_records: int
-    """How often what a resumed run needs was written."""
+    """Records written to the journal, from which a run can be resumed."""
     journal_seconds: float
-    """What that took."""
+    """Time to write them."""
     journal_failure: str
-    """Why the journal could not be written to the end; empty if it was, or there is none."""
+    """Why writing the journal failed; empty if it did not, or without a journal."""
     resumed_from: str
-    """Where an earlier run was gone on with; empty if this one began at the beginning."""
+    """The point at which an earlier run was resumed; empty for a run from the beginning."""
 
     @property
     def trajectory_bytes(self) -> int:
-        """All the states of the computation, on this rank."""
+        """Size of all states of the run, on this rank."""
         return (self.num_steps + 1) * self.state_bytes
 
     @property
     def recomputation_factor(self) -> float:
-        """Steps taken, with a tape or without, over the steps there are. Keeping every state: 2."""
+        """Steps taken, recorded or not, over the steps of the run; 2 if every state is kept."""
         return (self.advanced_steps + self.recorded_steps) / self.num_steps
 
     @property
     def seconds(self) -> float:
-        """Both sweeps, without the probe."""
+        """Time of both sweeps, without the probe."""
         return self.forward_seconds + self.reverse_seconds
 
     @property
     def stall_share(self) -> float:
-        """The share of both sweeps in which the computation stood still for transfers."""
+        """The part of both sweeps during which the computation waited for transfers."""
         return self.wait_seconds / self.seconds if self.seconds else 0.0
 
     @property
     def hidden_share(self) -> float:
-        """The share of transfer time in which the computation went on; 1 if nothing was moved."""
+        """The part of the transfer time during which the computation went on; 1 without any."""
         if self.transfer_seconds == 0:
             return 1.0
         return max(0.0, 1 - self.wait_seconds / self.transfer_seconds)
@@ -105,23 +107,24 @@ class Report:
         if not self.bytes_written:
             del rows["file"]
         else:
-            rows["stalls"] = f"{self.stall_share:.1%} of the time"
+            rows["waiting"] = f"{self.stall_share:.1%} of the time"
             because = f": {self.engine_reason}" if self.engine_reason else ""
-            rows["moved by"] = f"{self.engine}{because}"
+            rows["engine"] = f"{self.engine}{because}"
         if isfinite(self.predicted_seconds):
-            rows["predicted"] = f"{self.predicted_seconds:.2f} s, taken {self.seconds:.2f} s"
+            rows["predicted"] = f"{self.predicted_seconds:.2f} s, measured {self.seconds:.2f} s"
         if self.journal_records:
             share = self.journal_seconds / self.seconds if self.seconds else 0.0
-            rows["journal"] = f"{self.journal_records} records, {share:.1%} of the time"
+            records = format_count(self.journal_records, "record")
+            rows["journal"] = f"{records}, {share:.1%} of the time"
         rows["resumed from"] = self.resumed_from
-        rows["lost by the file"] = _list_of(self.lost_states)
+        rows["lost states"] = _listed(self.lost_states)
         rows["journal failed"] = self.journal_failure
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
 
 
 def in_words(schedule: Schedule) -> str:
     """Return a schedule in words: "Revolve, 8 slots, leaves of 4"."""
-    words = [type(schedule).__name__, _number_of(schedule.num_slots, "slot")]
+    words = [type(schedule).__name__, format_count(schedule.num_slots, "slot")]
     if schedule.leaf_steps > 1:
         words.append(f"leaves of {schedule.leaf_steps:,}")
     if schedule.num_tapes > 1:
@@ -130,17 +133,13 @@ def in_words(schedule: Schedule) -> str:
     if interval is not None:
         words.append(f"interval {round(interval, 1):,}")
     if schedule.file_states:
-        words.append(f"{_number_of(schedule.file_states, 'state')} in the file")
+        words.append(f"{format_count(schedule.file_states, 'state')} in the file")
     return ", ".join(words)
 
 
-def _list_of(steps: tuple[int, ...]) -> str:
+def _listed(steps: tuple[int, ...]) -> str:
     if not steps:
         return ""
-    named = ", ".join(f"{step:,}" for step in steps[:MOST_NAMED])
-    more = f" and {len(steps) - MOST_NAMED:,} more" if len(steps) > MOST_NAMED else ""
-    return f"{_number_of(len(steps), 'state')}, recomputed: {named}{more}"
-
-
-def _number_of(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    listed = ", ".join(f"{step:,}" for step in steps[:MAX_LISTED])
+    more = f" and {len(steps) - MAX_LISTED:,} more" if len(steps) > MAX_LISTED else ""
+    return f"{format_count(len(steps), 'state')}, recomputed: {listed}{more}"

@@ -1,7 +1,7 @@
-"""What a snapshot file holds, in figures: the answer of ``adjoint inspect``.
+"""What a snapshot file holds: the output of ``adjoint inspect``.
 
-The file is only looked at, and may be anybody's: see `adjoint.storage.reader`. Names that
-come from it are shown in such a way that they cannot play tricks on a terminal.
+The file is only read, and need not be trusted: see `adjoint.storage.reader`. Names that come from
+it are printed so that no control character in them reaches the terminal.
 """
 
 import math
@@ -10,18 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tqdm import tqdm
-
+from adjoint.reporting.progress import Bar
 from adjoint.storage.file_format import FORMAT_VERSION
 from adjoint.storage.journal_file import JournalRecord
 from adjoint.storage.reader import Contents, Snapshots, open_snapshots
 from adjoint.storage.state_layout import StateLayout
-from adjoint.units import format_bytes, format_seconds
+from adjoint.units import format_bytes, format_count, format_seconds
 
-__all__ = ["BadPart", "Inspection", "as_ranges", "inspect_file"]
+__all__ = ["BadPart", "SnapshotSummary", "as_ranges", "inspect_file"]
 
-MOST_RANGES = 24
-"""As many ranges of steps, different layouts and bad parts are shown; JSON has all."""
+MAX_RANGES = 24
+"""Ranges of steps in the text; JSON has all."""
+
+MAX_LINES = 48
+"""Lines of text on layouts, and on bad parts; JSON has all."""
 
 PHASES = {
     "begun": "at the start of the forward sweep",
@@ -29,12 +31,13 @@ PHASES = {
     "reverse": "in the reverse sweep, at step {step}",
 }
 
-FEWEST_IN_A_RANGE = 3
+MIN_IN_RANGE = 3
+"""Fewer steps in a row are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadPart:
-    """One rank's part of a state that is not what was written."""
+    """One rank's part of a state whose checksum does not match."""
 
     step: int
     row: int
@@ -43,29 +46,29 @@ class BadPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
-    """What a snapshot file holds, as it was when it was looked at."""
+class SnapshotSummary:
+    """What a snapshot file held when it was read."""
 
     path: str
     fingerprint: str
-    """What the file is for: a hash."""
+    """Hash of the problem that the file belongs to."""
     ranks: int
     file_bytes: int
-    """Its length, most of which may be sparse."""
+    """Length of the file, most of which may be sparse."""
     disk_bytes: int
-    """What it takes on disk."""
+    """Disk space it occupies."""
     layouts: tuple[tuple[StateLayout, tuple[int, ...]], ...]
-    """Each different layout of a rank's part of a state, and the ranks that have it."""
+    """Each distinct layout of a rank's part of a state, and the ranks that have it."""
     rows: int
-    """How many states there is room for."""
+    """States the file has room for."""
     contents: Contents
     has_journal: bool
     records: tuple[JournalRecord, ...]
-    """Those a run could be resumed from, the latest first."""
+    """Records from which a run could be resumed, latest first."""
     accepted_capacity: int
-    """How many accepted steps there is room for; 0 where they are not kept."""
+    """Accepted time steps the file has room for; 0 if it does not keep them."""
     bad: tuple[BadPart, ...] | None
-    """What is not as it was written; None if that was not looked at."""
+    """Parts whose checksum does not match; None if they were not verified."""
 
     @property
     def state_bytes(self) -> int:
@@ -74,15 +77,18 @@ class Inspection:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing was found to be wrong."""
+        """Whether no part is known to be damaged, and not all records of the journal are."""
         some_record = not self.records or any(r.is_whole is not False for r in self.records)
         return not self.bad and some_record
 
     def as_text(self) -> str:
-        """Return what the file holds, in words."""
-        made_on = "1 rank" if self.ranks == 1 else f"{self.ranks:,} ranks"
-        lines = [f"{self.path}: a snapshot file of format {FORMAT_VERSION}, made on {made_on}", ""]
-        for name, told in (
+        """Return what the file holds as a list of facts."""
+        written_by = format_count(self.ranks, "rank")
+        lines = [
+            f"{self.path}: snapshot file, format {FORMAT_VERSION}, written by {written_by}",
+            "",
+        ]
+        for name, facts in (
             ("problem", [_plain(self.fingerprint)]),
             (
                 "size",
@@ -94,12 +100,12 @@ class Inspection:
             ("journal", self._journal_lines()),
             ("checksums", list(_first(self._checksum_lines()))),
         ):
-            for title, line in zip([name, *[""] * len(told)], told, strict=False):
-                lines.append(f"{title:11}{line}")
+            for fact, line in zip([name, *[""] * len(facts)], facts, strict=False):
+                lines.append(f"{fact:11}{line}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what the file holds as JSON can hold it."""
+        """Return what the file holds in types that JSON has."""
         return {
             "path": self.path,
             "format_version": FORMAT_VERSION,
@@ -129,22 +135,22 @@ class Inspection:
 
     def _state_lines(self) -> Iterator[str]:
         several = len(self.layouts) > 1
-        yield format_bytes(self.state_bytes) + (" on all ranks together" if self.ranks > 1 else "")
+        yield format_bytes(self.state_bytes) + (" on all ranks" if self.ranks > 1 else "")
         for layout, ranks in self.layouts:
             where = "rank" if len(ranks) == 1 else "ranks"
             if several:
                 yield f"  on {where} {as_ranges(ranks)}: {format_bytes(layout.nbytes)}"
             for field in layout.fields:
-                shape = " x ".join(f"{count:,}" for count in field.shape) or "a number"
+                shape = " x ".join(f"{count:,}" for count in field.shape) or "scalar"
                 yield f"  {_plain(field.name)}  {field.dtype.name}  {shape}"
 
     def _rows_line(self) -> str:
-        told = f"{self.contents.used:,} used of {self.rows:,}"
+        line = f"{self.contents.used:,} used of {self.rows:,}"
         if self.contents.stale:
-            told += f"; {self.contents.stale:,} of an earlier evaluation, or written again since"
+            line += f"; {self.contents.stale:,} from an earlier evaluation or superseded"
         if self.contents.disagreeing:
-            told += f"; {self.contents.disagreeing:,} not written by all ranks"
-        return told
+            line += f"; {self.contents.disagreeing:,} not written by all ranks"
+        return line
 
     def _steps_lines(self) -> list[str]:
         steps = list(self.contents.rows)
@@ -156,7 +162,7 @@ class Inspection:
         if not self.has_journal:
             return ["none: no run can be resumed from this file"]
         if not self.records:
-            return ["no record that all ranks agree on: a run would start afresh"]
+            return ["no record that all ranks agree on: a resumed run would start anew"]
         lines = [_record_line(record) for record in self.records]
         if self.accepted_capacity:
             accepted = self.records[0].header.accepted
@@ -165,32 +171,30 @@ class Inspection:
 
     def _checksum_lines(self) -> Iterator[str]:
         if self.bad is None:
-            yield "not looked at (--verify)"
+            yield "not verified (--verify)"
         elif not self.bad:
-            states = len(self.contents.rows)
-            yield f"{states:,} of {states:,} states are as they were written"
+            yield f"match for all of {format_count(len(self.contents.rows), 'state')}"
         else:
-            are = "part is" if len(self.bad) == 1 else "parts are"
-            yield f"{len(self.bad):,} {are} NOT as written:"
+            yield f"do NOT match for {format_count(len(self.bad), 'part')}:"
             for bad in self.bad:
                 yield f"  state {bad.step}, row {bad.row}, rank {bad.rank}"
 
 
-def inspect_file(path: str, *, verify: bool = False) -> Inspection:
-    """Return what a snapshot file holds. Reads its index, and to verify, all its states.
+def inspect_file(path: str, *, verify: bool = False) -> SnapshotSummary:
+    """Return what a snapshot file holds. Reads its index, and with `verify` all its states.
 
-    A bar on the standard error shows how far that is, if it is a terminal.
+    Shows a progress bar while verifying, if standard error is a terminal.
 
     Raises
     ------
     SnapshotFileError
-        It is not a snapshot file of this version, or is damaged.
+        The file is not a snapshot file of this version, or its structure is damaged.
     """
     with open_snapshots(path) as snapshots:
         file_bytes, disk_bytes = snapshots.sizes
         structure = snapshots.structure
         contents = snapshots.contents()
-        return Inspection(
+        return SnapshotSummary(
             path=path,
             fingerprint=structure.fingerprint,
             ranks=snapshots.num_ranks,
@@ -207,17 +211,17 @@ def inspect_file(path: str, *, verify: bool = False) -> Inspection:
 
 
 def as_ranges(numbers: Sequence[int]) -> str:
-    """Return ascending numbers in words: "0 ... 960 by 40, 963, 967"."""
+    """Return ascending numbers as text: "0 ... 960 by 40, 963, 967"."""
     runs: list[str] = []
     first = 0
     while first < len(numbers):
-        if len(runs) == MOST_RANGES:
+        if len(runs) == MAX_RANGES:
             return ", ".join(runs) + f" and {len(numbers) - first:,} more"
         stop = first + 1
         stride = numbers[stop] - numbers[first] if stop < len(numbers) else 1
         while stop < len(numbers) and numbers[stop] - numbers[stop - 1] == stride:
             stop += 1
-        if stop - first < FEWEST_IN_A_RANGE:
+        if stop - first < MIN_IN_RANGE:
             stop = first + 1
             runs.append(f"{numbers[first]}")
         else:
@@ -228,10 +232,10 @@ def as_ranges(numbers: Sequence[int]) -> str:
 
 
 def _bad_parts(snapshots: Snapshots, contents: Contents) -> Iterator[BadPart]:
-    """Read every state; give what is not as it was written."""
+    """Read every state and yield each part whose checksum does not match."""
     layouts = snapshots.structure.layouts
     total = len(contents.rows) * sum(layout.nbytes for layout in layouts)
-    with _Bar(
+    with Bar(
         total=total, unit="B", unit_scale=True, desc="verifying", disable=not sys.stderr.isatty()
     ) as bar:
         for step, row in contents.rows.items():
@@ -239,12 +243,6 @@ def _bad_parts(snapshots: Snapshots, contents: Contents) -> Iterator[BadPart]:
                 reason = snapshots.check(step, row, rank, bar.update)
                 if reason is not None:
                     yield BadPart(step, row, rank, reason)
-
-
-class _Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
-    """A bar without tqdm's monitor, a thread that outlives the bar."""
-
-    monitor_interval = 0
 
 
 def _grouped(
@@ -257,10 +255,10 @@ def _grouped(
 
 
 def _first(lines: Iterator[str]) -> Iterator[str]:
-    """Give the lines, unless there are very many."""
+    """Yield the lines, cut short if there are very many."""
     for number, line in enumerate(lines):
-        if number > 2 * MOST_RANGES:
-            yield "  and more (--json has all)"
+        if number > MAX_LINES:
+            yield "  and more (--json lists all)"
             return
         yield line
 
@@ -270,10 +268,10 @@ def _record_line(record: JournalRecord) -> str:
     where = PHASES[note.phase].format(step=f"{note.step:,}")
     if note.num_steps is not None:
         where += f" of {note.num_steps:,}"
-    told = f"record {record.number}: {where}"
+    line = f"record {record.number}: {where}"
     if note.phase != "begun":
-        told += f", cost {note.cost:.10g}, {format_seconds(max(0.0, note.seconds))} into the run"
-    return told + {None: "", True: "; whole", False: "; NOT whole"}[record.is_whole]
+        line += f", cost {note.cost:.10g}, {format_seconds(max(0.0, note.seconds))} into the run"
+    return line + {None: "", True: "; intact", False: "; NOT intact"}[record.is_whole]
 
 
 def _record_as_json(record: JournalRecord) -> dict[str, Any]:

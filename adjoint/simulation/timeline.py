@@ -1,17 +1,19 @@
-"""When each action of a schedule runs on the simulated machine: what a picture of it is made of.
+"""When things ran: the events of one process, whether simulated, recorded or read from a file.
 
-The times are those of `adjoint.replay.price`: the same machine plays the same actions, within the
-slots that the schedule says it uses.
+An event is an action of the computation, a transfer that went on beside it, or the lifetime of a
+snapshot. `Timeline` holds events in columns and answers questions about them; `EventLog` collects
+them one by one.
 """
 
-import ast
 from array import array
-from collections.abc import Iterable
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any, NamedTuple
 
-from adjoint.errors import ArgumentError, ScheduleError
-from adjoint.schedules import Schedule, num_leaves
+import numpy as np
+from numpy.typing import NDArray
+
 from adjoint.schedules.actions import (
     Action,
     Advance,
@@ -21,180 +23,215 @@ from adjoint.schedules.actions import (
     Prefetch,
     PullBack,
     Record,
+    Restore,
     Store,
-    Tier,
+    Wait,
 )
-from adjoint.schedules.clock import Transfer, VirtualClock
-from adjoint.schedules.costs import Costs
-from adjoint.simulation.machine import Limits, Machine, WrongActionError
 
-__all__ = ["Segments", "SimulatedTimeline", "short_enough"]
+__all__ = [
+    "IN_FILE",
+    "IN_MEMORY",
+    "NO_STEP",
+    "READ",
+    "WRITE",
+    "Event",
+    "EventLog",
+    "Floats",
+    "Timeline",
+    "Track",
+    "steps_of",
+    "time_covered",
+]
 
-SHORTENED_INTERVALS = 12
+WRITE, READ = "Write", "Read"
+"""Names of transfers. Events of the computation have the names of their actions."""
 
-SHORTENED_LEAVES = 2_000
+IN_MEMORY, IN_FILE = "In memory", "In file"
+"""Names of the lifetimes of snapshots."""
+
+NO_STEP = -1
+"""Start and stop of an event that concerns no step."""
+
+Floats = NDArray[np.float64]
 
 
-class Segments:
-    """Lines over time: from a step to another, while the clock went from a time to another.
+class Track(IntEnum):
+    """Events of different tracks overlap in time."""
 
-    In the order in which they ended; 32 bytes each.
+    COMPUTATION = 0
+    TRANSFERS = 1
+    SNAPSHOTS = 2
+
+
+class Event(NamedTuple):
+    """One action, transfer or lifetime; times in seconds from the beginning of the run."""
+
+    name: str
+    start_step: int
+    """The first of its steps, or the step whose state it handles; `NO_STEP` if there is none."""
+    stop_step: int
+    began: float
+    ended: float
+    track: Track = Track.COMPUTATION
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it went on beside the computation."""
+        return self.track == Track.TRANSFERS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timeline:
+    """The events of one process in columns, in the order in which they were collected.
+
+    Iterating gives each as an `Event`. The arrays, one entry an event, must not be written to.
     """
 
-    def __init__(self) -> None:
-        self.starts = array("q")
-        self.stops = array("q")
-        self.begins = array("d")
-        self.ends = array("d")
+    kinds: tuple[tuple[str, Track], ...]
+    """Name and track of each kind of event."""
+    kind: NDArray[np.int32]
+    """Index into `kinds`."""
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    begins: Floats
+    """Seconds from the beginning of the run."""
+    ends: Floats
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.kind)
 
-    def add(self, start: int, stop: int, begins: float, ends: float) -> None:
-        """Note one more."""
-        self.starts.append(start)
-        self.stops.append(stop)
-        self.begins.append(begins)
-        self.ends.append(ends)
+    def __iter__(self) -> Iterator[Event]:
+        columns: tuple[NDArray[Any], ...]
+        columns = (self.kind, self.starts, self.stops, self.begins, self.ends)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for kind, start, stop, began, ended in rows:
+            name, track = self.kinds[kind]
+            yield Event(name, start, stop, began, ended, track)
 
+    @property
+    def end(self) -> float:
+        """When the last event ended, in seconds; 0 without events."""
+        return float(self.ends.max(initial=0.0))
 
-class SimulatedTimeline:
-    """What ran, was kept, and was moved, and when; times in the unit of the costs.
+    @property
+    def seconds(self) -> float:
+        """The durations of all events, added up."""
+        return float((self.ends - self.begins).sum())
 
-    Plays the whole schedule: about 4 µs an action, and 32 bytes.
+    @property
+    def is_downward(self) -> NDArray[np.bool_]:
+        """Whether each event goes from its stop to its start, as a `PullBack` does."""
+        wanted = [n for n, (name, _) in enumerate(self.kinds) if name == PullBack.__name__]
+        return np.isin(self.kind, wanted)
 
-    Raises
-    ------
-    ScheduleError
-        The schedule does not know how many steps there are, or is not a correct reversal.
-    """
+    @property
+    def first_steps(self) -> NDArray[np.int64]:
+        """The step at which each event begins: for a `PullBack` its `stop`."""
+        return np.where(self.is_downward, self.stops, self.starts)
 
-    def __init__(self, schedule: Schedule, costs: Costs) -> None:
-        if schedule.num_steps is None:
-            raise ScheduleError(
-                f"{schedule!r} does not know how many steps there are: nor when anything happens"
-            )
-        self.num_steps = schedule.num_steps
-        self.advances = Segments()
-        self.records = Segments()
-        self.pull_backs = Segments()
-        """From the later step to the earlier."""
-        self.in_memory = Segments()
-        """Snapshots in slots, those being written or read included. All level: start is stop."""
-        self.in_file = Segments()
-        """Snapshots in the file or a tier below it, from when their write was posted. All level."""
-        self._kept: dict[tuple[int, int], float] = {}
-        limits = Limits(schedule.num_steps, schedule.num_slots, tape_slots=schedule.tape_slots)
-        machine = Machine(costs, limits)
-        machine.clock = clock = _NotingClock(costs)
-        self._play(schedule, machine, clock)
-        self.writes = [(t.begins, t.ends) for t in clock.transfers if not t.reading]
-        """Beginning and end of each, in order."""
-        self.reads = [(t.begins, t.ends) for t in clock.transfers if t.reading]
-        self.makespan = clock.now
+    @property
+    def last_steps(self) -> NDArray[np.int64]:
+        """The step at which each event ends: for a `PullBack` its `start`."""
+        return np.where(self.is_downward, self.starts, self.stops)
 
-    def _play(self, schedule: Iterable[Action], machine: Machine, clock: VirtualClock) -> None:
-        computing: dict[type[Action], Segments] = {
-            Advance: self.advances,
-            Record: self.records,
-            PullBack: self.pull_backs,
-        }
-        action: Action | None = None
-        try:
-            for action in schedule:
-                began = clock.now
-                machine.play(action)
-                segments = computing.get(type(action))
-                if segments is None:
-                    self._note_kept(action, began, clock.now)
-                else:
-                    _add(segments, action, began, clock.now)
-            machine.finish()
-        except WrongActionError as wrong:
-            raise ScheduleError(f"{action}: {wrong}") from None
+    def select(self, *names: str) -> "Timeline":
+        """Return the events that have one of these names."""
+        wanted = [number for number, (name, _) in enumerate(self.kinds) if name in names]
+        return self._subset(np.isin(self.kind, wanted))
 
-    def _note_kept(self, action: Any, began: float, ended: float) -> None:
-        match action:
-            case Store() | Prefetch():
-                self._kept[action.step, Tier.MEMORY] = began
-            case Offload():
-                self._kept[action.step, action.tier] = began
-            case Cancel():
-                del self._kept[action.step, action.tier]
-            case Discard():
-                since = self._kept.pop((action.step, action.tier))
-                segments = self.in_memory if action.tier == Tier.MEMORY else self.in_file
-                segments.add(action.step, action.step, since, ended)
-            case _:
-                pass
+    def select_track(self, track: Track) -> "Timeline":
+        """Return the events of one track."""
+        wanted = [number for number, (_, own) in enumerate(self.kinds) if own == track]
+        return self._subset(np.isin(self.kind, wanted))
 
+    def intervals(self) -> Floats:
+        """Return when any event was under way: disjoint, ascending intervals; shape (count, 2)."""
+        if not len(self):
+            return np.empty((0, 2))
+        order = np.argsort(self.begins, kind="stable")
+        begins, ends = self.begins[order], np.maximum.accumulate(self.ends[order])
+        first = np.flatnonzero(np.append(True, begins[1:] > ends[:-1]))
+        last = np.append(first[1:], len(begins)) - 1
+        return np.column_stack([begins[first], ends[last]])
 
-def short_enough(schedule: Schedule, most_actions: int) -> Schedule:
-    """Return the schedule, or if it has more than so many actions, one of its kind that has not.
+    def within(self, since: float, until: float) -> "Timeline":
+        """Return what happened between two times, with the events cut there."""
+        inside = self._subset((self.ends > since) & (self.begins < until))
+        begins, ends = inside.begins, inside.ends
+        length = np.maximum(ends - begins, np.finfo(float).tiny)
+        early = np.clip((since - begins) / length, 0, 1)
+        late = np.clip((ends - until) / length, 0, 1)
+        down = inside.is_downward
+        steps = inside.stops - inside.starts
+        return replace(
+            inside,
+            starts=inside.starts + _whole(np.where(down, late, early) * steps),
+            stops=inside.stops - _whole(np.where(down, early, late) * steps),
+            begins=np.maximum(begins, since),
+            ends=np.minimum(ends, until),
+        )
 
-    That is for a run of a dozen intervals, if the schedule has intervals, else of 2,000 leaves;
-    with the same slots, costs and whatever else `repr` tells of it.
-
-    Raises
-    ------
-    ArgumentError
-        It cannot be made for a shorter run.
-    """
-    steps, leaf = schedule.num_steps, schedule.leaf_steps
-    if steps is None or not _has_more_actions_than(most_actions, schedule):
-        return schedule
-    interval = getattr(schedule, "interval", None)
-    wanted = SHORTENED_LEAVES * leaf if interval is None else int(SHORTENED_INTERVALS * interval)
-    shorter = min(steps // 2, wanted)
-    while shorter >= leaf:
-        short = _of_length(num_leaves(shorter, leaf) * leaf, schedule)
-        if not _has_more_actions_than(most_actions, short):
-            return short
-        shorter //= 2
-    raise ArgumentError(f"{schedule!r} has too many actions, however short it is made")
+    def _subset(self, chosen: NDArray[np.bool_]) -> "Timeline":
+        return Timeline(
+            self.kinds,
+            self.kind[chosen],
+            self.starts[chosen],
+            self.stops[chosen],
+            self.begins[chosen],
+            self.ends[chosen],
+        )
 
 
-def _has_more_actions_than(most: int, schedule: Schedule) -> bool:
-    """Return whether there are more than so many actions; looks at no more of them than that."""
-    return next(islice(schedule, most, None), None) is not None
+class EventLog:
+    """Collects events: 36 bytes each, in whatever order they are added."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, Track], int] = {}
+        self._kind = array("i")
+        self._steps = array("q")
+        self._times = array("d")
+
+    def add(
+        self,
+        name: str,
+        steps: tuple[int, int],
+        began: float,
+        ended: float,
+        track: Track = Track.COMPUTATION,
+    ) -> None:
+        """Add an event; `steps` are its start and stop, times are in seconds."""
+        self._kind.append(self._kinds.setdefault((name, track), len(self._kinds)))
+        self._steps.extend(steps)
+        self._times.extend((began, ended))
+
+    def timeline(self) -> Timeline:
+        """Return the events so far, copied."""
+        steps = np.array(self._steps, np.int64).reshape(-1, 2)
+        times = np.array(self._times, np.float64).reshape(-1, 2)
+        kind = np.array(self._kind, np.int32)
+        return Timeline(
+            tuple(self._kinds), kind, steps[:, 0], steps[:, 1], times[:, 0], times[:, 1]
+        )
 
 
-def _of_length(num_steps: int, schedule: Schedule) -> Schedule:
-    """Make the schedule again for so many steps, from its own account of itself."""
-    written = ast.parse(repr(schedule), mode="eval").body
-    try:
-        assert isinstance(written, ast.Call)
-        given = {str(word.arg): _value(word.value) for word in written.keywords}
-        return type(schedule)(**{**given, "num_steps": num_steps})
-    except (AssertionError, TypeError, ValueError) as error:
-        raise ArgumentError(f"{schedule!r} cannot be made for a shorter run: {error}") from None
+def steps_of(action: Action) -> tuple[int, int]:
+    """Return the start and stop of an action's steps, or twice the step whose state it handles."""
+    match action:
+        case Advance() | Record() | PullBack():
+            return action.start, action.stop
+        case Store() | Restore() | Discard() | Offload() | Prefetch() | Wait() | Cancel():
+            return action.step, action.step
+        case _:
+            return NO_STEP, NO_STEP
 
 
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Costs":
-        return Costs(**{str(word.arg): _value(word.value) for word in node.keywords})
-    return ast.literal_eval(node)
+def time_covered(intervals: Floats, times: Floats) -> Floats:
+    """Return how much of the time before each of `times` lies in disjoint, ascending intervals."""
+    if not len(intervals):
+        return np.zeros(len(times))
+    lengths = np.column_stack([np.zeros(len(intervals)), intervals[:, 1] - intervals[:, 0]])
+    return np.interp(times, intervals.reshape(-1), lengths.reshape(-1).cumsum())
 
 
-class _NotingClock(VirtualClock):
-    """A clock that keeps every transfer it was given and that was not taken back."""
-
-    def __init__(self, costs: Costs) -> None:
-        super().__init__(costs)
-        self.transfers: list[Transfer] = []
-
-    def post(self, seconds: float, *, reading: bool) -> Transfer:
-        transfer = super().post(seconds, reading=reading)
-        self.transfers.append(transfer)
-        return transfer
-
-    def cancel(self, transfer: Transfer, later: Iterable[Transfer]) -> None:
-        super().cancel(transfer, later)
-        self.transfers.remove(transfer)
-
-
-def _add(segments: Segments, action: Any, began: float, ended: float) -> None:
-    if type(action) is PullBack:
-        segments.add(action.stop, action.start, began, ended)
-    else:
-        segments.add(action.start, action.stop, began, ended)
+def _whole(values: NDArray[Any]) -> NDArray[np.int64]:
+    return np.rint(values).astype(np.int64)

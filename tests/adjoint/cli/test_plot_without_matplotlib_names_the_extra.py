@@ -1,4 +1,4 @@
-"""Where matplotlib is absent, `--plot` says how to get it, and the rest works without it."""
+"""Without matplotlib, `--plot` says how to install it, and the command works without --plot."""
 
 import sys
 
@@ -11,8 +11,7 @@ ARGUMENTS = ["plan", "--steps=100", "--state=1 MiB", "--memory=20 MiB"]
 
 @pytest.fixture
 def without_matplotlib(monkeypatch):
-    monkeypatch.delitem(sys.modules, "adjoint.plots.schedule", raising=False)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+    for name in [n for n in sys.modules if n.startswith(("adjoint.plots.", "matplotlib"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 

@@ -1,7 +1,7 @@
-"""The examples of docs/command_line.md, run: the page shows their very output.
+"""The commands on docs/command_line.md are run, and print what the page shows.
 
-What depends on how fast a machine is, and how often the journal is written for that, is left out of
-the comparison.
+Figures that depend on the machine are not compared, nor are the lines on the journal, which is
+written more or less often for that reason.
 """
 
 import re

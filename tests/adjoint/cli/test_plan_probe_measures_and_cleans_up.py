@@ -1,4 +1,4 @@
-"""`--probe` measures the file with states as large as they will be, and removes what it made."""
+"""`adjoint plan --probe` measures states of the given size and removes its files."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_states_of_any_size(state, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_large_state_is_reckoned_in_proportion(tmp_path, monkeypatch):
+def test_a_large_state_is_extrapolated(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic, "LARGEST_PROBED", 1 << 20)
     large = synthetic.probe_file(tmp_path, 1 << 40)
     # a terabyte was not written, yet it would take more than ten seconds
@@ -33,11 +33,11 @@ def test_a_large_state_is_reckoned_in_proportion(tmp_path, monkeypatch):
 def test_the_current_folder_is_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main([*ARGUMENTS, "--state=1 kB", "--probe"]) == 0
-    assert "as measured here" in capsys.readouterr().out
+    assert "measured here" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_given_goes_before_what_is_measured(tmp_path, capsys):
+def test_given_costs_take_precedence_over_measured_ones(tmp_path, capsys):
     given = ["--state=1 kB", f"--probe={tmp_path}", "--write=1 kB/s", "--slowdown=3"]
     assert cli.main([*ARGUMENTS, *given]) == 0
     costs = json.loads(capsys.readouterr().out)["costs"]

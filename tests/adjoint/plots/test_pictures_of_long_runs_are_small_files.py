@@ -1,4 +1,4 @@
-"""A picture of very many actions is drawn, and is no larger than one of few, in any format."""
+"""A picture of a million actions is drawn in any format, and its file stays small."""
 
 import pytest
 
@@ -23,8 +23,8 @@ def test_with_a_file(tmp_path):
     plot(tmp_path / "plan.svg", 10**5, "--leaf=10", "--write=1 GB/s")
 
 
-def test_one_too_long_to_play_is_drawn_shorter(tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "MOST_ACTIONS", 50_000)
+def test_a_schedule_too_long_to_simulate_is_shortened(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "MAX_ACTIONS", 50_000)
     path = tmp_path / "plan.svg"
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         plot(path, 10**9, "--leaf=10")

@@ -1,4 +1,4 @@
-"""``python -m adjoint plan`` answers, and without a file or a picture loads no heavy library."""
+"""``python -m adjoint plan`` runs, and without a file or a picture imports no heavy library."""
 
 import subprocess
 import sys
@@ -19,13 +19,13 @@ def test_as_a_module():
     assert "Revolve" in done.stdout
 
 
-def test_what_cannot_be_met():
+def test_too_little_memory():
     done = run("-m", "adjoint", *ARGUMENTS, "--memory=1 MiB")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("adjoint: memory=1048576 bytes is too little")
 
 
-def test_what_is_loaded():
+def test_what_is_imported():
     done = run("-c", LOADED, *ARGUMENTS)
     assert done.returncode == 0
     assert not HEAVY & set(done.stdout.split())

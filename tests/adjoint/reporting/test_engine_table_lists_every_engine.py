@@ -1,4 +1,4 @@
-"""`adjoint probe` looks at each engine, with a free core and without, and says which one it is."""
+"""`probe_engines` measures each engine, with a free core and without, and names the best."""
 
 import json
 import os
@@ -10,6 +10,10 @@ from adjoint.errors import ArgumentError
 from adjoint.reporting.engine_table import as_json, as_text, probe_engines
 
 SIZES = (5000, 1 << 18)
+KEYS = """state_bytes cores engine used reason refusal name cached write_seconds read_seconds
+write_while_computing read_while_computing post_seconds wait_seconds seen_seconds read_seen_seconds
+slowdown read_slowdown write_bytes_per_second read_bytes_per_second hidden_share
+read_hidden_share"""
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +38,10 @@ def test_each_size_with_and_without_a_free_core(rows):
     assert [row.engine for row in rows] == ["direct", "thread"] * len(wanted)
 
 
-def test_one_is_to_be_used_and_why(rows):
+def test_the_engine_that_a_gradient_would_use_has_a_reason(rows):
     for _, group in groupby(rows, of):
         (used,) = [row for row in group if row.used]
-        assert used.overlap.engine in used.reason
+        assert used.costs.engine in used.reason
 
 
 def test_nothing_is_left_behind(rows, folder):
@@ -45,11 +49,12 @@ def test_nothing_is_left_behind(rows, folder):
     assert len(os.sched_getaffinity(0)) == max(row.cores for row in rows)
 
 
-def test_text_and_json_say_the_same(rows):
+def test_text_and_json_agree(rows):
     text, numbers = as_text(rows), json.loads(json.dumps(as_json(rows)))
-    assert text.count("To be used: ") == len(list(groupby(rows, of)))
+    assert text.count("A gradient would use ") == len(list(groupby(rows, of)))
     assert "through the page cache" in text
     for row, found in zip(rows, numbers, strict=True):
+        assert set(found) == set(KEYS.split())
         assert (found["engine"], found["used"]) == (row.engine, row.used)
         assert 0 <= found["hidden_share"] <= 1
         assert found["slowdown"] >= 1
@@ -60,7 +65,7 @@ def test_text_and_json_say_the_same(rows):
         assert found["name"] in text
 
 
-def test_what_is_no_folder_is_refused(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArgumentError, match="not a folder"):
         probe_engines(tmp_path / "file", SIZES)

@@ -1,4 +1,4 @@
-"""``adjoint inspect`` prints what a file was made of, in words and as JSON, and changes nothing."""
+"""``adjoint inspect`` prints what a file was made with, as text and JSON, and changes nothing."""
 
 import json
 
@@ -31,10 +31,10 @@ def printed(capsys, *arguments):
     return said.out
 
 
-def test_in_words(path, capsys):
+def test_as_text(path, capsys):
     text = printed(capsys, path)
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert lines[0] == f"{path}: a snapshot file of format 2, made on 2 ranks"
+    assert lines[0] == f"{path}: snapshot file, format 2, written by 2 ranks"
     for expected in (
         "problem " + 64 * "f",
         "on rank 0: 4.7 KiB",
@@ -45,7 +45,7 @@ def test_in_words(path, capsys):
         "rows 11 used of 1,000",
         "states 11: 0 ... 90 by 10, 93",
         "journal record 4: in the reverse sweep, at step 97 of 100, cost 3, 2.00 s into the run",
-        "checksums not looked at (--verify)",
+        "checksums not verified (--verify)",
     ):
         assert expected in lines
 
@@ -69,7 +69,7 @@ def test_nothing_is_changed(path, capsys):
     before, times = path.read_bytes(), path.stat().st_mtime_ns
     path.chmod(0o400)
     text = printed(capsys, path, "--verify")
-    assert "11 of 11 states are as they were written" in text
+    assert "match for all of 11 states" in text
     assert (path.read_bytes(), path.stat().st_mtime_ns) == (before, times)
 
 
@@ -81,7 +81,7 @@ def test_a_file_without_journal_or_state(tmp_path, capsys):
     assert "states     none" in text
 
 
-def test_names_play_no_tricks_on_a_terminal(tmp_path, capsys):
+def test_control_characters_in_names_are_escaped(tmp_path, capsys):
     path = tmp_path / "run.h5"
     snapshot_files.make(path, {5: [{"\x1b[31mu\nv": np.zeros(3)}]})
     text = printed(capsys, path)

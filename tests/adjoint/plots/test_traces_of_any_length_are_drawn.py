@@ -1,15 +1,14 @@
-"""A trace of fifty events is drawn line by line, one of very many as a raster of the same size."""
+"""A trace of fifty events is drawn line by line, one of very many as a sample of the lines."""
 
 import numpy as np
 import pytest
 from traces import event, sweep, write
 
-from adjoint import cli
-from adjoint.reporting.trace_file import RecordedTimeline
+from adjoint import cli, plots
+from adjoint.reporting.trace_file import read_trace
 
 pytest.importorskip("matplotlib")
 Figure = pytest.importorskip("matplotlib.figure").Figure
-timeline_drawing = pytest.importorskip("adjoint.plots.trace")
 
 
 def plot(tmp_path, events, ending, *more):
@@ -42,9 +41,10 @@ def test_events_that_take_no_step_or_no_time(tmp_path):
 def test_of_many_ranks_the_first_and_those_that_waited_longest(tmp_path):
     events = [event("Advance", 0, 10, 0, 50, rank=rank) for rank in range(9)]
     events += [event("Wait", 10, rank % 5, 50, rank=rank) for rank in range(9)]
-    timeline = RecordedTimeline.read(write(tmp_path / "run.json", events))
-    drawn = timeline_drawing._ranks_to_draw(timeline)
-    assert [rank.rank for rank in drawn] == [0, 3, 4, 8]
+    figure = plots.trace_figure(read_trace(write(tmp_path / "run.json", events)))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["rank 0", "rank 3", "rank 4", "rank 8"]
+    assert figure.get_suptitle() == "5 ranks that waited less not shown"
 
 
 def test_lines_and_tracks_are_where_the_events_are(tmp_path):
@@ -55,15 +55,17 @@ def test_lines_and_tracks_are_where_the_events_are(tmp_path):
         event("Write", 2, 2.5, 10, transfer=True),
         event("Wait", 4, 1, 10),
     ]
-    timeline = RecordedTimeline.read(write(tmp_path / "run.json", events))
+    trace = read_trace(write(tmp_path / "run.json", events))
     axes = Figure().subplots()
-    timeline_drawing.draw_rank(axes, timeline.ranks[0], timeline.seconds)
-    lines = [drawn.get_segments() for drawn in axes.collections[:3]]
+    plots.draw_timeline(axes, trace.ranks[0])
+    # No snapshots, in the file or in memory; then advances, records and pull-backs.
+    assert not any(drawn.get_segments() for drawn in axes.collections[:2])
+    lines = [drawn.get_segments() for drawn in axes.collections[2:5]]
     np.testing.assert_allclose(lines[0], [[(0, 0), (4, 40)]])
     assert not lines[1]
     np.testing.assert_allclose(lines[2], [[(5, 40), (7, 20)]])
     # Overlapping writes are one bar; there are no reads.
-    bars = [drawn.get_paths() for drawn in axes.collections[3:]]
+    bars = [drawn.get_paths() for drawn in axes.collections[5:]]
     assert [len(paths) for paths in bars] == [1, 0, 1]
     assert bars[0][0].get_extents().intervalx.tolist() == [1.0, 4.5]
     assert bars[2][0].get_extents().intervalx.tolist() == [4.0, 5.0]

@@ -1,4 +1,4 @@
-"""`--plot` writes a figure in the format of its ending."""
+"""`--plot` saves a figure in the format that the ending of its name says."""
 
 import pytest
 

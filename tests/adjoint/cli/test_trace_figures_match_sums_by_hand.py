@@ -1,4 +1,4 @@
-"""``adjoint trace`` adds up actions, hidden transfers and waits as one would with pen and paper."""
+"""``adjoint trace`` prints the sums of actions, hidden transfers and waits computed by hand."""
 
 import json
 
@@ -7,7 +7,9 @@ import pytest
 from traces import event, write
 
 from adjoint import cli
-from adjoint.reporting.trace_file import RecordedTimeline
+from adjoint.reporting.trace_file import read_trace
+from adjoint.reporting.trace_summary import summarise
+from adjoint.simulation.timeline import Track
 
 # One rank: steps from 0 to 4 s, a wait from 4 to 5, a pull-back from 5 to 7, nothing up to 8, a
 # wait from 8 to 8.5. Transfers from 1 to 3, from 2 to 4.5, and from 7.5 to 8.
@@ -36,7 +38,7 @@ def test_all_of_it(path, capsys):
     lines = printed(capsys, path)
     assert lines[0] == f"{path}: 1 rank, 8.50 s, 7 events"
     assert lines[2:7] == [
-        "action times time share",
+        "action count time share",
         "Advance 1 4.00 s 47.1%",
         "PullBack 1 2.00 s 23.5%",
         "Wait 2 1.50 s 17.6%",
@@ -44,9 +46,8 @@ def test_all_of_it(path, capsys):
     ]
     # Transfers were under way for 3.5 + 0.5 s, 3 s of it during the advance.
     assert lines[8] == (
-        "rank 0: 2 writes and 1 read were under way for 4.00 s, 75.0% of that while steps were "
-        "computed; it stood still for 1.50 s in 2 waits, the longest 1.00 s, for state 10 at "
-        "4.00 s."
+        "rank 0: 2 writes and 1 read were under way for 4.00 s, 75.0% of it while steps ran; the "
+        "computation waited for 1.50 s in 2 waits, the longest 1.00 s, for state 10 at 4.00 s."
     )
 
 
@@ -62,23 +63,22 @@ def test_a_part_of_it(path, capsys):
 
 
 def test_lines_are_cut_where_the_part_ends(path):
-    (rank,) = RecordedTimeline.read(path).within(1.0, 6.0).ranks
-    advance, pull_back = rank.segments("Advance"), rank.segments("PullBack")
-    assert [list(v) for v in (advance.starts, advance.stops)] == [[10], [40]]
-    assert [list(v) for v in (advance.begins, advance.ends)] == [[0.0], [3.0]]
-    assert [list(v) for v in (pull_back.starts, pull_back.stops)] == [[40], [30]]
-    assert [list(v) for v in (pull_back.begins, pull_back.ends)] == [[4.0], [5.0]]
+    timeline = read_trace(path).within(1.0, 6.0).ranks[0]
+    (advance,), (pull_back,) = timeline.select("Advance"), timeline.select("PullBack")
+    assert advance == ("Advance", 10, 40, 1.0, 4.0, Track.COMPUTATION)
+    # It goes down from 40 to 20 between 5 s and 7 s, so it is at 30 when the part ends.
+    assert pull_back == ("PullBack", 30, 40, 5.0, 6.0, Track.COMPUTATION)
 
 
 def test_ranks_are_compared(tmp_path, capsys):
     events = [event("Advance", 0, 3, 0, 9), event("Advance", 0, 1, 0, 9, rank=1)]
     lines = printed(capsys, write(tmp_path / "run.json", events))
     assert lines[2:5] == [
-        "action times time share least most",
+        "action count time share min max",
         "Advance 1 2.00 s 66.7% 1.00 s 3.00 s",
         "between 1.00 s 33.3% 0.00 s 2.00 s",
     ]
-    assert lines[6] == "rank 0: no transfers; it never waited."
+    assert lines[6] == "rank 0: no transfers; the computation never waited."
 
 
 def test_hidden_time_is_that_of_sampling(tmp_path, rng):
@@ -91,7 +91,7 @@ def test_hidden_time_is_that_of_sampling(tmp_path, rng):
 
     events = several(["Advance", "Wait"], 30, transfer=False)
     events += several(["Write", "Read"], 20, transfer=True)
-    (rank,) = RecordedTimeline.read(write(tmp_path / "run.json", events)).ranks
+    trace = read_trace(write(tmp_path / "run.json", events))
     instants = np.linspace(0, 60, 400_001)
 
     def during(names):
@@ -101,7 +101,7 @@ def test_hidden_time_is_that_of_sampling(tmp_path, rng):
         ).astype(bool)
 
     busy, computing = during({"Write", "Read"}), during({"Advance"})
-    assert f", {(busy & computing).sum() / busy.sum():.1%} of that" in rank.as_text()
+    assert f", {(busy & computing).sum() / busy.sum():.1%} of it" in summarise(trace)
 
 
 def test_events_of_other_programs_are_left_out(path, capsys):

@@ -1,14 +1,19 @@
-"""The figures of a report, and the events of a trace, are those of the schedule that was played."""
+"""The figures of a report and the events of a trace are those of the schedule that was used."""
 
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 from pendulums import Pendulums
 
 import adjoint
-from adjoint.schedules import Asynchronous, Revolve
+from adjoint.parallel import communicator
+from adjoint.reporting.trace_file import read_trace, write_trace
+from adjoint.schedules import Asynchronous, Costs, Revolve
 from adjoint.schedules.actions import Advance, Record
+from adjoint.simulation.simulated_timeline import simulate
+from adjoint.simulation.timeline import Track
 
 NUM_STEPS = 40
 
@@ -55,6 +60,27 @@ def test_the_trace_has_every_action_and_transfer(tmp_path):
     forward = [event for event in result.timeline if event.name in ("Advance", "Record")]
     assert forward[0].start_step == 0
     assert max(event.stop_step for event in forward) == NUM_STEPS
+
+
+def test_recorded_simulated_and_read_timelines_have_the_same_events(tmp_path):
+    schedule = Revolve(NUM_STEPS, 3, leaf_steps=2)
+    path = tmp_path / "run.json"
+    recorded = adjoint.gradient(
+        Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=schedule, trace=path
+    ).timeline
+    simulated = simulate(schedule, Costs()).select_track(Track.COMPUTATION)
+    assert [event[:3] for event in recorded] == [event[:3] for event in simulated]
+    read = read_trace(path).ranks[0]
+    assert [event[:3] for event in read] == [event[:3] for event in recorded]
+    # The file has times to the nanosecond.
+    np.testing.assert_allclose(read.begins, recorded.begins, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(read.ends, recorded.ends, rtol=0, atol=2e-9)
+
+
+def test_snapshots_of_a_simulated_run_are_written_and_read_too(tmp_path):
+    simulated = simulate(Asynchronous(20, 3, 5), Costs(write=1, read=1))
+    write_trace(tmp_path / "run.json", simulated, communicator(None))
+    assert list(read_trace(tmp_path / "run.json").ranks[0]) == list(simulated)
 
 
 def test_a_trace_that_cannot_be_written_is_an_error(tmp_path):

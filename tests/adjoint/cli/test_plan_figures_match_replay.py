@@ -1,4 +1,4 @@
-"""Time, memory, file and states moved of each row are what playing its schedule comes to."""
+"""Time, memory, file and states moved in each row are those of `replay` for its schedule."""
 
 import json
 
@@ -47,14 +47,14 @@ def test_with_a_file(capsys):
         check(plan, WITH_FILE)
 
 
-def test_with_leaves_that_the_stepper_insists_on(capsys):
+def test_with_prescribed_leaves(capsys):
     found = plans(capsys, *FILE, "--leaf=6")
     for plan in found:
         assert plan["leaf_steps"] == 6
         check(plan, WITH_FILE)
 
 
-def test_the_quickest_is_first_and_one_is_taken(capsys):
+def test_the_fastest_is_first_and_one_is_chosen(capsys):
     found = plans(capsys, *FILE)
     seconds = [plan["predicted_seconds"] for plan in found]
     assert seconds == sorted(seconds)

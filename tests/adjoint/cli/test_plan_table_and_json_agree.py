@@ -1,4 +1,4 @@
-"""A row of the table has the figures of the JSON, in the same order, and the same one is marked."""
+"""The rows of the table have the figures of the JSON, in its order, and the same one is marked."""
 
 import json
 import re
@@ -9,6 +9,10 @@ from adjoint import cli
 
 ARGUMENTS = ["plan", "--steps=5000", "--state=1 MB", "--memory=30 MB", "--step=1 ms"]
 FILE = ["--write=0.5 GB/s", "--read=4 GB/s", "--disk=1 GB"]
+KEYS = """num_steps state_bytes memory_bytes costs tape_bytes disk_bytes leaf_steps forward_seconds
+ideal_seconds everything_bytes plans notes"""
+PLAN_KEYS = """family schedule chosen reason predicted_seconds over_forward over_ideal memory_bytes
+file_bytes states_written states_read leaf_steps num_slots num_tapes file_states"""
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}
 ROW = re.compile(
     r"(?P<star>[* ]) +(?P<time>\S+ \w+) +(?P<forward>\S+) +(?P<ideal>\S+) +(?P<memory>\S+ \w+) +"
@@ -49,20 +53,26 @@ def test_rows(more, capsys):
         assert count(row["read"]) == plan["states_read"]
 
 
-def test_what_is_said_below(capsys):
+def test_the_keys_of_the_json(capsys):
+    answer = json.loads(printed(capsys, *FILE, "--json"))
+    assert set(answer) == set(KEYS.split())
+    assert all(set(plan) == set(PLAN_KEYS.split()) for plan in answer["plans"])
+
+
+def test_the_text_below_the_table(capsys):
     text = printed(capsys)
     answer = json.loads(printed(capsys, "--json"))
-    taken = next(plan for plan in answer["plans"] if plan["chosen"])
-    assert f"* is the plan taken, {taken['family']}: {taken['reason']}." in text
+    chosen = next(plan for plan in answer["plans"] if plan["chosen"])
+    assert f"* marks the plan chosen, {chosen['family']}: {chosen['reason']}." in text
     assert answer["everything_bytes"] == 5000 * 10**6
     assert "4.7 GiB of memory" in text
     assert "there is no file" in text
 
 
-def test_what_was_assumed_is_told(capsys):
+def test_assumed_costs_are_named(capsys):
     text = printed(capsys, "--disk=1 GB")
     assert "2.00 ms (--pull-back: twice a step)" in text
-    assert "1.00 GB/s, 1.00 ms (assumed: --probe measures it)" in text
+    assert "1.00 GB/s, 1.00 ms (assumed; --probe measures it)" in text
     assert set(json.loads(printed(capsys, "--disk=1 GB", "--json"))["notes"]) == {
         line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")
     }

@@ -1,4 +1,4 @@
-"""Bad input is exit code 2 and one line on stderr, which says what is wrong and what would do."""
+"""Bad arguments give exit code 2 and one line on stderr: what is wrong and what to do about it."""
 
 import pytest
 import traces
@@ -50,8 +50,8 @@ def test_a_bad_argument(changed, said, capsys):
 
 NO_TRACES = {
     "text": ("results of three months", "is not a trace of a run"),
-    "another document": ('{"steps": [1, 2]}', "there are no events in it"),
-    "no events": ('{"traceEvents": []}', "there are no events in it"),
+    "another document": ('{"steps": [1, 2]}', "it contains no events"),
+    "no events": ('{"traceEvents": []}', "it contains no events"),
     "an event without a name": (
         '[{"ph": "X", "ts": 0, "dur": 1, "pid": 0}]',
         "event 0 has no name",
