@@ -247,7 +247,7 @@ class _Preparation:
         per_leaf = leaf * paid.advance
         interval = leaf * max(1.0, paid.write / per_leaf if per_leaf else 1.0)
         spilling = Spilling(
-            None, slots, interval, costs=paid, leaf_steps=leaf, file_states=budget.file_states
+            None, slots, interval, costs=paid, leaf_steps=leaf, max_file_states=budget.file_states
         )
         return Plan(spilling, math.nan, "the end of the run is not known")
 

@@ -66,21 +66,25 @@ class Recovery:
         self._schedule = schedule
         self._costs = Costs() if costs is None else costs
 
-    def start_over(self, standing: SweepState) -> AdaptiveStream:
-        """Return the actions that are left, from the states in the file; slots are given up."""
+    def start_over(self, standing: SweepState, revised: Schedule | None = None) -> AdaptiveStream:
+        """Return the actions that are left, from the states in the file and in slots.
+
+        `revised` is the schedule as it would be made by the costs measured so far. No read into a
+        slot is under way.
+        """
+        if revised is not None:
+            self._schedule = revised
         self._store.settle_all()
-        self._buffers.clear()
         adjoint_at = standing.adjoint_at
         if adjoint_at is not None:
             self._keep_below(adjoint_at)
-            if 0 not in self._store:
-                self._begin_again(standing)
-            return self._going_on(standing, ResumePoint(list(self._store), None, adjoint_at))
-        if 0 in self._store and standing.position != UNDEFINED:
-            self._keep_below(standing.position + 1)
-            return self._going_on(standing, ResumePoint(list(self._store), standing.position))
-        self._begin_again(standing)
-        return self._going_on(standing, ResumePoint([], 0))
+        if 0 not in self._store and 0 not in self._buffers.slots:
+            self._begin_again(standing)
+        goes_on = adjoint_at is None and standing.position != UNDEFINED
+        live = standing.position if goes_on else None
+        in_memory = sorted(self._buffers.slots)
+        point = ResumePoint(list(self._store), live, adjoint_at, in_memory)
+        return self._going_on(standing, point)
 
     def take_up(
         self, standing: SweepState, journal: Journal, found: SavedRecord
@@ -176,17 +180,24 @@ class Recovery:
     def _begin_again(self, standing: SweepState) -> None:
         """Make the initial state live, and leave all else that the stepper holds as it is.
 
-        A rare event: the file has lost the one state that nothing in it can be recomputed from.
+        A rare event: the file has lost the one state that nothing in it can be recomputed from. In
+        the reverse sweep the state is kept in a slot, beside all that is kept already.
         """
         adjoint = _copied(self._stepper.adjoint)
         gradients = _copied(self._stepper.accumulators)
-        self._drop_all()
+        in_reverse = standing.adjoint_at is not None
+        if not in_reverse:
+            self._drop_all()
+        elif len(self._buffers.slots) >= max(1, self._schedule.num_slots):
+            self._buffers.discard(min(self._buffers.slots))
         self._buffers.receive(0, _nothing)
         self._stepper.start()
         copy_arrays(adjoint, self._stepper.adjoint)
         for name, grown in gradients.items():
             self._stepper.accumulators[name][...] = grown
         standing.position = 0
+        if in_reverse:
+            self._buffers.store(0)
 
     def _have_first(self) -> bool:
         """Have the initial state, which is live, in the file; return whether that was possible.
@@ -215,6 +226,8 @@ class Recovery:
         for step in list(self._store):
             if step >= end:
                 self._store.discard(step)
+        for step in [step for step in self._buffers.slots if step >= end]:
+            self._buffers.discard(step)
 
     def _only_on_the_grid(self) -> None:
         for step in list(self._store):

@@ -6,8 +6,8 @@ to decide what comes next: every rank carries out the same actions in the same o
 
 What only one rank can meet is told to the others before it changes anything. A state that is not
 finite, or a cost, is an error: it is kept until all ranks raise it together. A state that the file
-has lost (a write or a read that failed) is none: all ranks drop it, the schedule is told, and the
-gap is recomputed. A schedule that cannot be told is replaced by one that can.
+has lost (a write or a read that failed) is none: all ranks drop it, and a schedule that can go on
+from what is left takes over, which recomputes the gap.
 """
 
 import math
@@ -440,18 +440,19 @@ class Sweep:
         assert store is not None
         assert recovery is not None
         assert reads is not None
-        can_tell = True
         for step in steps:
             if reads.forget(step):
                 self._buffers.discard(step)
             store.forget(step)
             self.lost_states.append(step)
-            can_tell = can_tell and (step > 0 or step in self._buffers.slots)
-            can_tell = can_tell and self._stream.snapshot_lost(step)
-        if not can_tell:
-            reads.clear()
-            self._stream = recovery.start_over(self._standing)
-            self._open = self._stream.awaits_num_steps and self._standing.adjoint_at is None
+        for step in [step for step in self._buffers.slots if step in reads]:
+            reads.forget(step)
+            self._buffers.discard(step)
+        revised = self._stream.revised() if self.cost_changes else None
+        self._stream = recovery.start_over(self._standing, revised)
+        if not store.file.has_room:
+            self._stream.set_capacity(len(store))
+        self._open = self._stream.awaits_num_steps and self._standing.adjoint_at is None
 
     def _agree(self) -> None:
         error, self._error = self._error, None
