@@ -15,10 +15,11 @@ from adjoint.schedules.actions import Advance, Offload, Restore, Tier, Wait
 
 
 class Losing:
-    """Play a schedule on a toy, losing states; call `update` at random between two actions, if given.
+    """Play a schedule on a toy, losing states.
 
-    Iterating gives the actions as they were played. An initial state that is lost is made again, as
-    a stepper can.
+    `update`, if given, is called at random between two actions with the stream and a source of
+    chance. Iterating gives the actions as they were played. An initial state that is lost is made
+    again, as a stepper can.
     """
 
     def __init__(self, schedule, num_steps, seed, *, writes, reads, update=None):

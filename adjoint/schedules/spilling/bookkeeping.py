@@ -187,6 +187,11 @@ class Bookkeeping:
         if state not in self.writing:
             insort(self.clean, state, key=by_leaf)
 
+    def release_top(self, leaf: int) -> None:
+        """Let the top be evicted again, if it is the state of a leaf."""
+        if self.kept and self.kept[-1].leaf == leaf:
+            self.release(self.kept[-1])
+
     def settle(self) -> None:
         """Take note of the writes that are done by now, on the virtual clock."""
         writing, now = self.writing, self.clock.now

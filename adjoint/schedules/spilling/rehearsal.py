@@ -52,7 +52,7 @@ class Rehearsal:
 
 
 def _known_seconds(sweep: ReverseSweep, live: int) -> float | None:
-    """Return what reversing all right of a leaf takes if nothing can happen meanwhile, else None."""
+    """Return the seconds to reverse all right of a leaf if nothing happens meanwhile, else None."""
     books, segments = sweep.books, sweep.segments
     if not sweep.has_turned:
         return None

@@ -80,19 +80,15 @@ class ReverseSweep:
                 yield from self.descend(top.leaf, from_slot=top.in_slot)
 
     def descend(self, live: int, *, from_slot: bool) -> Iterator[Action]:
-        """Reverse the last leaf, keeping states and tapes on the way there from the state at `live`.
+        """Reverse the last leaf from the state of leaf `live`, keeping states and tapes on the way.
 
         That is the live state, or `from_slot` the one in the slot of the top.
         """
         books, stack = self.books, self._stack
-        if books.kept and books.kept[-1].leaf == live:
-            books.release(books.kept[-1])
+        books.release_top(live)
         while (left := self.end - live) > 1:
-            if self._pass_over is not None:
-                seconds = self._pass_over(self, live)
-                if seconds is not None:
-                    self._reverse_at_once(live, seconds)
-                    return
+            if self._pass_over is not None and self._reverse_at_once(live, self._pass_over):
+                return
             if self.is_timed(left):
                 stop = yield from self._follow_timed_table(live, from_slot=from_slot)
                 if stop is not None:
@@ -272,12 +268,16 @@ class ReverseSweep:
         yield from stack.discard_top_tape()
         yield self._pull_back(leaf)
 
-    def _reverse_at_once(self, live: int, seconds: float) -> None:
-        """Reverse all that is right of a leaf without giving actions."""
+    def _reverse_at_once(self, live: int, pass_over: PassOver) -> bool:
+        """Reverse all that is right of a leaf without actions, if `pass_over` says so."""
+        seconds = pass_over(self, live)
+        if seconds is None:
+            return False
         if self.books.kept[-1].leaf == live:
             self._stack.pass_over_top()
         self.books.clock.compute(seconds)
         self.end, self._end_step = live, live * self._leaf_steps
+        return True
 
     def _pull_back(self, leaf: int) -> Action:
         start, stop = leaf * self._leaf_steps, self._end_step

@@ -19,7 +19,7 @@ from adjoint.schedules.revolve import beta, repetitions
 __all__ = ["LeafCosts", "SegmentCosts", "revolve_splits"]
 
 MAX_REMEMBERED = 1 << 15
-"""Segments whose costs are remembered, a few megabytes: a run meets the same few again and again."""
+"""Segments whose costs are remembered, a few megabytes: a run has few of them, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class LeafCosts:
         return max(0.0, min(1.0, 1 - (self.keep - self.record) / self.advance))
 
     def in_advances(self, seconds: float) -> float:
-        """Return how many leaves can be advanced over in `seconds`; 0 if advancing takes no time."""
+        """Return how many leaves can be advanced over in `seconds`; 0 if that takes no time."""
         return seconds / self.advance if self.advance else 0.0
 
 

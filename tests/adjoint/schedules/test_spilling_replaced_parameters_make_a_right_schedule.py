@@ -1,4 +1,4 @@
-"""`dataclasses.replace` makes the schedule that the constructor would: shorter, longer, or otherwise."""
+"""`dataclasses.replace` makes a right schedule for another length, interval or file."""
 
 from dataclasses import FrozenInstanceError, replace
 
@@ -16,9 +16,9 @@ from adjoint.schedules import Spilling
 def test_another_length_is_reversed_within_slots_and_file(schedule, num_steps):
     try:
         other = replace(schedule, num_steps=num_steps)
-    except ScheduleError as refusal:
+    except ScheduleError:
         assert num_steps > schedule.num_steps
-        assert "would go to the file" in str(refusal)
+        assert schedule.max_file_states is not None
         return
     toy = Toy(num_steps, other.tape_slots).run(other)
     assert toy.most_units <= other.num_slots
