@@ -125,7 +125,7 @@ def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
     # As many leaves between two states as it takes to write one: then no write delays a step.
     interval = leaf * max(1.0, cost.write / leaf_seconds if leaf_seconds else 1.0)
     spilling = Spilling(
-        None, slots, interval, costs=cost, leaf_steps=leaf, file_states=budget.file_states
+        None, slots, interval, costs=cost, leaf_steps=leaf, max_file_states=budget.file_states
     )
     return Plan(spilling, math.nan, reason)
 

@@ -13,7 +13,7 @@ from adjoint.planning.candidates import Problem
 from adjoint.schedules.mixed_closed_form import fewest_steps
 from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import minimal_advances
-from adjoint.schedules.spilling.schedule import TABLE_LEAVES
+from adjoint.schedules.spilling.parameters import TABLE_LEAVES
 from adjoint.schedules.spilling.segments import SegmentCosts
 from adjoint.schedules.spilling.spacing import GRID, ForwardPlan
 
@@ -83,7 +83,7 @@ class Reckoning:
         end = case.num_leaves
         tail = [*keeps.tail, (end, False)]
         locked = 0 if keeps.first_in_file else 1
-        middle, comb = tail[0][0], keeps.comb
+        middle, comb = tail[0][0], keeps.spaced
         first = comb.leaf(0) if comb.count else middle
         seconds = self.piece(first, 0, keeps.first_in_file)
         if comb.count:

@@ -19,7 +19,7 @@ from adjoint.schedules import Spilling
 from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import beta
 from adjoint.schedules.spilling.rehearsal import Rehearsal
-from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_keeps
+from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_forward
 from adjoint.schedules.spilling.timed_table import TimedTable
 
 __all__ = ["best_spilling"]
@@ -102,12 +102,11 @@ class Variant:
             reread=self.reread,
             tape_slots=case.tape_slots,
             timed=self.timed,
-            file_states=case.file_states,
+            max_file_states=case.file_states,
         )
-        if tapes is not None and self.reread == REREAD:
-            schedule.tapes = tapes
-        if timing is not None and self.timed:
-            schedule.timing = timing
+        schedule.share_tables(
+            tapes if self.reread == REREAD else None, timing if self.timed else None
+        )
         return schedule
 
 
@@ -256,8 +255,8 @@ class _Search:
         if whole <= SHORT_LEAVES:
             return self._rehearsed(variant, whole).seconds, 0.0
         tail = whole - keeps.tail[0][0] if keeps.tail else 0
-        each = ceil(keeps.comb.pitch / GRID)
-        fewest, believed = self._segments(keeps.comb.pitch)
+        each = ceil(keeps.spaced.pitch / GRID)
+        fewest, believed = self._segments(keeps.spaced.pitch)
         if tail + fewest * each >= whole:
             return self._rehearsed(variant, whole).seconds, 0.0
         window = self._window(variant, tail + fewest * each)
@@ -284,13 +283,13 @@ class _Search:
 
     def _window(self, variant: Variant, leaves: int) -> "Window":
         """Rehearse the last leaves of the run."""
-        comb = plan_keeps(
+        comb = plan_forward(
             leaves,
             self.case.num_slots,
             variant.pitch,
             tail_slots=variant.tail_slots,
             tail_repeats=variant.tail_repeats,
-        ).comb
+        ).spaced
         period = period_of(comb.pitch)
         span = max(1, comb.count // (4 * period)) * period
         marks = tuple(comb.leaf(min(comb.count - 1, 1 + k * span)) for k in range(3))
@@ -301,14 +300,14 @@ class _Search:
         if leaves < case.num_leaves:
             case = replace(case, num_steps=leaves * case.leaf_steps)
         rehearsal = Rehearsal(variant.schedule(case, self.reckoning.table, self._timing))
-        done = rehearsal.run(marks, most_actions=max(self.actions_left, REHEARSED_ACTIONS))
+        done = rehearsal.run(marks, max_actions=max(self.actions_left, REHEARSED_ACTIONS))
         self.actions_left -= rehearsal.actions
         if not done:
             raise _TooLongError
         return rehearsal
 
     def _keeps(self, variant: Variant) -> ForwardPlan:
-        return plan_keeps(
+        return plan_forward(
             self.case.num_leaves,
             self.case.num_slots,
             variant.pitch,

@@ -99,15 +99,6 @@ class AdaptiveStream(Iterator[Action]):
     def set_capacity(self, file_states: int) -> None:
         """Take note that the file has room for so many states, more or fewer than announced."""
 
-    def snapshot_lost(self, step: int) -> bool:
-        """Take note that the file has no snapshot `step`: its write or its read failed.
-
-        A slot that was being filled from the file is free again; one that was being written from
-        still has the snapshot. Return whether the stream can go on; if not, it is given up.
-        """
-        del step
-        return False
-
     def revised(self) -> "Schedule | None":
         """Return the schedule as the costs told would have it; None if it depends on no costs."""
         return None

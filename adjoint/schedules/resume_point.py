@@ -8,18 +8,19 @@ __all__ = ["ResumePoint"]
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """What there is of a run that was interrupted, or that has lost what it had kept.
+    """What is left of a run that was interrupted, or that has lost some of what it had kept.
 
-    No state is in a slot. All steps are multiples of the schedule's `leaf_steps`, but for the end
-    of the run.
+    No transfer is under way, and no tape is kept. All steps are multiples of the schedule's
+    `leaf_steps`, but for the end of the run. The initial state is among those kept, in the file or
+    in a slot, unless none is: then the live state is at step 0.
     """
 
     in_file: Sequence[int]
-    """The steps of the states in the file, in ascending order. The first is 0, unless there is
-    none: then the live state is at step 0."""
+    """Steps of the states in the file, in ascending order."""
     live: int | None
-    """Where the live state is, if the forward sweep is to go on."""
+    """Where the live state is, if the forward sweep is to go on: all kept states are at or before
+    it. None in the reverse sweep, or if the forward sweep is to go on from the last kept state."""
     reversed_to: int | None = None
-    """Where the adjoint is, if the reverse sweep is to go on."""
+    """Where the adjoint is, if the reverse sweep is to go on. All kept states are before it."""
     in_memory: Sequence[int] = ()
-    """The steps of the states in slots, in ascending order."""
+    """Steps of the states in slots, which stay there. A state may be in the file as well."""

@@ -52,13 +52,15 @@ class Recovery:
         No transfer is under way, and lost states are gone from the file and from the slots.
         """
         state, slots = self.state, self.buffers.slots
-        self.buffers.clear()  # slots are kept once streams resume with them
-        if state.adjoint_at is None and state.position == UNDEFINED:
-            self._make_last_live()  # is not needed once streams resume without a live state
-        self._discard_from(state.position + 1 if state.adjoint_at is None else state.adjoint_at)
+        live = None
+        if state.adjoint_at is not None:
+            self._discard_from(state.adjoint_at)
+        elif state.position != UNDEFINED:
+            live = state.position
+            self._discard_from(live + 1)
         if 0 not in self.store and 0 not in slots:
             self._begin_again()
-        live = state.position if state.adjoint_at is None else None
+            live = 0 if state.adjoint_at is None else None
         return self._resumed_at(
             ResumePoint(list(self.store), live, state.adjoint_at, sorted(slots))
         )
@@ -156,16 +158,6 @@ class Recovery:
         schedule = fallback_schedule(self.schedule, self.state.num_steps, costs)
         return schedule.resume_from(point)
 
-    def _make_last_live(self) -> None:
-        """Make the last state that is in a slot or can be read the live one, if there is any."""
-        for step in sorted({*self.buffers.slots, *self.store}, reverse=True):
-            if step in self.buffers.slots:
-                self.buffers.restore(step)
-            elif not self._read_live(step):
-                continue
-            self.state.position = step
-            return
-
     def _read_live(self, step: int) -> bool:
         """Make a state in the file live; if any rank cannot read it, forget it and return False."""
         failed: list[TransferError] = []
@@ -184,19 +176,27 @@ class Recovery:
         return True
 
     def _begin_again(self) -> None:
-        """Make the initial state live, with no other one left; adjoint and gradients stay.
+        """Make the initial state live again; adjoint and gradients stay.
 
-        Rare: the file has lost the one state that everything can be recomputed from.
+        Rare: the file has lost the one state that everything can be recomputed from. In the forward
+        sweep no other state is kept then; in the reverse sweep the initial state takes a slot
+        beside the others, that of the earliest if all are in use.
         """
+        slots, in_reverse = self.buffers.slots, self.state.adjoint_at is not None
         adjoint = _copied(self.stepper.adjoint)
         gradients = _copied(self.stepper.accumulators)
-        self._discard_from(0)
+        if not in_reverse:
+            self._discard_from(0)
+        elif len(slots) >= max(1, self.schedule.num_slots):
+            self.buffers.discard(min(slots))
         self.buffers.receive(0, _leave_as_it_is)
         self.stepper.start()
         copy_arrays(adjoint, self.stepper.adjoint)
         for name, gradient in gradients.items():
             self.stepper.accumulators[name][...] = gradient
         self.state.position = 0
+        if in_reverse:
+            self.buffers.store(0)
 
     def _discard_from(self, start: int) -> None:
         """Discard the states from step `start` on, in the file and in slots."""

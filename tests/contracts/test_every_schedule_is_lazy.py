@@ -39,7 +39,7 @@ COSTS = Costs(pull_back=2, write=10, read=10)
         Mixed(LONG, 16, 4, unreached=0.75),
         Spilling(LONG, 16, 10.5, costs=COSTS, tail_slots=3),
         Spilling(LONG, 16, 10.5, costs=COSTS, tape_slots=1),
-        Spilling(None, 16, 10.5, costs=COSTS, file_states=100),
+        Spilling(None, 16, 10.5, costs=COSTS, max_file_states=100),
     ],
     ids=repr,
 )

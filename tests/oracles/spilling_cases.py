@@ -45,7 +45,7 @@ def _cases(num_steps, end, leaf, max_slots, file_states=None):
                 leaf * (1, 1.3, 4)[(place + end) % 3],
                 costs=costs,
                 leaf_steps=leaf,
-                file_states=file_states,
+                max_file_states=file_states,
                 **options,
             )
 
@@ -54,7 +54,7 @@ def draw_spilling(draw, num_steps, leaf, max_slots):
     options = draw_options(draw, num_steps, leaf, max_slots)
     room = draw(st.none() | st.integers(0, 12))
     try:
-        return Spilling(num_steps, file_states=room, **options)
+        return Spilling(num_steps, max_file_states=room, **options)
     except ScheduleError:
         return Spilling(num_steps, **options)
 
@@ -62,7 +62,7 @@ def draw_spilling(draw, num_steps, leaf, max_slots):
 def draw_spilling_on(draw, num_steps, leaf, max_slots):
     options = draw_options(draw, num_steps, leaf, max_slots)
     room = draw(st.sampled_from([2, 3, 5, 8, 40]))
-    return Ended(Spilling(None, file_states=room, **options), num_steps)
+    return Ended(Spilling(None, max_file_states=room, **options), num_steps)
 
 
 def draw_options(draw, num_steps, leaf, max_slots):

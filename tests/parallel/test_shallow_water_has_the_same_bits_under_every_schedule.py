@@ -31,7 +31,7 @@ SCHEDULES = [
     Online(2),
     Spilling(NUM_STEPS, 2, 2.5, costs=SLOW),
     Spilling(NUM_STEPS, 4, 2, costs=SLOW, tape_slots=2, leaf_steps=2),
-    Spilling(None, 2, 2, costs=SLOW, file_states=3),
+    Spilling(None, 2, 2, costs=SLOW, max_file_states=3),
 ]
 
 

@@ -5,15 +5,14 @@ from operator import attrgetter
 from adjoint.schedules.clock import Transfer
 from adjoint.schedules.spilling.spacing import EvenSteps
 
-__all__ = ["Entry", "by_leaf"]
+__all__ = ["Entry", "Place", "by_leaf"]
+
+Place = tuple[EvenSteps, int]
+"""A state in the file, as the k-th of some evenly spaced leaves."""
 
 
 class Entry:
-    """The state before a leaf, or the tape of the leaf.
-
-    `locked` are the slots that hold, below it, what is not in the file. `below` is what reversing
-    all that is below takes, in seconds, but for a constant.
-    """
+    """The state before a leaf, or the tape of the leaf."""
 
     __slots__ = (
         "above",
@@ -24,9 +23,9 @@ class Entry:
         "is_tape",
         "leaf",
         "locked",
+        "pending_discard",
         "pinned",
         "place",
-        "spent",
         "transfer",
     )
 
@@ -36,28 +35,30 @@ class Entry:
         self.in_slot = True
         self.in_file = False
         self.held = False
-        """In the file, and to keep its slot all the same."""
+        """Keeps its slot although it is in the file."""
         self.pinned = False
         """Being read ahead, or read and not used yet."""
-        self.spent = False
-        """Needed no more, but its transfer is under way: the tape of its leaf is kept."""
+        self.pending_discard = False
+        """Not needed any more, but its transfer is under way: the tape of its leaf is kept."""
         self.transfer: Transfer | None = None
-        """What the stream has not waited for."""
-        self.place: tuple[EvenSteps, int] | None = None
-        """Which state of which comb it is in the file; None if it was never sent there."""
+        """The transfer that the stream has not waited for."""
+        self.place: Place | None = None
+        """Its place in the file; None if it was never sent there."""
         self.locked = locked
+        """Slots that are taken, below it, by what is not in the file."""
         self.below = below
+        """Seconds that reversing all that is below it takes, up to a constant."""
         self.above = below
-        """`below`, with its own piece: up to where the next one above begins."""
+        """`below`, and the seconds of its own segment, which ends where the next entry begins."""
 
     @property
     def locks(self) -> bool:
-        """Whether it locks its slot: a state that is in the file may give it up."""
+        """Whether its slot is locked: a state that is in the file may be evicted."""
         return self.held or not self.in_file
 
     @property
     def is_resident(self) -> bool:
-        """Whether a slot has it, and not only once it is read."""
+        """Whether its slot has it now, and not only once it is read."""
         return self.in_slot and not self.pinned
 
 

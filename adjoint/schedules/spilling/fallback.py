@@ -6,27 +6,33 @@ whatever states there are: after a kill, or when the file has lost what another 
 
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.protocol import Schedule, num_leaves
+from adjoint.schedules.spilling.parameters import MAX_TAIL_REPEATS
 from adjoint.schedules.spilling.schedule import Spilling
 
 __all__ = ["fallback_schedule"]
 
 
 def fallback_schedule(schedule: Schedule, num_steps: int | None, costs: Costs) -> Spilling:
-    """Return a schedule that can go on from any situation of a run of another.
+    """Return a schedule that can go on from anywhere in a run of another one.
 
-    It keeps leaves on the same grid, and takes no more slots (but one at the least) and no more
-    states in the file. `costs` are those of the run, if the schedule has none.
+    It keeps leaves on the same grid, and takes no more slots (but at least one) and no more states
+    in the file. A `Spilling` for `num_steps` is returned as it is. `costs` are those of the run,
+    for a schedule that has none of its own.
     """
-    if isinstance(schedule, Spilling) and schedule.num_steps == num_steps:
-        return schedule
-    costs = getattr(schedule, "costs", costs)
+    if isinstance(schedule, Spilling):
+        if schedule.num_steps == num_steps:
+            return schedule
+        costs = schedule.costs
     leaf, slots = schedule.leaf_steps, max(1, schedule.num_slots)
     room = schedule.file_states
     least = _least_spacing(costs, leaf)
     if num_steps is None:
-        return Spilling(None, slots, least * leaf, costs=costs, leaf_steps=leaf, file_states=room)
+        return Spilling(
+            None, slots, least * leaf, costs=costs, leaf_steps=leaf, max_file_states=room
+        )
     leaves = num_leaves(num_steps, leaf)
-    # The last states, and what rounding leaves over, are besides those at the interval.
+    # Two more than the slots: the last states, and what rounding adds, come on top of those at the
+    # interval.
     spaced = room - slots - 2
     if spaced < 1:
         return Spilling(
@@ -43,7 +49,7 @@ def fallback_schedule(schedule: Schedule, num_steps: int | None, costs: Costs) -
 
 
 def _least_spacing(costs: Costs, leaf: int) -> float:
-    """Return how many leaves must lie between two states at the least, for no transfer to delay."""
+    """Return the least distance of two states, in leaves, at which no transfer delays anything."""
     forward = leaf * costs.advance
     reverse = forward + costs.recording(leaf, reach_stop=False) + leaf * costs.pull_back
     hidden = costs.write / forward if forward else 1.0
@@ -52,12 +58,9 @@ def _least_spacing(costs: Costs, leaf: int) -> float:
 
 
 def _repeats(num_leaves: int, num_slots: int) -> int:
-    """Return how often Revolve takes a step again at the most."""
+    """Return one less than how often Revolve takes a leaf again at the most; at least 1."""
     reached, repeats = 1, 0
-    while reached < num_leaves and repeats < MOST_REPEATS:
+    while reached < num_leaves and repeats < MAX_TAIL_REPEATS:
         repeats += 1
-        reached = reached * (num_slots + repeats) // repeats
+        reached = reached * (num_slots + repeats) // repeats  # beta(num_slots, repeats)
     return max(1, repeats - 1)
-
-
-MOST_REPEATS = 64

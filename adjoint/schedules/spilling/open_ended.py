@@ -1,26 +1,26 @@
-"""The actions of a spilling schedule that is told only at the end how many steps there are."""
+"""The actions of a spilling schedule that learns the number of steps only at the end of the run."""
 
 from collections.abc import Iterator
 from operator import index
 
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
-from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.spilling.entry import Entry
 from adjoint.schedules.spilling.spacing import GRID, EvenSteps
 from adjoint.schedules.spilling.stream import SpillingStream
 
 __all__ = ["OpenEndedStream"]
 
-RING_GAP = 8
-"""States kept in case the run ends soon are so many leaves apart or more: they must cost little."""
+MIN_RING_GAP = 8
+"""Least distance, in leaves, of the states kept in case the run ends soon: each costs a copy, or a
+step out of place, and they must cost little."""
 
 
 class OpenEndedStream(SpillingStream):
     """One iteration over a schedule that is told where the run ends."""
 
     awaits_num_steps = True
-    _ended = False
+    _num_steps: int | None = None
     _swept = (0, 0)
     """Where the last `Advance` of the forward sweep begins and ends."""
 
@@ -30,49 +30,58 @@ class OpenEndedStream(SpillingStream):
         Raises
         ------
         ScheduleError
-            The end is not in the last `Advance`, or was told already.
+            The end is not within the last `Advance`, or is known already.
         """
         start, stop = self._swept
-        if self._ended:
+        if self._num_steps is not None:
             raise ScheduleError(f"the run ended at step {self._num_steps}: it cannot end again")
         if not start < index(num_steps) <= stop:
             raise ScheduleError(
                 f"the run cannot end at step {num_steps}: the last steps that the schedule asked "
-                f"for are [{start}, {stop}); tell it the end as soon as it is reached"
+                f"for are [{start}, {stop}); set the end as soon as it is reached"
             )
         self._num_steps = index(num_steps)
-        self._ended = True
 
     def _play(self) -> Iterator[Action]:
-        assert self._reversed_to is None, "where a run ends is known once it is being reversed"
-        yield from self._sweep_on(self._from)
+        assert self._point.reversed_to is None, "where a run ends is known once it is reversed"
+        self._evict_leftovers_first()
+        yield from self._sweep_on(self._first_live_leaf)
         assert self._num_steps is not None
-        self._end = num_leaves(self._num_steps, self._leaf_steps)
+        self.reversal.set_end(self._num_steps)
         yield from self._stack.cancel_writes()
-        yield from self._reverse()
+        yield from self.reversal.reverse()
 
     def _sweep_on(self, live: int) -> Iterator[Action]:
-        """Keep states until the run ends; the live state is at its end then."""
-        stack = self._stack
-        comb, k = EvenSteps(live * GRID, self._pitch, 1), int(live > 0)
+        """Keep states until the run ends; the live state is at its end then.
+
+        Besides those at the spacing, free slots hold a ring of states since the last of them.
+        """
+        books, stack = self.books, self._stack
+        spaced = EvenSteps(live * GRID, self._pitch, 1)
+        is_resumed = not books.is_empty
+        k = int(is_resumed)
+        is_kept = is_resumed and books.top().leaf == live
         ring: list[Entry] = []
-        while not self._ended:
-            if live == comb.leaf(k):
+        while self._num_steps is None:
+            if is_kept:
+                is_kept = False  # where a run was resumed, nothing is kept twice
+            elif live == spaced.leaf(k):
                 yield from stack.drop(ring)
                 yield from self._thin()
                 yield from stack.make_room()
-                if stack.free:
-                    yield from self._store(live, (comb, k))
+                if books.free:
+                    yield from self._store(live, (spaced, k))
                 k += 1
-                if self._replanned:
-                    comb, k = EvenSteps(live * GRID, self._pitch, 1), 1
-                    self._replanned = False
-            elif stack.free or (stack.clean and stack.clean[0].leaf < comb.leaf(k - 1)):
+                if self._is_respaced:
+                    spaced, k = EvenSteps(live * GRID, self._pitch, 1), 1
+                    self._is_respaced = False
+            elif books.free or (books.clean and books.clean[0].leaf < spaced.leaf(k - 1)):
                 yield from stack.make_room()
                 yield from stack.store(live)
-                ring.append(stack.kept[-1])
-            gap = max(RING_GAP, -(-self._pitch // (GRID * max(1, stack.num_slots - 1))))
-            ahead = min(comb.leaf(k), live + gap) if stack.num_slots > 2 else comb.leaf(k)
-            self._swept = (live * self._leaf_steps, ahead * self._leaf_steps)
-            yield self._advance(live, ahead)
+                ring.append(books.kept[-1])
+            gap = max(MIN_RING_GAP, -(-self._pitch // (GRID * max(1, books.num_slots - 1))))
+            ahead = min(spaced.leaf(k), live + gap) if books.num_slots > 2 else spaced.leaf(k)
+            leaf_steps = self._schedule.leaf_steps
+            self._swept = (live * leaf_steps, ahead * leaf_steps)
+            yield self.reversal.advance(live, ahead)
             live = ahead

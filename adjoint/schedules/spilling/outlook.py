@@ -1,4 +1,4 @@
-"""What a spilling stack does next by the table that reckons with transfers, and what it takes."""
+"""What a spilling stack does next by the table that accounts for transfers, and what it takes."""
 
 from math import inf
 
@@ -14,31 +14,32 @@ see `TimedTable.look`."""
 
 
 def timed_outlook(
-    stack: Bookkeeping, table: TimedTable, live: int, left: int, unit: float, *, has_room: bool
+    books: Bookkeeping, table: TimedTable, live: int, left: int, unit: float
 ) -> Outlook | None:
-    """Return what to do where so many leaves are left right of a live state; None if not known.
+    """Return what to do where `left` leaves are left right of a live state; None if not tabulated.
 
-    `unit` are the seconds of an advance; `has_room` is whether the file has room for a state.
+    `unit` is what advancing over a leaf takes, in seconds.
     """
-    top = stack.top()
-    busy = stack.until_written() / unit
+    top = books.top()
+    busy = books.until_written() / unit
     if top.leaf == live:
-        return _from_kept(stack, table, top, left, unit, busy)
-    piece = stack.seconds(live - top.leaf, top)
-    ahead = stack.ahead(top, piece) / unit
-    idle = stack.clock.busy_until <= stack.clock.now
-    until, move = table.look(left, stack.locked, ahead, busy=busy, may_send=idle and has_room)
-    return None if until == inf else (until * unit, until * unit + piece, move)
+        return _from_kept(books, table, top, left, unit, busy)
+    segment = books.seconds(live - top.leaf, top)
+    ahead = books.ahead(top, segment) / unit
+    idle = books.clock.busy_until <= books.clock.now
+    may_send = idle and books.in_file < books.max_in_file
+    until, move = table.look(left, books.locked, ahead, busy=busy, may_send=may_send)
+    return None if until == inf else (until * unit, until * unit + segment, move)
 
 
 def _from_kept(
-    stack: Bookkeeping, table: TimedTable, top: Entry, left: int, unit: float, busy: float
+    books: Bookkeeping, table: TimedTable, top: Entry, left: int, unit: float, busy: float
 ) -> Outlook | None:
-    ahead = stack.ahead(top) / unit
+    ahead = books.ahead(top) / unit
     below, move = table.look(left, top.locked, ahead, in_file=top.in_file, busy=busy)
     if below == inf:
         return None
     if move == 0:
         return below * unit, below * unit, move
-    rest, _move = table.look(abs(move), top.locked, ahead, in_file=top.in_file)
+    rest, _ = table.look(abs(move), top.locked, ahead, in_file=top.in_file)
     return (below - rest) * unit, below * unit, move

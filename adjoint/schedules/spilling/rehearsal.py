@@ -1,76 +1,77 @@
 """What a spilling schedule will take, without giving its actions one by one.
 
-Where nothing can happen until a piece is reversed, because no read is due and no state in memory
-is also in the file, the time that it takes is known. A rehearsal passes over such pieces, and over
-nothing else, so it takes the same decisions as the schedule itself; many times as quickly where the
-file is slow.
+Where nothing can happen until a segment is reversed, because no read is due and no state in memory
+is also in the file, the time that it takes is known. A rehearsal passes over such segments, and
+over nothing else, so it takes the same decisions as the schedule itself, many times as quickly
+where the file is slow.
 """
 
 from collections.abc import Collection
 from math import inf
-from typing import TYPE_CHECKING
 
+from adjoint.schedules.spilling.parameters import SpillingParameters
+from adjoint.schedules.spilling.reverse import ReverseSweep
 from adjoint.schedules.spilling.stream import SpillingStream
-
-if TYPE_CHECKING:
-    from adjoint.schedules.spilling.schedule import Spilling
 
 __all__ = ["Rehearsal"]
 
 
-class Rehearsal(SpillingStream):
-    """Plays a schedule on its virtual clock.
+class Rehearsal:
+    """Plays a schedule of known length on its virtual clock."""
 
-    Iterating gives only some of the actions. `actions` counts them, and so measures what the
-    rehearsal itself takes.
-    """
-
-    def __init__(self, schedule: "Spilling") -> None:
-        super().__init__(schedule)
+    def __init__(self, schedule: SpillingParameters) -> None:
         self.actions = 0
+        """Actions that were given: they measure what the rehearsal itself takes."""
         self.at: dict[int, float] = {}
         """When the adjoint was at the leaves asked for."""
+        self._stream = SpillingStream(schedule, pass_over=_known_seconds)
 
-    def run(self, marks: Collection[int] = (), *, most_actions: float = inf) -> bool:
-        """Play to the end, noting when the adjoint is at, or first passes, each of some leaves.
+    @property
+    def seconds(self) -> float:
+        """What has been played so far takes."""
+        return self._stream.seconds
 
-        Returns False if it was broken off because there are more actions than wanted.
+    @property
+    def turned_at(self) -> float:
+        """When the turn was."""
+        return self._stream.reversal.turned_at
+
+    def run(self, marks: Collection[int] = (), *, max_actions: float = inf) -> bool:
+        """Play to the end, noting when the adjoint is at, or first passes, each leaf of `marks`.
+
+        Return False if it was broken off because there are more than `max_actions` actions.
         """
-        coming = sorted(marks)
-        for _action in self:
+        reversal, coming = self._stream.reversal, sorted(marks)
+        for _ in self._stream:
             self.actions += 1
-            if self.actions > most_actions:
+            if self.actions > max_actions:
                 return False
-            while coming and self._turned and self._end <= coming[-1]:
+            while coming and reversal.has_turned and reversal.end <= coming[-1]:
                 self.at[coming.pop()] = self.seconds
         return True
 
-    def _foreseen(self, live: int) -> bool:
-        stack = self._stack
-        if not self._turned:
-            return False
-        top = stack.kept[-1]
-        stored = top.leaf == live
-        left, slots = self._end - live, stack.free - stack.reserved + stored
-        if (stored and top.in_file) or not self._pieces.knows(left):
-            return False
-        scarce = slots < (left - 1) * max(1, stack.tape_slots)
-        if scarce and (stack.clean or stack.is_writing or stack.reserved):
-            return False  # more slots may come, and when is not known
-        if self._is_timed(left):
-            return False  # transfers are reckoned with in all that is decided
-        seconds, _split = self._pieces.seconds_and_split(left, slots, False)
-        leaf = self._pace.record + self._pace.pull_back
-        if seconds == inf or self._due_within(seconds + leaf, live):
-            return False
-        if stored:
-            stack.forget_top()
-        stack.clock.compute(seconds)
-        self._end = live
-        return True
 
-    def _due_within(self, seconds: float, live: int) -> bool:
-        """Return whether a read is due before so many seconds are over."""
-        stack = self._stack
-        until_top, until_below, _split = self._outlook(live, stack.kept[-1])
-        return stack.until_due(until_top, until_below) < seconds
+def _known_seconds(sweep: ReverseSweep, live: int) -> float | None:
+    """Return the seconds to reverse all right of a leaf if nothing happens meanwhile, else None."""
+    books, segments = sweep.books, sweep.segments
+    if not sweep.has_turned:
+        return None
+    top = books.kept[-1]
+    stored = top.leaf == live
+    left, slots = sweep.end - live, books.free - books.reserved + stored
+    if (stored and top.in_file) or not segments.is_exact(left):
+        return None
+    scarce = slots < (left - 1) * max(1, books.tape_slots)
+    if scarce and (books.clean or books.writing or books.reserved):
+        return None  # more slots may come, and when is not known
+    if sweep.is_timed(left):
+        return None  # every decision depends on transfers
+    seconds, _ = segments.seconds_and_split(left, slots, False)
+    leaf = segments.leaf.record + segments.leaf.pull_back
+    return None if seconds == inf or _is_read_due(sweep, live, seconds + leaf) else seconds
+
+
+def _is_read_due(sweep: ReverseSweep, live: int, within: float) -> bool:
+    """Return whether a read is due within so many seconds."""
+    until_top, until_below, _ = sweep.outlook(live, sweep.books.kept[-1])
+    return sweep.forecast.until_due(until_top, until_below) < within

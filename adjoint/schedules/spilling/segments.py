@@ -1,12 +1,12 @@
-"""What it takes to reverse the leaves between two kept states, and where to begin.
+"""What reversing the leaves between two kept states takes, and how far to advance first.
 
 Without kept tapes that is Revolve: ``t(l, s)`` leaves are advanced, and any first split in
 
     max(1, beta(s, r-2), l - beta(s-1, r))  <=  j  <=  min(l-1, beta(s, r-1), l - beta(s-1, r-1))
 
-leads to that minimum (Griewank and Walther 2000, doi:10.1145/347837.347846). With kept tapes a
-`TapeTable` says both. A piece whose start is in the file needs no slot for it: it is reversed with
-one slot more.
+attains that minimum (Griewank and Walther 2000, doi:10.1145/347837.347846). With kept tapes a
+`TapeTable` says both. A segment whose start is in the file needs no slot for it: it is reversed
+with one slot more.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from adjoint.schedules.revolve import beta, repetitions
 
 __all__ = ["LeafCosts", "SegmentCosts", "revolve_splits"]
 
-MOST_REMEMBERED = 1 << 15
-"""SegmentCosts whose cost is remembered; a run meets the same few again and again."""
+MAX_REMEMBERED = 1 << 15
+"""Segments whose costs are remembered, a few megabytes: a run has few of them, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class LeafCosts:
 
     @classmethod
     def of(cls, costs: Costs, leaf_steps: int) -> "LeafCosts":
-        """Return the costs of leaves of so many steps."""
+        """Return the costs of leaves of `leaf_steps` steps."""
         return cls(
             advance=leaf_steps * costs.advance,
             record=costs.recording(leaf_steps, reach_stop=False),
@@ -45,13 +45,13 @@ class LeafCosts:
 
     @property
     def unreached(self) -> float:
-        """What recording takes of a leaf whose end is not needed, over advancing; at most 1."""
+        """Cost of recording a leaf whose end is not needed, over that of advancing; at most 1."""
         if self.advance == 0:
             return 1.0
         return max(0.0, min(1.0, 1 - (self.keep - self.record) / self.advance))
 
     def in_advances(self, seconds: float) -> float:
-        """Return how many leaves can be advanced over in so many seconds; 0 if in no time."""
+        """Return how many leaves can be advanced over in `seconds`; 0 if that takes no time."""
         return seconds / self.advance if self.advance else 0.0
 
 
@@ -69,66 +69,62 @@ def revolve_splits(leaves: int, slots: int) -> tuple[int, int, int]:
 
 
 class SegmentCosts:
-    """Seconds and first splits of pieces, by leaves and slots.
+    """Seconds and first splits of segments, by leaves and slots.
 
     Parameters
     ----------
-    pace
-        What leaves cost.
+    leaf
+        Costs of a leaf.
     split
-        Which of the best splits of Revolve to take: 0 the smallest, 1 the largest, or between.
+        Which of Revolve's best splits to take: 0 the smallest, 1 the largest, or between.
     table
-        Where tapes are kept; None where they are not. Longer pieces than it has are split as
+        Where tapes are kept; None where they are not. Segments longer than it reaches are split as
         Revolve does.
     """
 
-    def __init__(self, pace: LeafCosts, split: float, table: TapeTable | None) -> None:
-        self._pace = pace
-        self.pull_back_seconds = pace.pull_back
-        """What is still to do for a leaf whose tape is kept."""
+    def __init__(self, leaf: LeafCosts, split: float, table: TapeTable | None) -> None:
+        self.leaf = leaf
         self._split = split
         self._table = table
         self._known: dict[tuple[int, int, bool], tuple[float, int]] = {}
 
-    def forget(self, pace: LeafCosts) -> None:
+    def update_costs(self, leaf: LeafCosts) -> None:
         """Go by other costs from now on; where tapes are kept stays as it was."""
-        self._pace = pace
-        self.pull_back_seconds = pace.pull_back
+        self.leaf = leaf
         self._known.clear()
 
-    def knows(self, leaves: int) -> bool:
-        """Return whether pieces of so many leaves take just what is said of them, not less."""
+    def is_exact(self, leaves: int) -> bool:
+        """Whether a segment of so many leaves takes exactly the seconds returned, not less."""
         return self._table is None or leaves <= self._table.max_leaves
 
     def seconds_and_split(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:
-        """Return what reversing so many leaves takes, and how many to advance over first.
+        """Return the seconds to reverse `leaves` leaves, and how many to advance over first.
 
         0 leaves to advance over means to record the first one and keep its tape. `slots` counts
-        that of the first state, unless it is `in_file`. Without a slot that is infinite for more
-        than one leaf, and the split goes as far as it can.
+        the slot of the first state, unless that is `in_file`. Without a slot the time is infinite
+        for more than one leaf, and the split goes as far as it can.
         """
         key = (leaves, slots, in_file)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) >= MOST_REMEMBERED:
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= MAX_REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = self._find(leaves, slots, in_file)
-        return found
+            known = self._known[key] = self._find(leaves, slots, in_file)
+        return known
 
     def _find(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:
-        pace = self._pace
+        leaf, table = self.leaf, self._table
         if leaves == 0:
             return 0.0, 0
         if leaves == 1:
-            return pace.record + pace.pull_back, 1
+            return leaf.record + leaf.pull_back, 1
         if slots < (0 if in_file else 1):
             return float("inf"), leaves - 1
-        table = self._table
         if table is not None and leaves <= table.max_leaves:
             slots = min(slots, table.max_slots)
             moves = table.cost(leaves, slots, in_file)
-            rest = pace.keep - pace.advance + pace.pull_back
-            return moves * pace.advance + leaves * rest, table.decision(leaves, slots, in_file)
+            rest = leaf.keep - leaf.advance + leaf.pull_back
+            return moves * leaf.advance + leaves * rest, table.decision(leaves, slots, in_file)
         advances, low, high = revolve_splits(leaves, slots + in_file)
-        seconds = advances * pace.advance + leaves * (pace.record + pace.pull_back)
+        seconds = advances * leaf.advance + leaves * (leaf.record + leaf.pull_back)
         return seconds, low + int(self._split * (high - low))

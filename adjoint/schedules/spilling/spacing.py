@@ -1,27 +1,26 @@
 """Which states the forward sweep of a spilling stack keeps, and which of them go to the file.
 
 States go to the file at a mean spacing that need not be a whole number of leaves: the k-th of them
-lies at ``(origin + k * pitch) // GRID``. So however many there are, they are a few numbers, a
-`EvenSteps`. Only the last states of the run, of which some never leave memory, are listed.
+lies at leaf ``(origin + k * pitch) // GRID``. So any number of them is described by three integers,
+an `EvenSteps`. Only the last states of the run, some of which never leave memory, are listed.
 
-They are found from the end backwards. The pieces between kept states are as long as Revolve would
-have them with the `v` slots that are left there, ``beta(v, repeats)``, and their starts stay in
-memory, until as many do as may; or until a piece is as long as the spacing of the file. From there
-on states go to the file.
+The plan is found from the end backwards. Segments are as long as Revolve would have them with the
+`v` slots that are left there, ``beta(v, repeats)`` leaves, and their starts stay in memory, until
+as many do as may, or until a segment is as long as the spacing of the file. From there on, states
+go to the file.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from adjoint.schedules.revolve import beta
 
-__all__ = ["GRID", "Combs", "EvenSteps", "ForwardPlan", "Keep", "plan_keeps"]
+__all__ = ["GRID", "EvenSteps", "ForwardPlan", "LeafRuns", "TailState", "plan_forward"]
 
 GRID = 1024
 """Spacings are multiples of this fraction of a leaf, so that positions are exact integers."""
 
-Keep = tuple[int, bool]
+TailState = tuple[int, bool]
 """A leaf whose first state is kept, and whether it goes to the file."""
 
 
@@ -33,121 +32,122 @@ class EvenSteps:
     pitch: int
     count: int
 
+    @classmethod
+    def single(cls, leaf: int) -> "EvenSteps":
+        """Return one leaf alone."""
+        return cls(leaf * GRID, GRID, 1)
+
     def leaf(self, k: int) -> int:
         """Return the k-th leaf."""
         return (self.origin + k * self.pitch) // GRID
 
 
-class Combs:
-    """Many leaves in ascending order, in little memory: a stack that is added to at its right."""
+class LeafRuns:
+    """Many leaves in ascending order, in little memory: a stack that grows at its right.
 
-    def __init__(self, combs: Iterable[EvenSteps] = ()) -> None:
-        self._combs = [comb for comb in combs if comb.count]
-        self.count = sum(comb.count for comb in self._combs)
+    Evenly spaced leaves make one run, however many they are.
+    """
 
-    def add(self, comb: EvenSteps, k: int) -> None:
-        """Add the k-th leaf of a comb, which is right of all that are there."""
+    def __init__(self, runs: Iterable[EvenSteps] = ()) -> None:
+        self._runs = [run for run in runs if run.count]
+        self.count = sum(run.count for run in self._runs)
+
+    def add(self, run: EvenSteps, k: int) -> None:
+        """Add the k-th leaf of a run, which is right of all that are there."""
         self.count += 1
-        last = self._combs[-1] if self._combs else None
-        origin = comb.origin + k * comb.pitch
+        last = self._runs[-1] if self._runs else None
+        origin = run.origin + k * run.pitch
         if (
             last is not None
-            and last.pitch == comb.pitch
+            and last.pitch == run.pitch
             and last.origin + last.count * last.pitch == origin
         ):
-            self._combs[-1] = EvenSteps(last.origin, last.pitch, last.count + 1)
+            self._runs[-1] = EvenSteps(last.origin, last.pitch, last.count + 1)
         else:
-            self._combs.append(EvenSteps(origin, comb.pitch, 1))
+            self._runs.append(EvenSteps(origin, run.pitch, 1))
 
     def pop(self) -> tuple[int, tuple[EvenSteps, int]]:
-        """Take away the last leaf; return it, and which one it is of which comb."""
-        last = self._combs.pop()
+        """Take away the last leaf; return it, and which one it is of which run."""
+        last = self._runs.pop()
         k = last.count - 1
         if k:
-            self._combs.append(EvenSteps(last.origin, last.pitch, k))
+            self._runs.append(EvenSteps(last.origin, last.pitch, k))
         self.count -= 1
         return last.leaf(k), (last, k)
 
-    def has(self, leaf: int) -> bool:
-        """Return whether a leaf is there."""
-        at = bisect_right(self._combs, leaf, key=_first_leaf) - 1
-        if at < 0:
-            return False
-        comb = self._combs[at]
-        k = -(-(leaf * GRID - comb.origin) // comb.pitch)
-        return k < comb.count and comb.leaf(k) == leaf
-
-    def thin(self) -> "Combs":
+    def thin(self) -> "LeafRuns":
         """Take away every second leaf, from the second on; return those."""
-        left: list[EvenSteps] = []
-        gone: list[EvenSteps] = []
-        into, other = left, gone
-        for comb in self._combs:
-            into.append(EvenSteps(comb.origin, 2 * comb.pitch, (comb.count + 1) // 2))
-            other.append(EvenSteps(comb.origin + comb.pitch, 2 * comb.pitch, comb.count // 2))
-            if comb.count % 2:
+        kept: list[EvenSteps] = []
+        dropped: list[EvenSteps] = []
+        into, other = kept, dropped
+        for run in self._runs:
+            into.append(EvenSteps(run.origin, 2 * run.pitch, (run.count + 1) // 2))
+            other.append(EvenSteps(run.origin + run.pitch, 2 * run.pitch, run.count // 2))
+            if run.count % 2:
                 into, other = other, into
-        self._combs = [comb for comb in left if comb.count]
-        self.count = sum(comb.count for comb in left)
-        return Combs(gone)
+        self._runs = [run for run in kept if run.count]
+        self.count = sum(run.count for run in kept)
+        return LeafRuns(dropped)
 
     def __iter__(self) -> Iterator[int]:
-        for comb in self._combs:
-            yield from map(comb.leaf, range(comb.count))
-
-
-def _first_leaf(comb: EvenSteps) -> int:
-    return comb.leaf(0)
+        for run in self._runs:
+            yield from map(run.leaf, range(run.count))
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardPlan:
-    """The states to keep of a run whose end is known: that of leaf 0, a comb, and a tail."""
+    """The states to keep of a run whose end is known: that of leaf 0, `spaced` ones, a tail."""
 
     first_in_file: bool
-    comb: EvenSteps
+    spaced: EvenSteps
     """Those between, which go to the file."""
-    tail: tuple[Keep, ...]
+    tail: tuple[TailState, ...]
     """The last ones, in ascending order."""
 
     @property
     def file_states(self) -> int:
-        """How many states go to the file."""
-        return self.first_in_file + self.comb.count + sum(in_file for _, in_file in self.tail)
+        """States that go to the file."""
+        return self.first_in_file + self.spaced.count + sum(in_file for _, in_file in self.tail)
 
 
-def plan_keeps(
+def plan_forward(
     num_leaves: int, num_slots: int, pitch: int, *, tail_slots: int, tail_repeats: int
 ) -> ForwardPlan:
-    """Return the states to keep of so many leaves; the first is that of leaf 0.
+    """Return the states to keep of a run of `num_leaves` leaves; the first is that of leaf 0.
+
+    Takes a few operations for every state of the tail, whatever the number of leaves.
 
     Parameters
     ----------
     num_leaves
         At least 1.
     num_slots
-        All slots there are.
+        All slots.
     pitch
         Leaves between two states in the file, in units of ``1 / GRID``; at least `GRID`.
     tail_slots
         The most states, 0 up to `num_slots`, that are never written.
     tail_repeats
-        The `repeats` of the pieces between them.
+        The `repeats` of the segments between them.
     """
-    tail: list[Keep] = []
-    back = 0  # leaves from the end
+    tail: list[TailState] = []
+    back = 0  # leaves from the end of the run to the state that was planned last
     in_memory = 0
-    finely: int | None = None  # `back` at the last state in the file, with the fraction left over
+    finely: int | None = None  # `back` at the last state in the file, in units of 1 / GRID: without
+    # the rounding up to a whole leaf, so that the mean spacing is the pitch exactly
     while True:
+        # The slots that are left where this segment is reversed: states nearer to the start that
+        # stay in memory take one each. Over the last segment the forward sweep is the first pass,
+        # so it may be one repetition longer.
         slots = num_slots - tail_slots + in_memory + 1
-        piece = beta(slots, tail_repeats + (1 if back == 0 else 0))
-        long_enough = back > 0 and (back + piece) * GRID - (finely or 0) >= pitch
+        segment = beta(slots, tail_repeats + (1 if back == 0 else 0))
+        long_enough = back > 0 and (back + segment) * GRID - (finely or 0) >= pitch
         in_file = long_enough or in_memory == tail_slots
         if in_file and not long_enough:
             goal = max(pitch, (back + 1) * GRID) if finely is None else finely + pitch
             back = -(-goal // GRID)
         else:
-            back += piece
+            back += segment
         if back >= num_leaves:
             in_file = in_memory == tail_slots
             return ForwardPlan(in_file, EvenSteps(0, pitch, 0), tuple(reversed(tail)))
@@ -155,32 +155,34 @@ def plan_keeps(
         if not in_file:
             in_memory += 1
             continue
-        finely = _with_fraction(back, finely, pitch)
-        piece = beta(slots, tail_repeats)
-        if piece * GRID >= pitch:
-            return _periodic(num_leaves, back * GRID, piece * GRID, in_memory < tail_slots, tail)
+        finely = _unrounded(back, finely, pitch)
+        # From here on every further segment would be the same: they are not walked one by one.
+        segment = beta(slots, tail_repeats)
+        if segment * GRID >= pitch:
+            spacing, first_in_memory = segment * GRID, in_memory < tail_slots
+            return _evenly_spaced(num_leaves, back * GRID, spacing, first_in_memory, tail)
         if in_memory == tail_slots:
-            return _periodic(num_leaves, finely, pitch, False, tail)
+            return _evenly_spaced(num_leaves, finely, pitch, False, tail)
 
 
-def _with_fraction(back: int, finely: int | None, pitch: int) -> int:
-    """Return where a state in the file is, with the fraction that rounding up left over."""
+def _unrounded(back: int, finely: int | None, pitch: int) -> int:
+    """Return the place of a state in the file before it was rounded up to a whole leaf."""
     if finely is not None and back * GRID - (finely + pitch) < GRID:
         return finely + pitch
     return back * GRID
 
 
-def _periodic(
-    num_leaves: int, finely: int, pitch: int, first_in_memory: bool, tail: list[Keep]
+def _evenly_spaced(
+    num_leaves: int, finely: int, pitch: int, first_in_memory: bool, tail: list[TailState]
 ) -> ForwardPlan:
     """Return the plan whose states left of the tail are evenly spaced, `finely` from the end.
 
-    If there are any, the first state goes to the file as they do: in memory it would be in use for
-    the whole run.
+    If there are any, the first state goes to the file as they do: in memory it would take a slot
+    for the whole run.
     """
     left = num_leaves * GRID - finely
     count = max(0, -(-(left - GRID + 1) // pitch) - 1) if left >= GRID else 0
     while count and (left - count * pitch) // GRID < 1:
         count -= 1
-    comb = EvenSteps(left - count * pitch, pitch, count)
-    return ForwardPlan(count > 0 or not first_in_memory, comb, tuple(reversed(tail)))
+    spaced = EvenSteps(left - count * pitch, pitch, count)
+    return ForwardPlan(count > 0 or not first_in_memory, spaced, tuple(reversed(tail)))

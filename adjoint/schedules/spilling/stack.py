@@ -1,8 +1,7 @@
-"""The stack of a spilling schedule: what its decisions come to, action by action.
+"""The stack of a spilling schedule: how kept states come and go, action by action.
 
-Nothing here knows where a state ought to be kept; `spilling_stream` decides that. Here is which
-slot is taken, what is waited for, and what is given up. All that is noted, in `spilling_ledger`,
-before the action is given: whoever plays it may tell of a loss right after it.
+Where a state ought to be kept is decided by the sweeps (`stream`, `reverse`). Here is which slot is
+taken, what is waited for, and what is discarded.
 """
 
 from bisect import insort
@@ -21,171 +20,188 @@ from adjoint.schedules.actions import (
 )
 from adjoint.schedules.clock import Transfer
 from adjoint.schedules.spilling.bookkeeping import Bookkeeping
-from adjoint.schedules.spilling.entry import Entry, by_leaf
-from adjoint.schedules.spilling.spacing import Combs, EvenSteps
+from adjoint.schedules.spilling.entry import Entry, Place, by_leaf
+from adjoint.schedules.spilling.forecast import Forecast
 
 __all__ = ["Stack"]
 
 
-class Stack(Bookkeeping):
-    """What is kept, and how it comes and goes."""
+class Stack:
+    """Gives the actions that change what is kept.
+
+    Parameters
+    ----------
+    books
+        What is kept; changed by this class alone.
+    forecast
+        When it is needed again.
+    foresight
+        Share of what is reversed next: for a read that is due before it is reversed, a slot is
+        reserved.
+    """
+
+    def __init__(self, books: Bookkeeping, forecast: Forecast, foresight: float) -> None:
+        self._books = books
+        self._forecast = forecast
+        self._foresight = foresight
+        self._leaf_steps = books.leaf_steps
 
     # -- the forward sweep ---------------------------------------------------------------------
 
-    def store(self, leaf: int, place: tuple[EvenSteps, int] | None = None) -> Iterator[Action]:
+    def store(self, leaf: int, place: Place | None = None) -> Iterator[Action]:
         """Keep the live state in a free slot; with a place in the file, post its write as well."""
-        state = self._push(Entry(leaf, self.locked, self._below(leaf)), 1)
-        self.clock.compute(self.costs.store)
+        books = self._books
+        state = books.push_state(leaf)
+        books.clock.compute(books.costs.store)
         yield Store(leaf * self._leaf_steps)
         if place is None:
             return
         state.place = place
         state.in_file = True
-        self.locked -= 1
-        self.in_file += 1
-        self.clock.compute(self.costs.post)
-        state.transfer = self.clock.post(self.costs.write, reading=False)
-        self._dirty.append(state)
+        books.locked -= 1
+        books.in_file += 1
+        books.clock.compute(books.costs.post)
+        state.transfer = books.clock.post(books.costs.write, reading=False)
+        books.writing.append(state)
         yield Offload(leaf * self._leaf_steps)
 
     def store_for_now(self, leaf: int) -> Iterator[Action]:
-        """Store the live state in a free slot, which it gives up as soon as one is wanted."""
+        """Store the live state in a free slot, which is freed as soon as one is wanted."""
         yield from self.store(leaf)
-        self._doomed.append(self.kept[-1])
+        self._books.evict_first.append(self._books.kept[-1])
 
     def make_room(self) -> Iterator[Action]:
-        """Have a free slot, if need be by waiting for a write, if there is a way at all."""
-        while not self.free:
-            if self._doomed:
-                yield from self._drop(self._doomed[0])
+        """Free a slot if none is free, waiting for a write if need be, if there is a way at all."""
+        books = self._books
+        while not books.free:
+            if books.evict_first:
+                yield from self._drop(books.evict_first[0])
                 continue
-            self._settle()
-            if not self.clean and self._dirty:
-                self.clock.wait(_write(self._dirty[0]))
-                self._settle()
-            if not self.clean:
+            books.settle()
+            if not books.clean and books.writing:
+                books.clock.wait(_write(books.writing[0]))
+                books.settle()
+            if not books.clean:
                 return
-            yield from self.evict(self.clean[0])
+            yield from self.evict(books.clean[0])
 
     def cancel_writes(self) -> Iterator[Action]:
         """Take back the writes that have not begun: their states stay in memory."""
-        while self._dirty and _write(self._dirty[-1]).begins > self.clock.now:
-            yield self._cancel(self._dirty[-1])
-        self.reckon()
+        books = self._books
+        while books.writing and _write(books.writing[-1]).begins > books.clock.now:
+            yield self._cancel(books.writing[-1])
+        books.revalue()
 
     def drop(self, states: list[Entry]) -> Iterator[Action]:
-        """Give up states that are in slots alone; the list is empty afterwards."""
+        """Discard states that are in slots alone; the list is empty afterwards."""
         while states:
             yield from self._drop(states.pop())
 
     def thin(self) -> Iterator[Action]:
-        """Give up every second state in the file, from the second on."""
-        odd = self.buried.count % 2
-        self._thinned = self.buried.thin()
-        for leaf in self._thinned:
-            if leaf in self._lost:
-                self._lost.remove(leaf)
-                continue
-            self.in_file -= 1
+        """Discard every second state in the file, from the second on."""
+        books = self._books
+        odd = books.archived.count % 2
+        for leaf in books.archived.thin():
+            books.in_file -= 1
             yield Discard(leaf * self._leaf_steps, Tier.FILE)
-        self._thinned = Combs()
-        for state in [state for state in self.kept if state.in_file][1 - odd :: 2]:
-            if state.in_file:
-                yield from self._forget(state)
-        self.reckon()
+        for state in [state for state in books.kept if state.in_file][1 - odd :: 2]:
+            yield from self._forget(state)
+        books.revalue()
 
     # -- both sweeps ---------------------------------------------------------------------------
 
     def evict(self, state: Entry) -> Iterator[Action]:
-        """Give up the slot of a written state, unless its write turns out to have failed."""
+        """Free the slot of a clean state, which stays in the file."""
+        books = self._books
         step = state.leaf * self._leaf_steps
-        if state.spent:
+        if state.pending_discard:
             yield from self._forget(state)
             return
         if state.transfer is not None:
             state.transfer = None
             yield Wait(step)
-            if not state.in_file:
-                return
-        self.clean.remove(state)
+        books.clean.remove(state)
         state.in_slot = False
-        self.free += 1
-        insort(self._absent, state, key=by_leaf)
-        while len(self._absent) > self.num_slots and not self.kept[0].in_slot:
-            buried = self.kept.popleft()
-            self._absent.remove(buried)
-            assert buried.place is not None, "only what was sent to the file gives up its slot"
-            self.buried.add(*buried.place)
+        books.free += 1
+        insort(books.absent, state, key=by_leaf)
+        books.archive_bottom()
         yield Discard(step, Tier.MEMORY)
 
     # -- the reverse sweep ---------------------------------------------------------------------
 
-    def fetch(self, state: Entry) -> Generator[Action, None, bool]:
-        """Have a state in its slot, or live if it has none; return False if it is lost."""
+    def fetch(self, state: Entry) -> Iterator[Action]:
+        """Have a state in its slot, or read it straight into the live state if it has none."""
         if state.pinned:
             yield from self._unpin(state)
         elif not state.in_slot:
-            self._read_at_once()
+            clock, costs = self._books.clock, self._books.costs
+            clock.compute(costs.post)
+            clock.wait(clock.post(costs.read, reading=True))
             yield Restore(state.leaf * self._leaf_steps)
-        return state.in_slot or state.in_file
 
     def restore(self, state: Entry) -> Action:
         """Make a state in a slot live; it keeps its slot."""
-        self.clock.compute(self.costs.restore)
+        self._books.clock.compute(self._books.costs.restore)
         return Restore(state.leaf * self._leaf_steps)
 
-    def _restore_to_discard(self, state: Entry) -> Action:
-        """Make a state live whose slot is given up next, unless its write is cancelled first."""
-        cancelled = state.transfer is not None and state.transfer.begins > self.clock.now
-        return Restore(state.leaf * self._leaf_steps, keep=state.place is not None and cancelled)
-
-    def take(self, state: Entry) -> Generator[Action, None, bool]:
-        """Make the top state live and give it up. Return False if it is lost."""
-        if not state.is_resident and not (yield from self.fetch(state)):
-            return False
+    def take_top(self) -> Iterator[Action]:
+        """Make the top state live and discard it."""
+        state = self._books.kept[-1]
+        if not state.is_resident:
+            yield from self.fetch(state)
         if state.in_slot:
             yield self._restore_to_discard(state)
         yield from self.discard_top()
-        return True
 
-    def spend_top(self, *, resting: bool) -> Iterator[Action]:
-        """Give up the top state, whose leaf is about to be recorded; if `resting`, restore it.
+    def spend_top(self, *, from_slot: bool) -> Iterator[Action]:
+        """Discard the top state, whose leaf is about to be recorded; make it live if `from_slot`.
 
-        If it is just being written, or read, it keeps its slot meanwhile: nothing waits for that.
+        While it is being written or read it keeps its slot: nothing waits for that.
         """
-        state = self.kept[-1]
-        state.spent = self._is_moving(state)
-        if resting and state.spent:
+        books = self._books
+        state = books.kept[-1]
+        state.pending_discard = books.is_moving(state)
+        if from_slot and state.pending_discard:
             yield self.restore(state)
-        elif resting:
+        elif from_slot:
             yield self._restore_to_discard(state)
-        if not (state.spent and state.in_file):
+        if not (state.pending_discard and state.in_file):
             yield from self.discard_top()
 
     def discard_top(self) -> Iterator[Action]:
-        """Give up the top state: its slot, and its place in the file."""
-        state = self.kept[-1]
-        if state.place is not None:
+        """Discard the top state: its slot, and its place in the file."""
+        books = self._books
+        state = books.kept[-1]
+        if state.place is not None or books.evict_first:
             yield from self._forget(state)
             return
-        self.kept.pop()
-        self.free += 1
-        self.locked -= 1
+        books.kept.pop()
+        books.free += 1
+        books.locked -= 1
         yield Discard(state.leaf * self._leaf_steps, Tier.MEMORY)
 
     def discard_top_tape(self) -> Iterator[Action]:
-        """Take note that the tape at the top is pulled back; give up what it was recorded from."""
-        tape = self.kept.pop()
-        self.free += self.tape_slots
-        self.locked -= self.tape_slots
-        if self.kept and self.kept[-1].leaf == tape.leaf:
+        """Note that the tape at the top is pulled back; discard the state it was recorded from."""
+        books = self._books
+        tape = books.kept.pop()
+        books.free += books.tape_slots
+        books.locked -= books.tape_slots
+        if books.kept and books.kept[-1].leaf == tape.leaf:
             yield from self.discard_top()
 
+    def pass_over_top(self) -> None:
+        """Note that the top state, which is in a slot alone, is not needed any more."""
+        books = self._books
+        books.kept.pop()
+        books.free += 1
+        books.locked -= 1
+
     def insist_on_room(self) -> Iterator[Action]:
-        """Have a free slot, even that of a state that is being read ahead, if there is any."""
+        """Free a slot, even that of a state that is being read ahead, if there is any."""
+        books = self._books
         yield from self.make_room()
-        if not self.free:
-            pinned = next((state for state in self.kept if state.pinned), None)
+        if not books.free:
+            pinned = next((state for state in books.kept if state.pinned), None)
             if pinned is not None:
                 yield from self._unpin(pinned)
                 yield from self.make_room()
@@ -193,103 +209,103 @@ class Stack(Bookkeeping):
     def make_room_for(
         self, needed: int, until_top: float, until_below: float
     ) -> Generator[Action, None, bool]:
-        """Have so many free slots, if those that give theirs up suffice; return whether they do."""
-        live_top = self.kept[-1] if needed else None
-        while self.free - self.reserved < needed:
-            if not self.evictable(until_top, until_below) or (
-                self.clean[0] is live_top and until_top == until_below
+        """Free `needed` slots, evicting what may be evicted; return whether that suffices."""
+        books = self._books
+        live_top = books.kept[-1] if needed else None
+        while books.free - books.reserved < needed:
+            if not self._forecast.evictable(until_top, until_below) or (
+                books.clean[0] is live_top and until_top == until_below
             ):
                 return False
-            yield from self.evict(self.clean[0])
+            yield from self.evict(books.clean[0])
         return True
 
     def prefetch(self, until_top: float, until_below: float, look: float) -> Iterator[Action]:
-        """Read ahead what is due within `look`, if there is a slot; else keep back the next one.
+        """Read ahead what is due within `look` seconds; reserve a slot where none is free for it.
 
-        One is kept back for a read that is due soon, too: see `foresight`.
+        A slot is reserved for a read that is due a little later, too: see `foresight`.
         """
-        self.reserved = 0
-        while (due := self.until_due(until_top, until_below)) <= look:
-            if self.timed is not None and self.clock.busy_until - self.clock.now > look:
+        books = self._books
+        books.reserved = 0
+        while (due := self._forecast.until_due(until_top, until_below)) <= look:
+            if books.timed is not None and books.clock.busy_until - books.clock.now > look:
                 return  # it would only queue, in a slot
-            if not self.free:
-                self.reserved = 1
+            if not books.free:
+                books.reserved = 1
                 return
-            yield from self._read_ahead(self._absent[-1])
+            yield from self._read_ahead(books.absent[-1])
         if due < self._foresight * until_top:
-            self.reserved = 1
+            books.reserved = 1
 
     # -- inside --------------------------------------------------------------------------------
 
+    def _restore_to_discard(self, state: Entry) -> Action:
+        """Make a state live whose slot is discarded next, unless its write is cancelled first."""
+        transfer = state.transfer
+        cancelled = transfer is not None and transfer.begins > self._books.clock.now
+        return Restore(state.leaf * self._leaf_steps, keep=state.place is not None and cancelled)
+
     def _cancel(self, state: Entry) -> Action:
         """Take back a write that has not begun."""
-        later = list(self._dirty)[self._dirty.index(state) + 1 :]
-        self.clock.cancel(_write(state), map(_write, later))
-        self._dirty.remove(state)
+        books = self._books
+        later = list(books.writing)[books.writing.index(state) + 1 :]
+        books.clock.cancel(_write(state), map(_write, later))
+        books.writing.remove(state)
         state.transfer, state.in_file = None, False
-        self.locked += 1
-        self.in_file -= 1
+        books.locked += 1
+        books.in_file -= 1
         return Cancel(state.leaf * self._leaf_steps)
 
     def _drop(self, state: Entry) -> Iterator[Action]:
         yield from self._forget(state)
-        self.reckon()
+        self._books.revalue()
 
     def _forget(self, state: Entry) -> Iterator[Action]:
-        """Give up a state wherever it is."""
+        """Discard a state wherever it is."""
+        books = self._books
         step = state.leaf * self._leaf_steps
         if state.pinned:
             yield from self._unpin(state)
-            if not state.in_slot:
-                return
-        self.release(state)
-        if state.transfer is not None and state.transfer.begins > self.clock.now:
+        books.release(state)
+        if state.transfer is not None and state.transfer.begins > books.clock.now:
             yield self._cancel(state)
-        self._leaving = state
-        if state is self.kept[-1]:
-            self.kept.pop()
+        if state is books.kept[-1]:
+            books.kept.pop()
         else:
-            self.kept.remove(state)
-        self.locked -= not state.in_file
-        for states in (self.clean, self._dirty, self._doomed, self._absent):
+            books.kept.remove(state)
+        books.locked -= not state.in_file
+        for states in (books.clean, books.writing, books.evict_first, books.absent):
             if state in states:
                 states.remove(state)
         if state.in_slot:
-            self.free += 1
+            books.free += 1
             yield Discard(step, Tier.MEMORY)
-        yield from self._leave_file(state)
-
-    def _leave_file(self, state: Entry) -> Iterator[Action]:
-        step = state.leaf * self._leaf_steps
         if state.transfer is not None:
-            self.clock.wait(state.transfer)
+            books.clock.wait(state.transfer)
             state.transfer = None
             yield Wait(step)
         if state.in_file:
             state.in_file = False
-            self.in_file -= 1
+            books.in_file -= 1
             yield Discard(step, Tier.FILE)
 
     def _unpin(self, state: Entry) -> Iterator[Action]:
-        """Wait for what is read ahead."""
+        """Wait for a state that is read ahead."""
+        books = self._books
         assert state.transfer is not None
-        self.clock.wait(state.transfer)
+        books.clock.wait(state.transfer)
+        state.transfer = None
+        state.pinned = False
+        insort(books.clean, state, key=by_leaf)
         yield Wait(state.leaf * self._leaf_steps)
-        if state.in_file:
-            state.transfer = None
-            state.pinned = False
-            insort(self.clean, state, key=by_leaf)
-
-    def _read_at_once(self) -> None:
-        self.clock.compute(self.costs.post)
-        self.clock.wait(self.clock.post(self.costs.read, reading=True))
 
     def _read_ahead(self, state: Entry) -> Iterator[Action]:
-        self._absent.remove(state)
-        self.free -= 1
+        books = self._books
+        books.absent.remove(state)
+        books.free -= 1
         state.pinned = state.in_slot = True
-        self.clock.compute(self.costs.post)
-        state.transfer = self.clock.post(self.costs.read, reading=True)
+        books.clock.compute(books.costs.post)
+        state.transfer = books.clock.post(books.costs.read, reading=True)
         yield Prefetch(state.leaf * self._leaf_steps)
 
 

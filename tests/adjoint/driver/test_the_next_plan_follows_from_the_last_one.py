@@ -76,7 +76,7 @@ def test_a_schedule_that_depends_on_no_costs_stays():
 
 
 def test_a_run_whose_end_is_not_known_is_not_predicted():
-    open_ended = Spilling(None, SLOTS, 9.0, costs=COSTS, file_states=ROWS)
+    open_ended = Spilling(None, SLOTS, 9.0, costs=COSTS, max_file_states=ROWS)
     after = learn(plan(open_ended), costs=COSTS)
     assert math.isnan(after.predicted_seconds)
     assert after.schedule.file_states > 0

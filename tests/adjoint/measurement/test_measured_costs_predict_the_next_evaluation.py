@@ -148,7 +148,7 @@ def test_a_prediction_is_what_replay_says():
     assert Prediction(schedule, WITH_FILE).seconds == pytest.approx(expected, rel=0.005)
     other = replace(WITH_FILE, advance=2.0)
     assert Prediction(schedule, other).seconds == price(schedule, other).makespan
-    open_ended = Spilling(None, 6, 9.5, costs=WITH_FILE, file_states=9)
+    open_ended = Spilling(None, 6, 9.5, costs=WITH_FILE, max_file_states=9)
     assert np.isnan(Prediction(open_ended, other).seconds)
     assert np.isnan(Prediction(schedule, None).seconds)
 

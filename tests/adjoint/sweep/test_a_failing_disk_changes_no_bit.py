@@ -63,8 +63,8 @@ def test_nothing_is_lost_on_a_good_disk(tmp_path):
 COSTS = Costs(advance=1.0, pull_back=1.0, write=2.0, read=2.0)
 
 OPEN_ENDED = [
-    Spilling(None, 3, 3.0, costs=COSTS, file_states=8),
-    Spilling(None, 4, 8.0, costs=COSTS, file_states=5, leaf_steps=4),
+    Spilling(None, 3, 3.0, costs=COSTS, max_file_states=8),
+    Spilling(None, 4, 8.0, costs=COSTS, max_file_states=5, leaf_steps=4),
 ]
 
 

@@ -70,7 +70,7 @@ SCHEDULES = [
     Spilling(NUM_STEPS, 3, 4.5, costs=SLOW, tail_slots=1),
     Spilling(NUM_STEPS, 3, 5, costs=SLOW, tape_slots=1, patience=1.0),
     Spilling(NUM_STEPS, 4, 4, costs=SLOW, tape_slots=2, leaf_steps=4),
-    Spilling(None, 3, 2.5, costs=SLOW, file_states=4),
+    Spilling(None, 3, 2.5, costs=SLOW, max_file_states=4),
 ]
 
 

@@ -44,8 +44,8 @@ def test_it_is_the_derivative_of_the_steps_that_were_taken(expected):
     [
         Online(3),
         Online(5, leaf_steps=4),
-        Spilling(None, 3, 4.0, costs=COSTS, file_states=6),
-        Spilling(None, 4, 8.0, costs=COSTS, file_states=4, leaf_steps=4),
+        Spilling(None, 3, 4.0, costs=COSTS, max_file_states=6),
+        Spilling(None, 4, 8.0, costs=COSTS, max_file_states=4, leaf_steps=4),
     ],
     ids=repr,
 )

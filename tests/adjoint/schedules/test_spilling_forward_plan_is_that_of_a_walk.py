@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keeps_walk import walk
 
-from adjoint.schedules.spilling.spacing import GRID, plan_keeps
+from adjoint.schedules.spilling.spacing import GRID, plan_forward
 
 
 @settings(max_examples=500)
@@ -16,8 +16,8 @@ def test_on_any(leaves, slots, pitch, data):
         "tail_slots": data.draw(st.integers(0, slots)),
         "tail_repeats": data.draw(st.integers(0, 4)),
     }
-    plan = plan_keeps(leaves, slots, pitch, **options)
-    between = [(plan.comb.leaf(k), True) for k in range(plan.comb.count)]
+    plan = plan_forward(leaves, slots, pitch, **options)
+    between = [(plan.spaced.leaf(k), True) for k in range(plan.spaced.count)]
     keeps = [(0, plan.first_in_file), *between, *plan.tail]
     expected = walk(leaves, slots, Fraction(pitch, GRID), **options)
     if between:

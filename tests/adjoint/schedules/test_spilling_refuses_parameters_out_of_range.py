@@ -35,11 +35,11 @@ from adjoint.schedules.actions import Advance
         ({"patience": math.inf}, "patience is inf: it must be between 1 and"),
         ({"tape_slots": -1}, "tape_slots is -1: it must be between 0 and 4"),
         ({"tape_slots": 5}, "tape_slots is 5: it must be between 0 and 4"),
-        ({"num_steps": None}, "file_states is None.*must be given.*at least 2"),
-        ({"num_steps": None, "file_states": 1}, "file_states is 1.*at least 2"),
-        ({"file_states": -1}, "file_states is -1"),
-        ({"file_states": 5}, "may hold 5: take an interval of at least"),
-        ({"file_states": 0}, "may hold 0: take Revolve"),
+        ({"num_steps": None}, "max_file_states is None.*must be given.*at least 2"),
+        ({"num_steps": None, "max_file_states": 1}, "max_file_states is 1.*at least 2"),
+        ({"max_file_states": -1}, "max_file_states is -1"),
+        ({"max_file_states": 5}, "may hold 5: take an interval of at least"),
+        ({"max_file_states": 0}, "may hold 0: take Revolve"),
     ],
 )
 def test_refused(options, says):
@@ -70,7 +70,7 @@ def test_the_interval_it_names_is_possible(steps, slots, tail, repeats, leaf, ro
         "leaf_steps": leaf,
         "tail_slots": min(tail, slots),
         "tail_repeats": repeats,
-        "file_states": room,
+        "max_file_states": room,
     }
     try:
         Spilling(steps, slots, leaf, **options)
@@ -81,7 +81,7 @@ def test_the_interval_it_names_is_possible(steps, slots, tail, repeats, leaf, ro
 
 @given(st.integers(0, 60), st.integers(1, 4), st.integers(-5, 5))
 def test_an_end_where_the_live_state_cannot_be(played, leaf, beyond):
-    schedule = Spilling(None, 2, 3 * leaf, costs=PLAIN, leaf_steps=leaf, file_states=5)
+    schedule = Spilling(None, 2, 3 * leaf, costs=PLAIN, leaf_steps=leaf, max_file_states=5)
     stream, last = iter(schedule), Advance(0, 0)
     for _, action in zip(range(played), stream, strict=False):
         last = action if type(action) is Advance else last
@@ -97,4 +97,4 @@ def test_an_end_where_the_live_state_cannot_be(played, leaf, beyond):
 
 def test_a_single_leaf_needs_no_slot():
     assert len(list(Spilling(4, 0, 4, costs=PLAIN, leaf_steps=4))) == 3
-    assert list(Ended(Spilling(None, 1, 4, costs=PLAIN, leaf_steps=4, file_states=2), 3))
+    assert list(Ended(Spilling(None, 1, 4, costs=PLAIN, leaf_steps=4, max_file_states=2), 3))

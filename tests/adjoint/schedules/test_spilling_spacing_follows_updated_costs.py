@@ -34,7 +34,7 @@ def test_spacing(known, times, slots, transfer, tapes):
         costs=now,
         tail_repeats=0,
         tape_slots=tapes,
-        file_states=STEPS,
+        max_file_states=STEPS,
     )
     run = Changing(STEPS, [(0, now), (2000, then), (4000, now)])
     actions = run.run(iter(schedule), observed=True)
@@ -51,7 +51,7 @@ def test_spacing_where_a_state_takes_more_of_the_processor_than_it_saves():
     """
     now = replace(costs(12), slowdown=1.2, read_slowdown=1.2)
     then = replace(now, write=1.0, slowdown=10.0)
-    schedule = Spilling(None, 5, 12, costs=now, tail_repeats=0, file_states=STEPS)
+    schedule = Spilling(None, 5, 12, costs=now, tail_repeats=0, max_file_states=STEPS)
     actions = Changing(STEPS, [(0, now), (2000, then)]).run(iter(schedule), observed=True)
     assert spacing(actions, 2300, 7000) == pytest.approx(7, rel=0.1)
 
@@ -74,6 +74,6 @@ def test_stall_where_the_bandwidth_drops_to_a_quarter(known, slots, transfer, ta
 def test_what_costs_nothing_at_first_has_no_ratio_to_keep():
     free, dear = replace(costs(0), write=0), costs(20)
     run = Changing(STEPS, [(0, free), (2000, dear)])
-    actions = run.run(iter(Spilling(None, 4, 5, costs=free, file_states=STEPS)), observed=True)
+    actions = run.run(iter(Spilling(None, 4, 5, costs=free, max_file_states=STEPS)), observed=True)
     assert spacing(actions, 0, 1900) == 5
     assert spacing(actions, 2300, 7000) == 20

@@ -14,7 +14,7 @@ COSTS = Costs(pull_back=2, write=3, read=3)
 @pytest.mark.parametrize("room", [2, 3, 7, 8])
 @pytest.mark.parametrize("leaf", [1, 3])
 def test_the_file_never_holds_more(room, leaf):
-    schedule = Spilling(None, 4, 3 * leaf, costs=COSTS, leaf_steps=leaf, file_states=room)
+    schedule = Spilling(None, 4, 3 * leaf, costs=COSTS, leaf_steps=leaf, max_file_states=room)
     for steps in [*range(1, 60), 100, 333, 1000]:
         found = price(Ended(schedule, steps), COSTS, num_steps=steps, num_slots=4, file_states=room)
         assert found.num_steps == steps
@@ -22,13 +22,13 @@ def test_the_file_never_holds_more(room, leaf):
 
 
 def test_ten_thousand_steps():
-    schedule = Spilling(None, 20, 3, costs=COSTS, file_states=50)
+    schedule = Spilling(None, 20, 3, costs=COSTS, max_file_states=50)
     found = price(Ended(schedule, 10**4), COSTS, num_steps=10**4, num_slots=20, file_states=50)
     assert 25 <= found.peak_file_states <= 50
 
 
 def test_the_interval_doubles():
-    schedule, file = Spilling(None, 2, 3, costs=COSTS, file_states=4), set()
+    schedule, file = Spilling(None, 2, 3, costs=COSTS, max_file_states=4), set()
     held = []
     for action in Ended(schedule, 200):
         if type(action) is Offload:

@@ -1,4 +1,4 @@
-"""Told of other costs at any moment, it stays a correct reversal within its slots and its file."""
+"""With costs updated at any moment, it stays a correct reversal within its slots and its file."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from losing import Losing
 from spilling_cases import spillings
 
 
-def observing(schedule):
-    """Return what tells a stream of costs up to four times as high or low as the first."""
+def updating(schedule):
+    """Return a function that updates a stream to costs up to four times as high or low."""
 
-    def told(stream, chance):
+    def update(stream, chance):
         costs = schedule.costs
         change = {
             name: getattr(costs, name) * 4 ** chance.uniform(-1, 1)
@@ -20,7 +20,7 @@ def observing(schedule):
         slower = {name: chance.choice([1, 1.5, 3]) for name in ("slowdown", "read_slowdown")}
         stream.update_costs(replace(costs, **slower, **change))
 
-    return told
+    return update
 
 
 @settings(max_examples=150)
@@ -33,8 +33,7 @@ def test_on_any(schedule, seed, losses):
         seed,
         writes=losses,
         reads=losses,
-        told=observing(inner),
-    )
-    assert run.play() or losses
+        update=updating(inner),
+    ).play()
     assert run.toy.most_units <= inner.num_slots
     assert run.toy.most_in_file <= inner.file_states

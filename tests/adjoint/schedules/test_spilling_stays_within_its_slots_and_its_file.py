@@ -1,7 +1,7 @@
 """Slots in use, those in transit and kept tapes included, stay within the slots; so does the file.
 
-States are read only after their write was waited for: before that, the toy's file has nothing. What
-the stack counts is what there is, and in the end that is nothing.
+States are read only after their write was waited for: before that, the toy's file has nothing. The
+books agree with the toy after every action.
 """
 
 from hypothesis import given, settings
@@ -20,12 +20,12 @@ def test_at_every_action(schedule):
 
 @settings(max_examples=100)
 @given(spillings(max_steps=100, max_slots=8, known=True))
-def test_what_the_stack_counts_is_what_there_is(schedule):
+def test_the_books_agree_with_the_toy(schedule):
     stream, toy = iter(schedule), Toy(schedule.num_steps, schedule.tape_slots)
-    stack = stream._stack
+    books = stream.books
     for action in stream:
         toy.carry_out(action)
-        assert stack.in_file == len(toy.file) + len(toy.writing)
+        assert books.in_file == len(toy.file) + len(toy.writing)
         if schedule.tape_slots == 0:
-            assert schedule.num_slots - stack.free == len(toy.slots) + len(toy.reading)
-    assert (stack.free, stack.in_file, stack.locked) == (schedule.num_slots, 0, 0)
+            assert schedule.num_slots - books.free == len(toy.slots) + len(toy.reading)
+    assert (books.free, books.in_file, books.locked) == (schedule.num_slots, 0, 0)

@@ -54,7 +54,7 @@ def test_known_length(seed):
 def test_unknown_length(seed):
     draw = random.Random(seed)
     n, room = draw.randint(40, 300), draw.randint(2, 5)
-    schedule = Spilling(None, draw.randint(1, 5), 2.0, costs=COSTS, file_states=30)
+    schedule = Spilling(None, draw.randint(1, 5), 2.0, costs=COSTS, max_file_states=30)
     played(schedule, n, room, draw.randint(0, 40))
 
 

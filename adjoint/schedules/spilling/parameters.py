@@ -1,0 +1,268 @@
+"""The parameters of a spilling schedule, and what follows from them alone.
+
+`Spilling` adds the actions. The parameters are a class of their own because the streams of actions
+read them, and `Spilling` makes the streams.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import cached_property
+from operator import index
+from typing import Self
+
+from adjoint.errors import ScheduleError
+from adjoint.schedules.actions import Action
+from adjoint.schedules.costs import Costs
+from adjoint.schedules.mixed_table import TapeTable
+from adjoint.schedules.protocol import num_leaves
+from adjoint.schedules.spilling.segments import LeafCosts
+from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_forward
+from adjoint.schedules.spilling.timed_table import TimedTable
+
+__all__ = ["TABLE_LEAVES", "SpillingParameters"]
+
+MAX_INTERVAL = 1e300
+"""Steps: no run is longer, and ``GRID`` times as much is still finite."""
+
+MAX_RESPACING = 2.0
+"""Factor by which one evaluation may widen or narrow the spacing of the next: a single measurement
+may be off by more, and the next evaluation goes on from there."""
+
+MAX_TABLE_DRIFT = 1.04
+"""Factor by which the ratio of a write to a step may change before tables are made anew: making
+one takes up to 0.1 s, and the best decisions hardly depend on so little."""
+
+MAX_PATIENCE = 1e9
+"""A patience that no run exhausts: no state is evicted. Infinity times a read of no time is nan."""
+
+MAX_TAIL_REPEATS = 64
+"""Far more than ever pays; it bounds the binomials that are worked out."""
+
+TABLE_LEAVES = 512
+"""Segments of up to this many leaves are looked up in tables, which then take tens of milliseconds
+to make; longer ones are split by Revolve."""
+
+INTEGERS = (
+    "num_steps",
+    "num_slots",
+    "leaf_steps",
+    "tail_slots",
+    "tail_repeats",
+    "tape_slots",
+    "max_file_states",
+)
+REAL_NUMBERS = ("interval", "split", "patience", "foresight", "reread")
+"""Parameters that are converted: NumPy's numbers are given, too."""
+
+
+@dataclass(frozen=True)
+class SpillingParameters(ABC):
+    """The parameters of `Spilling`, where they are described; checked, and never changed."""
+
+    num_steps: int | None
+    num_slots: int
+    interval: float
+    _: KW_ONLY
+    costs: Costs
+    leaf_steps: int = 1
+    tail_slots: int = 0
+    tail_repeats: int = 1
+    split: float = 0.5
+    patience: float = 1.5
+    foresight: float = 0.0
+    reread: float = 0.1
+    tape_slots: int = 0
+    timed: bool = False
+    max_file_states: int | None = None
+
+    file_states: int = field(init=False, repr=False, compare=False)
+    """The most states in the file at once."""
+
+    def __post_init__(self) -> None:
+        for name in INTEGERS:
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, index(value))
+        for name in REAL_NUMBERS:
+            object.__setattr__(self, name, float(getattr(self, name)))
+        self._check()
+        object.__setattr__(self, "file_states", self._needed_file_states())
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Action]:
+        """Give the actions."""
+
+    @property
+    def num_tapes(self) -> int:
+        """The most tapes alive at once, that of the leaf being reversed included."""
+        return 1 + (self.num_slots // self.tape_slots if self.tape_slots else 0)
+
+    @property
+    def pitch(self) -> int:
+        """The interval in leaves, in units of ``1 / GRID``, rounded up."""
+        return -(-int(self.interval * GRID) // self.leaf_steps)
+
+    def forward_plan(self, num_leaves: int, pitch: int) -> ForwardPlan:
+        """Return the states that the forward sweep of a run of `num_leaves` leaves keeps."""
+        return plan_forward(
+            num_leaves,
+            self.num_slots,
+            pitch,
+            tail_slots=self.tail_slots,
+            tail_repeats=self.tail_repeats,
+        )
+
+    # -- other costs ---------------------------------------------------------------------------
+
+    def respaced(self, costs: Costs, pitch: int, room: int) -> Self:
+        """Return the schedule for other costs and another spacing.
+
+        The spacing is widened where the file, which has room for `room` states, asks for it. Where
+        that does not suffice, return this schedule.
+        """
+        leaves = 0 if self.num_steps is None else num_leaves(self.num_steps, self.leaf_steps)
+        least = -(-leaves * GRID // max(1, room - 1 - self.num_slots))
+        interval = max(1.0, max(pitch, least) / GRID) * self.leaf_steps
+        limit = self.max_file_states if self.num_steps is None else None
+        changed = replace(self, costs=costs, interval=interval, max_file_states=limit)
+        return changed if changed.file_states <= room else self
+
+    def calibrated(self, costs: Costs, room: int, *, keep_ratios: bool) -> Self:
+        """Return the schedule for the costs that an evaluation has measured.
+
+        The spacing keeps its ratio to a write, within a factor of `MAX_RESPACING`; but it is not
+        narrowed where the transfers of one state take more of the processor than a leaf does.
+
+        Parameters
+        ----------
+        costs
+            What the evaluation has measured, in seconds.
+        room
+            States that the file has room for.
+        keep_ratios
+            Take only the cost of a step from `costs`, and keep the ratios of transfers to steps and
+            the spacing: this schedule was tuned while it was played, so its ratios are the better
+            ones.
+        """
+        planned, leaf = self.costs, self.leaf_steps
+        if not (planned.advance and costs.advance):
+            return self
+        if keep_ratios:
+            unit = costs.advance / planned.advance
+            scaled = replace(costs, write=unit * planned.write, read=unit * planned.read)
+            return self.respaced(scaled, self.pitch, room)
+        widening = 1.0
+        if planned.write and costs.write:
+            widening = costs.write / costs.advance * (planned.advance / planned.write)
+        least = 1.0 if costs.disturbance > leaf * costs.advance else 1 / MAX_RESPACING
+        widening = min(MAX_RESPACING, max(least, widening))
+        changed = self.respaced(costs, round(widening * self.pitch), room)
+        if max(widening, 1 / widening) < MAX_TABLE_DRIFT:
+            made = vars(self)
+            vars(changed).update({name: made[name] for name in ("tapes", "timing") if name in made})
+        return changed
+
+    # -- tables --------------------------------------------------------------------------------
+
+    @cached_property
+    def tapes(self) -> TapeTable | None:
+        """Where tapes are kept; None if none is."""
+        if self.tape_slots == 0:
+            return None
+        leaf = LeafCosts.of(self.costs, self.leaf_steps)
+        return TapeTable(
+            self._within_run(TABLE_LEAVES),
+            self.num_slots,
+            tape_slots=self.tape_slots,
+            unreached=leaf.unreached,
+            reread=leaf.in_advances(self.reread * self.costs.read),
+        )
+
+    @cached_property
+    def timing(self) -> TimedTable | None:
+        """Where states and tapes are kept while transfers hold slots; None if not `timed`."""
+        leaf = LeafCosts.of(self.costs, self.leaf_steps)
+        if not self.timed or leaf.advance == 0 or not self.costs.read or not self.costs.write:
+            return None
+        # segments are as long as the interval, give or take what rounding adds
+        longest = 2 + -(-int(1.05 * self.interval) // self.leaf_steps)
+        return TimedTable(
+            self._within_run(min(TABLE_LEAVES, longest)),
+            self.num_slots,
+            tape_slots=self.tape_slots,
+            unreached=leaf.unreached,
+            pull_back=leaf.in_advances(leaf.pull_back),
+            extra=leaf.in_advances(leaf.keep - leaf.advance),
+            read=leaf.in_advances(self.costs.read),
+            write=leaf.in_advances(self.costs.write),
+        )
+
+    def share_tables(
+        self, tapes: TapeTable | None = None, timing: TimedTable | None = None
+    ) -> None:
+        """Look up tables that were made for the same costs instead of making them again."""
+        if tapes is not None:
+            vars(self)["tapes"] = tapes
+        if timing is not None:
+            vars(self)["timing"] = timing
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _within_run(self, leaves: int) -> int:
+        if self.num_steps is None:
+            return leaves
+        return min(leaves, num_leaves(self.num_steps, self.leaf_steps))
+
+    def _check(self) -> None:
+        leaves = 2 if self.num_steps is None else num_leaves(self.num_steps, self.leaf_steps)
+        num_leaves(1, self.leaf_steps)
+        needed = min(1, leaves - 1)
+        if self.num_slots < needed:
+            raise ScheduleError(
+                f"num_slots is {self.num_slots}: a state is written from a slot, so reversing "
+                f"{leaves} leaves takes at least {needed}"
+            )
+        if not self.leaf_steps <= self.interval <= MAX_INTERVAL:
+            raise ScheduleError(
+                f"interval is {self.interval:g}: it must be at least the "
+                f"{self.leaf_steps} steps of a leaf, and finite: at most {MAX_INTERVAL:g}"
+            )
+        ranges = {
+            "tail_slots": (self.tail_slots, 0, self.num_slots),
+            "tail_repeats": (self.tail_repeats, 0, MAX_TAIL_REPEATS),
+            "split": (self.split, 0, 1),
+            "patience": (self.patience, 1, MAX_PATIENCE),
+            "foresight": (self.foresight, 0, 1),
+            "reread": (self.reread, 0, 1),
+            "tape_slots": (self.tape_slots, 0, max(1, self.num_slots)),
+        }
+        for name, (value, least, most) in ranges.items():
+            if not least <= value <= most:
+                raise ScheduleError(f"{name} is {value}: it must be between {least} and {most:g}")
+        limit = self.max_file_states
+        if limit is not None and limit < 0:
+            raise ScheduleError(f"max_file_states is {limit}: it must be 0 or more, or None")
+        if self.num_steps is None and (limit is None or limit < 2):
+            raise ScheduleError(
+                f"max_file_states is {limit}: for a run of unknown length it must be given, and at "
+                "least 2"
+            )
+
+    def _needed_file_states(self) -> int:
+        limit = self.max_file_states
+        if self.num_steps is None:
+            assert limit is not None, "checked"
+            return limit
+        leaves = num_leaves(self.num_steps, self.leaf_steps)
+        if leaves == 1:
+            return 0
+        plan = self.forward_plan(leaves, self.pitch)
+        # the state of the last leaf is not kept: the leaf is recorded at once
+        states = plan.file_states - (plan.tail[-1:] == ((leaves - 1, True),))
+        if limit is not None and states > limit:
+            least = self.num_steps / max(1, limit - 1)
+            instead = f"an interval of at least {least:g} steps" if limit else "Revolve"
+            raise ScheduleError(
+                f"{states} states would go to the file, which may hold {limit}: take {instead}"
+            )
+        return states
