@@ -11,8 +11,8 @@ from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.parallel import Communicator, largest
 from adjoint.planning.candidates import Problem, in_memory, with_tapes
 from adjoint.planning.planner import Prediction
-from adjoint.reporting.report import Report, in_words
-from adjoint.schedules import Schedule, Spilling
+from adjoint.reporting.report import Report
+from adjoint.schedules import AdaptiveSchedule, Schedule, describe
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Stepper
 from adjoint.storage.blocks import BlockPool
@@ -136,9 +136,9 @@ class Equipment:
 
     def _calibrated(self, schedule: Schedule, costs: Costs, *, was_told: bool) -> Schedule:
         """Return a schedule that goes by these costs, if it goes by any."""
-        if not isinstance(schedule, Spilling) or self.store is None:
+        if not isinstance(schedule, AdaptiveSchedule) or self.store is None:
             return schedule
-        return schedule.calibrated(costs, self.store.file.placement.rows, keep_ratios=was_told)
+        return schedule.recalibrated(costs, self.store.file.placement.rows, keep_ratios=was_told)
 
     def _without_file(self, taken: float) -> Schedule | None:
         """Return a schedule in as much memory that is worth giving up the file for, or None.
@@ -191,7 +191,7 @@ class Equipment:
         assert num_steps is not None
         journal = self.journal
         return Report(
-            schedule=in_words(self.schedule),
+            schedule=describe(self.schedule),
             reason=self.reason,
             num_steps=num_steps,
             state_bytes=self.layout.nbytes,

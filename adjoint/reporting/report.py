@@ -4,10 +4,9 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from adjoint.planning.planner import Prediction
-from adjoint.schedules import Schedule
 from adjoint.units import format_bytes
 
-__all__ = ["Report", "in_words"]
+__all__ = ["Report"]
 
 MOST_NAMED = 8
 """Lost states that are named one by one."""
@@ -126,21 +125,6 @@ class Report:
         rows["lost by the file"] = _list_of(self.lost_states)
         rows["journal failed"] = self.journal_failure
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
-
-
-def in_words(schedule: Schedule) -> str:
-    """Return a schedule in words: "Revolve, 8 slots, leaves of 4"."""
-    words = [type(schedule).__name__, _number_of(schedule.num_slots, "slot")]
-    if schedule.leaf_steps > 1:
-        words.append(f"leaves of {schedule.leaf_steps:,}")
-    if schedule.num_tapes > 1:
-        words.append(f"up to {schedule.num_tapes:,} tapes kept")
-    interval = getattr(schedule, "interval", None)
-    if interval is not None:
-        words.append(f"interval {round(interval, 1):,}")
-    if schedule.file_states:
-        words.append(f"{_number_of(schedule.file_states, 'state')} in the file")
-    return ", ".join(words)
 
 
 def _list_of(steps: tuple[int, ...]) -> str:

@@ -1,6 +1,7 @@
 """Schedules: in what order to advance, record and pull back, and which states to keep.
 
-One family a file; `schedule` is the seam that they all fit.
+Each family has a file; `protocol` defines what all of them have in common, `actions` what they
+consist of.
 """
 
 from adjoint.schedules import actions
@@ -12,14 +13,24 @@ from adjoint.schedules.mixed import Mixed
 from adjoint.schedules.multistage import Multistage
 from adjoint.schedules.online import Online
 from adjoint.schedules.periodic import Periodic
-from adjoint.schedules.protocol import AdaptiveStream, FixedStream, Schedule, num_leaves, stream_of
-from adjoint.schedules.resume_point import ResumePoint
+from adjoint.schedules.protocol import (
+    AdaptiveSchedule,
+    AdaptiveStream,
+    FixedStream,
+    ResumePoint,
+    Schedule,
+    describe,
+    num_leaves,
+    require_schedule,
+    stream_of,
+)
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.spilling.fallback import fallback_schedule
 from adjoint.schedules.spilling.schedule import Spilling
 from adjoint.schedules.store_all import StoreAll
 
 __all__ = [
+    "AdaptiveSchedule",
     "AdaptiveStream",
     "Asynchronous",
     "Costs",
@@ -36,7 +47,9 @@ __all__ = [
     "Spilling",
     "StoreAll",
     "actions",
+    "describe",
     "fallback_schedule",
     "num_leaves",
+    "require_schedule",
     "stream_of",
 ]

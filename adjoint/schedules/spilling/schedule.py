@@ -33,8 +33,12 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed_table import TapeTable
-from adjoint.schedules.protocol import AdaptiveStream, num_leaves
-from adjoint.schedules.resume_point import ResumePoint
+from adjoint.schedules.protocol import (
+    AdaptiveStream,
+    ResumePoint,
+    describe_members,
+    num_leaves,
+)
 from adjoint.schedules.spilling.open_ended import OpenEndedStream
 from adjoint.schedules.spilling.segments import LeafCosts
 from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_keeps
@@ -151,6 +155,9 @@ class Spilling:
             f"file_states={self.capacity})"
         )
 
+    def __str__(self) -> str:
+        return describe_members(self, self.interval)
+
     def __iter__(self) -> Iterator[Action]:
         return OpenEndedStream(self) if self.num_steps is None else SpillingStream(self)
 
@@ -186,7 +193,7 @@ class Spilling:
         )
         return changed if changed.file_states <= room else self
 
-    def calibrated(self, costs: Costs, room: int, *, keep_ratios: bool) -> "Spilling":
+    def recalibrated(self, costs: Costs, file_states: int, *, keep_ratios: bool) -> "Spilling":
         """Return the schedule for what an evaluation has measured, as far as the file has room.
 
         States are as far apart, in writes, as they were, but not closer where each of them takes
@@ -199,14 +206,16 @@ class Spilling:
         if keep_ratios:
             unit = costs.advance / told.advance
             return self.tuned(
-                replace(costs, write=unit * told.write, read=unit * told.read), self.pitch, room
+                replace(costs, write=unit * told.write, read=unit * told.read),
+                self.pitch,
+                file_states,
             )
         longer = 1.0
         if told.write and costs.write:
             longer = costs.write / costs.advance * (told.advance / told.write)
         least = 1.0 if costs.disturbance > leaf * costs.advance else 1 / MOST_CHANGE
         longer = min(MOST_CHANGE, max(least, longer))
-        found = self.tuned(costs, round(longer * self.pitch), room)
+        found = self.tuned(costs, round(longer * self.pitch), file_states)
         if max(longer, 1 / longer) < TABLES_SERVE:
             for name in ("tapes", "timing"):
                 if name in self.__dict__:

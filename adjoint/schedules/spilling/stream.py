@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Advance, PullBack, Record, Turn
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.protocol import AdaptiveStream, num_leaves
-from adjoint.schedules.resume_point import ResumePoint
+from adjoint.schedules.protocol import AdaptiveStream, ResumePoint, num_leaves
 from adjoint.schedules.spilling.outlook import Outlook, timed_outlook
 from adjoint.schedules.spilling.segments import LeafCosts, SegmentCosts
 from adjoint.schedules.spilling.spacing import GRID, EvenSteps, ForwardPlan
