@@ -111,7 +111,7 @@ class _Endless:
 
 
 def _medians(found: list[Costs]) -> Costs:
-    names = [field.name for field in dataclasses.fields(Costs) if field.name != "deeper"]
+    names = [field.name for field in dataclasses.fields(Costs)]
     return dataclasses.replace(
         found[0],
         **{name: statistics.median(getattr(costs, name) for costs in found) for name in names},

@@ -84,18 +84,20 @@ class Schedule(Protocol):
 class ResumePoint:
     """Where a run is to be continued: after an interruption, or after its file lost snapshots.
 
-    All steps are multiples of the schedule's `leaf_steps`, except for the end of the run. State 0
-    is in the file or in a slot; only if neither holds any state, it is the live one.
+    No transfer is under way, and no tape is kept. All steps are multiples of the schedule's
+    `leaf_steps`, except for the end of the run. State 0 is in the file or in a slot; only if
+    neither holds any state, it is the live one.
     """
 
     in_file: Sequence[int]
     """Steps of the states in the file, in ascending order."""
     live: int | None
-    """Step of the live state, if the forward sweep is to be continued."""
+    """Step of the live state, if the forward sweep is to be continued; no kept state is later."""
     reversed_to: int | None = None
-    """Step of the adjoint, if the reverse sweep is to be continued."""
+    """Step of the adjoint, if the reverse sweep is to be continued; all kept states are earlier."""
     in_memory: Sequence[int] = ()
-    """Steps of the states in slots, in ascending order; they may be in the file as well."""
+    """Steps of the states in slots, which stay there, in ascending order. A state may be in the
+    file as well."""
 
 
 class AdaptiveStream(Iterator[Action]):

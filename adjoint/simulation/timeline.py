@@ -82,7 +82,7 @@ class SimulatedTimeline:
         self.in_memory = Segments()
         """Snapshots in slots, those being written or read included. All level: start is stop."""
         self.in_file = Segments()
-        """Snapshots in the file or a tier below it, from when their write was posted. All level."""
+        """Snapshots in the file, from when their write was posted. All level."""
         self._kept: dict[tuple[int, int], float] = {}
         limits = Limits(schedule.num_steps, schedule.num_slots, tape_slots=schedule.tape_slots)
         machine = Machine(costs, limits)
@@ -118,9 +118,9 @@ class SimulatedTimeline:
             case Store() | Prefetch():
                 self._kept[action.step, Tier.MEMORY] = began
             case Offload():
-                self._kept[action.step, action.tier] = began
+                self._kept[action.step, Tier.FILE] = began
             case Cancel():
-                del self._kept[action.step, action.tier]
+                del self._kept[action.step, Tier.FILE]
             case Discard():
                 since = self._kept.pop((action.step, action.tier))
                 segments = self.in_memory if action.tier == Tier.MEMORY else self.in_file
