@@ -9,7 +9,8 @@ from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.parallel import largest
-from adjoint.reporting.report import Report, in_words
+from adjoint.reporting.report import Report
+from adjoint.schedules import describe
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.sweep.journal import SavedRecord
 from adjoint.sweep.observers import Observer, Observers, combined
@@ -106,7 +107,7 @@ class Driver:
         resumed = "" if record is None else f"{record.header.phase}, step {record.header.step:,}"
         blocked = after.wait_seconds + after.post_seconds
         return Report(
-            schedule=in_words(plan.schedule),
+            schedule=describe(plan.schedule),
             reason=plan.reason,
             num_steps=result.num_steps,
             state_bytes=layout.nbytes,

@@ -67,7 +67,7 @@ def _recalibrated(schedule: Schedule, costs: Costs, rows: int, *, keep_ratios: b
     """
     if not isinstance(schedule, Spilling):
         return schedule
-    return schedule.calibrated(costs, rows, keep_ratios=keep_ratios)
+    return schedule.recalibrated(costs, rows, keep_ratios=keep_ratios)
 
 
 def _faster_without_file(schedule: Schedule, costs: Costs, seconds: float) -> Candidate | None:

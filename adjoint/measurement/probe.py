@@ -323,7 +323,7 @@ def _trial_leaves(rough: Costs, leaf_steps: int, num_slots: int, seconds: float)
 
 
 def _medians(found: list[Costs]) -> Costs:
-    names = [field.name for field in dataclasses.fields(Costs) if field.name != "deeper"]
+    names = [field.name for field in dataclasses.fields(Costs)]
     return replace(
         found[0],
         **{name: statistics.median(getattr(costs, name) for costs in found) for name in names},

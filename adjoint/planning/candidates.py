@@ -103,7 +103,7 @@ def with_leaves_of(leaf: int, costs: Mapping[int, Costs]) -> Costs:
     if below >= above:
         return costs[below]
     share = log(leaf / below) / log(above / below)
-    names = [field.name for field in fields(Costs) if field.name != "deeper"]
+    names = [field.name for field in fields(Costs)]
     pairs = {name: (getattr(costs[below], name), getattr(costs[above], name)) for name in names}
     between = {name: (1 - share) * less + share * more for name, (less, more) in pairs.items()}
     return replace(costs[below], **between)
@@ -160,10 +160,10 @@ def synchronous(case: Problem) -> Iterator[Candidate]:
         write=write / case.pace.advance,
         read=read / case.pace.advance,
         leaf_steps=leaf,
-        file_states=None if case.file_states >= n else case.file_states,
+        max_file_states=None if case.file_states >= n else case.file_states,
     )
     seconds = disk.tally.advances * costs.advance
-    seconds += disk.tally.writes[0] * write + disk.tally.reads[0] * read
+    seconds += disk.tally.writes * write + disk.tally.reads * read
     yield Candidate(disk, seconds + case.reversing, "the computation waits for every transfer")
     places = min(case.file_states, MOST_LEVELS)
     if case.num_slots + places >= case.num_leaves:

@@ -19,8 +19,7 @@ from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
 from adjoint.planning.planner import Plan, choose, compare
 from adjoint.reporting.columns import aligned
-from adjoint.reporting.report import in_words
-from adjoint.schedules import Schedule, num_leaves
+from adjoint.schedules import Schedule, describe, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.replay import price
 from adjoint.units import format_bytes, format_seconds
@@ -163,7 +162,7 @@ class PlanRow:
             format_bytes(self.file_bytes) if self.file_bytes else "-",
             _count(self.states_written),
             _count(self.states_read),
-            in_words(self.plan.schedule),
+            describe(self.plan.schedule),
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from adjoint.schedules import Schedule
 from adjoint.units import format_bytes, format_count
 
-__all__ = ["Report", "in_words"]
+__all__ = ["Report"]
 
 MAX_LISTED = 8
 """Lost states listed by step in the text; the others are counted."""
@@ -120,21 +119,6 @@ class Report:
         rows["lost states"] = _listed(self.lost_states)
         rows["journal failed"] = self.journal_failure
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
-
-
-def in_words(schedule: Schedule) -> str:
-    """Return a schedule in words: "Revolve, 8 slots, leaves of 4"."""
-    words = [type(schedule).__name__, format_count(schedule.num_slots, "slot")]
-    if schedule.leaf_steps > 1:
-        words.append(f"leaves of {schedule.leaf_steps:,}")
-    if schedule.num_tapes > 1:
-        words.append(f"up to {schedule.num_tapes:,} tapes kept")
-    interval = getattr(schedule, "interval", None)
-    if interval is not None:
-        words.append(f"interval {round(interval, 1):,}")
-    if schedule.file_states:
-        words.append(f"{format_count(schedule.file_states, 'state')} in the file")
-    return ", ".join(words)
 
 
 def _listed(steps: tuple[int, ...]) -> str:

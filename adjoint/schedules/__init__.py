@@ -1,6 +1,7 @@
 """Schedules: in what order to advance, record and pull back, and which states to keep.
 
-One family a file; `schedule` is the seam that they all fit.
+Each family has a file; `protocol` defines what all of them have in common, `actions` what they
+consist of.
 """
 
 from adjoint.schedules import actions
@@ -16,12 +17,13 @@ from adjoint.schedules.protocol import (
     AdaptiveSchedule,
     AdaptiveStream,
     FixedStream,
+    ResumePoint,
     Schedule,
+    describe,
     num_leaves,
     require_schedule,
     stream_of,
 )
-from adjoint.schedules.resume_point import ResumePoint
 from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.spilling.fallback import fallback_schedule
 from adjoint.schedules.spilling.schedule import Spilling
@@ -45,6 +47,7 @@ __all__ = [
     "Spilling",
     "StoreAll",
     "actions",
+    "describe",
     "fallback_schedule",
     "num_leaves",
     "require_schedule",

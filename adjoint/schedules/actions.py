@@ -1,49 +1,46 @@
-"""What a schedule may ask for: the vocabulary between schedules, `replay` and the sweep.
+"""The actions that schedules consist of.
 
-A schedule is an iterator of these actions; the sweep carries them out on a stepper and a
-store, and `adjoint.replay` plays them on a simulated machine. State ``k`` is the state
-*before* step ``k``; step ranges are half-open, ``[start, stop)``.
+A schedule is an iterable of these actions; the sweep carries them out on a stepper and a store,
+and `adjoint.replay` plays them on a simulated machine. State ``k`` is the state *before* step
+``k``; step ranges are half-open, ``[start, stop)``.
 
-There is one *live* state, the stepper's own. The *slots* are places in memory, besides the
-live state, that hold one snapshot each; the *file* holds further snapshots. A snapshot is
-named by its step, and may be in a slot, in the file, or in both. Below the file there may be
-slower places still; `Offload`, `Prefetch` and `Cancel` speak of the file unless given another
-tier.
+There is one *live* state, the stepper's own. A *slot* is a place in memory, besides the live
+state, that holds one snapshot; the *file* holds further snapshots. A snapshot is identified by its
+step, and may be in a slot, in the file, or in both.
 
 ======================= ===============================================================
-`Advance(start, stop)`  live state ``start`` becomes ``stop``; no tape is kept
-`Record(start, stop)`   the same, keeping the tape of the steps. With
+`Advance(start, stop)`  Take the live state from ``start`` to ``stop``; keep no tape.
+`Record(start, stop)`   The same, keeping the tape of the steps. With
                         ``reach_stop=False`` the next action is the `PullBack` of this
                         tape: the live state is undefined in between, and the last step
                         need not be taken.
-`Turn()`                live state is ``num_steps``: the adjoint becomes the terminal
-                        cost's derivative. Once per sweep.
-`PullBack(start, stop)` consumes the tape of ``[start, stop)``: the adjoint goes from
-                        ``stop`` to ``start``. The live state is undefined afterwards.
-`Store(step)`           the live state ``step`` is put in a free slot, and stays live
-`Restore(step)`         snapshot ``step`` becomes the live state, from its slot or, if it
-                        has none, straight from the fastest tier that has it (the sweep
-                        waits for the read). With ``keep=False`` the next action is the
-                        `Discard` of its slot: the slot's memory can become the live
-                        state's, and nothing need be copied.
-`Offload(step)`         posts the write of snapshot ``step``, from its slot to the file
-`Prefetch(step)`        takes a free slot and posts the read of snapshot ``step`` into it
-`Wait(step)`            waits for the transfer of snapshot ``step``
-`Cancel(step)`          takes back an offload, or waits for it if it has begun; the file then
-                        has no snapshot ``step``. The slot keeps it.
-`Discard(step, tier)`   gives up snapshot ``step`` in a slot or in the file. A slot given
-                        up while its write is under way is free once that is done.
+`Turn()`                The live state is ``num_steps``: initialise the adjoint with the
+                        derivative of the terminal cost. Once per sweep.
+`PullBack(start, stop)` Take the adjoint from ``stop`` to ``start``, consuming the tape
+                        of these steps. The live state is undefined afterwards.
+`Store(step)`           Put the live state in a free slot; it stays live.
+`Restore(step)`         Make snapshot ``step`` the live state, from its slot or, if it
+                        is in none, straight from the file, waiting for the read. With
+                        ``keep=False`` the next action is the `Discard` of its slot: the
+                        memory of the slot can become that of the live state, without a
+                        copy.
+`Offload(step)`         Post the write of snapshot ``step`` from its slot to the file.
+`Prefetch(step)`        Take a free slot and post the read of snapshot ``step`` into it.
+`Wait(step)`            Wait for the transfer of snapshot ``step``.
+`Cancel(step)`          Cancel the write of snapshot ``step``, or wait for it if it has
+                        begun; the snapshot is then in its slot and not in the file.
+`Discard(step, tier)`   Discard snapshot ``step`` in its slot or in the file. A slot that
+                        is discarded while being written from is free once that is done.
 ======================= ===============================================================
 
-The first leaf of the reverse sweep is ``Record(i, n), Turn(), PullBack(i, n)``, so the
-`Advance` actions are exactly those that the theory of Revolve counts.
+The first leaf of the reverse sweep is ``Record(i, n), Turn(), PullBack(i, n)``, so the `Advance`
+actions are exactly those that the theory of Revolve counts.
 
-The two flags default to what is always right, at the price of a step or a copy: a schedule that
-sets neither is played correctly. `adjoint.replay` refuses a flag that what follows contradicts.
+The defaults of the two flags are always correct, at the price of a step or a copy.
+`adjoint.replay` refuses a flag that the next action contradicts.
 
-These are plain slotted classes, not frozen dataclasses: long sweeps make millions of them,
-and a frozen dataclass takes four times as long to make. Type checkers hold the fields to be
-final; nothing may write them.
+These are plain slotted classes, since long sweeps make millions of them and a frozen dataclass
+takes four times as long to make. Type checkers treat the fields as final; nothing may write them.
 """
 
 from enum import IntEnum
@@ -67,14 +64,14 @@ __all__ = [
 
 
 class Tier(IntEnum):
-    """Where a snapshot is kept; slower places than the file are the integers from 2 on."""
+    """Where a snapshot is kept."""
 
     MEMORY = 0
     FILE = 1
 
 
 class Action:
-    """One thing for the sweep to do. Actions are values: equal if their type and fields are."""
+    """One action of the sweep. Actions are values: equal if their types and fields are."""
 
     __slots__ = ()
 
@@ -123,7 +120,7 @@ class Record(Action):
 
 
 class Turn(Action):
-    """Begin the reverse sweep: the adjoint becomes the terminal cost's derivative."""
+    """Begin the reverse sweep: initialise the adjoint with the derivative of the terminal cost."""
 
     __slots__ = ()
 
@@ -164,23 +161,21 @@ class Restore(Action):
 
 
 class Offload(Action):
-    """Post the write of snapshot `step` from its slot to a tier."""
+    """Post the write of snapshot `step` from its slot to the file."""
 
-    __slots__ = ("step", "tier")
+    __slots__ = ("step",)
 
-    def __init__(self, step: int, tier: int = Tier.FILE) -> None:
+    def __init__(self, step: int) -> None:
         self.step: Final = step
-        self.tier: Final = tier
 
 
 class Prefetch(Action):
-    """Take a free slot and post the read of snapshot `step`, from a tier, into it."""
+    """Take a free slot and post the read of snapshot `step` from the file into it."""
 
-    __slots__ = ("step", "tier")
+    __slots__ = ("step",)
 
-    def __init__(self, step: int, tier: int = Tier.FILE) -> None:
+    def __init__(self, step: int) -> None:
         self.step: Final = step
-        self.tier: Final = tier
 
 
 class Wait(Action):
@@ -193,20 +188,22 @@ class Wait(Action):
 
 
 class Cancel(Action):
-    """Take back the offload of snapshot `step` to a tier; if it has begun, wait for it first."""
+    """Cancel the write of snapshot `step`, so that only its slot has it.
 
-    __slots__ = ("step", "tier")
+    If the write has begun, wait for it and discard the snapshot in the file.
+    """
 
-    def __init__(self, step: int, tier: int = Tier.FILE) -> None:
+    __slots__ = ("step",)
+
+    def __init__(self, step: int) -> None:
         self.step: Final = step
-        self.tier: Final = tier
 
 
 class Discard(Action):
-    """Give up snapshot `step` in one tier."""
+    """Discard snapshot `step` in its slot or in the file."""
 
     __slots__ = ("step", "tier")
 
-    def __init__(self, step: int, tier: int) -> None:
+    def __init__(self, step: int, tier: Tier) -> None:
         self.step: Final = step
         self.tier: Final = tier

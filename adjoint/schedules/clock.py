@@ -1,10 +1,10 @@
-"""Event times of a processor and a channel that work side by side, by arithmetic.
+"""Event times of a processor and a channel that work in parallel, computed exactly.
 
-The processor computes one thing after another. The channel carries one state at a time, either
-way, in the order in which transfers were posted, and never idles while one is posted. So whenever
-it is busy it stays busy until the last posted transfer is done, and all times follow exactly:
-there is no time step. While the channel is busy the processor computes slower by a factor: that of
-writes or that of reads, whichever were posted last.
+The processor computes one thing after another. The channel carries one state at a time, to the file
+or from it, in the order in which transfers were posted, and never idles while one is posted. So
+once it is busy it stays busy until the last posted transfer is done, and all times follow without a
+time step. While the channel is busy the processor computes slower, by the factor for writes or for
+reads, according to the transfer posted last.
 """
 
 from collections.abc import Iterable
@@ -17,39 +17,39 @@ __all__ = ["Transfer", "VirtualClock"]
 class Transfer:
     """A state on its way to the file or back."""
 
-    __slots__ = ("begins", "ends", "given_up", "reading")
+    __slots__ = ("begins", "ends", "frees_slot", "reading")
 
     def __init__(self, begins: float, ends: float, *, reading: bool) -> None:
         self.begins = begins
         self.ends = ends
         self.reading = reading
-        self.given_up = False
-        """A write from a slot that is to be free once it is done."""
+        self.frees_slot = False
+        """Whether it is a write from a discarded slot, which is free once the write is done."""
 
 
 class VirtualClock:
-    """The processor's time, and until when the channel has work.
+    """The time of the processor, and the time until which the channel is busy.
 
     Parameters
     ----------
     costs
-        Of which it needs how much longer computing takes while the channel is busy.
+        Only the slowdowns are used: all other times are passed to the methods.
     """
 
     def __init__(self, costs: Costs) -> None:
         self.now = 0.0
         self.stall = 0.0
-        """Time that the processor has stood still."""
+        """Time for which the processor has waited."""
         self.busy_until = 0.0
         self._costs = costs
         self._slowdown = costs.slowdown
 
     def update_costs(self, costs: Costs) -> None:
-        """Go by other costs from now on; what is under way takes what it was to take."""
+        """Replace the costs; transfers under way and their slowdown stay as they are."""
         self._costs = costs
 
     def compute(self, work: float) -> None:
-        """Compute for so long, and longer where the channel is busy meanwhile."""
+        """Compute what takes the time `work`, or longer while the channel is busy."""
         busy = self.busy_until - self.now
         if busy > 0:
             done_meanwhile = busy / self._slowdown
@@ -61,20 +61,20 @@ class VirtualClock:
         self.now += work
 
     def post(self, seconds: float, *, reading: bool) -> Transfer:
-        """Give the channel a transfer, which begins when those before it are done."""
+        """Post a transfer, which begins when those before it are done."""
         begins = max(self.now, self.busy_until)
         self.busy_until = begins + seconds
         self._slowdown = self._costs.read_slowdown if reading else self._costs.slowdown
         return Transfer(begins, self.busy_until, reading=reading)
 
     def wait(self, transfer: Transfer) -> None:
-        """Stand still until a transfer is done."""
+        """Wait until a transfer is done."""
         if transfer.ends > self.now:
             self.stall += transfer.ends - self.now
             self.now = transfer.ends
 
     def cancel(self, transfer: Transfer, later: Iterable[Transfer]) -> None:
-        """Take back a transfer that has not begun; those posted later move up, in order."""
+        """Cancel a transfer that has not begun; those posted later, given in order, move up."""
         self.busy_until = transfer.begins
         for other in later:
             seconds = other.ends - other.begins

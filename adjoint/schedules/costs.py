@@ -1,9 +1,8 @@
-"""What things cost: the numbers that schedules are priced with, and planned on."""
+"""The costs of steps and transfers, by which schedules are planned and priced."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from itertools import chain
+from dataclasses import dataclass
 from typing import Any
 
 from adjoint.errors import ArgumentError
@@ -13,87 +12,79 @@ __all__ = ["Costs"]
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds, or any other unit of time, that things take.
+    """Costs of steps and transfers, in seconds or any other unit of time.
 
     ``Costs(advance=u_f, pull_back=u_b, write=w, read=r)`` is the model of the theory, in which
-    `u_b` is all that reversing a step from its own state takes. ``Costs(advance=u_f, record=u_t,
-    unreached=u_f, pull_back=u_a, ...)`` is the same where steps must be taken again to be taped,
-    ``u_b = u_f + u_t + u_a``, and tells what a kept tape saves.
+    `u_b` is the whole time to reverse a step from its own state. If a step must be taken again for
+    its tape, ``Costs(advance=u_f, record=u_t, unreached=u_f, pull_back=u_a, ...)`` is the same with
+    ``u_b = u_f + u_t + u_a``, and includes what a kept tape saves.
 
     Raises
     ------
     ArgumentError
-        A cost that is negative or not finite, or a slowdown below 1.
+        A cost is negative or not finite, or a slowdown is below 1.
     """
 
     advance: float = 1.0
     """One step forward."""
     record: float = 0.0
-    """What keeping the tape of one step takes, beyond advancing over it."""
+    """Keeping the tape of one step, beyond advancing over it."""
     unreached: float = 0.0
-    """What the last step of a `Record` takes, beyond `record`, where its end is not needed.
+    """The last step of a `Record`, beyond `record`, if its end is not needed.
 
-    Nothing for a stepper whose tape is its states; as much as `advance` for one whose tape comes of
-    taking the step."""
+    0 if the tape of a step is its initial state; `advance` if the step must be taken to get its
+    tape."""
     pull_back: float = 1.0
     """One step of the adjoint."""
     write: float = 0.0
-    """One state to the file."""
+    """Writing one state to the file."""
     read: float = 0.0
-    """One state from the file."""
+    """Reading one state from the file."""
     post: float = 0.0
-    """What posting a transfer keeps the processor busy."""
+    """Posting a transfer: time for which the processor is busy."""
     store: float = 0.0
-    """What a `Store` adds: a copy, or a step out of place."""
+    """A `Store`: a copy, or what a step out of place takes beyond one in place."""
     restore: float = 0.0
-    """What a `Restore` from a slot adds, unless the slot is given up at once: then none."""
+    """A `Restore` from a slot that is kept; without `keep` it is free."""
     driver_overhead: float = 0.0
-    """What the driver itself takes for a leaf: the actions that record it and pull it back."""
+    """The driver's own time for the actions that record and pull back a leaf."""
     restart_overhead: float = 0.0
-    """What the advances to a leaf add, however many steps they are.
+    """The constant part of the time to advance to a leaf, whatever the number of steps.
 
-    In every reversal without kept tapes one advance ends at each leaf but the first, and sets out
-    from a state that is kept: so into another block, or from one that was not looked at lately."""
+    In every reversal without kept tapes one advance ends at each leaf but the first. It starts from
+    a kept state, so with memory that is not in cache."""
     turn: float = 0.0
     """The terminal cost and its derivative."""
     slowdown: float = 1.0
-    """How many times longer computing takes while a write is under way."""
+    """Factor by which computing takes longer while a write is under way."""
     read_slowdown: float = 1.0
-    """How many times longer computing takes while a read is under way."""
-    deeper: tuple[tuple[float, float], ...] = ()
-    """(write, read) of one state, for each tier below the file."""
+    """Factor by which computing takes longer while a read is under way."""
 
     def __post_init__(self) -> None:
-        plain = ((name, getattr(self, name)) for name in self.__slots__ if name != "deeper")
-        below = (("deeper", seconds) for pair in self.deeper for seconds in pair)
-        for name, value in chain(plain, below):
+        for name in self.__slots__:
+            value = getattr(self, name)
             least = 1.0 if name.endswith("slowdown") else 0.0
             if not (least <= value < math.inf):
                 raise ArgumentError(f"{name} is {value}: it must be finite and at least {least:g}")
 
     @classmethod
     def of_numbers(cls, numbers: Mapping[str, Any]) -> "Costs":
-        """Return the costs of a mapping of names to numbers, those of deeper tiers apart.
+        """Return the costs in a mapping of names to numbers.
 
-        What is not told is as by default: a file may be older than a cost.
+        Missing entries take their defaults and unknown ones are ignored, so that files of other
+        versions still load.
         """
-        known = {field.name for field in fields(cls)} - {"deeper"}
-        given: dict[str, Any] = {name: float(numbers[name]) for name in known & set(numbers)}
-        return cls(**given)
+        return cls(**{name: float(numbers[name]) for name in cls.__slots__ if name in numbers})
 
     @property
     def disturbance(self) -> float:
-        """What a state's way to the file and back keeps the processor from computing."""
+        """Computing time lost to writing one state and reading it back in the background."""
         lost_writing = (1 - 1 / self.slowdown) * self.write
         lost_reading = (1 - 1 / self.read_slowdown) * self.read
         return 2 * self.post + lost_writing + lost_reading
 
-    def transfers(self, tier: int) -> tuple[float, float]:
-        """Return what one state takes to be written to a tier, and to be read from it."""
-        return (self.write, self.read) if tier == 1 else self.deeper[tier - 2]
-
     def recording(self, steps: int, *, reach_stop: bool) -> float:
-        """Return what one `Record` of so many steps takes, and what each leaf takes besides."""
+        """Return the time of a `Record` of a leaf of `steps` steps, with the leaf's overheads."""
         last = self.advance if reach_stop else self.unreached
-        besides = self.driver_overhead + self.restart_overhead
-        return (steps - 1) * self.advance + last + steps * self.record + besides
+        overhead = self.driver_overhead + self.restart_overhead
+        return (steps - 1) * self.advance + last + steps * self.record + overhead

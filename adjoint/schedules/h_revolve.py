@@ -1,22 +1,20 @@
-"""H-Revolve: states in several tiers, each with room for some, each slower than the one before.
+"""H-Revolve: slots in memory and a file with places for some states; every transfer is waited for.
 
-Herrmann and Pallez (2020, doi:10.1145/3378672). While a state is written or read the processor
-stands still. States lie in the tiers as in a hierarchy: what is kept left of a state, for longer,
-is in the same tier or in a slower one. So when a state is to go to a tier below memory no slot is
-taken: it passes through one, and then all slots, and all the places of the tiers in between, are
-there for what is right of it. `hierarchical_tables` says which states those are, up to 2,000 leaves
-at the least cost there is, and `hierarchical_search` goes on from there.
+Herrmann and Pallez (2020, doi:10.1145/3378672). A state in memory is kept for a shorter time
+than any state left of it in the file. So whenever a state goes to the file, no slot is taken: it
+passes through one, and then all slots are free for the leaves right of it.
+`h_revolve_table` says which states go to the file, and `h_revolve_search` extends that to any
+number of leaves.
 
-Costs are in units of advancing one leaf. The recording and pulling back of a leaf, whatever it
-takes, is paid once a leaf by every schedule: the plan depends on ``write`` and ``read`` alone, and
-cannot confuse the costs of the two directions.
-
-In the literature a step is also advanced once as it is reversed: its costs are ours and one more
-for each leaf.
+Costs are in units of advancing over one leaf. Recording and pulling back a leaf is paid once for
+each leaf by every schedule, so the plan depends on `write` and `read` alone, and forward and
+reverse costs cannot be confused. In the literature a step is also advanced once when it is
+reversed: costs there are higher by one for each leaf.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from operator import index
 
 from adjoint.errors import ScheduleError
@@ -32,114 +30,128 @@ from adjoint.schedules.actions import (
     Tier,
     Wait,
 )
-from adjoint.schedules.h_revolve_plan import Node, Tally
-from adjoint.schedules.h_revolve_search import best_plan
-from adjoint.schedules.h_revolve_tables import Place
-from adjoint.schedules.protocol import num_leaves
-from adjoint.schedules.revolve import reversal
+from adjoint.schedules.h_revolve_plan import Part, Plan, Tally
+from adjoint.schedules.h_revolve_search import Places, best_plan
+from adjoint.schedules.protocol import num_leaves, set_fields
+from adjoint.schedules.revolve import require_slots, reversal
 
 __all__ = ["HRevolve"]
 
 
+@dataclass(frozen=True)
 class HRevolve:
-    """Reverse a run with slots and slower tiers of snapshots, at the least cost.
+    """Reverse a run with slots and a limited file that it waits for, at the least cost.
 
-    The cost is ``advances / leaf_steps + writes * write + reads * read``, as `tally` has it. Up to
-    2,000 leaves none is lower if each tier is at least as slow, both ways, as the one before, and
-    has not hundreds of places that are all of use and still too few; to ``2**-20`` a transfer, so
-    that of schedules that cost the same it is one that moves the fewest states. Longer runs are
-    periodic.
+    The cost is ``advances / leaf_steps + writes * write + reads * read``. Up to 2,000 leaves it is
+    the least possible, unless hundreds of places in the file are too few; of schedules with equal
+    cost, one with the fewest transfers is taken. Longer runs are periodic. The cost is never more
+    than that of `Revolve`, which it is if the file does not pay.
 
-    Making one takes some 20 ms, and tables of 100 kB. Where a tier is short of places it takes up
-    to about a second, and a few megabytes.
+    Making one takes some 20 ms and 100 kB. If the file is short of places it takes up to about a
+    second and a few megabytes.
 
     Parameters
     ----------
     num_steps
         Steps of the run, at least 1.
-    tiers
-        (capacity, write, read) of each place: first memory, which has `capacity` slots and costs
-        nothing; then the file, and then the tiers below it. A capacity of None is no limit, 0 is a
-        tier that is left out. To write and to read a state are in units of advancing one leaf.
+    num_slots
+        Snapshots that fit in memory besides the live state. At least 1, unless the run is a single
+        leaf. More slots than can be used are left out.
+    max_file_states
+        Snapshots that fit in the file. None is no limit, as for `DiskRevolve`.
+    write, read
+        Cost of writing a state to the file, and of reading it, in units of advancing one leaf.
     leaf_steps
         Steps that are recorded and pulled back together.
 
     Raises
     ------
     ScheduleError
-        No slot for more than one leaf, or a number that is out of its range.
+        There is no slot for more than one leaf, or a number is out of range.
     """
+
+    num_steps: int
+    num_slots: int
+    max_file_states: int | None
+    _: KW_ONLY
+    write: float
+    read: float
+    leaf_steps: int = 1
+    tally: Tally = field(init=False, repr=False, compare=False)
+    """Advances, transfers and snapshots at once; counted exactly, without playing."""
+    _plan: Plan = field(init=False, repr=False, compare=False)
 
     num_tapes = 1
     tape_slots = 0
 
-    def __init__(
-        self,
-        num_steps: int,
-        tiers: Sequence[tuple[int | None, float, float]],
-        *,
-        leaf_steps: int = 1,
-    ) -> None:
-        leaves = num_leaves(num_steps, leaf_steps)
-        slots = _slots(leaves, tiers)
-        self.num_steps = index(num_steps)
-        self.leaf_steps = index(leaf_steps)
-        below = [_place(k, *tier) for k, tier in enumerate(tiers[1:], start=1)]
-        self.tiers: tuple[tuple[int | None, float, float], ...] = (
-            (slots, 0.0, 0.0),
-            *((place.capacity, place.write, place.read) for place in below),
+    def __post_init__(self) -> None:
+        leaves = num_leaves(self.num_steps, self.leaf_steps)
+        require_slots(leaves, self.num_slots)
+        limit = None if self.max_file_states is None else index(self.max_file_states)
+        if limit is not None and limit < 0:
+            raise ScheduleError(f"max_file_states is {limit}: it must be 0 or more, or None")
+        for name, cost in (("write", self.write), ("read", self.read)):
+            if not 0 <= cost < math.inf:
+                raise ScheduleError(
+                    f"{name} is {cost}: it must be finite and at least 0, in units of advancing "
+                    "one leaf"
+                )
+        write, read = float(self.write), float(self.read)
+        plan = best_plan(leaves, Places(index(self.num_slots), limit, write, read))
+        tally = plan.tally(index(self.leaf_steps))
+        set_fields(
+            self,
+            num_steps=index(self.num_steps),
+            num_slots=tally.num_slots,
+            max_file_states=limit,
+            write=write,
+            read=read,
+            leaf_steps=index(self.leaf_steps),
+            tally=tally,
+            _plan=plan,
         )
-        usable = [place for place in below if place.capacity != 0]
-        self._plan = best_plan(leaves, slots, usable)
-        self.tally: Tally = self._plan.tally(len(below), self.leaf_steps)
-        """What playing it comes to; exact, not played."""
-        self.num_slots = self.tally.num_slots
-        self.file_states = self.tally.file_states
 
-    def __repr__(self) -> str:
-        return (
-            f"HRevolve(num_steps={self.num_steps}, tiers={self.tiers}, "
-            f"leaf_steps={self.leaf_steps})"
-        )
+    @property
+    def file_states(self) -> int:
+        return self.tally.file_states
 
     def __iter__(self) -> Iterator[Action]:
         plan = self._plan
-        length = plan.period * plan.tables.unit * self.leaf_steps
+        length = plan.period * plan.unit * self.leaf_steps
         starts = range(0, plan.repeats * length, max(1, length))
         for start in starts:
-            yield from _write(start, plan.tables.levels[-1].place.tier)
+            yield from _write(start)
             yield Advance(start, start + length)
-        yield from self._reverse(plan.root, plan.repeats * length)
+        yield from self._reverse(plan.last_part, plan.repeats * length)
         for start in reversed(starts):
-            yield from self._reverse(plan.repeated, start)
+            yield from self._reverse(plan.repeated_part, start)
 
-    def _reverse(self, stretch: Node, start: int) -> Iterator[Action]:
-        """Reverse a stretch that starts at a step; keep one step for each state below memory."""
+    def _reverse(self, part: Part, start: int) -> Iterator[Action]:
+        """Reverse a part of the run that starts at a step."""
         plan = self._plan
-        stack = [(stretch, start)]
-        while stack:
-            node, step = stack.pop()
-            if node.kept:
+        pending = [(part, start)]
+        while pending:
+            here, step = pending.pop()
+            split = plan.split(here)
+            if here.kept:
                 yield Restore(step)
-                if not plan.split_at(node):
-                    yield Discard(step, self._tier(node))
-                    node = plan.given_up(node)
-            if not node.kept:
-                node = plan.settle(node)
-                if not node.kept:
-                    yield from self._reverse_in_memory(node, step)
-                    continue
-                yield from _write(step, self._tier(node))
-            left, right = plan.split(node)
-            middle = step + left.length * plan.tables.unit * self.leaf_steps
-            yield Advance(step, middle)
-            stack += [(left, step), (right, middle)]
+                if not split:
+                    yield Discard(step, Tier.FILE)
+            elif split:
+                yield from _write(step)
+            if split:
+                left, right = plan.parts(here, split)
+                middle = step + split * plan.unit * self.leaf_steps
+                yield Advance(step, middle)
+                pending += [(left, step), (right, middle)]
+            else:
+                yield from self._reverse_in_memory(here, step)
 
-    def _reverse_in_memory(self, node: Node, start: int) -> Iterator[Action]:
-        """Reverse a stretch from its live start, which is not kept anywhere yet."""
-        stop = start + self._plan.leaves(node) * self.leaf_steps
-        slots = self._plan.memory_slots(node)
-        if node.last:
+    def _reverse_in_memory(self, part: Part, start: int) -> Iterator[Action]:
+        """Reverse a part from its live first state, which is kept nowhere."""
+        stop = start + self._plan.leaves(part) * self.leaf_steps
+        slots = self._plan.memory_slots(part)
+        if part.last:
             yield from reversal(start, self.num_steps, slots, self.leaf_steps, turn=True)
         elif slots == 0:
             yield Record(start, stop, reach_stop=False)
@@ -150,46 +162,10 @@ class HRevolve:
             next(segment)  # its Restore: the state is live already
             yield from segment
 
-    def _tier(self, node: Node) -> int:
-        return self._plan.tables.levels[node.level - 1].place.tier
 
-
-def _write(step: int, tier: int) -> Iterator[Action]:
-    """Put the live state in a tier below memory, by a slot."""
+def _write(step: int) -> Iterator[Action]:
+    """Put the live state in the file, through a slot."""
     yield Store(step)
-    yield Offload(step, tier)
+    yield Offload(step)
     yield Wait(step)
     yield Discard(step, Tier.MEMORY)
-
-
-def _slots(leaves: int, tiers: Sequence[tuple[int | None, float, float]]) -> int:
-    """Refuse a memory that cannot be met; return how many slots it has."""
-    if not tiers:
-        raise ScheduleError("tiers is empty: the first is memory, (num_slots, 0, 0)")
-    slots, write, read = tiers[0]
-    if slots is None or write or read:
-        raise ScheduleError(
-            f"tiers[0] is {tiers[0]}: memory must be (num_slots, 0, 0), a limited number of slots "
-            "that cost nothing to write and read"
-        )
-    if index(slots) < 0 or (slots == 0 and leaves > 1):
-        raise ScheduleError(
-            f"num_slots is {slots}: reversing {leaves} leaves takes at least {min(leaves - 1, 1)}, "
-            "with a file or without: states pass through a slot on their way to it"
-        )
-    return index(slots)
-
-
-def _place(tier: int, capacity: int | None, write: float, read: float) -> Place:
-    if capacity is not None and index(capacity) < 0:
-        raise ScheduleError(
-            f"the capacity of tier {tier} is {capacity}: it must be 0 or more, or None for no limit"
-        )
-    for name, cost in (("write", write), ("read", read)):
-        if not 0 <= cost < math.inf:
-            raise ScheduleError(
-                f"{name} of tier {tier} is {cost}: it must be finite and at least 0, in units of "
-                "advancing one leaf"
-            )
-    places = None if capacity is None else index(capacity)
-    return Place(tier, places, float(write), float(read))

@@ -1,140 +1,141 @@
-"""Choose the tables to reverse a run by, and how often its first part repeats.
+"""The choice of a plan for H-Revolve: tables on which grid, and how often a period is repeated.
 
-Up to 2,000 leaves the programme of `hierarchical_tables` is solved for every length, and followed
-from the start. Longer runs are periodic, as the best schedules are far from the end of a run (Aupy
-and Herrmann 2017, doi:10.1080/10556788.2017.1359267). The first sweep writes a state to the slowest
-tier every `p` leaves, `q` times, and what is left, `l` leaves, is reversed by the tables; then the
-periods are, last first. With `m` places kept for what is in between, that costs
+Up to 2,000 leaves the programme of `h_revolve_table` is solved for every length. Longer runs are
+periodic, as optimal schedules are far from the end of a run (Aupy and Herrmann 2017,
+doi:10.1080/10556788.2017.1359267). The forward sweep writes a state to the file every `p` leaves,
+`q` times; the remaining `l` leaves are reversed by the table, and then the periods, last first.
+With `m` of the `c` places in the file reserved for states in between, that costs
 
     q (p + w + P(m + 1, p) + r) + H(m, l),    n = q p + l,    q + m <= c
 
-and all `p` that the tables hold are tried, with several `l` and `m`, and with no period at all;
-each tier in turn as the slowest that is used. Tables on coarser and coarser grids are tried too, up
-to one that holds the whole run. What is best is compared with memory alone: no run costs more than
-by Revolve.
+All `p` in the table are tried, with several `l` and `m`, as is no period at all. Tables on several
+grids are tried, up to one coarse enough to hold the whole run. The result is compared with Revolve
+in memory, so no run costs more than that.
 
-On a grid of more than a leaf the last unit of the run may be short of some leaves. Plans are made
-as if it were not; the best are compared by what they really come to.
+With more than one leaf to a unit, the last unit of the run may be incomplete. Plans are searched as
+if it were complete; the best ones are compared by their true costs.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from heapq import nsmallest
 from operator import itemgetter
 
 import numpy as np
 
 from adjoint.schedules.h_revolve_plan import Plan
-from adjoint.schedules.h_revolve_tables import MOVED, Place, Tables
+from adjoint.schedules.h_revolve_table import TRANSFER_TIE_BREAK, FileTable
 from adjoint.schedules.protocol import num_leaves as num_units
 
-__all__ = ["best_plan"]
+__all__ = ["Places", "best_plan"]
 
 EXACT_LEAVES = 2000
-"""The most leaves for which every length is solved for."""
+"""The most leaves for which every length is solved, in some 20 ms without a limit on the file."""
 
 EXACT_CELLS = 400_000_000
-"""Rows times the square of the size of a table, at most: about half a second. Runs that would take
-more, for a tier with hundreds of places that are too few, are treated as longer ones are."""
+"""The largest table for which every length is solved, as rows times columns squared: half a second.
+Runs that need more, since hundreds of places are too few, are planned like longer ones."""
 
 COARSE_UNITS = 500
+"""The most units in a table for a longer run: some 5 ms without a limit on the file."""
+
 COARSE_CELLS = 32_000_000
-"""The same for longer runs, for each of their tables."""
+"""The largest table for a longer run, as rows times columns squared: 40 ms."""
 
-COARSER = 4
-"""How much coarser each grid is than the one before."""
+GRID_RATIO = 4
+"""Ratio of the units of successive grids."""
 
-FRONT_RUNNERS = 2
-"""Of the plans that cost least on their grids, how many are counted out."""
+MAX_COUNTED = 2
+"""Number of plans, the cheapest on their grids, whose true costs are compared."""
 
 
-def best_plan(num_leaves: int, num_slots: int, places: Sequence[Place]) -> Plan:
-    """Return the plan that costs least; for more than 2,000 leaves, of those that are tried."""
-    plain = Plan(num_leaves, Tables(num_slots, num_leaves, ()), 0, 1)
-    if not places or num_leaves == 1:
-        return plain
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where states can be kept, and at what cost in units of advancing over a leaf."""
+
+    num_slots: int
+    max_file_states: int | None
+    """None is no limit."""
+    write: float
+    read: float
+
+    def table(self, unit: int, size: int, max_cells: int) -> FileTable:
+        """Solve for up to `size` units."""
+        max_rows = max(1, max_cells // size**2)
+        places = (self.num_slots, self.max_file_states, self.write, self.read)
+        return FileTable.solve(*places, unit=unit, size=size, max_rows=max_rows)
+
+
+def best_plan(num_leaves: int, places: Places) -> Plan:
+    """Return the cheapest plan; for more than 2,000 leaves, the cheapest of those tried."""
+    in_memory = Plan(num_leaves, places.num_slots)
+    if places.max_file_states == 0 or num_leaves == 1:
+        return in_memory
     if num_leaves <= EXACT_LEAVES:
-        most_rows = _most_rows(EXACT_CELLS, num_leaves, places)
-        tables = Tables.solve(num_slots, places, 1, num_leaves, most_rows)
-        if not any(level.truncated for level in tables.levels):
-            return Plan(num_leaves, tables, tables.levels[-1].full, num_leaves)
-        found = _periodic_plans(num_leaves, tables, num_leaves)
+        table = places.table(1, num_leaves, EXACT_CELLS)
+        if not table.truncated:
+            return Plan(num_leaves, places.num_slots, table, table.full, num_leaves)
+        found = [_periodic(num_leaves, places, table)]
     else:
-        found = _coarse_plans(num_leaves, num_slots, places)
-    # the costs found are those of a run that fills its grid
-    front = [plan for _cost, plan in nsmallest(FRONT_RUNNERS, found, key=itemgetter(0))]
-    tiers = {place.tier: (place.write, place.read) for place in places}
-    costs = [tiers.get(tier, (0.0, 0.0)) for tier in range(1, max(tiers) + 1)]
-    return min([plain, *front], key=lambda plan: plan.tally(len(costs), 1).price(costs))
+        found = [_periodic(num_leaves, places, table) for table in _grids(num_leaves, places)]
+    best = nsmallest(MAX_COUNTED, found, key=itemgetter(0))
+    plans = [in_memory, *(plan for _cost, plan in best if plan is not None)]
+    return min(plans, key=lambda plan: plan.tally().price(places.write, places.read))
 
 
-def _coarse_plans(
-    num_leaves: int, num_slots: int, places: Sequence[Place]
-) -> Iterator[tuple[float, Plan]]:
-    """Give the best periodic plans of each grid, and their costs a leaf; the finest grid last."""
-    most_rows = _most_rows(COARSE_CELLS, COARSE_UNITS, places)
-    unit = COARSER * num_units(num_leaves, COARSE_UNITS)
+def _grids(num_leaves: int, places: Places) -> Iterator[FileTable]:
+    """Give the tables for a long run, the finest last."""
+    unit = GRID_RATIO * num_units(num_leaves, COARSE_UNITS)
     while unit > 1:
-        unit = num_units(unit, COARSER)
-        size = min(COARSE_UNITS, num_units(num_leaves, unit))
-        tables = Tables.solve(num_slots, places, unit, size, most_rows)
-        yield from _periodic_plans(num_leaves, tables, size)
+        unit = num_units(unit, GRID_RATIO)
+        yield places.table(unit, min(COARSE_UNITS, num_units(num_leaves, unit)), COARSE_CELLS)
 
 
-def _periodic_plans(num_leaves: int, tables: Tables, size: int) -> Iterator[tuple[float, Plan]]:
-    """Give the best plan with each tier as the slowest that is used, and its cost a leaf."""
-    units = num_units(num_leaves, tables.unit)
-    for used in range(1, len(tables.levels) + 1):
-        faster = Tables(tables.num_slots, tables.unit, tables.levels[:used])
-        cost, plan = _periodic(num_leaves, faster, size)
-        if plan is not None:
-            yield cost / (float(units) * tables.unit), plan
+def _periodic(num_leaves: int, places: Places, table: FileTable) -> tuple[float, Plan | None]:
+    """Return the cheapest periodic plan by a table, and its cost a leaf if all units are complete.
 
-
-def _most_rows(cells: int, size: int, places: Sequence[Place]) -> int:
-    limited = sum(place.capacity is not None for place in places)
-    return max(1, cells // (size**2 * max(1, limited)))
-
-
-def _periodic(num_leaves: int, tables: Tables, size: int) -> tuple[float, Plan | None]:
-    """Return the periodic plan that costs least by the tables; None if the places are too few."""
-    level, unit = tables.levels[-1], tables.unit
-    units = num_units(num_leaves, unit)
-    capacity = math.inf if level.place.capacity is None else level.place.capacity
+    None, at infinite cost, if there are too few places in the file.
+    """
+    units, size = num_units(num_leaves, table.unit), table.live.shape[1] - 1
+    capacity = math.inf if places.max_file_states is None else places.max_file_states
     periods = np.arange(1, size + 1)
     longest = np.array([_longest_tail(units, period, size) for period in range(1, size + 1)])
-    transfers = level.place.write + level.place.read + 2 * MOVED
+    transfers = places.write + places.read + 2 * TRANSFER_TIE_BREAK
     least, best = math.inf, None
-    for row in _geometric(level.full):
-        if units <= size and level.whole[row, units] < least:
-            least, best = float(level.whole[row, units]), Plan(num_leaves, tables, row, units)
-        inside = row if level.endless else row + 1
-        if inside > level.full:
+    for row in _powers_of_two(table.full):
+        if units <= size and table.live[row, units] < least:
+            least = float(table.live[row, units])
+            best = Plan(num_leaves, places.num_slots, table, row, units)
+        inside = table.more(row)
+        if inside > table.full:
             continue
-        each = periods * float(unit) + transfers + level.kept[inside, 1:]
-        for fewer in _geometric(size):
+        each = periods * float(table.unit) + transfers + table.kept[inside, 1:]
+        for fewer in _powers_of_two(size):
             tails = np.maximum(longest - fewer * periods, 0)
             repeats = (float(units) - tails) / periods
-            room = (repeats + level.peaks[row, tails] <= capacity) & (
-                repeats - 1 + level.kept_peaks[inside, 1:] <= capacity
+            room = (repeats + table.live_peaks[row, tails] <= capacity) & (
+                repeats - 1 + table.kept_peaks[inside, 1:] <= capacity
             )
-            cost = np.where(room & (tails > 0), repeats * each + level.whole[row, tails], np.inf)
+            cost = np.where(room & (tails > 0), repeats * each + table.live[row, tails], np.inf)
             at = int(cost.argmin())
             if cost[at] < least:
                 period, tail = at + 1, int(tails[at])
-                repeats = (units - tail) // period
-                least, best = float(cost[at]), Plan(num_leaves, tables, row, tail, repeats, period)
-    return least, best
+                count = (units - tail) // period
+                least = float(cost[at])
+                best = Plan(num_leaves, places.num_slots, table, row, tail, count, period)
+    return least / (float(units) * table.unit), best
 
 
 def _longest_tail(units: int, period: int, size: int) -> int:
-    """Return the most units that the tables can do after at least one period; 0 if there are none.
+    """Return the most units of the table that follow a whole number of periods, at least one.
 
-    It leaves a whole number of periods.
+    0 if there are none.
     """
     tail = size - (size - units) % period
     return tail if tail < units else max(0, units - period)
 
 
-def _geometric(last: int) -> list[int]:
+def _powers_of_two(last: int) -> list[int]:
+    """Return 0, the powers of two up to `last`, and `last`."""
     return sorted({0, last, *(1 << k for k in range(last.bit_length()))})

@@ -1,30 +1,30 @@
-"""Tapes are kept like snapshots: a leaf whose tape is kept is not taken again to be pulled back.
+"""Mixed: keep tapes like snapshots, so that fewer leaves are taken twice.
 
 Maddison (2024, "Step-based checkpointing with high-level algorithmic differentiation",
-doi:10.1016/j.jocs.2024.102405) calls such schedules mixed, and finds the best by dynamic
-programming for tapes as large as states. Here a tape may take any number of slots, and what is
-reversed at once may be a leaf that need not be taken to its end; `adjoint.schedules.mixed_table`
-has the recursion, and `adjoint.schedules.mixed_closed_form` its solution where there is one.
+doi:10.1016/j.jocs.2024.102405) calls such schedules mixed, and finds the best ones by dynamic
+programming for tapes as large as states. Here a tape may take any number of slots, and recording a
+leaf may cost less than advancing over it if its end is not needed.
+`adjoint.schedules.mixed_table` has the recursion, and `adjoint.schedules.mixed_closed_form` its
+solution in closed form, where that is known.
 
-The schedule advances as few steps as possible, at any length,
+The schedule takes the fewest steps possible, at any length,
 
-- where a tape takes one slot, or where so many that none fits, whatever `unreached` is;
-- where `unreached` is 1 or 0. With 0, to keep the state before a leaf is as good as its tape.
+- if a tape takes one slot, or more slots than there are, for any `unreached`;
+- if `unreached` is 1 or 0. If it is 0, the state before a leaf is worth as much as its tape.
 
-Otherwise it does so up to 2000 leaves, or as many as a table of 400 000 entries has room for. A
-longer run is split from the top as if `unreached` were 1, until a piece is in the table. Of 375
-runs of 2100 to 5000 leaves none then took 0.6 % more than the fewest steps; on average it was
-0.02 %.
+Otherwise it does so up to 2000 leaves, or as many as a table of 400,000 entries holds. A longer run
+is split from the top as if `unreached` were 1, until a piece is in the table. In 375 runs of 2100
+to 5000 leaves this took at most 0.6 % more steps than the fewest, and 0.02 % on average.
 
-Small pieces follow a table even where there is a closed form. It is quicker, and it prefers, of the
-schedules that advance as few steps, those with the fewest `Store` and `Restore` actions.
+Small pieces follow a table even where there is a closed form. That is quicker, and of the schedules
+with the fewest steps it prefers those with the fewest `Store` and `Restore` actions.
 """
 
 from collections.abc import Generator, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from operator import index
 
-from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import (
     Action,
     Advance,
@@ -37,20 +37,21 @@ from adjoint.schedules.actions import (
     Turn,
 )
 from adjoint.schedules.mixed_closed_form import fewest_steps, split
-from adjoint.schedules.mixed_table import TapeTable
-from adjoint.schedules.protocol import num_leaves
-from adjoint.schedules.revolve import minimal_advances
+from adjoint.schedules.mixed_table import TapeTable, require_tape
+from adjoint.schedules.protocol import num_leaves, set_fields
+from adjoint.schedules.revolve import minimal_advances, require_slots
 
 __all__ = ["Mixed", "mixed_steps"]
 
-_MAX_LEAVES = 2000
-_MAX_ENTRIES = 400_000
-"""The largest table where nothing else gives the best choice: built within half a second."""
-_QUICK_LEAVES = 256
-_QUICK_SLOTS = 64
-"""The largest table where the closed form does: built within some milliseconds."""
+MAX_LEAVES = 2000
+MAX_ENTRIES = 400_000
+"""Size of the largest table if there is no closed form; it is built within half a second."""
+QUICK_LEAVES = 256
+QUICK_SLOTS = 64
+"""Size of the largest table if there is a closed form; it is built within some milliseconds."""
 
 
+@dataclass(frozen=True)
 class Mixed:
     """Reverse a run within a number of slots that hold states and tapes.
 
@@ -60,66 +61,54 @@ class Mixed:
         Steps of the run, at least 1.
     num_slots
         Snapshots that fit in memory besides the live state and the tape of one leaf. At least 1,
-        unless the run is a single leaf. More than are of use are left out.
+        unless the run is a single leaf. More slots than can be used are left out.
     tape_slots
         Slots that the tape of a leaf takes if it is kept while others are recorded, at least 1.
     leaf_steps
-        Steps that are recorded and pulled back together. The last leaf may be shorter, and is
-        priced like any other.
+        Steps that are recorded and pulled back together. The last leaf may be shorter, but counts
+        like any other.
     unreached
-        What it costs to record a leaf whose end is not needed, in units of advancing over a leaf:
-        between 0 and 1. For leaves of L steps, the last of which need not be taken, ``1 - 1/L``.
+        Cost of recording a leaf whose end is not needed, in units of advancing over a leaf: between
+        0 and 1. If only the last of the L steps of a leaf need not be taken, ``1 - 1/L``.
 
     Raises
     ------
     ScheduleError
-        No slot for more than one leaf, or a number that is out of its range.
+        There is no slot for more than one leaf, or a number is out of range.
     """
 
-    def __init__(
-        self,
-        num_steps: int,
-        num_slots: int,
-        tape_slots: int,
-        *,
-        leaf_steps: int = 1,
-        unreached: float = 1.0,
-    ) -> None:
-        self._leaves = num_leaves(num_steps, leaf_steps)
-        self._choices = _Choices(self._leaves, num_slots, tape_slots, unreached)
-        self.num_steps = index(num_steps)
-        self.leaf_steps = index(leaf_steps)
-        self.file_states = 0
+    num_steps: int
+    num_slots: int
+    tape_slots: int
+    _: KW_ONLY
+    leaf_steps: int = 1
+    unreached: float = 1.0
+    _choices: "_Choices" = field(init=False, repr=False, compare=False)
 
-    @property
-    def num_slots(self) -> int:
-        return self._most_in_use[0]
+    file_states = 0
+
+    def __post_init__(self) -> None:
+        leaves = num_leaves(self.num_steps, self.leaf_steps)
+        choices = _Choices(leaves, self.num_slots, self.tape_slots, self.unreached)
+        set_fields(
+            self,
+            num_steps=index(self.num_steps),
+            num_slots=choices.slots,
+            tape_slots=choices.tape_slots,
+            leaf_steps=index(self.leaf_steps),
+            unreached=choices.unreached,
+            _choices=choices,
+        )
 
     @property
     def num_tapes(self) -> int:
-        return self._most_in_use[1]
-
-    @property
-    def tape_slots(self) -> int:
-        return self._choices.tape_slots if self.num_tapes > 1 else 0
-
-    @cached_property
-    def _most_in_use(self) -> tuple[int, int]:
-        return _most_in_use(self._choices, self._leaves)
-
-    def __repr__(self) -> str:
-        choices = self._choices
-        return (
-            f"Mixed(num_steps={self.num_steps}, num_slots={choices.slots}, "
-            f"tape_slots={choices.tape_slots}, leaf_steps={self.leaf_steps}, "
-            f"unreached={choices.unreached})"
-        )
+        return self._choices.most_tapes
 
     def __iter__(self) -> Iterator[Action]:
-        # (step, slots for what is right of it, its own included) of a state, or (step, None) where
-        # the tapes of all leaves from there to the next that is kept, or to the adjoint, are kept
+        # a kept state: (step, slots for the leaves right of it, its own included); or kept tapes of
+        # all leaves from a step to the next entry, or to the adjoint: (step, None)
         kept: list[tuple[int, int | None]] = []
-        stop = yield from self._go_right(0, self._choices.slots, self.num_steps, kept, turn=True)
+        stop = yield from self._go_right(0, self.num_slots, self.num_steps, kept, turn=True)
         while kept:
             step, slots = kept.pop()
             if slots is None:
@@ -132,9 +121,10 @@ class Mixed:
     def _go_right(
         self, step: int, slots: int, stop: int, kept: list[tuple[int, int | None]], *, turn: bool
     ) -> Generator[Action, None, int]:
-        """Go from a state to the last leaf before `stop`, reverse that, and return its start.
+        """Go from the state of a step to the last leaf before `stop` and reverse it.
 
-        With `turn` the state is live and in no slot, otherwise it is in a slot and not live.
+        With `turn` the state is live and in no slot, otherwise it is in a slot and not live. Return
+        the start of the leaf.
         """
         leaf, choose = self.leaf_steps, self._choices.choose
         length = num_leaves(stop - step, leaf)
@@ -157,7 +147,7 @@ class Mixed:
                     kept.append((step, None))
                 yield Record(step, step := step + leaf)
                 length -= 1
-                slots -= self._choices.tape_slots
+                slots -= self.tape_slots
             stored = False
             choice = choose(length, slots)
         yield Record(step, stop, reach_stop=turn)
@@ -175,51 +165,42 @@ def mixed_steps(
     leaf_steps: int = 1,
     unreached: float = 1.0,
 ) -> float:
-    """Return what all steps forward of a `Mixed` come to, in leaves; not played.
+    """Return the forward steps of a `Mixed` in units of a leaf, without playing it.
 
-    `Advance` and `Record` actions alike, each leaf counted as 1, or as `unreached` where it is
-    recorded and its end is not needed. The end of the run always is. Where `unreached` is 0 or 1
-    it is an integer, and exact.
+    Leaves of `Advance` and `Record` actions count 1 each, or `unreached` if the leaf is recorded
+    and its end is not needed. The end of the run is always needed. If `unreached` is 0 or 1 the
+    result is an exact integer.
 
     Raises
     ------
     ScheduleError
         As `Mixed` does.
     """
-    leaves = num_leaves(num_steps, leaf_steps)
-    choices = _Choices(leaves, num_slots, tape_slots, unreached)
-    return choices.cost(leaves) + (1 - choices.unreached)
+    choices = _Choices(num_leaves(num_steps, leaf_steps), num_slots, tape_slots, unreached)
+    return choices.cost() + (1 - choices.unreached)
 
 
 class _Choices:
-    """What to do first with the leaves of a piece."""
+    """The first action for every piece of the run."""
 
     def __init__(self, leaves: int, num_slots: int, tape_slots: int, unreached: float) -> None:
-        if index(num_slots) < 0 or (num_slots == 0 and leaves > 1):
-            raise ScheduleError(
-                f"num_slots is {num_slots}: reversing {leaves} leaves takes at least "
-                f"{min(leaves - 1, 1)}; without a slot only a single leaf can be reversed"
-            )
-        if index(tape_slots) < 1:
-            raise ScheduleError(f"tape_slots is {tape_slots}: a tape takes at least one slot")
-        if not 0 <= unreached <= 1:
-            raise ScheduleError(
-                f"unreached is {unreached}: it is 0 where the last step of a leaf need not be "
-                f"taken, 1 where it must, or between"
-            )
+        require_slots(leaves, num_slots)
+        require_tape(tape_slots, unreached)
+        self.leaves = leaves
         self.tape_slots = index(tape_slots)
         self.slots = min(index(num_slots), self.tape_slots * (leaves - 1))
-        # integers as far as they go: then steps are counted exactly
+        if self.slots < self.tape_slots:  # no tape fits
+            self.slots = min(self.slots, leaves - 1)
+        # an integer if possible: then steps are counted exactly
         self.unreached = int(unreached) if unreached in {0, 1} else float(unreached)
         self._solved = unreached in {0, 1} or self.tape_slots == 1 or self.tape_slots > self.slots
         self._split_tape_slots = self.tape_slots if unreached else self.slots + 1
         if self._solved:
-            self._table_slots = min(self.slots, _QUICK_SLOTS)
-            self._table_leaves = min(leaves, _QUICK_LEAVES)
+            self._table_slots = min(self.slots, QUICK_SLOTS)
+            self._table_leaves = min(leaves, QUICK_LEAVES)
         else:
-            self._table_slots = min(self.slots, _MAX_LEAVES)
-            room = _MAX_ENTRIES // (self._table_slots + 1)
-            self._table_leaves = min(leaves, _MAX_LEAVES, room)
+            self._table_slots = min(self.slots, MAX_LEAVES)
+            self._table_leaves = min(leaves, MAX_LEAVES, MAX_ENTRIES // (self._table_slots + 1))
 
     def choose(self, leaves: int, slots: int) -> int:
         """Return 0 to record the first leaf and keep its tape, j > 0 to advance over j leaves.
@@ -232,13 +213,39 @@ class _Choices:
             return self._decisions[slots][leaves]
         return split(leaves, slots, self._split_tape_slots)
 
-    def cost(self, leaves: int) -> float:
-        """Return what reversing the leaves costs, the first state being live."""
+    def cost(self) -> float:
+        """Return the cost of reversing all leaves from the live first state."""
         if not self._solved:
-            return self._tabulated_cost(leaves)
-        advances = minimal_advances(leaves, self.slots)
-        at_once = fewest_steps(leaves, self.slots, self.tape_slots) - advances
+            return self._tabulated_cost()
+        advances = minimal_advances(self.leaves, self.slots)
+        at_once = fewest_steps(self.leaves, self.slots, self.tape_slots) - advances
         return advances + self.unreached * at_once
+
+    @cached_property
+    def most_tapes(self) -> int:
+        """The most tapes alive at once.
+
+        Pieces of the run are visited, each kind once, until as many tapes are found alive as fit:
+        after a few pieces, as a rule.
+        """
+        most, tapes_that_fit = 1, 1 + self.slots // self.tape_slots
+        todo = [(self.leaves, self.slots, 0)]
+        seen: set[tuple[int, int, int]] = set()
+        while todo and most < tapes_that_fit:
+            piece = length, slots, tapes = todo.pop()
+            if piece in seen:
+                continue
+            seen.add(piece)
+            choice = self.choose(length, slots)
+            if choice:
+                # with one slot the left part shrinks leaf by leaf: skip to where all is recorded
+                left = choice if slots > 1 else 1 + slots // self.tape_slots
+                todo += [(length - choice, slots - 1, tapes), (left, slots, tapes)]
+            elif length <= slots // self.tape_slots + 1:
+                most = max(most, tapes + length)
+            else:
+                todo.append((length - 1, slots - self.tape_slots, tapes + 1))
+        return most
 
     @cached_property
     def _table(self) -> TapeTable:
@@ -253,10 +260,10 @@ class _Choices:
     def _decisions(self) -> list[list[int]]:
         return self._table.decisions
 
-    def _tabulated_cost(self, leaves: int) -> float:
-        """Return the same where there is only the table, and the splits above it."""
+    def _tabulated_cost(self) -> float:
+        """Return the same if there is no closed form: from the table and the splits above it."""
         costs: dict[tuple[int, int], float] = {}
-        todo = [(leaves, self.slots)]
+        todo = [(self.leaves, self.slots)]
         while todo:
             length, slots = piece = todo[-1]
             choice = self.choose(length, slots)
@@ -273,33 +280,4 @@ class _Choices:
                 todo += [part for part in (right, left) if part not in costs]
                 continue
             todo.pop()
-        return costs[leaves, self.slots]
-
-
-def _most_in_use(choices: _Choices, leaves: int) -> tuple[int, int]:
-    """Return the most slots in use at once, and the most tapes alive, without playing.
-
-    A piece is begun when as many slots are in use as it has less than the run. It is looked at
-    once, however often it comes up, and only until all slots and tapes that there can be are found
-    in use: after a few pieces, as a rule.
-    """
-    num_slots, tape_slots = choices.slots, choices.tape_slots
-    most_slots, most_tapes = 0, 1
-    todo = [(leaves, num_slots, 0)]
-    seen: set[tuple[int, int, int]] = set()
-    while todo and (most_slots < num_slots or most_tapes < 1 + num_slots // tape_slots):
-        piece = length, slots, tapes = todo.pop()
-        if piece in seen:
-            continue
-        seen.add(piece)
-        choice = choices.choose(length, slots)
-        if choice:
-            # with one slot, leaves are left one by one: go on where they are few at once
-            left = choice if slots > 1 else 1 + slots // tape_slots
-            todo += [(length - choice, slots - 1, tapes), (left, slots, tapes)]
-        elif length <= slots // tape_slots + 1:
-            most_slots = max(most_slots, num_slots - slots + tape_slots * (length - 1))
-            most_tapes = max(most_tapes, tapes + length)
-        else:
-            todo.append((length - 1, slots - tape_slots, tapes + 1))
-    return most_slots, most_tapes
+        return costs[self.leaves, self.slots]

@@ -1,38 +1,39 @@
-"""Tapes and states in slots, without a table: the fewest steps, and a split that takes them.
+"""Closed forms for tapes and states in slots: the fewest steps, and a split that attains them.
 
-This is the recursion of `adjoint.schedules.mixed_table` where recording a leaf costs as much as
-advancing over it (``unreached = 1``), solved. Let ``q = s // tape_slots`` be the tapes that fit.
+They solve the recursion of `adjoint.schedules.mixed_table` if recording a leaf costs as much as
+advancing over it, ``unreached = 1``. Let ``q = s // tape_slots`` be the number of tapes that fit.
 
-Reversing ``q + 1`` leaves advances over none of them. A split advances once more over what is left
-of it, so the most leaves of which none is advanced over more than `r` times are::
+To reverse ``q + 1`` leaves, no leaf is advanced over. A split advances once more over the leaves
+left of it. So the most leaves that can be reversed if none is advanced over more than `r` times are
 
     N(s, r) = N(s-1, r) + N(s, r-1) = sum C(s - m tape_slots + r, r)  for m from 0 to q
 
-(where no tape fits this is ``beta(s, r)`` of Revolve), and just as many cost
+(if no tape fits, this is ``beta(s, r)`` of Revolve), and reversing that many costs
 
     A(N(s, r), s) = (r + 1) N(s, r) - C(s + r, s + 1)
 
-In between, from ``N(s, r-1)`` to ``N(s, r)``, each further leaf costs ``r + 1``, and now and then 1
-more: one tape less fits the last leaves of some piece, which must be split where it was not before.
-The first such leaves are free of that. Then come runs of leaves, each run costing 1 at its first:
-for `m` from `q` down to 1, ``C(s - m tape_slots + r - 1, r - 1)`` runs of ``m tape_slots`` leaves.
-Together they make up ``N(s, r) - N(s, r-1)``.
+Between ``N(s, r-1)`` and ``N(s, r)`` each further leaf costs ``r + 1``, and some cost 1 more:
+then one tape less fits the last leaves of some piece, which must be split. The first leaves beyond
+``N(s, r-1)`` are *free* of this surcharge. The others come in *runs* whose first leaf has it: for
+`m` from `q` down to 1 there are ``C(s - m tape_slots + r - 1, r - 1)`` runs of ``m tape_slots``
+leaves. Free leaves and runs add up to ``N(s, r) - N(s, r-1)``.
 
-A best split shares them out. On the left it begins with ``N(s, r-2)`` leaves, on the right with
-``N(s-1, r-1)``; the free leaves and the runs of the two sides are together just those of the whole.
-So whoever takes the longest runs first, from either side, begins the fewest. A tape is only kept
-where all of them fit.
+An optimal split distributes them over its two sides. The left side begins with ``N(s, r-2)``
+leaves, the right with ``N(s-1, r-1)``; the free leaves and runs of both sides together are those of
+the whole. Taking the longest runs first, from either side, begins the fewest of them. Tapes are
+kept only where those of all leaves but one fit.
 
-With ``tape_slots = 1`` the runs that are begun, and one more, are as many as the leaves that are
-pulled back at once; no schedule has fewer of these that takes so few steps, and the other steps are
-``t(l, s)``, no more than Revolve advances. So the splits are the same for any `unreached`, and ::
+If ``tape_slots = 1``, the number of leaves that are pulled back at once is one more than the number
+of runs begun. No schedule with the fewest steps has fewer, and its other steps are those of
+Revolve, ``t(l, s)``. So the splits are the same for any `unreached`, and with A_1 for
+``unreached = 1``
 
-    A(l, s) = t(l, s) + unreached (A_1(l, s) - t(l, s))       A_1: of unreached = 1
+    A(l, s) = t(l, s) + unreached (A_1(l, s) - t(l, s))
 
-This was found in the tables of the recursion and agrees with all that were tried: up to 2000 leaves
-and 40 slots with ``tape_slots = 1``, up to 400 leaves and 24 slots with others. That splitting so
-costs what is said follows from ``C(a, b) = C(a-1, b) + C(a-1, b-1)``, by which the runs of the two
-sides add up; that nothing costs less rests on the tables.
+These formulas were found in tables of the recursion and agree with all tables that were computed:
+up to 2000 leaves and 40 slots for ``tape_slots = 1``, up to 400 leaves and 24 slots otherwise. That
+the split attains the stated cost follows from ``C(a, b) = C(a-1, b) + C(a-1, b-1)``, by which the
+runs of the two sides add up; that no split costs less is known from the tables only.
 """
 
 from bisect import bisect_left
@@ -42,7 +43,7 @@ __all__ = ["fewest_steps", "most_leaves", "split"]
 
 
 def most_leaves(slots: int, repeats: int, tape_slots: int) -> int:
-    """Return N(s, r): how many leaves can be reversed, each advanced over at most r times."""
+    """Return N(s, r), the most leaves that can be reversed, each advanced over at most r times."""
     if repeats < 0:
         return 0
     tapes = slots // tape_slots
@@ -55,9 +56,9 @@ def most_leaves(slots: int, repeats: int, tape_slots: int) -> int:
 
 
 def fewest_steps(leaves: int, slots: int, tape_slots: int) -> int:
-    """Return A(l, s) for ``unreached = 1``, in leaves; what `Record` actions take is part of it.
+    """Return A(l, s) for ``unreached = 1``, in leaves, those of `Record` actions included.
 
-    There is at least one slot, or one leaf alone.
+    There is at least one slot, or a single leaf.
     """
     repeats = _repetitions(leaves, slots, tape_slots)
     if repeats == 0:
@@ -77,11 +78,11 @@ def fewest_steps(leaves: int, slots: int, tape_slots: int) -> int:
 
 
 def split(leaves: int, slots: int, tape_slots: int) -> int:
-    """Return over how many leaves to advance first, or 0 to keep the tapes of all but the last.
+    """Return the leaves to advance over first, or 0 to keep the tapes of all leaves but the last.
 
-    It is one of the best for ``unreached = 1``, and for any `unreached` if a tape takes one slot or
-    fits nowhere. There is at least one slot. Costs a few operations on integers for each tape that
-    fits; where a tape takes one slot, for some of them.
+    The split is optimal for ``unreached = 1``, and for any `unreached` if a tape takes one slot or
+    does not fit. There is at least one slot. Takes a few integer operations for each tape that
+    fits, and fewer if a tape takes one slot.
     """
     tapes = slots // tape_slots
     if leaves <= tapes + 1:
@@ -91,8 +92,8 @@ def split(leaves: int, slots: int, tape_slots: int) -> int:
     repeats = _repetitions(leaves, slots, tape_slots)
     filled = most_leaves(slots, repeats - 1, tape_slots)
     right_filled = most_leaves(slots - 1, repeats - 1, tape_slots)
-    # `filled` leaves are shared out, and of the rest whatever can goes to the right: first the free
-    # ones, then runs, of which only the last kind that is begun leaves a choice
+    # `filled` leaves are distributed. Of the rest the right side takes as many as it can: first
+    # free ones, then runs, the longest first; only the last kind of runs leaves a choice
     rest = leaves - filled
     advance = filled - right_filled
     free = right_filled - _leaves_in_runs(slots, repeats - 1, tape_slots)
@@ -110,7 +111,7 @@ def split(leaves: int, slots: int, tape_slots: int) -> int:
 
 
 def _repetitions(leaves: int, slots: int, tape_slots: int) -> int:
-    """Return how often a leaf must be advanced over, at most: the least r with N(s, r) >= l."""
+    """Return the most times that a leaf must be advanced over: the least r with N(s, r) >= l."""
     if leaves <= slots // tape_slots + 1:
         return 0
     enough = 1
@@ -127,13 +128,13 @@ def _repetitions(leaves: int, slots: int, tape_slots: int) -> int:
 
 
 def _runs(tapes: int, slots: int, repeats: int, tape_slots: int) -> int:
-    """Return how many runs there are of ``tapes * tape_slots`` leaves."""
+    """Return the number of runs of ``tapes * tape_slots`` leaves."""
     room = slots - tapes * tape_slots
     return comb(room + repeats - 1, room) if room >= 0 and repeats else 0
 
 
 def _leaves_in_runs(slots: int, repeats: int, tape_slots: int, least_tapes: int = 1) -> int:
-    """Return how many leaves there are in runs of so many tapes or more."""
+    """Return the number of leaves in runs of at least `least_tapes` tapes."""
     tapes = slots // tape_slots
     if repeats == 0 or least_tapes > tapes:
         return 0
@@ -149,7 +150,7 @@ def _leaves_in_runs(slots: int, repeats: int, tape_slots: int, least_tapes: int 
 
 
 def _tapes_of_run(leaves: int, slots: int, repeats: int, tape_slots: int) -> int:
-    """Return how many tapes the last of the leaves is in a run of, the longest runs being first."""
+    """Return the number of tapes of the run that the last leaf is in, longest runs first."""
     tapes = slots // tape_slots
     if tape_slots == 1 or repeats == 1:
         kinds = range(tapes, 0, -1)

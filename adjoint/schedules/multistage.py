@@ -1,95 +1,103 @@
-"""Multistage: Revolve with some of its snapshots in the file, those that are used the least.
+"""Multistage: Revolve with its least used snapshots in the file.
 
-Stumm and Walther (2009, doi:10.1137/080718036). Revolve keeps its snapshots in a stack, and how
-often a place in it is written and read depends on its level. So with places for ``s = c + d``
-snapshots, `c` of them in memory and `d` in the file, run Revolve for `s`, ``t(n, s)`` advances,
-and put the `c` busiest levels in memory. Transfers are waited for.
+Stumm and Walther (2009, doi:10.1137/080718036). Revolve keeps its snapshots in a stack; how often
+a place in it is written and read depends on its level. With places for ``s = c + d`` snapshots, `c`
+in memory and `d` in the file, play Revolve for `s` slots, with ``t(n, s)`` advances, and put the
+`c` busiest levels in memory. Transfers are waited for.
 
-A snapshot gets to the file through a slot, and is read from there without one. When one is kept at
-a level of the file, the levels in memory below it are taken and no others; so a slot is free for it
-if, and only if, there is a level in memory above it. Hence the topmost level is in memory, always,
-and the others there are the ``c - 1`` busiest of the rest.
+A snapshot goes to the file through a slot, and is read from there without one. When a level in the
+file is written, the levels in memory below it are occupied and no others. So a slot is free if and
+only if some level above it is in memory. Hence the topmost level is always in memory, along with
+the ``c - 1`` busiest of the others.
 
-How busy a level is follows from the splits of Revolve, without playing it. Call a segment of
+The traffic of a level follows from the splits of Revolve, without playing it. Call a segment of
 ``beta(m, p)`` leaves with `m` slots *full*: it is split into a full one on the left, with
-``(m, p - 1)``, and a full one on the right, ``(m - 1, p)``. Call a segment *lean* that has
-``beta(m, p-1) + beta(m-1, p-1)`` leaves: it is split into lean ones in the same way. So at `l`
-levels above its own, over all of it, there are
+``(m, p - 1)``, and a full one on the right, ``(m - 1, p)``. Call a segment of
+``beta(m, p-1) + beta(m-1, p-1)`` leaves *lean*: it is split into lean ones in the same way. So
+reversing such a segment causes, `l` levels above its own,
 
     full:  C(p + l - 1, l) writes,  C(p + l, l + 1)                    reads,
     lean:  C(p + l - 2, l) writes,  C(p + l - 1, l + 1) + C(p + l - 2, l) reads.
 
 A split of any other segment gives a full or lean one and one of any kind: at the highest split that
-Revolve may choose the left one is full ``(m, p - 1)``, at the lowest the left one is full
-``(m, p - 2)``, and between these the right one is lean ``(m - 1, p)``. Along this chain of at most
-``s + r`` segments, with `r` the repetitions of the run, the counts are added up.
+Revolve may choose, the left one is full ``(m, p - 1)``; at the lowest, the left one is full
+``(m, p - 2)``; between these, the right one is lean ``(m - 1, p)``. The counts are added up along
+this chain of at most ``s + r`` segments, with `r` the repetitions of the run.
 """
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from math import comb
 from operator import index
 
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Discard, Offload, Restore, Store, Tier, Wait
-from adjoint.schedules.protocol import num_leaves
-from adjoint.schedules.revolve import beta, repetitions, reversal
+from adjoint.schedules.protocol import num_leaves, set_fields
+from adjoint.schedules.revolve import beta, repetitions, require_slots, reversal
 
 __all__ = ["Multistage", "level_traffic", "multistage_transfers"]
 
 
+@dataclass(frozen=True)
 class Multistage:
     """Reverse a run with snapshots in memory and in the file, advancing as few steps as possible.
 
     ``leaf_steps * minimal_advances(N, num_slots + file_slots)`` steps are advanced, with ``N`` the
-    number of leaves. Among the ways to give the levels of Revolve's stack to memory and file that
-    stay within both, it is one with the fewest transfers, a read counted like a write.
+    number of leaves. The levels of Revolve's stack are divided between memory and file such that
+    transfers are fewest, reads and writes counted alike.
 
-    Making it takes ``O(s (s + r))`` binomials, with ``s`` snapshots and ``r`` repetitions.
+    Beginning to iterate takes ``O(s (s + r))`` binomials, with `s` snapshots and `r` repetitions.
 
     Parameters
     ----------
     num_steps
         Steps of the run, at least 1.
     num_slots
-        Snapshots that fit in memory besides the live state, those being written included. At
+        Snapshots that fit in memory besides the live state, including those being written. At
         least 1, unless the run is a single leaf.
     file_slots
-        Snapshots that fit in the file. Of more places than the number of leaves less one in all,
-        those in the file are left out first.
+        Snapshots that fit in the file. At most one snapshot less than the number of leaves is
+        kept, in memory as far as possible.
     leaf_steps
         Steps that are recorded and pulled back together.
 
     Raises
     ------
     ScheduleError
-        No slot for more than one leaf, or a number that is out of its range.
+        There is no slot for more than one leaf, or a number is out of range.
     """
+
+    num_steps: int
+    num_slots: int
+    file_slots: int
+    _: KW_ONLY
+    leaf_steps: int = 1
 
     num_tapes = 1
     tape_slots = 0
 
-    def __init__(
-        self, num_steps: int, num_slots: int, file_slots: int, *, leaf_steps: int = 1
-    ) -> None:
-        leaves = num_leaves(num_steps, leaf_steps)
-        _check_places(leaves, num_slots, file_slots)
-        self.num_steps = index(num_steps)
-        self.leaf_steps = index(leaf_steps)
-        levels = min(index(num_slots) + index(file_slots), leaves - 1)
-        self.num_slots = min(index(num_slots), levels)
-        self.file_states = levels - self.num_slots
-        self._in_file = _levels_in_file(leaves, levels, self.file_states)
-
-    def __repr__(self) -> str:
-        return (
-            f"Multistage(num_steps={self.num_steps}, num_slots={self.num_slots}, "
-            f"file_slots={self.file_states}, leaf_steps={self.leaf_steps})"
+    def __post_init__(self) -> None:
+        leaves = num_leaves(self.num_steps, self.leaf_steps)
+        require_slots(leaves, self.num_slots)
+        if index(self.file_slots) < 0:
+            raise ScheduleError(f"file_slots is {self.file_slots}: 0 keeps all snapshots in memory")
+        slots = min(index(self.num_slots), leaves - 1)
+        set_fields(
+            self,
+            num_steps=index(self.num_steps),
+            num_slots=slots,
+            file_slots=min(index(self.file_slots), leaves - 1 - slots),
+            leaf_steps=index(self.leaf_steps),
         )
 
+    @property
+    def file_states(self) -> int:
+        return self.file_slots
+
     def __iter__(self) -> Iterator[Action]:
-        in_file = self._in_file
+        in_file = _levels_in_file(self)
         actions = reversal(0, self.num_steps, len(in_file), self.leaf_steps, turn=True)
-        if not self.file_states:
+        if not self.file_slots:
             yield from actions
             return
         level = 0
@@ -112,18 +120,15 @@ class Multistage:
 def multistage_transfers(
     num_steps: int, num_slots: int, file_slots: int, *, leaf_steps: int = 1
 ) -> tuple[int, int]:
-    """Return how many states a `Multistage` writes to the file and reads from it; not played.
+    """Return the numbers of writes and reads of a `Multistage`, from the closed form.
 
     Raises
     ------
     ScheduleError
         As `Multistage` does.
     """
-    leaves = num_leaves(num_steps, leaf_steps)
-    _check_places(leaves, num_slots, file_slots)
-    levels = min(index(num_slots) + index(file_slots), leaves - 1)
-    in_file = _levels_in_file(leaves, levels, levels - min(index(num_slots), levels))
-    writes, reads = level_traffic(leaves, levels)
+    in_file = _levels_in_file(Multistage(num_steps, num_slots, file_slots, leaf_steps=leaf_steps))
+    writes, reads = level_traffic(num_leaves(num_steps, leaf_steps), len(in_file))
     return (
         sum(count for count, there in zip(writes, in_file, strict=True) if there),
         sum(count for count, there in zip(reads, in_file, strict=True) if there),
@@ -131,9 +136,9 @@ def multistage_transfers(
 
 
 def level_traffic(num_leaves: int, num_levels: int) -> tuple[list[int], list[int]]:
-    """Return how often `Revolve` stores, and restores, at each level of its stack, lowest first.
+    """Return how often `Revolve` stores and restores at each level of its stack, lowest first.
 
-    There are fewer levels than leaves, and at least one for more than one leaf.
+    There are fewer levels than leaves, and at least one level if there is more than one leaf.
     """
     writes, reads = [0] * num_levels, [0] * num_levels
     if num_leaves == 1:
@@ -166,7 +171,7 @@ def level_traffic(num_leaves: int, num_levels: int) -> tuple[list[int], list[int
 
 
 def _add_full(writes: list[int], reads: list[int], level: int, slots: int, repeats: int) -> None:
-    """Count what is left to do in a full segment whose start is kept already."""
+    """Count the traffic of a full segment whose start is kept already."""
     reads[level] += repeats
     for above in range(1, slots if repeats else 0):
         writes[level + above] += comb(repeats + above - 1, above)
@@ -174,20 +179,22 @@ def _add_full(writes: list[int], reads: list[int], level: int, slots: int, repea
 
 
 def _add_lean(writes: list[int], reads: list[int], level: int, slots: int, repeats: int) -> None:
-    """Count a lean segment, at least two `repeats`, whose start is still to be kept."""
+    """Count the traffic of a lean segment, including that its start is stored; two `repeats`."""
     for above in range(slots):
         stores = comb(repeats + above - 2, above)
         writes[level + above] += stores
         reads[level + above] += comb(repeats + above - 1, above + 1) + stores
 
 
-def _levels_in_file(leaves: int, levels: int, file_states: int) -> list[bool]:
-    """Return, for each level, whether it is in the file: the least busy but the topmost."""
-    if not file_states:
+def _levels_in_file(schedule: Multistage) -> list[bool]:
+    """Return for each level whether it is in the file: the least busy ones except the topmost."""
+    levels = schedule.num_slots + schedule.file_slots
+    if not schedule.file_slots:
         return [False] * levels
+    leaves = num_leaves(schedule.num_steps, schedule.leaf_steps)
     traffic = [sum(both) for both in zip(*level_traffic(leaves, levels), strict=True)]
     idle_first = sorted(range(levels - 1), key=traffic.__getitem__)
-    chosen = set(idle_first[:file_states])
+    chosen = set(idle_first[: schedule.file_slots])
     return [level in chosen for level in range(levels)]
 
 
@@ -202,13 +209,3 @@ def _to_file(stored: Action) -> Iterator[Action]:
 def _from_file(discard: Action) -> Discard:
     assert isinstance(discard, Discard)
     return Discard(discard.step, Tier.FILE)
-
-
-def _check_places(leaves: int, num_slots: int, file_slots: int) -> None:
-    if index(file_slots) < 0:
-        raise ScheduleError(f"file_slots is {file_slots}: 0 keeps all snapshots in memory")
-    if index(num_slots) < 0 or (num_slots == 0 and leaves > 1):
-        raise ScheduleError(
-            f"num_slots is {num_slots}: reversing {leaves} leaves takes at least "
-            f"{min(leaves - 1, 1)}, for snapshots pass through a slot on their way to the file"
-        )

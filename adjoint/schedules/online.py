@@ -1,21 +1,21 @@
-"""Online: reverse a run within a number of slots where its end is known only once it is there.
+"""Online: reverse a run within a number of slots if its end is known only once it is reached.
 
-Adaptive time stepping, or a run to a steady state, ends where it ends. So the forward sweep keeps
-states, and gives them up again, such that whatever the end turns out to be, what is kept is nearly
-what Revolve would have kept (`adjoint.schedules.online_placement` has the rule). After the end the
-gaps between kept states are reversed by Revolve, last first, each with all slots that are free by
-then.
+With adaptive time stepping, or in a run to a steady state, the number of steps is not known in
+advance. So the forward sweep keeps and discards states such that, wherever the run ends, the kept
+states are nearly those that Revolve would have kept (`adjoint.schedules.online_placement` has the
+rule). After the end the gaps between kept states are reversed by Revolve, last first, each with all
+slots that are free by then.
 
-The end is known only after the last leaf was advanced over, and its tape was not kept. So the state
-last kept is restored, and the last leaf is reached once more; that alone takes one leaf more than
-Revolve would. With `n` leaves and `s` slots the steps of `Advance` actions are
+The end is known only after the last leaf was advanced over without a tape. So the last kept state
+is restored and the last leaf is reached once more; this alone takes one leaf more than Revolve.
+With `n` leaves and `s` slots the `Advance` actions take
 
-- for ``n <= beta(s, 2) = (s + 1)(s + 2) / 2`` as few as if the end had been known, but for having
-  to advance over the last leaf. Stumm and Walther (2010, doi:10.1137/080742439) have an optimal
-  rule for the same range;
-- for ``n <= s`` one leaf more than Revolve takes, ``t(n, s) + 1``;
-- beyond, a little more than t(n, s). Over all ends in a range, the excess in per cent of t(n, s),
-  its mean and the largest, as ``tests/benchmarks/online_excess.py`` counts them:
+- for ``n <= s`` one leaf more than Revolve, ``t(n, s) + 1``;
+- for ``n <= beta(s, 2) = (s + 1)(s + 2) / 2`` the fewest steps possible if the last leaf has to be
+  advanced over. Stumm and Walther (2010, doi:10.1137/080742439) have an optimal rule for the same
+  range;
+- beyond, a little more than t(n, s). Over all ends in a range, the mean and the largest excess in
+  per cent of t(n, s) are, by ``tests/benchmarks/online_excess.py``:
 
 ====================  ============  ============  ============
 the end is in         3 slots       10 slots      50 slots
@@ -26,73 +26,75 @@ the end is in         3 slots       10 slots      50 slots
 (100,000, 1,000,000]  0.29,  1.38   0.41,  1.28   0.17,  1.93
 ====================  ============  ============  ============
 
-No rule can do without such an excess, nor is this one the best in every respect. With 2 slots and
-up to 150 leaves it is 111 leaves at most, and 107 with the rule that is best in that; with 3 slots
-it is 13 with both up to 50 leaves, and 21 against 13 up to 60.
+No rule avoids an excess, and this one does not minimise the largest: with 2 slots and up to 150
+leaves that is 111 leaves, and 107 is possible; with 3 slots it is 13, the least possible, up to 50
+leaves, and 21 instead of 13 up to 60.
 
-The rule of Wang, Moin and Iaccarino (2009, doi:10.1137/080727890) bounds how often any step is
-advanced, rather than the sum, and stores each state as it goes by. This one stores, in runs of
-100,000 leaves, one in 90 with 3 slots and one in 5 with 50.
+The rule of Wang, Moin and Iaccarino (2009, doi:10.1137/080727890) bounds the number of times that
+any step is advanced, rather than their sum, and stores every state that it passes. In runs of
+100,000 leaves this one stores one state in 90 with 3 slots, and one in 5 with 50.
 """
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from operator import index
 
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Advance, Discard, Record, Store, Tier, Turn
 from adjoint.schedules.online_placement import placements
-from adjoint.schedules.protocol import AdaptiveStream, num_leaves
+from adjoint.schedules.protocol import AdaptiveStream, num_leaves, set_fields
 from adjoint.schedules.revolve import reversal
 
 __all__ = ["Online", "OnlineStream"]
 
 
+@dataclass(frozen=True)
 class Online:
     """Reverse a run of any length within a number of slots.
 
-    The stream has to be told where the run ends, see `OnlineStream`. Iterating takes ``O(s)``
+    Its stream awaits the number of steps, see `OnlineStream`. Iterating takes ``O(num_slots)``
     memory, however long the run is.
 
     Parameters
     ----------
     num_slots
-        Snapshots that fit in memory besides the live state, at least 1. A run of fewer leaves than
-        that uses one for each.
+        Snapshots that fit in memory besides the live state, at least 1. A run of fewer leaves uses
+        one for each.
     leaf_steps
         Steps that are recorded and pulled back together.
 
     Raises
     ------
     ScheduleError
-        A number that is less than 1.
+        A number is less than 1.
     """
+
+    num_slots: int
+    _: KW_ONLY
+    leaf_steps: int = 1
 
     num_steps = None
     num_tapes = 1
     tape_slots = 0
     file_states = 0
 
-    def __init__(self, num_slots: int, *, leaf_steps: int = 1) -> None:
-        num_leaves(1, leaf_steps)
-        if index(num_slots) < 1:
+    def __post_init__(self) -> None:
+        num_leaves(1, self.leaf_steps)
+        if index(self.num_slots) < 1:
             raise ScheduleError(
-                f"num_slots is {num_slots}: without knowing the end, the initial state must be "
-                f"kept, which takes at least 1"
+                f"num_slots is {self.num_slots}: it must be at least 1, since the initial state "
+                "must be kept while the end is unknown"
             )
-        self.num_slots = index(num_slots)
-        self.leaf_steps = index(leaf_steps)
-
-    def __repr__(self) -> str:
-        return f"Online(num_slots={self.num_slots}, leaf_steps={self.leaf_steps})"
+        set_fields(self, num_slots=index(self.num_slots), leaf_steps=index(self.leaf_steps))
 
     def __iter__(self) -> "OnlineStream":
         return OnlineStream(self.num_slots, self.leaf_steps)
 
 
 class OnlineStream(AdaptiveStream):
-    """The actions of one sweep, which must be told where the run ends.
+    """The actions of one sweep; they go forward until `set_num_steps` announces the end.
 
-    Until it is, it goes forward: its last `Advance` may be carried out in part.
+    The last `Advance` before that may be carried out in part.
     """
 
     awaits_num_steps = True
@@ -101,7 +103,7 @@ class OnlineStream(AdaptiveStream):
         self._slots = num_slots
         self._leaf = leaf_steps
         self._swept = (0, 0)
-        """Where the last `Advance` of the forward sweep begins and ends."""
+        """Start and stop of the last `Advance` of the forward sweep."""
         self._end: int | None = None
         self._actions = self._sweep()
 
@@ -109,12 +111,12 @@ class OnlineStream(AdaptiveStream):
         return next(self._actions)
 
     def set_num_steps(self, num_steps: int) -> None:
-        """Take note that the run ends at `num_steps`, where the live state now is.
+        """Announce that the run ends at `num_steps`, where the live state now is.
 
         Raises
         ------
         ScheduleError
-            The end is not in the last `Advance`, or was told already.
+            The end is not within the last `Advance`, or was announced already.
         """
         start, stop = self._swept
         if self._end is not None:
@@ -122,7 +124,7 @@ class OnlineStream(AdaptiveStream):
         if not start < index(num_steps) <= stop:
             raise ScheduleError(
                 f"the run cannot end at step {num_steps}: the last steps that the schedule asked "
-                f"for are [{start}, {stop}); tell it the end as soon as it is reached"
+                f"for are [{start}, {stop}); call set_num_steps as soon as the end is reached"
             )
         self._end = index(num_steps)
 
@@ -130,24 +132,24 @@ class OnlineStream(AdaptiveStream):
         kept = [0]
         yield Store(0)
         if self._slots == 1:
-            yield from self._keeping_nothing_else()
+            yield from self._forward_with_one_slot()
         else:
-            yield from self._keeping(kept)
-        assert self._end is not None, "the forward sweep goes on until the end is told"
+            yield from self._forward(kept)
+        assert self._end is not None, "the forward sweep continues until the end is announced"
         yield from self._reverse(kept, self._end)
 
-    def _keeping(self, kept: list[int]) -> Iterator[Action]:
-        """Sweep forward to the end; what is kept is in `kept`, in leaves."""
+    def _forward(self, kept: list[int]) -> Iterator[Action]:
+        """Sweep forward to the end; the leaves whose states are kept are in `kept`."""
         leaf = self._leaf
-        for next_kept, given_up in placements(kept, self._slots):
+        for next_kept, discarded in placements(kept, self._slots):
             yield self._advance(kept[-1] * leaf, next_kept * leaf)
             if self._end is not None:
                 return
-            if given_up < len(kept):
-                yield Discard(kept[given_up] * leaf, Tier.MEMORY)
+            if discarded < len(kept):
+                yield Discard(kept[discarded] * leaf, Tier.MEMORY)
             yield Store(next_kept * leaf)
 
-    def _keeping_nothing_else(self) -> Iterator[Action]:
+    def _forward_with_one_slot(self) -> Iterator[Action]:
         start, stop = 0, self._leaf
         while self._end is None:
             yield self._advance(start, stop)
@@ -158,7 +160,7 @@ class OnlineStream(AdaptiveStream):
         return Advance(start, stop)
 
     def _reverse(self, kept: list[int], end: int) -> Iterator[Action]:
-        """Reverse gap by gap, each with the slots that those below it leave."""
+        """Reverse gap by gap, each with the slots not taken by the states left of it."""
         start = kept.pop() * self._leaf
         last = reversal(start, end, self._slots - len(kept), self._leaf, turn=False)
         for action in last:

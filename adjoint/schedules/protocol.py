@@ -1,12 +1,13 @@
-"""The seam between who decides and who does: a `Schedule`, and the grid that leaves lie on.
+"""The interface between schedules and whoever plays them, and the grid that leaves lie on.
 
-A schedule says in what order the steps of a run are advanced, recorded and pulled back, and
-which states are kept meanwhile. It is pure: arithmetic on step numbers, no arrays, no clock.
-Whoever iterates over it gets the actions one by one as they are wanted, so a schedule takes
-memory for its snapshots' step numbers, not for its actions.
+A schedule says in what order the steps of a run are advanced, recorded and pulled back, and which
+states are kept meanwhile. It is pure: arithmetic on step numbers, no arrays, no clock. Iterating
+over it produces the actions one by one, so a schedule takes memory for the step numbers of its
+snapshots, not for its actions.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import index
 from reprlib import repr as short_repr
 from typing import Protocol, SupportsIndex, cast, runtime_checkable
@@ -14,15 +15,18 @@ from typing import Protocol, SupportsIndex, cast, runtime_checkable
 from adjoint.errors import ArgumentError, ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.resume_point import ResumePoint
 
 __all__ = [
     "AdaptiveSchedule",
     "AdaptiveStream",
     "FixedStream",
+    "ResumePoint",
     "Schedule",
+    "describe",
+    "describe_members",
     "num_leaves",
     "require_schedule",
+    "set_fields",
     "stream_of",
 ]
 
@@ -30,10 +34,11 @@ __all__ = [
 class Schedule(Protocol):
     """What to do, in what order, to reverse `num_steps` steps.
 
-    Iterating gives the actions; iterating again gives the same actions again, and two
-    iterators do not disturb each other. Every `Record` and `PullBack` covers exactly one leaf,
-    and leaves lie between the steps ``0, leaf_steps, 2 leaf_steps, …, num_steps``; the last may
-    be shorter. No state is restored that is live already.
+    Any object with these members is a schedule; no base class is needed. Iterating gives the
+    actions; iterating again gives the same actions again, and two iterators do not disturb each
+    other. Every `Record` and `PullBack` covers exactly one leaf, and leaves lie between the steps
+    ``0, leaf_steps, 2 leaf_steps, …, num_steps``; the last may be shorter. No state is restored
+    that is live already. In a parallel run the schedule is the same on all ranks.
     """
 
     @property
@@ -48,11 +53,10 @@ class Schedule(Protocol):
 
     @property
     def num_slots(self) -> int:
-        """The most snapshots in memory at once, those being written or read included.
+        """The most slots in use at once, those of snapshots being written or read included.
 
-        The live state is not among them. A tape that is kept while others are recorded counts as
-        `tape_slots` snapshots; the tape of one leaf is not counted. It may be less than the
-        schedule was offered.
+        The live state takes none. A tape that is kept while others are recorded takes `tape_slots`
+        slots; the tape of the leaf being reversed takes none.
         """
         ...
 
@@ -63,12 +67,12 @@ class Schedule(Protocol):
 
     @property
     def tape_slots(self) -> int:
-        """How many slots a kept tape counts for; 0 where none is kept (`num_tapes` is 1)."""
+        """Slots that a kept tape takes. Without meaning if `num_tapes` is 1."""
         ...
 
     @property
     def file_states(self) -> int:
-        """The most snapshots in the file at once, those of the tiers below it included."""
+        """The most snapshots in the file at once."""
         ...
 
     def __iter__(self) -> Iterator[Action]:
@@ -76,31 +80,51 @@ class Schedule(Protocol):
         ...
 
 
-class AdaptiveStream(Iterator[Action]):
-    """A schedule's actions where these depend on what is learnt while they are played.
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a run is to be continued: after an interruption, or after its file lost snapshots.
 
-    Whoever plays a stream calls these methods between two actions, and on every rank between the
-    same two. A stream overrides those that it follows; the others do nothing.
+    No transfer is under way, and no tape is kept. All steps are multiples of the schedule's
+    `leaf_steps`, except for the end of the run. State 0 is in the file or in a slot; only if
+    neither holds any state, it is the live one.
+    """
+
+    in_file: Sequence[int]
+    """Steps of the states in the file, in ascending order."""
+    live: int | None
+    """Step of the live state, if the forward sweep is to be continued; no kept state is later."""
+    reversed_to: int | None = None
+    """Step of the adjoint, if the reverse sweep is to be continued; all kept states are earlier."""
+    in_memory: Sequence[int] = ()
+    """Steps of the states in slots, which stay there, in ascending order. A state may be in the
+    file as well."""
+
+
+class AdaptiveStream(Iterator[Action]):
+    """The actions of a schedule, if they depend on what happens while they are played.
+
+    Whoever plays a stream calls these methods between two actions, on every rank between the same
+    two. A stream overrides those that concern it; the others do nothing.
     """
 
     awaits_num_steps: bool = False
-    """Whether the stream must be told where the run ends, by `set_num_steps`."""
+    """Whether the stream needs `set_num_steps` to be called once the end of the run is reached."""
 
     def set_num_steps(self, num_steps: int) -> None:
-        """Take note that the run ends at `num_steps`, where the live state now is.
+        """Announce that the run ends at `num_steps`, where the live state now is.
 
-        A stream that awaits it must be told before the next action is asked for. Its `Advance`
-        actions may reach beyond the end: they are carried out up to it.
+        A stream that awaits the number of steps must get it before it is asked for the next
+        action. Its `Advance` actions may reach beyond the end: they are carried out up to it.
         """
 
     def update_costs(self, costs: Costs) -> None:
-        """Take note of what steps and transfers cost from now on."""
+        """Replace the costs that decisions are based on, from the next action on."""
 
     def set_capacity(self, file_states: int) -> None:
-        """Take note that the file has room for so many states, more or fewer than announced."""
+        """Announce that the file holds at most `file_states` snapshots from now on."""
 
     def revised(self) -> "Schedule | None":
-        """Return the schedule as the costs told would have it; None if it depends on no costs."""
+        """Return the schedule adapted to the latest costs; None if it depends on no costs."""
         return None
 
 
@@ -116,6 +140,43 @@ class FixedStream(AdaptiveStream):
 
     def __next__(self) -> Action:
         return next(self._actions)
+
+
+@runtime_checkable
+class AdaptiveSchedule(Schedule, Protocol):
+    """A schedule that depends on costs, and that can be continued from the middle of a run.
+
+    As with `Schedule`, any object with these members is one.
+    """
+
+    @property
+    def costs(self) -> Costs:
+        """Costs of steps and transfers that the schedule is based on."""
+        ...
+
+    def resume_from(self, point: ResumePoint, /) -> AdaptiveStream:
+        """Return the remaining actions of a run, from `point` on.
+
+        The states in the file may be those that another schedule has kept.
+        """
+        ...
+
+    def recalibrated(
+        self, costs: Costs, file_states: int, *, keep_ratios: bool
+    ) -> "AdaptiveSchedule":
+        """Return the schedule for the next evaluation, based on measured costs.
+
+        Parameters
+        ----------
+        costs
+            Costs measured in an evaluation with this schedule.
+        file_states
+            Snapshots that the file has room for.
+        keep_ratios
+            Whether to keep the ratios of transfers to steps that this schedule is based on, since
+            they come from the same evaluation and are more exact.
+        """
+        ...
 
 
 MEMBERS = tuple(name for name, member in vars(Schedule).items() if isinstance(member, property))
@@ -148,33 +209,43 @@ def require_schedule(value: object) -> Schedule:
     return cast(Schedule, value)
 
 
-@runtime_checkable
-class AdaptiveSchedule(Schedule, Protocol):
-    """A schedule that depends on costs, and that can be continued from the middle of a run."""
-
-    @property
-    def costs(self) -> Costs:
-        """Costs of steps and transfers that the schedule is based on."""
-        ...
-
-    def resume_from(self, point: ResumePoint, /) -> AdaptiveStream:
-        """Return the remaining actions of a run, from `point` on."""
-        ...
-
-
 def stream_of(schedule: Iterable[Action]) -> AdaptiveStream:
     """Return the actions of a schedule, or of any other iterable, as a stream."""
     actions = iter(schedule)
     return actions if isinstance(actions, AdaptiveStream) else FixedStream(actions)
 
 
+def describe(schedule: Schedule) -> str:
+    """Return a schedule in words: "Revolve, 8 slots, leaves of 4".
+
+    They are `str(schedule)` if its class defines `__str__`, and `describe_members` otherwise.
+    """
+    if type(schedule).__str__ is not object.__str__:
+        return str(schedule)
+    return describe_members(schedule)
+
+
+def describe_members(schedule: Schedule, interval: float | None = None) -> str:
+    """Return in words what every schedule has, and the steps between its states in the file."""
+    words = [type(schedule).__name__, _counted(schedule.num_slots, "slot")]
+    if schedule.leaf_steps > 1:
+        words.append(f"leaves of {schedule.leaf_steps:,}")
+    if schedule.num_tapes > 1:
+        words.append(f"up to {schedule.num_tapes:,} tapes kept")
+    if interval is not None:
+        words.append(f"interval {round(interval, 1):,}")
+    if schedule.file_states:
+        words.append(f"{_counted(schedule.file_states, 'state')} in the file")
+    return ", ".join(words)
+
+
 def num_leaves(num_steps: int, leaf_steps: int) -> int:
-    """Return how many leaves of `leaf_steps` steps, the last perhaps shorter, make `num_steps`.
+    """Return the number of leaves in a run of `num_steps` steps; the last may be shorter.
 
     Raises
     ------
     ScheduleError
-        There is no step, or a leaf of no step.
+        `num_steps` or `leaf_steps` is less than 1.
     TypeError
         One of the two is not an integer.
     """
@@ -183,3 +254,13 @@ def num_leaves(num_steps: int, leaf_steps: int) -> int:
     if index(leaf_steps) < 1:
         raise ScheduleError(f"leaf_steps is {leaf_steps}: a leaf has at least one step")
     return -(-index(num_steps) // index(leaf_steps))
+
+
+def set_fields(schedule: object, **values: object) -> None:
+    """Set fields of a frozen dataclass, as its `__post_init__` may: normalised or derived ones."""
+    for name, value in values.items():
+        object.__setattr__(schedule, name, value)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,6 +1,7 @@
-"""Keep the state at the start of every leaf: no step is taken twice but those inside leaves."""
+"""Keep the state at the start of every leaf: only the steps inside leaves are taken twice."""
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from operator import index
 
 from adjoint.schedules.actions import (
@@ -14,41 +15,46 @@ from adjoint.schedules.actions import (
     Tier,
     Turn,
 )
-from adjoint.schedules.protocol import num_leaves
+from adjoint.schedules.protocol import num_leaves, set_fields
 
 __all__ = ["StoreAll"]
 
 
+@dataclass(frozen=True)
 class StoreAll:
-    """Keep, in memory, the state before every leaf but the last, which is recorded at once.
+    """Keep in memory the state before every leaf except the last, which is recorded at once.
 
-    It needs a slot for every leaf but one, so it is for runs that fit in memory, and it is the
-    reference that other schedules are compared with. The last leaf of a run may be shorter.
+    It needs a slot for every leaf but one. So it is for runs that fit in memory, and it is the
+    reference for the results of other schedules.
 
     Parameters
     ----------
     num_steps
         Steps of the run, at least 1.
     leaf_steps
-        Steps that are recorded and pulled back together.
+        Steps that are recorded and pulled back together. The last leaf may be shorter.
 
     Raises
     ------
     ScheduleError
-        A number that is less than 1.
+        A number is less than 1.
     """
+
+    num_steps: int
+    _: KW_ONLY
+    leaf_steps: int = 1
 
     num_tapes = 1
     tape_slots = 0
+    file_states = 0
 
-    def __init__(self, num_steps: int, *, leaf_steps: int = 1) -> None:
-        self.num_slots = num_leaves(num_steps, leaf_steps) - 1
-        self.num_steps = index(num_steps)
-        self.leaf_steps = index(leaf_steps)
-        self.file_states = 0
+    def __post_init__(self) -> None:
+        num_leaves(self.num_steps, self.leaf_steps)
+        set_fields(self, num_steps=index(self.num_steps), leaf_steps=index(self.leaf_steps))
 
-    def __repr__(self) -> str:
-        return f"StoreAll(num_steps={self.num_steps}, leaf_steps={self.leaf_steps})"
+    @property
+    def num_slots(self) -> int:
+        return num_leaves(self.num_steps, self.leaf_steps) - 1
 
     def __iter__(self) -> Iterator[Action]:
         leaf = self.leaf_steps

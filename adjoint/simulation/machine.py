@@ -1,4 +1,4 @@
-"""The simulated machine that `adjoint.replay` plays actions on: what it holds, and its clock."""
+"""The simulated machine that `adjoint.replay` plays actions on: its contents and its clock."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -27,47 +27,46 @@ __all__ = ["Limits", "Machine", "WrongActionError"]
 
 
 class WrongActionError(Exception):
-    """What is wrong with the action that is being played."""
+    """Says what is wrong with the action being played."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a stream of actions must keep to; None is no limit."""
+    """Limits that a stream of actions must respect; None is no limit."""
 
     num_steps: int | None = None
     num_slots: int | None = None
-    file_states: tuple[int, ...] = ()
-    """The most snapshots in the file, and in each tier below it. Tiers not given have no limit."""
+    file_states: int | None = None
+    """The most snapshots in the file."""
     tape_slots: int = 0
-    """Slots that each tape beyond one takes."""
+    """Slots that each tape beyond the first takes."""
 
 
 class Machine:
-    """What the simulated machine holds, and what it has done so far."""
+    """The contents of the simulated machine, and counts of what it has done so far."""
 
     def __init__(self, costs: Costs, limits: Limits) -> None:
         self.costs = costs
         self.num_steps = limits.num_steps
         self.num_slots = math.inf if limits.num_slots is None else limits.num_slots
+        self.file_capacity = math.inf if limits.file_states is None else limits.file_states
         self.tape_slots = limits.tape_slots
         self.clock = VirtualClock(costs)
         self.live: int | None = 0
         self.adjoint: int | None = None
         self.tapes: set[tuple[int, int]] = set()
         self.slots: set[int] = set()
-        """Snapshots that slots hold, or will once they are read."""
-        self.tiers: list[set[int]] = [set() for _ in range(1 + len(costs.deeper))]
-        """Snapshots that the file, and each tier below it, hold, or will once they are written."""
-        self.capacities = [*limits.file_states, *([math.inf] * len(self.tiers))]
+        """Snapshots in slots, including those still being read."""
+        self.file: set[int] = set()
+        """Snapshots in the file, including those still being written."""
         self.transfers: dict[int, Transfer] = {}
-        """Those not waited for, in the order in which they were posted."""
-        self.given_up = 0
-        """Slots that no snapshot has any more, but a write."""
+        """Those not waited for, by step, in the order in which they were posted."""
+        self.draining_slots = 0
+        """Discarded slots that are being written from, and so are not free yet."""
         self._announcing: Record | Restore | None = None
-        """The action before, if a flag of it says what the next one is."""
+        """The previous action, if its flag announces the next one."""
         self.advances = self.leaf_advances = self.writes = self.reads = 0
-        self.peak_slots = self.peak_tapes = self.peak_units = 0
-        self.peak_tier_states = [0 for _ in self.tiers]
+        self.peak_slots = self.peak_tapes = self.peak_units = self.peak_file_states = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
             Advance: self._advance,
             Record: self._record,
@@ -94,20 +93,17 @@ class Machine:
         handler(action)
 
     def finish(self) -> None:
-        """Raise `WrongActionError` if anything is missing or left over."""
+        """Raise `WrongActionError` if the reversal is incomplete or anything is left over."""
         if self._announcing is not None:
             raise WrongActionError(f"{self._announcing} announced {_announced(self._announcing)}")
         if self.num_steps is None or self.adjoint is None:
             raise WrongActionError("there was no Turn: no step is reversed")
         if self.adjoint != 0:
             raise WrongActionError(f"the steps [0, {self.adjoint}) are not reversed")
-        places = {"slots": self.slots, "tapes": self.tapes, "the file": self.tiers[0]}
-        places |= {f"tier {k + 2}": states for k, states in enumerate(self.tiers[1:])}
+        places = {"slots": self.slots, "tapes": self.tapes, "the file": self.file}
         for place, left in places.items():
             if left:
-                raise WrongActionError(
-                    f"left over in {place}: {_listed(left)}; give up what you keep"
-                )
+                raise WrongActionError(f"left over in {place}: {_listed(left)}; discard it")
 
     # -- computing ----------------------------------------------------------------------------
 
@@ -122,7 +118,7 @@ class Machine:
         start, stop, reach_stop = action.start, action.stop, action.reach_stop
         self._check_range(start, stop)
         if self.adjoint is not None and stop > self.adjoint:
-            raise WrongActionError(f"the adjoint is at {self.adjoint}: no use for this tape")
+            raise WrongActionError(f"the adjoint is at {self.adjoint}: this tape is of no use")
         if (start, stop) in self.tapes:
             raise WrongActionError("this tape is kept already")
         if not reach_stop:
@@ -131,8 +127,9 @@ class Machine:
         self.leaf_advances += stop - start if reach_stop else stop - start - 1
         self.tapes.add((start, stop))
         self.peak_tapes = max(self.peak_tapes, len(self.tapes))
-        self.peak_units = max(self.peak_units, self._units())
-        if self._units() > self.num_slots:
+        units = self._units()
+        self.peak_units = max(self.peak_units, units)
+        if units > self.num_slots:
             raise WrongActionError(
                 f"no room for this tape: slots hold {_listed(self.slots)}, "
                 f"and {len(self.tapes) - 1} tapes are kept"
@@ -154,7 +151,7 @@ class Machine:
             where = "not there before the Turn" if self.adjoint is None else f"at {self.adjoint}"
             raise WrongActionError(f"the adjoint is {where}, not at {action.stop}")
         if tape not in self.tapes:
-            raise WrongActionError("there is no tape of just these steps: record them")
+            raise WrongActionError("there is no tape of exactly these steps: record them")
         self.tapes.remove(tape)
         self.clock.compute((action.stop - action.start) * self.costs.pull_back)
         self.adjoint = action.start
@@ -176,42 +173,41 @@ class Machine:
                 raise WrongActionError("it is still being read: wait for it")
             self.clock.compute(self.costs.restore if action.keep else 0.0)
         else:
-            self.clock.wait(self._post_read(step, self._fastest_tier(step)))
+            if step not in self.file:
+                raise WrongActionError("no slot has this snapshot, nor has the file")
+            self.clock.wait(self._post_read(step))
         if not action.keep:
             self._announcing = action
         self.live = step
 
     def _offload(self, action: Offload) -> None:
-        step, states = action.step, self._tier(action.tier)
+        step = action.step
         if step not in self.slots:
             raise WrongActionError("no slot has this snapshot")
-        if step in states:
-            raise WrongActionError(f"{_called(action.tier)} has this snapshot already")
+        if step in self.file:
+            raise WrongActionError("the file has this snapshot already")
         if step in self.transfers:
             raise WrongActionError("another transfer of it is under way: wait for it")
-        if len(states) >= self.capacities[action.tier - 1]:
-            raise WrongActionError(f"{_called(action.tier)} is full: it has {_listed(states)}")
-        states.add(step)
-        self.peak_tier_states[action.tier - 1] = max(
-            self.peak_tier_states[action.tier - 1], len(states)
-        )
+        if len(self.file) >= self.file_capacity:
+            raise WrongActionError(f"the file is full: it has {_listed(self.file)}")
+        self.file.add(step)
+        self.peak_file_states = max(self.peak_file_states, len(self.file))
         self.writes += 1
         self.clock.compute(self.costs.post)
-        seconds, _read = self.costs.transfers(action.tier)
-        self.transfers[step] = self.clock.post(seconds, reading=False)
+        self.transfers[step] = self.clock.post(self.costs.write, reading=False)
 
     def _prefetch(self, action: Prefetch) -> None:
-        if action.step not in self._tier(action.tier):
-            raise WrongActionError(f"{_called(action.tier)} does not have this snapshot")
+        if action.step not in self.file:
+            raise WrongActionError("the file does not have this snapshot")
         self._take_slot(action.step)
-        self.transfers[action.step] = self._post_read(action.step, action.tier)
+        self.transfers[action.step] = self._post_read(action.step)
 
     def _wait(self, action: Wait) -> None:
         transfer = self.transfers.pop(action.step, None)
         if transfer is None:
             raise WrongActionError("no transfer of this snapshot is under way")
         self.clock.wait(transfer)
-        self.given_up -= transfer.given_up
+        self.draining_slots -= transfer.frees_slot
 
     def _cancel(self, action: Cancel) -> None:
         step = action.step
@@ -225,29 +221,28 @@ class Machine:
             self.writes -= 1
         else:
             self.clock.wait(transfer)
-        self.given_up -= transfer.given_up
+        self.draining_slots -= transfer.frees_slot
         del self.transfers[step]
-        self._tier(action.tier).remove(step)
+        self.file.remove(step)
 
     def _discard(self, action: Discard) -> None:
         step = action.step
         transfer = self.transfers.get(step)
         if action.tier != Tier.MEMORY:
-            states = self._tier(action.tier)
-            if step not in states:
-                raise WrongActionError(f"{_called(action.tier)} does not have this snapshot")
+            if step not in self.file:
+                raise WrongActionError("the file does not have this snapshot")
             if transfer is not None:
                 raise WrongActionError("its transfer is under way: wait for it, or cancel it")
-            states.remove(step)
+            self.file.remove(step)
             return
         if step not in self.slots:
             raise WrongActionError("no slot has this snapshot")
         if transfer is not None and transfer.reading:
             raise WrongActionError("it is still being read: wait for it")
         self.slots.remove(step)
-        if transfer is not None and not transfer.given_up:
-            transfer.given_up = True
-            self.given_up += 1
+        if transfer is not None and not transfer.frees_slot:
+            transfer.frees_slot = True
+            self.draining_slots += 1
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -283,56 +278,43 @@ class Machine:
             else f"the live state is at {self.live}"
         )
 
-    def _tier(self, tier: int) -> set[int]:
-        if not 1 <= tier <= len(self.tiers):
-            raise WrongActionError(f"there is no tier {tier}: there are {len(self.tiers)}")
-        return self.tiers[tier - 1]
-
-    def _fastest_tier(self, step: int) -> int:
-        for tier, states in enumerate(self.tiers, start=1):
-            if step in states:
-                return tier
-        raise WrongActionError("no slot has this snapshot, nor has the file")
-
     def _units(self) -> int:
-        """Return how many slots are in use, every tape but one counted as the slots it takes."""
+        """Return the number of slots in use, including those that tapes beyond the first take."""
         kept_tapes = max(0, len(self.tapes) - 1)
-        return len(self.slots) + self.given_up + self.tape_slots * kept_tapes
+        return len(self.slots) + self.draining_slots + self.tape_slots * kept_tapes
 
     def _take_slot(self, step: int) -> None:
         if step in self.slots:
             raise WrongActionError("a slot has this snapshot already")
-        if self._units() >= self.num_slots:
-            if not self.given_up:
+        units = self._units()
+        if units >= self.num_slots:
+            if not self.draining_slots:
                 raise WrongActionError(f"no slot is free: they hold {_listed(self.slots)}")
-            oldest = next(t for t in self.transfers.values() if t.given_up)
+            oldest = next(t for t in self.transfers.values() if t.frees_slot)
             self.clock.wait(oldest)
-            oldest.given_up = False
-            self.given_up -= 1
+            oldest.frees_slot = False
+            self.draining_slots -= 1
+            units -= 1
         self.slots.add(step)
-        self.peak_slots = max(self.peak_slots, len(self.slots) + self.given_up)
-        self.peak_units = max(self.peak_units, self._units())
+        self.peak_slots = max(self.peak_slots, len(self.slots) + self.draining_slots)
+        self.peak_units = max(self.peak_units, units + 1)
 
-    def _post_read(self, step: int, tier: int) -> Transfer:
+    def _post_read(self, step: int) -> Transfer:
         if step in self.transfers:
             raise WrongActionError("its write is under way: wait for it before reading")
         self.reads += 1
         self.clock.compute(self.costs.post)
-        return self.clock.post(self.costs.transfers(tier)[1], reading=True)
+        return self.clock.post(self.costs.read, reading=True)
 
 
 def _announced(announcing: Record | Restore) -> Action:
-    """Return the action that must follow."""
+    """Return the action that must follow an action with such a flag."""
     if isinstance(announcing, Record):
         return PullBack(announcing.start, announcing.stop)
     return Discard(announcing.step, Tier.MEMORY)
 
 
-def _called(tier: int) -> str:
-    return "the file" if tier == Tier.FILE else f"tier {tier}"
-
-
 def _listed(values: Iterable[Any]) -> str:
-    """Return the first few of some values, in order."""
+    """Return the first five values, in order, as text."""
     ordered = sorted(values)
     return ", ".join(map(str, ordered[:5])) + (", …" if len(ordered) > 5 else "")

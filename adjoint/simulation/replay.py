@@ -1,18 +1,17 @@
-"""A simulated machine: plays any stream of actions, says whether it is right, and prices it.
+"""Play any stream of actions on a simulated machine, check that it is correct, and price it.
 
 The machine (`adjoint.simulation.machine`) has one live state, slots, tapes, a file, and the
-processor and the channel of a `VirtualClock`. The processor stands still in `Wait`, in a `Restore`
-straight from the file, and where an action takes a slot that was given up while its write was under
-way and the limit
-on slots leaves no other.
+processor and channel of a `VirtualClock`. The processor waits in `Wait`, in a `Restore` straight
+from the file, and if an action takes a slot and the only ones left are discarded slots that are
+still being written from.
 
-Every action is checked against what the machine holds at that moment. A transfer counts as done
-once the stream has waited for it, not by the clock: a stream is right or wrong whatever the
-costs are. The first wrong action is named. It takes
-memory for the snapshots that are alive, and about 2 µs an action.
+Every action is checked against the contents of the machine at that moment. A transfer counts as
+done once the stream has waited for it, whatever the clock says: so whether a stream is correct does
+not depend on the costs. The error names the first wrong action. Playing takes memory for the
+snapshots alive, and about 1.3 µs an action.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adjoint.errors import ScheduleError
@@ -26,40 +25,35 @@ __all__ = ["Costs", "Price", "price"]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a stream of actions came to."""
+    """What playing a stream of actions takes."""
 
     num_steps: int
-    """Steps reversed: all of them, each once."""
+    """Steps reversed: all steps of the run, each once."""
     actions: int
+    """Number of actions."""
     advances: int
     """Steps that `Advance` actions took."""
     leaf_advances: int
-    """Steps that `Record` actions took: all but the last of each leaf, and that if need be."""
+    """Steps that `Record` actions took. The last step of a leaf counts only if it was taken."""
     peak_slots: int
-    """The most snapshots in memory at once, those being written or read included."""
+    """The most snapshots in memory at once, including those being written or read."""
     peak_tapes: int
-    """The most tapes alive at once, that of the leaf being reversed included."""
+    """The most tapes alive at once, including that of the leaf being reversed."""
     peak_units: int
-    """The most slots in use at once, each tape but one counted as the slots it takes."""
-    peak_tier_states: tuple[int, ...]
-    """The most snapshots at once in the file, and in each tier below it, those being written
-    included."""
+    """The most slots in use at once, including `tape_slots` for every tape beyond the first."""
+    peak_file_states: int
+    """The most snapshots in the file at once, including those being written."""
     writes: int
-    """States written to the file, or to a tier below it."""
+    """States written to the file."""
     reads: int
-    """States read from there."""
+    """States read from the file."""
     makespan: float
-    """Time from the first action to the end of the last; in the unit of the costs."""
+    """Time from the first action to the end of the last, in the unit of the costs."""
     stall: float
-    """Of it, time in which the processor waited for the channel."""
-
-    @property
-    def peak_file_states(self) -> int:
-        """The most snapshots in the file at once, those being written included."""
-        return self.peak_tier_states[0]
+    """The part of it for which the processor waited for the channel."""
 
     def moved_bytes(self, state_bytes: int) -> int:
-        """Return the bytes written and read, given those of one state."""
+        """Return the bytes written and read in total, for states of `state_bytes` each."""
         return (self.writes + self.reads) * state_bytes
 
 
@@ -69,42 +63,36 @@ def price(
     *,
     num_steps: int | None = None,
     num_slots: int | None = None,
-    file_states: int | Sequence[int] | None = None,
+    file_states: int | None = None,
     tape_slots: int = 0,
 ) -> Price:
-    """Play the actions; return what they cost, or raise at the first that is wrong.
+    """Play the actions; return what they take, or raise at the first that is wrong.
 
     Parameters
     ----------
     actions
-        A schedule, or any other stream. Read once, lazily. A stream that awaits the number of
-        steps (`AdaptiveStream.awaits_num_steps`) is told when the live state is at `num_steps`.
+        A schedule, or any other iterable of actions. Read once, lazily. `num_steps` is announced to
+        a stream that awaits it (`AdaptiveStream`) once the live state is there.
     costs
-        By default those of ``Costs()``: a step costs 1 each way, and nothing else costs anything.
+        By default ``Costs()``: a step costs 1 each way, and everything else is free.
     num_steps
-        How many steps there must be. By default as many as were taken at the `Turn`.
+        Steps of the run. By default the steps taken before the `Turn`.
     num_slots, file_states
-        How many snapshots fit in memory and in the file, or in the file and each tier below it. By
-        default any number.
+        The most snapshots that fit in memory and in the file. By default any number.
     tape_slots
-        How many slots a tape takes, beside the one tape there is always room for.
+        Slots that each tape beyond the first takes.
 
     Raises
     ------
     ScheduleError
-        The actions are not a correct reversal: the message names the index of the first wrong
-        action, the action, and what is wrong.
+        The actions are not a correct reversal: the message has the index of the first wrong action,
+        the action, and what is wrong.
     """
-    if file_states is None:
-        file_states = ()
-    elif not isinstance(file_states, Sequence):
-        file_states = (file_states,)
-    limits = Limits(num_steps, num_slots, tuple(file_states), tape_slots)
-    machine = Machine(costs or Costs(), limits)
+    machine = Machine(costs or Costs(), Limits(num_steps, num_slots, file_states, tape_slots))
     stream = stream_of(actions)
     is_open = stream.awaits_num_steps
     if is_open and num_steps is None:
-        raise ScheduleError("the schedule does not know how many steps there are: give num_steps")
+        raise ScheduleError("the schedule does not know the number of steps: give num_steps")
     count, action = 0, next(stream, None)
     try:
         while action is not None:
@@ -129,7 +117,7 @@ def price(
         peak_slots=machine.peak_slots,
         peak_tapes=machine.peak_tapes,
         peak_units=machine.peak_units,
-        peak_tier_states=tuple(machine.peak_tier_states),
+        peak_file_states=machine.peak_file_states,
         writes=machine.writes,
         reads=machine.reads,
         makespan=machine.clock.now,

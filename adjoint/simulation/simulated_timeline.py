@@ -74,9 +74,9 @@ def _follow_snapshots(
         case Store() | Prefetch():
             kept[action.step, Tier.MEMORY] = began
         case Offload():
-            kept[action.step, action.tier] = began
+            kept[action.step, Tier.FILE] = began
         case Cancel():
-            del kept[action.step, action.tier]
+            del kept[action.step, Tier.FILE]
         case Discard():
             name = IN_MEMORY if action.tier == Tier.MEMORY else IN_FILE
             since = kept.pop((action.step, action.tier))

@@ -364,11 +364,6 @@ class Sweep:
     def _file_of(self, action: Action) -> FileTier:
         if self._file is None:
             raise ScheduleError(f"{action} needs a file, and there is none: give file=")
-        if getattr(action, "tier", Tier.FILE) > Tier.FILE:
-            raise ScheduleError(
-                f"{action} is of a tier below the file, which can be planned and replayed but not "
-                "run: there is one file"
-            )
         return self._file
 
     # -- errors -------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ OURS: dict[str, Callable[[int], Iterable[object]]] = {
     "Revolve": lambda n: Revolve(n, 16),
     "Multistage": lambda n: Multistage(n, 8, 8),
     "DiskRevolve": lambda n: DiskRevolve(n, 16, write=50, read=50),
-    "HRevolve": lambda n: HRevolve(n, ((16, 0, 0), (100, 50, 50))),
+    "HRevolve": lambda n: HRevolve(n, 16, 100, write=50, read=50),
     "Mixed": lambda n: Mixed(n, 16, 1),
     "Asynchronous": lambda n: Asynchronous(n, 16, 50),
     "Spilling": lambda n: Spilling(n, 16, 50, costs=COSTS),

@@ -59,7 +59,7 @@ def makespan(schedule, configuration):
         return price(schedule, configuration.costs).makespan
     match schedule:
         case DiskRevolve(tally=tally):
-            moved = tally.writes[0] * configuration.write + tally.reads[0] * configuration.read
+            moved = tally.writes * configuration.write + tally.reads * configuration.read
             reversing = schedule.num_steps * configuration.pull_back
             return tally.advances + moved + 1 + reversing
         case Asynchronous() if schedule.file_states:

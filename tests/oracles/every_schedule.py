@@ -1,6 +1,6 @@
-"""All schedules there are, on small cases and at random: what a contract is tried on.
+"""All schedules, on small cases and at random, for the contracts that every schedule fulfils.
 
-A further family is two functions and a line in `FAMILIES`.
+To add a family, add two functions and a line in `FAMILIES`.
 """
 
 from ended import Ended
@@ -74,7 +74,7 @@ def disk_revolve_cases(num_steps, leaf, max_slots):
     transfers = [(0, 0, None), (0.5, 1, 3), (2, 2, None), (3, 0.5, 1)]
     for place, slots in enumerate(sorted({1, 2, max_slots})):
         for write, read, file_states in transfers[place % 2 :: 2]:
-            costs = {"write": write, "read": read, "file_states": file_states}
+            costs = {"write": write, "read": read, "max_file_states": file_states}
             yield DiskRevolve(num_steps, slots, leaf_steps=leaf, **costs)
 
 
@@ -82,18 +82,18 @@ def draw_disk_revolve(draw, num_steps, leaf, max_slots):
     costs = {name: draw(st.integers(0, 40)) / 4 for name in ("write", "read")}
     room = draw(st.none() | st.integers(0, 12))
     slots = draw(st.integers(1, max_slots))
-    return DiskRevolve(num_steps, slots, leaf_steps=leaf, file_states=room, **costs)
+    return DiskRevolve(num_steps, slots, leaf_steps=leaf, max_file_states=room, **costs)
 
 
 def h_revolve_cases(num_steps, leaf, max_slots):
     for slots, room in ((1, 3), (2, 2), (max_slots, 1)):
-        yield HRevolve(num_steps, [(slots, 0, 0), (room, 1, 1)], leaf_steps=leaf)
+        yield HRevolve(num_steps, slots, room, write=1, read=1, leaf_steps=leaf)
 
 
 def draw_h_revolve(draw, num_steps, leaf, max_slots):
+    slots = draw(st.integers(1, max_slots))
     room, write, read = (draw(st.integers(0, 8)) for _ in range(3))
-    tiers = [(draw(st.integers(1, max_slots)), 0, 0), (room, write, read)]
-    return HRevolve(num_steps, tiers, leaf_steps=leaf)
+    return HRevolve(num_steps, slots, room, write=write, read=read, leaf_steps=leaf)
 
 
 def online(num_steps, slots, leaf):
@@ -140,7 +140,7 @@ FAMILIES = {
 
 
 def small_cases(max_steps, max_slots):
-    """Give every schedule there can be, up to so many steps and slots, with leaves of 1 to 3."""
+    """Give the schedules of all families up to a size, with leaves of 1 to 3 steps."""
     for leaf in (1, 2, 3):
         for num_steps in range(1, max_steps + 1):
             for cases, _draw in FAMILIES.values():

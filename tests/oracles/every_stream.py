@@ -35,7 +35,7 @@ def least_makespan(
     then takes the step to its end.
     """
     costs = Costs(advance=u_f, pull_back=u_b, write=w, read=r)
-    limits = Limits(num_steps, num_slots, (file_states,), tape_slots=num_slots + 1)
+    limits = Limits(num_steps, num_slots, file_states, tape_slots=num_slots + 1)
     frontier: list[tuple[float, int, list[Action]]] = [(num_steps * u_b, 0, [])]
     found = set()
     pushed = 0
@@ -59,7 +59,7 @@ def least_makespan(
 
 def _tried(machine, num_steps, *, hold_tapes):
     """Give all that may be right: an action, or actions that nothing may come between."""
-    live, slots, file = machine.live, machine.slots, machine.tiers[0]
+    live, slots, file = machine.live, machine.slots, machine.file
     at_turn, computing = machine.adjoint is None, hold_tapes or not machine.tapes
     yield from ([Restore(step)] for step in slots | file if computing)
     yield from ([Offload(step)] for step in slots - file)
@@ -95,7 +95,7 @@ def _what_counts(machine):
     """Return all that the future depends on, with times counted from now."""
     now = machine.clock.now
     under_way = [
-        (step, max(t.begins - now, 0), max(t.ends - now, 0), t.begins <= now, t.given_up)
+        (step, max(t.begins - now, 0), max(t.ends - now, 0), t.begins <= now, t.frees_slot)
         for step, t in machine.transfers.items()
     ]
     return (
@@ -103,7 +103,7 @@ def _what_counts(machine):
         machine.live,
         frozenset(machine.tapes),
         frozenset(machine.slots),
-        frozenset(machine.tiers[0]),
+        frozenset(machine.file),
         tuple(under_way),
         max(machine.clock.busy_until - now, 0),
     )

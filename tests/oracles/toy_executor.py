@@ -46,9 +46,9 @@ class Toy:
         self.live = self.true[0]
         self.tapes = {}
         self.slots = {}
-        self.file = {}  # (tier, step) -> state, of the file and of the tiers below it
-        self.writing = {}  # step -> (tier, state)
-        self.reading = {}  # step -> tier
+        self.file = {}  # (Tier.FILE, step) -> state
+        self.writing = {}  # step -> state
+        self.reading = set()
         self.product = None
         self.reversed_steps = []
         self.most_slots = self.most_units = self.most_in_file = 0
@@ -75,7 +75,7 @@ class Toy:
     def count(self):
         """Take note of how much is in use."""
         # a write under way reads from its slot, whether that is given up or not
-        kept = self.slots.keys() | self.writing.keys() | self.reading.keys()
+        kept = self.slots.keys() | self.writing.keys() | self.reading
         taped = self.tape_slots * max(0, len(self.tapes) - 1)
         self.most_slots = max(self.most_slots, len(kept))
         self.most_units = max(self.most_units, len(kept) + taped)
@@ -97,10 +97,10 @@ class Toy:
                     self.reversed_steps.append(step)
                 self.product, self.live = start, None
             case Wait(step=step) if step in self.reading:
-                self.slots[step] = self.file[self.reading.pop(step), step]
+                self.reading.remove(step)
+                self.slots[step] = self.file[Tier.FILE, step]
             case Wait(step=step):
-                tier, state = self.writing.pop(step)
-                self.file[tier, step] = state
+                self.file[Tier.FILE, step] = self.writing.pop(step)
             case _:
                 self.keep(action)
 
@@ -111,27 +111,22 @@ class Toy:
                 self.expect(self.live is not None and step not in self.slots, action)
                 self.slots[step] = self.live
             case Restore():
-                self.live = (
-                    self.slots[step] if step in self.slots else self.file[self.fastest(step)]
-                )
-            case Offload(tier=tier):
-                self.expect((tier, step) not in self.file and step not in self.writing, action)
-                self.writing[step] = tier, self.slots[step]
-            case Cancel(tier=tier):
-                self.expect(self.writing.pop(step)[0] == tier, action)
-            case Prefetch(tier=tier):
-                self.expect((tier, step) in self.file and step not in self.slots, action)
+                self.live = self.slots[step] if step in self.slots else self.file[Tier.FILE, step]
+            case Offload():
+                self.expect((Tier.FILE, step) not in self.file, action)
+                self.expect(step not in self.writing, action)
+                self.writing[step] = self.slots[step]
+            case Cancel():
+                del self.writing[step]
+            case Prefetch():
+                self.expect((Tier.FILE, step) in self.file and step not in self.slots, action)
                 self.expect(step not in self.reading, action)
-                self.reading[step] = tier
+                self.reading.add(step)
             case Discard(tier=Tier.MEMORY):
                 del self.slots[step]
-            case Discard(tier=tier):
+            case Discard():
                 self.expect(step not in self.reading, action)
-                del self.file[tier, step]
-
-    def fastest(self, step):
-        """Return where a state is that no slot has."""
-        return min(place for place in self.file if place[1] == step)
+                del self.file[Tier.FILE, step]
 
     def step(self, start, stop):
         """Take the live state from start to stop; return the states on the way."""

@@ -127,7 +127,7 @@ class SpillingParameters(ABC):
         changed = replace(self, costs=costs, interval=interval, max_file_states=limit)
         return changed if changed.file_states <= room else self
 
-    def calibrated(self, costs: Costs, room: int, *, keep_ratios: bool) -> Self:
+    def recalibrated(self, costs: Costs, room: int, *, keep_ratios: bool) -> Self:
         """Return the schedule for the costs that an evaluation has measured.
 
         The spacing keeps its ratio to a write, within a factor of `MAX_RESPACING`; but it is not

@@ -24,8 +24,7 @@ All decisions come from a virtual clock, which goes by the costs that were given
 transfer really is done. So all ranks decide alike.
 """
 
-from adjoint.schedules.protocol import AdaptiveStream
-from adjoint.schedules.resume_point import ResumePoint
+from adjoint.schedules.protocol import AdaptiveStream, ResumePoint, describe_members
 from adjoint.schedules.spilling.open_ended import OpenEndedStream
 from adjoint.schedules.spilling.parameters import SpillingParameters
 from adjoint.schedules.spilling.stream import SpillingStream
@@ -82,6 +81,9 @@ class Spilling(SpillingParameters):
     ScheduleError
         Too few slots, more states than the file may hold, or a number that is out of its range.
     """
+
+    def __str__(self) -> str:
+        return describe_members(self, self.interval)
 
     def __iter__(self) -> AdaptiveStream:
         return OpenEndedStream(self) if self.num_steps is None else SpillingStream(self)

@@ -4,8 +4,7 @@ from collections.abc import Collection, Generator, Iterator
 
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.protocol import AdaptiveStream
-from adjoint.schedules.resume_point import ResumePoint
+from adjoint.schedules.protocol import AdaptiveStream, ResumePoint
 from adjoint.schedules.spilling.bookkeeping import Bookkeeping
 from adjoint.schedules.spilling.entry import Place
 from adjoint.schedules.spilling.forecast import Forecast

@@ -5,7 +5,6 @@ import pytest
 from revolve_dynamic_program import fewest
 
 from adjoint.schedules import DiskRevolve
-from adjoint.schedules.disk_revolve import disk_revolve_cost
 
 LONGEST, SLOTS = 300, 3
 ADVANCES = fewest(LONGEST, SLOTS)
@@ -26,8 +25,8 @@ def period_costs(write, read):
 def test_of_a_billion_leaves(write, read):
     lengths = np.arange(1, LONGEST + 1)
     best = (period_costs(write, read) / lengths).min()
-    tally = disk_revolve_cost(10**9, SLOTS, write=write, read=read)
-    assert tally.price([(write, read)]) / 10**9 == pytest.approx(best, rel=2e-6)
+    tally = DiskRevolve(10**9, SLOTS, write=write, read=read).tally
+    assert tally.price(write, read) / 10**9 == pytest.approx(best, rel=2e-6)
 
 
 @pytest.mark.parametrize(("write", "read"), [(0.25, 0.5), (10, 3), (50, 50)])
@@ -40,7 +39,7 @@ def test_beside_every_length_solved(write, read):
         first = np.arange(1, min(LONGEST, length - 1) + 1)
         least[length] = min(least[length], (periods[first - 1] + least[length - first]).min())
     tally = DiskRevolve(steps, SLOTS, write=write, read=read).tally
-    found = tally.price([(write, read)])
+    found = tally.price(write, read)
     assert least[steps] - 1e-6 <= found <= 1.002 * least[steps]
 
 

@@ -56,7 +56,7 @@ def test_floats_are_refused(given):
 def test_a_single_leaf_needs_no_slot():
     schedule = Mixed(4, 0, 3, leaf_steps=4)
     assert [type(action).__name__ for action in schedule] == ["Record", "Turn", "PullBack"]
-    assert (schedule.num_slots, schedule.num_tapes, schedule.tape_slots) == (0, 1, 0)
+    assert (schedule.num_slots, schedule.num_tapes) == (0, 1)
 
 
 def test_steps_beyond_32_bits():

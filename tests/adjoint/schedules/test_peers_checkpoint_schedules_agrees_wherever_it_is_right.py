@@ -51,7 +51,7 @@ def test_h_revolve_where_forward_and_reverse_cost_the_same(case):
     steps, slots, in_file, transfer = case
     theirs = counted(peer.HRevolve(steps, slots, in_file, uf=1, ub=1, wd=transfer, rd=transfer))
     assert theirs.forwards + transfer * theirs.transfers == PUBLISHED[case]
-    ours = HRevolve(steps, ((slots, 0, 0), (in_file, transfer, transfer)))
+    ours = HRevolve(steps, slots, in_file, write=transfer, read=transfer)
     assert cost(price(ours), transfer) == PUBLISHED[case]
 
 

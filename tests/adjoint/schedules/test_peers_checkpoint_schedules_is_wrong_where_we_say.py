@@ -23,7 +23,7 @@ def test_h_revolve_takes_forward_for_reverse_cost(u_f, u_b):
     theirs = counted(peer.HRevolve(61, 3, 20, uf=u_f, ub=u_b, wd=20, rd=20))
     their_cost = theirs.forwards * u_f + 61 * u_b + 20 * theirs.transfers
     transfer = 20 / u_f
-    ours = price(HRevolve(61, ((3, 0, 0), (20, transfer, transfer))))
+    ours = price(HRevolve(61, 3, 20, write=transfer, read=transfer))
     our_cost = (ours.advances + 61) * u_f + 61 * u_b + 20 * (ours.writes + ours.reads)
     assert (their_cost, our_cost) == SWAPPED[u_f, u_b]
 

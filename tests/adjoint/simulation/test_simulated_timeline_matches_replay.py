@@ -24,7 +24,6 @@ COSTS = Costs(
     restore=0.5,
     turn=4.0,
     slowdown=1.5,
-    deeper=((10.0, 9.0), (30.0, 20.0)),
 )
 
 
@@ -35,7 +34,7 @@ def num_steps(timeline):
 @settings(max_examples=60)
 @given(schedules(max_steps=80), st.booleans())
 def test_any_schedule(schedule, slow):
-    costs = COSTS if slow else Costs(deeper=((0, 0),) * 2)
+    costs = COSTS if slow else Costs()
     found = simulate(schedule, costs)
     limits = {"num_slots": schedule.num_slots, "tape_slots": schedule.tape_slots}
     expected = price(schedule, costs, num_steps=schedule.num_steps, **limits)

@@ -1,6 +1,7 @@
-"""Replay finds nothing wrong, within just the slots and file states that the schedule announces.
+"""Replay finds every schedule correct, within exactly the slots and file states it announces.
 
-Only `Spilling` announces what it may use, not what it does: that depends on its virtual clock.
+Two announce an upper bound: `Spilling`, since what it uses depends on its virtual clock, and
+`Mixed`, which may leave slots unused if they are too few for another tape.
 """
 
 from every_schedule import schedules, small_cases
@@ -22,9 +23,10 @@ def check(schedule):
         assert found.peak_tapes <= schedule.num_tapes, schedule
         return
     assert found.peak_tapes == schedule.num_tapes, schedule
+    unused = schedule.num_slots - found.peak_units
+    assert 0 <= unused < max(1, schedule.tape_slots), schedule
     if schedule.num_tapes == 1:
-        assert found.peak_slots == schedule.num_slots, schedule
-    assert found.peak_units == schedule.num_slots, schedule
+        assert found.peak_slots == found.peak_units, schedule
     assert found.peak_file_states == schedule.file_states, schedule
 
 
