@@ -77,7 +77,8 @@ class Functional:
         Number of steps, the same on every rank; None if only the stepper knows where the run ends:
         it then has `finished` and `position`, see `adjoint.Stepper`.
     **options
-        Ranks, memory, file and more: see `adjoint.RunOptions`.
+        `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `file_per_node`, `resume`,
+        `max_lost_share`, `progress`, `trace`: see `adjoint.RunOptions`.
 
     Raises
     ------

@@ -61,8 +61,8 @@ class RunOptions(TypedDict, total=False):
 
     max_lost_share: float
     """The largest share of the time of a run so far that is lost if it is killed, between 0 and 1.
-    It determines how often the journal is written, within half a per cent of the time. Default
-    0.05."""
+    The journal is written as often as that takes, but in at most half a per cent of the time.
+    Default 0.05."""
 
     progress: bool
     """Whether to show a progress bar on rank 0. Default False."""
