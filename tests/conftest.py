@@ -42,6 +42,7 @@ WAYS_TO_GET = {
     "petsc4py": "./dev test on Python 3.12 or newer, or ./dev test --distribution",
     "pyrevolve": "pip install pyrevolve, which takes a C++ compiler",
     "torch": "./dev test --distribution, or pip install torch",
+    "xdist": "./dev test, or pip install pytest-xdist",
 }
 
 RECORD_VARIABLE = "ADJOINT_TEST_RECORD"

@@ -91,6 +91,7 @@ def test_an_exempt_file_that_is_gone_is_named(checkout):
     assert EXEMPT[0] in done.stdout
 
 
+@pytest.mark.needs("xdist")
 def test_runs_append_what_passed_and_failed(checkout):
     files = {
         "passing": PASSING,
