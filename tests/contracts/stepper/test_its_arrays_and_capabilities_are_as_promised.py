@@ -1,0 +1,31 @@
+"""Arrays are named, shaped and laid out as the protocol asks; capabilities are those promised."""
+
+from adjoint.steppers import Capabilities, Stepper, state_bytes
+from adjoint.steppers.checks import check_stepper
+
+
+def test_it_is_a_stepper_that_the_driver_takes(stepper):
+    assert isinstance(stepper, Stepper)
+    check_stepper(stepper)
+
+
+def test_it_is_reproducible_and_adopts_memory_if_it_says_so(case, stepper):
+    has = Capabilities.of(stepper)
+    assert has.reproducible
+    assert (has.adopting is not None) == case.adopts
+
+
+def test_gradients_are_shaped_as_controls(stepper):
+    assert set(stepper.adjoint) <= set(stepper.state)
+    assert set(stepper.accumulators) == set(stepper.controls)
+    for name, control in stepper.controls.items():
+        assert stepper.accumulators[name].shape == control.shape
+
+
+def test_arrays_are_contiguous(stepper):
+    for arrays in (stepper.state, stepper.adjoint, stepper.controls, stepper.accumulators):
+        assert all(array.flags.c_contiguous for array in arrays.values())
+
+
+def test_a_tape_is_no_smaller_than_the_states_between_its_steps(stepper, ends):
+    assert Capabilities.of(stepper).tape_bytes(ends[3]) >= 2 * state_bytes(stepper.state)
