@@ -6,7 +6,8 @@ from solvers.petsc import ResidualProblem
 class Residual(ResidualProblem):
     """``(1 + u^2 / 2) u' = f(t, u, m)``, component by component, of a `RhsProblem` without a mass.
 
-    Initial state, controls and terminal cost are those of the problem.
+    Initial state, controls and terminal cost are those of the problem; the running cost is
+    ``|u|^2 / 2``.
     """
 
     def __init__(self, problem):
@@ -22,6 +23,12 @@ class Residual(ResidualProblem):
 
     def initial_state_vjp(self, m, adjoint, gradient):
         self.inner.initial_state_vjp(m, adjoint, gradient)
+
+    def running_cost(self, t, u, m):
+        return 0.5 * float(u.array_r @ u.array_r)
+
+    def running_cost_vjp(self, t, u, m, weight, adjoint, gradient):
+        adjoint.axpy(weight, u)
 
     def terminal_cost(self, u, m):
         return self.inner.terminal_cost(u, m)

@@ -31,7 +31,7 @@ def test_advance_ends_in_out_and_leaves_its_start(stepper, ends, state_at, stop)
 def test_the_state_stays_in_adopted_memory(stepper, ends, state_at, stop):
     memory = garbage(stepper.state)
     copy_arrays(state_at(ends[:4]), memory)
-    stepper.advance(0, ends[1])
+    stepper.advance(0, ends[6])
     stepper.adopt(memory)
     stepper.advance(ends[3], ends[stop])
     assert_is(stepper.state, memory)
