@@ -49,12 +49,14 @@ nitpick_ignore_regex = [
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|EngineFactory|Path|Self)"),
     (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
-    # Signatures name classes of private modules, which have no page: of any module inside a package,
-    # except those that the reference lists.
+    # Signatures name classes of private modules, which have no page: of any module inside a
+    # package, except those that the reference lists.
     (
         r"py:class",
-        r"(?!adjoint\.(schedules\.actions|simulation\.replay|storage\.engines)\.\w+$)"
-        r"(?!solvers\.petsc\.problems\.\w+$)(adjoint|solvers)\.\w+\.\w+\.[\w.]+",
+        (
+            r"(?!adjoint\.(schedules\.actions|simulation\.replay|storage\.engines)\.\w+$)"
+            r"(?!solvers\.petsc\.problems\.\w+$)(adjoint|solvers)\.\w+\.\w+\.[\w.]+"
+        ),
     ),
     (r"py:class", r"solvers\.observations\.Observations"),
 ]
