@@ -77,7 +77,7 @@ def optimum(
 ) -> float:
     """Return the least makespan of any schedule without kept tapes, for some ten steps.
 
-    `file_states` limits how many states the file may have; None is no limit.
+    `file_states` limits the number of states in the file; None is no limit.
     """
     costs = [Fraction(cost) for cost in (u_f, u_b, w, r)]
     unit = lcm(*(cost.denominator for cost in costs))
