@@ -112,7 +112,7 @@ class Multistage:
                 level -= 1
                 yield _from_file(action) if in_file[level] else action
             elif type(action) is Restore and in_file[level - 1]:
-                yield Restore(action.step)  # straight from the file: it has no slot to give up
+                yield Restore(action.step)  # straight from the file, not from a slot
             else:
                 yield action
 

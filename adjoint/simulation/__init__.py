@@ -1,1 +1,1 @@
-"""What a schedule costs on a simulated machine. Pure."""
+"""The simulated machine: whether a schedule is correct, what it costs, and when. Pure."""

@@ -1,4 +1,4 @@
-"""Iterating twice, also at once, gives the same actions; so does a schedule made from its repr."""
+"""Iterating twice, even at once, gives the same actions; so does a schedule made from its repr."""
 
 from itertools import islice
 

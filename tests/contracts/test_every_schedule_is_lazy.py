@@ -1,4 +1,4 @@
-"""The first actions of a very long run come at once, from memory for the slots alone."""
+"""The first actions of a very long run take little time, and memory for the slots only."""
 
 import tracemalloc
 from itertools import islice
@@ -51,5 +51,5 @@ def test_first_actions(schedule):
     finally:
         tracemalloc.stop()
     assert count == 20_000
-    # a snapshot is a few integers: at most one is kept for every second action
+    # a snapshot takes a few integers, and at most every second action stores one
     assert peak < 300 * 20_000

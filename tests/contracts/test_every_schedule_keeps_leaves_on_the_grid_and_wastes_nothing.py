@@ -1,7 +1,7 @@
-"""Leaves lie on the grid; nothing live is restored; a last restore is followed by its discard.
+"""Leaves lie on the grid; no live state is restored; a last restore is followed by its discard.
 
-`Spilling` may give up a slot between two restores if the file has the state; and where a last
-restore finds a transfer of it under way, its discard waits for that.
+`Spilling` may discard a slot between two restores if the file has the state. If a transfer of the
+state is under way at its last restore, the discard waits for that.
 """
 
 from every_schedule import schedules, small_cases
@@ -16,7 +16,7 @@ def check_leaves(schedule, actions):
     recorded = [action for action in actions if type(action) is Record]
     pulled_back = [action for action in actions if type(action) is PullBack]
     expected = [(k, min(k + leaf, end)) for k in range(0, end, leaf)][::-1]
-    # tapes that are kept are recorded going forward
+    # kept tapes are recorded in forward order
     assert sorted([(action.start, action.stop) for action in recorded], reverse=True) == expected
     assert [(action.start, action.stop) for action in pulled_back] == expected, schedule
     assert all(
@@ -47,9 +47,9 @@ def check_restores(schedule, actions):
 
 def check_discard(schedule, actions, here):
     step = actions[here].step
-    given_up = Discard(step, Tier.MEMORY)
+    discard = Discard(step, Tier.MEMORY)
     following = actions[here + 1]
-    assert actions[here].keep == (following != given_up), (schedule, here)
+    assert actions[here].keep == (following != discard), (schedule, here)
     if type(following) is Discard and following.step == step:
         return
     later = actions[here + 1 :]
@@ -59,7 +59,7 @@ def check_discard(schedule, actions, here):
             assert Discard(step, Tier.FILE) not in later[:again], (schedule, here)
         return
     again = next_restore(later, step)
-    assert given_up not in later[:again], (schedule, here)
+    assert discard not in later[:again], (schedule, here)
     assert Store(step) not in later[:again], (schedule, here)
 
 

@@ -2,10 +2,10 @@
 
 
 def makespan(num_steps, interval, segment_advances, *, u_f, u_b, w, r):
-    """Return when the last step is reversed; None of the offloaded states stays in memory.
+    """Return the time at which the last step is reversed.
 
-    `segment_advances` of (length, is_first) is what a segment's reversal advances; the states of
-    all boundaries but the last two are read back.
+    ``segment_advances(length, is_first)`` is the number of steps that the reversal of a segment
+    advances. The states of all boundaries except the last two are read back.
     """
     boundaries = (num_steps - 1) // interval
     last = boundaries * interval
@@ -21,7 +21,9 @@ def makespan(num_steps, interval, segment_advances, *, u_f, u_b, w, r):
         (num_steps - last) * u_b + u_f + segment_advances(num_steps - last, boundaries == 0) * u_f
     )
     if boundaries:
-        now = max(now, written[-1])  # the state of the boundary before the last stayed in memory
+        now = max(
+            now, written[-1]
+        )  # the state of the boundary before the last one stayed in memory
     for k in range(boundaries - 1, -1, -1):
         ready = now + r
         now += segment_advances(interval, k == 0) * u_f + interval * u_b

@@ -1,16 +1,16 @@
-"""What the schedules take that a plan must not be slower than: exact makespans, mostly not played.
+"""Exact makespans of the schedules that a plan must not be slower than, mostly not played.
 
-Of a run with leaves of one step, as `adjoint.replay` prices it: a step forward takes 1, reversing
-one from its own state `u_b`, the last step of the run takes both, and transfers `w` and `r`.
+For leaves of one step, as priced by `adjoint.replay`: a step forward takes 1, reversing one from
+its own state `u_b`, the last step of the run takes both, and transfers take `w` and `r`.
 
 - *Revolve* (Griewank and Walther 2000, doi:10.1145/347837.347846) advances t(n, s) steps.
 - *Store-all* advances each step once.
-- *Disk-Revolve* (Aupy et al. 2016, doi:10.1137/15M1019222) waits for all that it writes and reads,
-  as its tally says.
-- *Asynchronous* (Kukreja, Hückelheim and Gorman 2018, arXiv:1806.01117) by its own rule for the
+- *Disk-Revolve* (Aupy et al. 2016, doi:10.1137/15M1019222) waits for all its transfers, which its
+  tally counts.
+- *Asynchronous* (Kukreja, Hückelheim and Gorman 2018, arXiv:1806.01117) with its own rule for the
   interval, ``ceil(w / u_f)``. Its event times follow a recurrence from segment to segment. Only
-  the tail, and segments begun while several states are still staged, go action by action: they
-  wait for a write where they find no slot free.
+  the tail, and segments begun while several states are still staged, are played action by action:
+  they wait for a write if no slot is free.
 """
 
 from collections import deque
@@ -23,11 +23,11 @@ from adjoint.schedules.spilling.rehearsal import Rehearsal
 from adjoint.simulation.replay import price
 
 STAGING = (1, 4)
-"""Buffers for writes: that of the paper, and what `Asynchronous` takes unless told otherwise."""
+"""Slots that stage writes: as in the paper, and the default of `Asynchronous`."""
 
 
 def baselines(configuration):
-    """Return the makespans of all, by name."""
+    """Return the makespans of all baselines, by name."""
     found = {"Revolve": revolve(configuration)}
     for name, schedule in baseline_schedules(configuration).items():
         found[name] = makespan(schedule, configuration)
@@ -37,7 +37,7 @@ def baselines(configuration):
 
 
 def baseline_schedules(configuration):
-    """Return those whose makespan has no closed form."""
+    """Return the baselines whose makespan has no closed form."""
     n, slots, write = configuration.num_steps, configuration.num_slots, configuration.write
     found = {"DiskRevolve": DiskRevolve(n, slots, write=write, read=configuration.read)}
     for staging in STAGING:
@@ -47,9 +47,9 @@ def baseline_schedules(configuration):
 
 
 def makespan(schedule, configuration):
-    """Return that of any schedule, played action by action only if there is no other way.
+    """Return the makespan of any schedule, played action by action only if necessary.
 
-    That of a `Spilling` is by its own virtual clock.
+    That of a `Spilling` is taken from its own virtual clock.
     """
     if isinstance(schedule, Spilling):
         rehearsal = Rehearsal(schedule)
@@ -81,9 +81,9 @@ class _Asynchronous:
         self.schedule = schedule
         self.now = 0.0
         self.channel = 0.0
-        """Until when the channel has work."""
+        """Time until which the channel is busy."""
         self.done = deque()
-        """When the transfers of the states are done that slots hold, the oldest state first."""
+        """Times at which the transfers of the states in slots are done, the oldest state first."""
 
     def makespan(self):
         n, interval = self.schedule.num_steps, self.schedule.interval
@@ -112,7 +112,7 @@ class _Asynchronous:
             self.now += self.schedule.interval
 
     def play(self, segment, used):
-        """Reverse a segment; where no slot is free, that of the oldest write is waited for."""
+        """Reverse a segment; if no slot is free, wait for the oldest write."""
         for action in segment:
             match action:
                 case Advance(start=start, stop=stop):

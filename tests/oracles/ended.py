@@ -1,13 +1,13 @@
-"""A schedule that does not know where the run ends, and a run that ends there: one that does."""
+"""A schedule for a run of unknown length, played to a given end: a schedule of known length."""
 
 from adjoint.schedules.actions import Advance
 
 
 class Ended:
-    """Play a schedule without `num_steps` up to an end, as a driver does.
+    """Play a schedule without `num_steps` up to an end, as the driver does.
 
-    Everything else is the schedule's own: `leaf_steps`, `file_states`, …; so is `num_slots`, unless
-    a run up to this end takes another number, which then is given.
+    All other members are the schedule's own. `num_slots` is given if a run up to this end takes
+    another number of slots.
     """
 
     def __init__(self, schedule, num_steps, *, num_slots=None):
@@ -24,11 +24,11 @@ class Ended:
 
     def __iter__(self):
         stream = iter(self.schedule)
-        told = False
+        announced = False
         for action in stream:
-            if not told and type(action) is Advance:
+            if not announced and type(action) is Advance:
                 action = Advance(action.start, min(action.stop, self.num_steps))  # noqa: PLW2901
             yield action
-            if not told and type(action) is Advance and action.stop == self.num_steps:
+            if not announced and type(action) is Advance and action.stop == self.num_steps:
                 stream.set_num_steps(self.num_steps)
-                told = True
+                announced = True

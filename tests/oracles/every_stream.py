@@ -1,8 +1,8 @@
-"""Every stream of actions there is, played on `adjoint.simulation.machine`: for two to four steps.
+"""All streams of actions, played on `adjoint.simulation.machine`, for two to four steps.
 
-No stream is left out but those that cannot be right. Actions that lead to what was there before,
-at the same time or later, are not gone on from. This is what `exhaustive_optimum` is held against,
-which leaves out much more.
+Only streams that cannot be correct are left out, and those that reach an earlier state of the
+machine at the same time or later. `exhaustive_optimum`, which leaves out much more, is compared
+with this.
 """
 
 import heapq
@@ -31,8 +31,8 @@ def least_makespan(
 ) -> float:
     """Return the least makespan of all streams.
 
-    With `hold_tapes` there may be computing between a leaf's `Record` and its `PullBack`, which
-    then takes the step to its end.
+    With `hold_tapes` other steps may be computed between the `Record` of a leaf and its `PullBack`.
+    The `Record` then reaches the end of its step.
     """
     costs = Costs(advance=u_f, pull_back=u_b, write=w, read=r)
     limits = Limits(num_steps, num_slots, file_states, tape_slots=num_slots + 1)
@@ -44,13 +44,13 @@ def least_makespan(
         machine = _played(stream, Machine(costs, limits))
         if machine.adjoint == 0:
             return machine.clock.now
-        if _what_counts(machine) in found:
+        if _state(machine) in found:
             continue
-        found.add(_what_counts(machine))
+        found.add(_state(machine))
         for actions in _tried(machine, num_steps, hold_tapes=hold_tapes):
             longer = [*stream, *actions]
             machine = _played(longer, Machine(costs, limits))
-            if machine is not None and _what_counts(machine) not in found:
+            if machine is not None and _state(machine) not in found:
                 left = num_steps if machine.adjoint is None else machine.adjoint
                 pushed += 1
                 heapq.heappush(frontier, (machine.clock.now + left * u_b, pushed, longer))
@@ -58,7 +58,7 @@ def least_makespan(
 
 
 def _tried(machine, num_steps, *, hold_tapes):
-    """Give all that may be right: an action, or actions that nothing may come between."""
+    """Give all that may be correct: actions, or sequences that nothing may interrupt."""
     live, slots, file = machine.live, machine.slots, machine.file
     at_turn, computing = machine.adjoint is None, hold_tapes or not machine.tapes
     yield from ([Restore(step)] for step in slots | file if computing)
@@ -82,7 +82,7 @@ def _tried(machine, num_steps, *, hold_tapes):
 
 
 def _played(stream, machine):
-    """Return the machine after a stream of actions, or None if it is wrong."""
+    """Return the machine after a stream of actions, or None if the stream is wrong."""
     try:
         for action in stream:
             machine.play(action)
@@ -91,8 +91,8 @@ def _played(stream, machine):
     return machine
 
 
-def _what_counts(machine):
-    """Return all that the future depends on, with times counted from now."""
+def _state(machine):
+    """Return everything that the future depends on, with times relative to now."""
     now = machine.clock.now
     under_way = [
         (step, max(t.begins - now, 0), max(t.ends - now, 0), t.begins <= now, t.frees_slot)

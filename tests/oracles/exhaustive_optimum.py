@@ -11,30 +11,30 @@ Everything depends on earlier events through sums and maxima alone. So whatever 
 schedule, nothing else happens later for it, and among the best schedules there is one of the
 following form. The search takes these, and only these, and so it is exhaustive.
 
-*Nothing is in vain.* What is never used is left out: a live state dropped as soon as it was reached
-or read; a snapshot given up before it was restored or written (it is *fresh* until then); a state
-read but not used; a state written that is not read again (it is *unread* until then). A write
-that is cancelled is of no use, and without cancelling there is no use either in giving up
-a slot before its write is done. No state is recomputed that a slot has.
+*Nothing is unused.* Actions without a use are left out: a live state dropped as soon as it is
+reached or read; a snapshot discarded before it is restored or written (it is *fresh* until then); a
+state read but not used; a state written that is not read again (it is *unread* until then). A
+cancelled write is of no use, and without cancelling it is of no use either to discard a slot before
+its write is done. No state in a slot is recomputed.
 
-*Everything is as late as it can be.* A snapshot is given up when its slot or its place in the file
-is taken by another. The live state is stored when it is left, or when its write is posted. A
+*Everything is as late as possible.* A snapshot is discarded when its slot or its place in the file
+is taken by another one. The live state is stored when it is left, or when its write is posted. A
 transfer is posted at the last moment before it begins, so that after any action at most one is
 under way. What begins when an action ends, or later, is posted after it.
 
-*Nobody waits for nothing.* The processor waits until the transfer under way is done; if none is, it
-posts the one that it waits for. A read straight into the live state takes no slot; it waits for
-those before it in the channel first.
+*Every wait has a purpose.* The processor waits until the transfer under way is done; if there is
+none, it posts the one that it waits for. A read straight into the live state takes no slot; it
+first waits for the transfers before it in the channel.
 
 So decisions fall at the ends of actions, advances are of one step, and a state of the search is a
 `Moment`, in which sets of steps are bit masks and slots have no names. Times are integers, in a
-unit that all costs are multiples of: equal moments are found equal, and only the earliest is gone
-on from (Dijkstra 1959, doi:10.1007/BF01386390; Hart, Nilsson and Raphael 1968,
-doi:10.1109/TSSC.1968.300136). The time still to come is at least
+unit of which all costs are multiples, so equal moments are recognised, and only the earliest is
+continued (Dijkstra 1959, doi:10.1007/BF01386390; Hart, Nilsson and Raphael 1968,
+doi:10.1109/TSSC.1968.300136). The remaining time is at least
 
-- `u_b` for every step to reverse, and `u_f` for every state needed that is nowhere to be had; and
-- what is left of the transfer under way, then `r` for every state that was written and not yet
-  read, then `u_b` for the steps up to the lowest of these: they are not reversed before.
+- `u_b` for every step to reverse, and `u_f` for every state needed that is kept nowhere; and
+- the rest of the transfer under way, then `r` for every state written and not yet read, then `u_b`
+  for the steps up to the lowest of these, which cannot be reversed earlier.
 """
 
 import heapq
@@ -45,24 +45,24 @@ from typing import NamedTuple
 
 
 class Moment(NamedTuple):
-    """All that counts of the past, at the end of an action."""
+    """Everything that the future depends on, at the end of an action."""
 
     end: int
     """Steps not yet reversed."""
     live: int
     """The step whose state is live; -1 if none is, `num_steps` if the last step is recorded."""
     held: int
-    """Snapshots in slots, that being written included."""
+    """Snapshots in slots, including the one being written."""
     fresh: int
-    """Of these, the ones neither restored nor written since they are there."""
+    """Those of them that were neither restored nor written since they were stored or read."""
     filed: int
-    """Snapshots in the file, that being read included."""
+    """Snapshots in the file, including the one being read."""
     unread: int
-    """Of these, the ones never read."""
+    """Those of them that were never read."""
     moving: int
     """The transfer under way: step + 1 for a write, -(step + 1) for a read, 0 for none."""
     left: int
-    """How long it takes to be done."""
+    """Time until it is done."""
 
 
 def optimum(
@@ -77,7 +77,7 @@ def optimum(
 ) -> float:
     """Return the least makespan of any schedule without kept tapes, for some ten steps.
 
-    `file_states` limits how many states the file may have; None is no limit.
+    `file_states` limits the number of states in the file; None is no limit.
     """
     costs = [Fraction(cost) for cost in (u_f, u_b, w, r)]
     unit = lcm(*(cost.denominator for cost in costs))
@@ -104,7 +104,7 @@ def optimum(
 
 
 class _Search:
-    """What may follow a moment. Sets of steps are bit masks throughout."""
+    """The moments that may follow a moment. Sets of steps are bit masks throughout."""
 
     def __init__(
         self, num_steps: int, num_slots: int, capacity: int, u_f: int, u_b: int, w: int, r: int
@@ -194,11 +194,11 @@ class _Search:
             yield begun.left, self._arrived(begun, writing, reading, begun.left)
 
     def _leaving(self, m: Moment, keep: int = 0) -> list[Moment]:
-        """Return the ways to give up the live state, which is stored if no slot has it."""
+        """Return the ways to leave the live state, which is stored if no slot has it."""
         return [m] if m.live < 0 or m.held & _bit(m.live) else self._storing(m, keep)
 
     def _storing(self, m: Moment, keep: int = 0) -> list[Moment]:
-        """Return the ways to store the live state; `keep` is not to give place to it."""
+        """Return the ways to store the live state; it does not replace `keep`."""
         live = _bit(m.live)
         return [
             m._replace(held=m.held & ~victim | live, fresh=m.fresh | live)
@@ -208,7 +208,7 @@ class _Search:
     # -- what the channel does meanwhile ------------------------------------------------------
 
     def _meanwhile(self, m: Moment, seconds: int) -> set[Moment]:
-        """Return what a moment becomes in so long, for every choice of transfers that begin."""
+        """Return the moments after a time, for every choice of transfers that begin meanwhile."""
         found: set[Moment] = set()
         pending = [(m, _bit(m.moving - 1), _bit(-m.moving - 1))]
         while pending:
@@ -219,7 +219,7 @@ class _Search:
         return found
 
     def _posted(self, m: Moment, writing: int, reading: int) -> Iterator[tuple[Moment, int, int]]:
-        """Post one transfer more, besides those that are posted; `left` is until all are done."""
+        """Post one more transfer; `left` is then the time until all posted ones are done."""
         for step in _steps(m.held & ~m.filed & ~writing):
             for victim in self._places_to_take(m, writing, reading):
                 filed, fresh = m.filed & ~victim, m.fresh & ~_bit(step)
@@ -232,7 +232,7 @@ class _Search:
                 yield Moment(m.end, m.live, held, m.fresh, *rest), writing, reading | _bit(step)
 
     def _arrived(self, m: Moment, writing: int, reading: int, seconds: int) -> Moment:
-        """Return the moment in so long: all posted transfers are done then, except the last."""
+        """Return the moment after a time, when all posted transfers but the last are done."""
         moving, left = 0, 0
         if m.left > seconds:
             moving, left = m.moving, m.left - seconds
@@ -243,20 +243,20 @@ class _Search:
         return Moment(m.end, m.live, held, fresh, filed, unread, moving, left)
 
     def _slots_to_take(self, m: Moment, writing: int, reading: int, keep: int = 0) -> list[int]:
-        """Return the snapshots that may give up a slot; that is 0, for none, if one is free."""
+        """Return the snapshots that may be replaced in a slot; 0, for none, if one is free."""
         if m.held.bit_count() + reading.bit_count() < self.num_slots:
             return [0]
         return [_bit(step) for step in _steps(m.held & ~m.fresh & ~writing & ~keep)]
 
     def _places_to_take(self, m: Moment, writing: int, reading: int) -> list[int]:
-        """Return the snapshots that may give up their place in the file, likewise."""
+        """Return the snapshots that may be replaced in the file, likewise."""
         if m.filed.bit_count() + writing.bit_count() < self.capacity:
             return [0]
         return [_bit(step) for step in _steps(m.filed & ~m.unread & ~reading)]
 
 
 def _bit(step: int) -> int:
-    """Return the set of one step; of none if that is negative."""
+    """Return the set of one step; the empty set if it is negative."""
     return 1 << step if step >= 0 else 0
 
 

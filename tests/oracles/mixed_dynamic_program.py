@@ -1,4 +1,4 @@
-"""The recursion for tapes in slots, in exact numbers: every split of every length is tried."""
+"""The recursion for tapes in slots, in exact numbers, trying every split of every length."""
 
 from fractions import Fraction
 from math import inf

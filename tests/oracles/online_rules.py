@@ -1,4 +1,4 @@
-"""What keeping states without knowing the end costs, and the least that it can: by brute force."""
+"""The cost of keeping states while the end is unknown, and its minimum, by brute force."""
 
 from functools import cache
 
@@ -8,21 +8,21 @@ COST = {}
 
 
 def t(length, slots):
-    """Return the fewest advances for so many leaves; the start takes one of the slots."""
+    """Return the fewest advances for `length` leaves; the start takes one of the slots."""
     if not COST:
         COST.update({key: advances for key, (advances, _stores) in fewest(160, 12).items()})
     return COST[length, slots]
 
 
 def cost(kept, end, num_slots):
-    """Return all advances of a run that ends there, with these states kept."""
+    """Return the advances of a run with these kept states that ends at `end`."""
     ends = [*kept[1:], end]
     gaps = [stop - start for start, stop in zip(kept, ends, strict=True)]
     return end + sum(t(length, num_slots - i) for i, length in enumerate(gaps))
 
 
 def least_cost(end, num_slots):
-    """Return the same for the best states that could be kept, or left out afterwards."""
+    """Return the same for the best states that could have been kept."""
 
     @cache
     def reverse(length, slots):
@@ -35,9 +35,9 @@ def least_cost(end, num_slots):
 
 
 def following_the_rule(kept, num_slots, last_end):
-    """Yield the next end, and what is kept when the run ends there.
+    """Yield each next end and the states kept if the run ends there.
 
-    All slots are taken. At each leaf every state is tried for the one to give up.
+    All slots are taken. At each leaf, discarding each of the states is tried.
     """
     kept = list(kept)
     for end in range(kept[-1] + 1, last_end + 1):
@@ -52,10 +52,10 @@ def following_the_rule(kept, num_slots, last_end):
 
 
 def least_guarantee(num_slots, last_end, loss):
-    """Return the least to which a rule can hold the loss, wherever the run ends.
+    """Return the least bound that a rule can guarantee for the loss, wherever the run ends.
 
-    `loss(kept, end)` is to be held low for all ends up to the last. All rules are tried at once:
-    for everything that may be kept at an end, the largest loss up to there that is inevitable.
+    `loss(kept, end)` is the loss of a run that ends at `end`. All rules are tried at once: for all
+    states that may be kept at an end, the largest loss up to there that cannot be avoided.
     """
     reached = {(0,): loss((0,), 1)}
     for end in range(1, last_end):

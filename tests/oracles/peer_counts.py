@@ -1,15 +1,15 @@
-"""What a schedule of the package checkpoint_schedules comes to, counted from its actions."""
+"""Steps and transfers of a schedule of the package checkpoint_schedules, counted by action."""
 
 from typing import NamedTuple
 
 
 class Counts(NamedTuple):
     forwards: int
-    """Steps taken forward, those that are taped included."""
+    """Steps taken forward, including those that are taped."""
     advances: int
-    """Of these, the ones that are not taped."""
+    """Steps taken forward without a tape."""
     transfers: int
-    """States written to disk, and states read from there."""
+    """States written to disk and read from disk."""
 
 
 def counted(schedule):

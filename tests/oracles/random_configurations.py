@@ -1,7 +1,7 @@
-"""Configurations at random: run length, slots and costs, each log-uniform over what there may be.
+"""Random configurations: run length, slots and costs, each log-uniform over its range.
 
-Numbers are in units of advancing one step. The file is as large as it need be. A configuration
-follows from its seed alone, so what is found wrong with one can be looked at again by itself.
+Costs are in units of advancing one step. The file has no limit. A configuration depends on its seed
+alone, so a failure can be reproduced by itself.
 """
 
 import math
@@ -21,7 +21,7 @@ class Configuration:
     pull_back: float
     """Reversing a step from its own state: `u_b`."""
     with_tapes: bool = False
-    """Whether a tape may be kept in a slot: then a step is taken for it, and of `u_b` that is 1."""
+    """Whether a tape may be kept in a slot. Then taping takes a step, which is 1 of `u_b`."""
 
     @property
     def costs(self):
@@ -48,9 +48,9 @@ def configuration(seed, *, max_steps=100_000):
 
 
 def small_configuration(seed):
-    """Draw one of so few steps that the optimum can be searched for; costs are eighths.
+    """Draw one with so few steps that the optimum can be searched for; costs are eighths.
 
-    Not all states fit in memory: otherwise there is nothing to decide.
+    Not all states fit in memory, since otherwise there is nothing to decide.
     """
     draw = random.Random(seed)
     num_slots = draw.randint(2, 4)

@@ -1,13 +1,13 @@
-"""Revolve by brute force: every split of every length is tried."""
+"""Revolve by dynamic programming that tries every split of every length."""
 
 import numpy as np
 
 STORE = 2**-20
-"""A store decides between schedules that advance equally many steps, and never otherwise."""
+"""Weight of a store: it decides between schedules that advance equally many steps."""
 
 
 def fewest(max_steps: int, max_slots: int) -> dict[tuple[int, int], tuple[int, int]]:
-    """Return (steps, slots) -> fewest advances, and fewest stores among schedules with so few.
+    """Return {(steps, slots): (fewest advances, fewest stores of schedules that attain them)}.
 
     The store of the initial state is not counted.
     """

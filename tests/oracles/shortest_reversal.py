@@ -1,7 +1,7 @@
 """The cheapest reversal, by a search over everything that a machine with slots can do.
 
-No recursion over pieces is assumed: any state may be kept and given up at any time, and any leaf be
-recorded at any time. The nodes are what the machine holds; Dijkstra's algorithm finds the way.
+No recursion over pieces is assumed: any state may be kept and discarded at any time, and any leaf
+recorded at any time. A node is the contents of the machine; Dijkstra's algorithm finds the path.
 """
 
 from fractions import Fraction
@@ -29,12 +29,12 @@ class Node(NamedTuple):
 
 
 def cheapest(leaves, slots, tape_slots, unreached, *, initial_in_file=False):
-    """Return (steps, stores and restores) of the cheapest, with the fewest of these among equals.
+    """Return (steps, stores and restores) of the reversal with the fewest steps, then actions.
 
-    Kept states take a slot each, and kept tapes but one `tape_slots` each. A step costs 1, and the
-    recording of a leaf that is pulled back at once `unreached`, except that of the last one.
-    State 0 can be read from the file at any time where `initial_in_file`; that counts as a restore.
-    None if there is no reversal.
+    Kept states take a slot each, and kept tapes beyond the first `tape_slots` each. A step costs 1.
+    Recording a leaf that is pulled back at once costs `unreached`, except for the last one. With
+    `initial_in_file`, state 0 can be read from the file at any time, which counts as a restore.
+    Return None if there is no reversal.
     """
     in_file = frozenset([0] if initial_in_file else [])
     machine = Machine(leaves, slots, tape_slots, Fraction(unreached), in_file)
@@ -57,7 +57,7 @@ def cheapest(leaves, slots, tape_slots, unreached, *, initial_in_file=False):
 
 
 def keeping(machine, node):
-    """Give (steps, stores and restores, what is held then) of whatever takes no step."""
+    """Give (steps, stores and restores, next node) of all actions that take no step."""
     for state in node.states:
         yield 0, 0, node._replace(states=node.states - {state})
     for state in node.states | machine.in_file:
@@ -68,7 +68,7 @@ def keeping(machine, node):
 
 
 def computing(machine, node):
-    """Give the same of whatever moves the live state or the adjoint forward or back."""
+    """Give the same of all actions that move the live state or the adjoint."""
     adjoint, live, _states, tapes = node
     if adjoint is not None and adjoint - 1 in tapes:
         yield 0, 0, node._replace(adjoint=adjoint - 1, live=None, tapes=tapes - {adjoint - 1})

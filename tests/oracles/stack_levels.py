@@ -1,4 +1,4 @@
-"""What each level of a stack of snapshots sees of a stream of actions, counted as it goes by."""
+"""Stores and restores at each level of a stack of snapshots, counted from a stream of actions."""
 
 from adjoint.schedules.actions import Discard, Restore, Store, Tier
 

@@ -1,12 +1,12 @@
 """A toy that carries out actions on states that are nothing but their own history.
 
 It shares no code with `adjoint.replay`. State k is a chain of hashes of the steps before k, so a
-step that starts from the wrong state is seen at once. A transfer does nothing until it is waited
-for: that is the latest at which it may be done, and who uses it sooner finds nothing there. A write
-that is taken back was not begun, or else is waited for first: either way the file has nothing.
+step from a wrong state is detected at once. A transfer takes effect only when it is waited for, the
+latest possible moment, so that using its result earlier fails. After a write is cancelled the file
+has nothing, whether it had begun or not.
 
-A slot is in use while a snapshot is in it, or on its way there, or on its way from there to the
-file. Every tape but one takes `tape_slots` slots.
+A slot is in use while a snapshot is in it, is being read into it, or is being written from it.
+Every tape beyond the first takes `tape_slots` slots.
 """
 
 from adjoint.schedules.actions import (
@@ -54,7 +54,7 @@ class Toy:
         self.most_slots = self.most_units = self.most_in_file = 0
 
     def stand_at(self, step):
-        """Have all steps from `step` on reversed already."""
+        """Mark all steps from `step` on as reversed."""
         self.product = step
         self.reversed_steps = list(range(step, len(self.true) - 1))[::-1]
 
@@ -73,8 +73,8 @@ class Toy:
         return self
 
     def count(self):
-        """Take note of how much is in use."""
-        # a write under way reads from its slot, whether that is given up or not
+        """Record the slots, tapes and places in the file in use."""
+        # a write under way reads from its slot, whether that is discarded or not
         kept = self.slots.keys() | self.writing.keys() | self.reading
         taped = self.tape_slots * max(0, len(self.tapes) - 1)
         self.most_slots = max(self.most_slots, len(kept))

@@ -1,4 +1,4 @@
-"""The closed form of the asynchronous scheme's advances is what it advances when played."""
+"""The asynchronous scheme advances as many steps as its closed form says."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ BRUTE_FORCE = fewest(30, 8)
 
 
 def test_segments_are_those_of_brute_force():
-    # segments [0, 12), [12, 24), [24, 36), [36, 43): all but the first leave a slot to the prefetch
+    # segments [0, 12), [12, 24), [24, 36), [36, 43): all but the first leave a slot for prefetching
     for slots in range(2, 9):
         recomputed = [BRUTE_FORCE[7, slots - 1], *[BRUTE_FORCE[12, slots - 1]] * 2]
         recomputed.append(BRUTE_FORCE[12, slots])

@@ -1,4 +1,4 @@
-"""Small streams of the asynchronous scheme, action by action, as the paper has them."""
+"""Small streams of the asynchronous scheme are those of the paper, action by action."""
 
 from adjoint.schedules import Asynchronous, Revolve
 from adjoint.schedules.actions import (
@@ -27,7 +27,7 @@ def test_two_slots_and_a_tail_of_one_step():
         *(Store(2), Offload(2), Advance(2, 4)),
         *(Wait(0), Discard(0, Tier.MEMORY), Store(4), Offload(4), Advance(4, 6)),
         *(Record(6, 7), Turn(), PullBack(6, 7)),
-        # state 4 never left memory, 2 is still there too; 0 must be read
+        # states 4 and 2 never left memory; 0 must be read
         *(Wait(4), Discard(4, Tier.FILE)),
         *(Restore(4), Advance(4, 5), Record(5, 6, reach_stop=False), PullBack(5, 6), *leaf(4, 5)),
         *(Wait(2), Discard(2, Tier.FILE), Prefetch(0)),

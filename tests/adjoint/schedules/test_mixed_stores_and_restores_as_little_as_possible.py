@@ -1,4 +1,4 @@
-"""Of the reversals that take as few steps, mixed schedules have the fewest stores and restores."""
+"""Of all reversals with the fewest steps, Mixed has the fewest stores and restores."""
 
 import pytest
 from shortest_reversal import cheapest

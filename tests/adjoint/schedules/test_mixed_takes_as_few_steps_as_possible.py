@@ -1,4 +1,4 @@
-"""Mixed schedules take the steps that the literature, the table and `mixed_steps` say."""
+"""Mixed takes the steps of the literature, of the table and of `mixed_steps`."""
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.simulation.replay import price
 
-# Maddison's dynamic programme, a tape being as large as a state
+# Maddison's dynamic programme, for tapes as large as states
 PUBLISHED = {
     (10, 2): 26,
     (10, 3): 19,
@@ -24,7 +24,7 @@ PUBLISHED = {
 
 
 def played(schedule, unreached=1.0):
-    """Return the time forward alone takes, in leaves."""
+    """Return the time of all forward steps, in leaves."""
     costs = Costs(advance=1, unreached=unreached, pull_back=0)
     return price(schedule, costs, tape_slots=schedule.tape_slots).makespan
 
@@ -60,7 +60,7 @@ def test_beyond_the_table(leaves, slots, tape_slots, unreached):
 
 @settings(max_examples=50)
 @given(st.integers(1, 100), st.integers(1, 12), st.integers(1, 5), st.integers(1, 9))
-def test_leaves_are_its_unit(leaves, slots, tape_slots, leaf):
+def test_costs_are_in_units_of_a_leaf(leaves, slots, tape_slots, leaf):
     plain = list(Mixed(leaves, slots, tape_slots))
     grouped = list(Mixed(leaves * leaf, slots, tape_slots, leaf_steps=leaf))
     assert [type(action) for action in grouped] == [type(action) for action in plain]
@@ -70,7 +70,7 @@ def test_leaves_are_its_unit(leaves, slots, tape_slots, leaf):
 
 
 @given(st.integers(2, 10**15), st.integers(1, 100))
-def test_without_room_for_a_tape_it_is_as_good_as_revolve(leaves, slots):
+def test_if_no_tape_fits_it_is_as_good_as_revolve(leaves, slots):
     assert mixed_steps(leaves, slots, slots + 1) == minimal_advances(leaves, slots) + leaves
 
 

@@ -1,4 +1,4 @@
-"""Multistage advances t(n, s) steps, with all its places in memory and file counted alike."""
+"""Multistage advances t(n, s) steps, with s the places in memory and file together."""
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +23,7 @@ from adjoint.schedules.revolve import minimal_advances
 from adjoint.simulation.replay import price
 
 
-def test_as_brute_force():
+def test_by_brute_force():
     for (steps, places), (advances, _stores) in fewest(50, 6).items():
         for slots in range(1, places + 1):
             found = price(Multistage(steps, slots, places - slots))
@@ -32,7 +32,7 @@ def test_as_brute_force():
 
 @settings(max_examples=100)
 @given(st.integers(1, 800), st.integers(1, 12), st.integers(0, 30), st.integers(1, 6))
-def test_leaves_are_its_unit(steps, slots, file_slots, leaf):
+def test_advances_are_those_of_whole_leaves(steps, slots, file_slots, leaf):
     found = price(Multistage(steps, slots, file_slots, leaf_steps=leaf))
     leaves = -(-steps // leaf)
     assert found.advances == leaf * minimal_advances(leaves, slots + file_slots)

@@ -1,4 +1,4 @@
-"""No other choice of the levels in memory, within slots and file, transfers fewer states."""
+"""No other choice of levels that fits in slots and file transfers fewer states."""
 
 from itertools import combinations
 
@@ -30,7 +30,7 @@ def with_levels_in_file(actions, in_file):
 
 
 def fits(schedule, slots, in_file):
-    """Whether slots and file suffice; where they do not, it is for want of a slot."""
+    """Return whether slots and file suffice; if not, a slot is missing."""
     try:
         price(with_levels_in_file(schedule, in_file), num_slots=slots, file_states=len(in_file))
     except ScheduleError as error:

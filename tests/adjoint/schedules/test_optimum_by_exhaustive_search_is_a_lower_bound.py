@@ -1,4 +1,4 @@
-"""What the exhaustive search finds is the least makespan there is, and no schedule's is less."""
+"""The exhaustive search finds the least makespan; no schedule takes less."""
 
 from functools import cache
 
@@ -23,20 +23,20 @@ COSTS = [(1, 2, 3, 3), (2, 3, 7, 5)]
 
 
 @pytest.mark.parametrize("case", ENUMERATED)
-def test_no_stream_of_actions_takes_less_and_one_takes_as_much(case):
+def test_it_is_the_least_makespan_of_all_streams_of_actions(case):
     steps, slots, file_states = case
     costs = dict(zip(("u_f", "u_b", "w", "r"), ENUMERATED[case], strict=True))
     expected = least_makespan(steps, slots, **costs, file_states=file_states)
     assert optimum(steps, slots, **costs, file_states=file_states) == expected
 
 
-def test_nor_does_one_that_holds_a_tape_while_it_computes():
+def test_holding_a_tape_while_computing_does_not_help():
     costs = {"u_f": 6, "u_b": 2, "w": 7, "r": 4, "file_states": 1}
     assert optimum(3, 1, **costs) == least_makespan(3, 1, **costs, hold_tapes=True)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 4])
-def test_without_a_file_it_is_that_of_revolve(slots):
+def test_without_a_file_it_is_the_makespan_of_revolve(slots):
     for steps in range(2, 10):
         costs = Costs(advance=1.5, pull_back=4)
         found = optimum(steps, slots, u_f=1.5, u_b=4, w=1, r=1, file_states=0)
@@ -44,7 +44,7 @@ def test_without_a_file_it_is_that_of_revolve(slots):
 
 
 @pytest.mark.parametrize("slots", [1, 3])
-def test_with_transfers_for_nothing_it_is_that_of_keeping_everything(slots):
+def test_with_free_transfers_it_is_the_makespan_of_keeping_everything(slots):
     for steps in range(2, 10):
         assert optimum(steps, slots, u_f=1, u_b=2, w=0, r=0) == 3 * steps
 

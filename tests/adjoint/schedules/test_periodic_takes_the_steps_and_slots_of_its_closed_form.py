@@ -1,4 +1,4 @@
-"""Periodic checkpointing advances, and keeps, just what its closed forms say."""
+"""Periodic advances the steps and takes the slots of its closed forms."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Revolve advances t(n, s) steps: that of the literature, of the closed form and of brute force."""
+"""Revolve advances t(n, s) steps, as in the literature, in closed form and by brute force."""
 
 import pytest
 from hypothesis import given
@@ -62,7 +62,7 @@ def test_played_is_that_of_brute_force():
 
 
 @given(st.integers(1, 400), st.integers(1, 25), st.integers(1, 9))
-def test_leaves_are_its_unit(steps, slots, leaf):
+def test_advances_are_those_of_whole_leaves(steps, slots, leaf):
     found = price(Revolve(steps, slots, leaf_steps=leaf))
     leaves = -(-steps // leaf)
     assert found.advances == leaf * minimal_advances(leaves, slots)
@@ -70,14 +70,14 @@ def test_leaves_are_its_unit(steps, slots, leaf):
 
 
 @given(st.integers(2, 10**18), st.integers(2, 200), st.data())
-def test_no_split_does_better_at_any_size(steps, slots, data):
+def test_no_split_is_better_at_any_size(steps, slots, data):
     split = data.draw(st.integers(1, steps - 1))
     tried = split + minimal_advances(steps - split, slots - 1) + minimal_advances(split, slots)
     assert minimal_advances(steps, slots) <= tried
 
 
 @given(st.integers(2, 10**18), st.integers(1, 200))
-def test_the_first_split_is_one_of_the_best_at_any_size(steps, slots):
+def test_the_first_split_is_optimal_at_any_size(steps, slots):
     stream = iter(Revolve(steps, slots))
     next(stream)
     split = next(stream).stop
@@ -87,7 +87,7 @@ def test_the_first_split_is_one_of_the_best_at_any_size(steps, slots):
     assert minimal_advances(steps, slots) == advances
 
 
-def test_without_a_slot_a_single_step_alone_is_possible():
+def test_without_a_slot_only_a_single_step_is_possible():
     assert minimal_advances(1, 0) == 0
     with pytest.raises(ScheduleError, match="at least 1"):
         minimal_advances(2, 0)

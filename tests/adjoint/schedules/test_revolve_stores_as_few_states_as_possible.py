@@ -1,4 +1,4 @@
-"""Of the schedules that advance the fewest steps, Revolve is one that stores the fewest states."""
+"""Of the schedules that advance the fewest steps, Revolve stores the fewest states."""
 
 from revolve_dynamic_program import fewest
 

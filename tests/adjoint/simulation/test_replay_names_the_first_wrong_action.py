@@ -1,4 +1,4 @@
-"""Whatever is wrong, the error names the index of the first wrong action, the action, and why."""
+"""The error names the index of the first wrong action, the action, and what is wrong."""
 
 import re
 
@@ -30,7 +30,7 @@ LAST = [Record(0, 1), PullBack(0, 1)]
 WRITTEN = [Store(0), Offload(0), Wait(0)]
 IN_FILE = [*WRITTEN, Discard(0, MEMORY)]
 
-# (what is right, the first wrong action or None for the end, what the error says)
+# (correct actions, the first wrong action or None for the end, what the error says)
 WRONG = [
     ([], None, "no Turn"),
     ([], Advance(1, 2), "live state is at 0, not at 1"),
@@ -94,7 +94,7 @@ def test_wrong(right, wrong, says):
     assert says in message
 
 
-def test_too_few_slots_or_too_short_a_run():
+def test_too_few_slots_or_another_number_of_steps():
     schedule = Revolve(20, 4)
     assert price(schedule, num_slots=4, num_steps=20).peak_slots == 4
     with pytest.raises(ScheduleError, match=r"action \d+, Store\(\d+\): no slot is free"):
@@ -116,7 +116,7 @@ def test_a_tape_that_nothing_pulls_back():
 
 
 @pytest.mark.parametrize("bad", [{"advance": -1.0}, {"slowdown": 0.5}, {"read": float("nan")}])
-def test_costs_that_are_none(bad):
+def test_bad_costs_are_refused(bad):
     with pytest.raises(ArgumentError, match=next(iter(bad))):
         Costs(**bad)
 
@@ -140,15 +140,15 @@ def test_a_flag_that_the_next_action_contradicts(before, wrong, announced):
         price(before)
 
 
-def test_flags_left_at_their_defaults_cost_a_step_and_a_copy():
+def test_default_flags_cost_a_step_and_a_copy():
     costs = Costs(advance=1.0, pull_back=2.0, restore=0.25)
     start = [Store(0), Advance(0, 1), Record(1, 2), Turn(), PullBack(1, 2)]
     plain = [*start, Restore(0), Discard(0, MEMORY), Record(0, 1), PullBack(0, 1)]
-    told = [
+    flagged = [
         *start,
         Restore(0, keep=False),
         Discard(0, MEMORY),
         Record(0, 1, reach_stop=False),
         PullBack(0, 1),
     ]
-    assert price(plain, costs).makespan == price(told, costs).makespan + 1.25
+    assert price(plain, costs).makespan == price(flagged, costs).makespan + 1.25

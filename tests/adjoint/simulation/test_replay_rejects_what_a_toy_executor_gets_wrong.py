@@ -1,4 +1,4 @@
-"""A stream with actions dropped, doubled, swapped or shifted: what goes wrong is rejected."""
+"""Replay rejects mutated streams that a toy executor cannot carry out correctly."""
 
 import random
 

@@ -52,7 +52,7 @@ def test_every_cost_is_charged_once():
     assert (found.peak_slots, found.peak_file_states, found.stall) == (1, 1, 0)
 
 
-def test_the_channel_is_first_in_first_out_and_one_way_at_a_time():
+def test_the_channel_carries_one_state_at_a_time_in_the_order_of_posting():
     actions = [
         *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 3]; now 1
         *(Store(1), Offload(1), Advance(1, 2)),  # writes 1 in [3, 6]; now 2
@@ -77,7 +77,7 @@ def test_the_channel_is_first_in_first_out_and_one_way_at_a_time():
     assert (found.makespan, found.stall, found.peak_slots) == (12, 1 + 1 + 4, 2)
 
 
-def test_a_restore_straight_from_the_file_waits_behind_what_was_posted():
+def test_a_restore_straight_from_the_file_waits_for_earlier_transfers():
     actions = [
         *(Store(0), Offload(0), Wait(0), Discard(0, MEMORY)),  # now 4
         *(Advance(0, 1), Store(1), Offload(1)),  # now 5; writes 1 in [5, 9]
@@ -128,7 +128,7 @@ def test_reads_slow_computing_by_a_factor_of_their_own():
     assert (found.makespan, found.stall) == (6 + 4 + 1 + 3, 6)
 
 
-def test_a_slot_given_up_is_waited_for_when_it_is_taken():
+def test_a_discarded_slot_is_waited_for_until_its_write_is_done():
     def run(limit):
         actions = [
             *(Store(0), Offload(0), Discard(0, MEMORY), Advance(0, 1)),  # writes 0 in [0, 5]; now 1
@@ -142,7 +142,7 @@ def test_a_slot_given_up_is_waited_for_when_it_is_taken():
     assert (run(2).makespan, run(2).stall, run(2).peak_slots) == (5, 3, 2)
 
 
-def test_what_is_behind_a_cancelled_write_moves_up():
+def test_later_transfers_move_up_when_a_write_is_cancelled():
     actions = [
         *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 10]
         *(Store(1), Offload(1), Advance(1, 2)),  # to be written in [10, 20]
@@ -166,7 +166,7 @@ def test_a_write_that_has_begun_is_waited_for_when_it_is_cancelled():
     assert (found.makespan, found.stall, found.writes) == (10 + 3, 9, 1)
 
 
-def test_a_cancelled_write_frees_the_slot_that_was_given_up_to_it():
+def test_cancelling_a_write_frees_its_discarded_slot():
     actions = [
         *(Store(0), Offload(0), Advance(0, 1)),  # writes 0 in [0, 10]
         *(Store(1), Offload(1), Discard(1, MEMORY), Advance(1, 2)),  # to be written in [10, 20]

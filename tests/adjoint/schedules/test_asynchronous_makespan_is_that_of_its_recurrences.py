@@ -1,4 +1,4 @@
-"""The asynchronous scheme takes the time that its recurrences and its steady state say."""
+"""The makespan of the asynchronous scheme is that of its recurrences and its steady state."""
 
 import math
 
@@ -13,7 +13,7 @@ from adjoint.simulation.replay import Costs, price
 
 ADVANCES = fewest(40, 12)
 
-# (slots, write = read) -> time over that of keeping everything, in the limit of many steps
+# (slots, write = read) -> time relative to keeping everything, in the limit of many steps
 STEADY_STATE = {
     (4, 0.5): 1.000,
     (4, 10): 1.500,
@@ -34,7 +34,7 @@ def test_steady_state(slots, transfer):
     found = price(Asynchronous(steps, slots, interval), costs)
     ideal = (steps - 1) + 2 * steps
     assert found.stall == 0
-    # the last segment is reversed as it is first swept, and the first with a slot more
+    # the last segment is reversed during the first sweep, and the first one has one slot more
     ends = 2 * interval / steps
     assert found.makespan / ideal == pytest.approx(STEADY_STATE[slots, transfer], rel=ends + 5e-4)
 
@@ -62,6 +62,6 @@ def test_event_times_with_one_staging_buffer(steps, slots, interval, w, r, u_f):
 
 @settings(max_examples=100)
 @given(st.integers(1, 600), st.integers(2, 12), st.integers(1, 40), st.integers(2, 6))
-def test_never_waits_where_intervals_take_as_long_as_transfers(steps, slots, interval, staging):
+def test_never_waits_if_intervals_take_as_long_as_transfers(steps, slots, interval, staging):
     costs = Costs(advance=1, pull_back=2, write=interval, read=interval)
     assert price(Asynchronous(steps, slots, interval, staging=staging), costs).stall == 0

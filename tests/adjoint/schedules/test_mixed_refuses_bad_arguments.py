@@ -1,4 +1,4 @@
-"""What cannot be met is refused with what can be; NumPy's integers do not overflow."""
+"""Arguments out of range are refused; NumPy integers do not overflow."""
 
 from itertools import islice
 

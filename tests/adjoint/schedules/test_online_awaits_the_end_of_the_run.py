@@ -1,4 +1,4 @@
-"""Online goes forward until it is told the end, from there goes back, and refuses any other end."""
+"""Online goes forward until the end is announced, then back; it refuses any other end."""
 
 import tracemalloc
 from itertools import islice
@@ -54,7 +54,7 @@ def test_a_single_slot():
     ]
 
 
-def test_replay_asks_for_the_end():
+def test_replay_needs_the_number_of_steps():
     with pytest.raises(ScheduleError, match="give num_steps"):
         price(Online(3))
 
@@ -75,13 +75,13 @@ def test_an_end_where_the_live_state_cannot_be(slots, played, leaf_steps, beyond
 
 
 @pytest.mark.parametrize("slots", [0, -2])
-def test_without_a_slot_it_is_refused(slots):
+def test_at_least_one_slot_is_needed(slots):
     with pytest.raises(ScheduleError, match=f"num_slots is {slots}.*at least 1"):
         Online(slots)
 
 
 @pytest.mark.parametrize("slots", [1, 3, 50, 10**6])
-def test_it_goes_on_for_as_long_as_the_run_does_from_memory_for_the_slots_alone(slots):
+def test_memory_does_not_grow_with_the_run(slots):
     tracemalloc.start()
     try:
         count = sum(1 for _ in islice(Online(slots), 1500))
@@ -89,5 +89,5 @@ def test_it_goes_on_for_as_long_as_the_run_does_from_memory_for_the_slots_alone(
     finally:
         tracemalloc.stop()
     assert count == 1500
-    # a snapshot is a few integers, and so is a gap; prices are remembered for a few gaps each
+    # a few integers for each snapshot and gap, and a few cached costs for each gap
     assert peak < 200_000 + 1_000 * min(slots, 500)

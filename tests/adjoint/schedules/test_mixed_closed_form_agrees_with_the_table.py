@@ -1,4 +1,4 @@
-"""The closed form for tapes in slots costs what the table has, and so do its splits."""
+"""The closed form for tapes in slots has the costs of the table, and so have its splits."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,9 @@ def test_splits(tape_slots, unreached):
 
 
 @pytest.mark.parametrize("unreached", [0, 0.25, 0.5])
-def test_tapes_as_large_as_states_cost_what_revolve_does_and_what_is_reversed_at_once(unreached):
+def test_tapes_as_large_as_states_cost_the_advances_of_revolve_and_the_leaves_reversed_at_once(
+    unreached,
+):
     table = table_of(1, unreached)
     for slots in range(1, SLOTS + 1):
         for leaves in range(2, LEAVES + 1):
@@ -57,7 +59,7 @@ def test_tapes_as_large_as_states_cost_what_revolve_does_and_what_is_reversed_at
 
 
 @pytest.mark.parametrize("tape_slots", [1, 2, 3, 8])
-def test_most_leaves_are_the_longest_that_cost_no_more_each(tape_slots):
+def test_leaves_beyond_most_leaves_cost_more_each(tape_slots):
     table = table_of(tape_slots)
     for slots in range(1, SLOTS + 1):
         for repeats in range(1, 5):
@@ -86,7 +88,7 @@ def test_splits_at_any_size(leaves, slots, tape_slots):
 
 
 @given(st.integers(2, 10**18), st.integers(2, 60), st.integers(1, 20), st.data())
-def test_nothing_does_better_at_any_size(leaves, slots, tape_slots, data):
+def test_no_other_split_is_better_at_any_size(leaves, slots, tape_slots, data):
     steps = fewest_steps(leaves, slots, tape_slots)
     first = data.draw(st.integers(1, leaves - 1))
     assert steps <= steps_of_split(leaves, first, slots, tape_slots)

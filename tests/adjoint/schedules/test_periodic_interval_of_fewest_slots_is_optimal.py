@@ -1,4 +1,4 @@
-"""No interval takes fewer slots than that of `interval_of_fewest_slots`: every other is tried."""
+"""No interval takes fewer slots than `interval_of_fewest_slots`: all others are tried."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""With room for all tapes nothing is advanced or restored: one sweep forward, one back."""
+"""If all tapes fit, nothing is advanced or restored: one sweep forward, one back."""
 
 from itertools import pairwise
 

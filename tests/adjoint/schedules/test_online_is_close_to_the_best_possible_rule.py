@@ -1,6 +1,6 @@
-"""The most by which Online exceeds Revolve is little more than that of the best rule there is.
+"""Online exceeds Revolve by at most a little more than the best possible rule does.
 
-All rules are tried. Nor would it help to leave out any of the kept states once the end is known.
+All rules are tried. Discarding a kept state once the end is known does not help, either.
 """
 
 import pytest
@@ -34,9 +34,9 @@ def test_the_largest_excess(slots, last, ours, best):
 
 
 @pytest.mark.parametrize("slots", [2, 3, 5, 8])
-def test_no_kept_state_is_better_left_out(slots):
+def test_discarding_a_kept_state_at_the_end_does_not_help(slots):
     kept = [0]
-    for leaf, _given_up in placements(kept, slots):
+    for leaf, _discarded in placements(kept, slots):
         if leaf > 150:
             break
         for i in range(1, len(kept)):
@@ -44,7 +44,7 @@ def test_no_kept_state_is_better_left_out(slots):
             assert cost(kept, leaf, slots) <= cost(without, leaf, slots), (kept, leaf)
 
 
-# slots -> (end, per cent), for the ends up to 1,000 and up to 10,000 at which the excess is largest
+# slots -> (end, per cent) of the largest excess, for ends up to 1,000 and up to 10,000
 LARGEST = {
     3: [(125, 7.2), (1153, 4.5)],
     10: [(290, 4.3), (1001, 3.5)],

@@ -1,4 +1,4 @@
-"""What Online keeps, and what it advances, are those of its rule, tried leaf by leaf."""
+"""The states that Online keeps, and its advances, are those of its rule, tried leaf by leaf."""
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,7 @@ LAST = 150
 
 
 def kept_at_every_end(num_slots):
-    """Return end -> what is kept when the run ends there, from the stream of one that goes on."""
+    """Return {end: states kept if the run ends there}, from the stream of a longer run."""
     kept, found = [], {}
     stream = iter(Online(num_slots))
     while LAST not in found:

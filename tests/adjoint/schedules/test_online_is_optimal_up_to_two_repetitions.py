@@ -1,4 +1,4 @@
-"""Up to beta(s, 2) leaves no states that could be kept, even knowing the end, serve better."""
+"""Up to beta(s, 2) leaves, no choice of states is better even if the end is known."""
 
 import pytest
 from online_rules import least_cost
@@ -15,7 +15,7 @@ def test_every_end(slots):
         assert found.advances == least_cost(end, slots), end
 
 
-def test_a_leaf_more_than_revolve_while_slots_are_free():
+def test_one_leaf_more_than_revolve_while_slots_are_free():
     for end in range(2, 30):
         found = price(Online(30), num_steps=end)
         assert found.advances == minimal_advances(end, 30) + 1 == end

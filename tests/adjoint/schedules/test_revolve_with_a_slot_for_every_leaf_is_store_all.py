@@ -1,4 +1,4 @@
-"""With a slot for every leaf Revolve is StoreAll, and more slots than that are left out."""
+"""With a slot for every leaf Revolve is StoreAll; more slots are left out."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Replay reads its actions one by one and forgets them."""
+"""Replay reads actions one by one and keeps none of them."""
 
 import tracemalloc
 

@@ -1,11 +1,11 @@
-"""Disk-Revolve takes the time that was found for it, over that of keeping everything in memory."""
+"""Disk-Revolve takes the time of the theory, relative to keeping everything in memory."""
 
 import pytest
 
 from adjoint.schedules import DiskRevolve
 from adjoint.simulation.replay import Costs, price
 
-# (slots, write = read) -> with a thousand steps and with ten thousand; a pull-back costs two steps
+# (slots, write = read) -> for a thousand and for ten thousand steps; a pull-back costs two steps
 FOUND = {
     (4, 0.5): (1.33, 1.33),
     (4, 10): (1.96, 1.98),

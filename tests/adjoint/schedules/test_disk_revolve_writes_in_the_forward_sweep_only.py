@@ -1,4 +1,4 @@
-"""A file without limit is written to on the way forward, and never after the turn."""
+"""With a file without limit, states are written in the forward sweep only."""
 
 from hypothesis import given
 from hypothesis import strategies as st

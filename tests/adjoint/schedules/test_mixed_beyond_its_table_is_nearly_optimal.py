@@ -1,4 +1,4 @@
-"""Where there is no closed form, a run too long for the table takes at most 1 % more steps."""
+"""Without a closed form, a run too long for the table takes at most 1 % more steps."""
 
 import pytest
 

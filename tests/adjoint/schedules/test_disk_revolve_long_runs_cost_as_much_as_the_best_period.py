@@ -1,4 +1,4 @@
-"""Long runs cost a leaf what the best period does; hardly more than with every length solved."""
+"""Long runs cost per leaf what the best period costs, or hardly more than the optimum."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ IN_MEMORY = np.array([0, *(ADVANCES[length, SLOTS][0] for length in range(1, LON
 
 
 def period_costs(write, read):
-    """Return what each period costs: its first state written and read, what it advances."""
+    """Return the cost of each period: writing and reading its first state, and its advances."""
     segment = IN_MEMORY.copy()
     for length in range(2, LONGEST + 1):
         split = np.arange(1, length)
@@ -30,10 +30,12 @@ def test_of_a_billion_leaves(write, read):
 
 
 @pytest.mark.parametrize(("write", "read"), [(0.25, 0.5), (10, 3), (50, 50)])
-def test_beside_every_length_solved(write, read):
+def test_against_the_optimum(write, read):
     steps = 2500
     periods = period_costs(write, read)
-    least = np.full(steps + 1, np.inf)  # by dynamic programming over what the first sweep writes
+    least = np.full(
+        steps + 1, np.inf
+    )  # by dynamic programming over the states that the forward sweep writes
     least[: LONGEST + 1] = IN_MEMORY
     for length in range(2, steps + 1):
         first = np.arange(1, min(LONGEST, length - 1) + 1)
@@ -43,7 +45,7 @@ def test_beside_every_length_solved(write, read):
     assert least[steps] - 1e-6 <= found <= 1.002 * least[steps]
 
 
-def test_leaves_are_its_unit():
+def test_costs_are_in_units_of_a_leaf():
     whole = DiskRevolve(10_000, 4, write=5, read=6)
     leaves = DiskRevolve(29_998, 4, write=5, read=6, leaf_steps=3)
     assert leaves.tally.advances == 3 * whole.tally.advances

@@ -1,4 +1,4 @@
-"""Stores and restores at every level of Revolve's stack, counted as played and as computed."""
+"""Stores and restores at every level of Revolve's stack are those of the closed form."""
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ def test_every_small_run():
 
 @settings(max_examples=100)
 @given(st.integers(2, 3000), st.integers(1, 60))
-def test_longer_ones(leaves, levels):
+def test_longer_runs(leaves, levels):
     levels = min(levels, leaves - 1)
     assert level_traffic(leaves, levels) == traffic_of_levels(Revolve(leaves, levels), levels)
 

@@ -1,4 +1,4 @@
-"""No reversal that the machine can do takes fewer steps: a search over all of them finds none."""
+"""No reversal takes fewer steps than the table: a search over all of them finds none."""
 
 import pytest
 from shortest_reversal import cheapest
@@ -11,7 +11,7 @@ from adjoint.schedules.mixed_table import TapeTable
 @pytest.mark.parametrize(("leaves", "max_slots"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 2), (6, 1)])
 def test_searched(leaves, max_slots, tape_slots, unreached):
     table = TapeTable(leaves, max_slots, tape_slots=tape_slots, unreached=unreached)
-    # the search takes the last leaf of the run to its end, for the terminal cost
+    # the search advances to the end of the last leaf, for the terminal cost
     last = 1 - unreached
     for slots in range(max_slots + 1):
         for in_file in (False, True):

@@ -1,6 +1,6 @@
-"""Where pyrevolve 2.2.8 is wrong: each is shown, and ours is right.
+"""Errors of pyrevolve 2.2.8, and the correct results of adjoint.
 
-Where a test here fails, a later version has it right: then the claim is to go.
+If a test here fails, a later version has corrected the error: then remove the test.
 """
 
 import subprocess
@@ -15,18 +15,18 @@ peer = pytest.importorskip("pyrevolve")
 
 
 def counted_elsewhere(steps, slots, timeout=None):
-    """Return what another interpreter prints, where the peer counts the advances."""
+    """Return the advances that the peer counts, in another interpreter."""
     program = f"import pyrevolve; print(pyrevolve.numforw({steps}, {slots}))"
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=True)
     return int(run.stdout)
 
 
-# It multiplies the length that so many repetitions reach by their number, in 32 bits. Having come
-# to 0 it goes on until the number of repetitions has come to 0 too, after 2**32 rounds and some
-# 14 s. Then it divides by zero, which kills the interpreter.
+# It multiplies beta(s, r) by r in 32 bits. Once the product overflows to 0 it continues until r
+# overflows to 0 as well, after 2**32 iterations and some 14 s; then it divides by zero, which kills
+# the interpreter.
 @pytest.mark.parametrize(("steps", "slots"), [(65_535, 1), (15_329_616, 4)])
-def test_its_count_overflows_and_never_returns(steps, slots):
+def test_its_count_overflows_and_hangs(steps, slots):
     with pytest.raises(subprocess.TimeoutExpired):
         counted_elsewhere(steps, slots, timeout=1)
     repeats = repetitions(steps, slots)
@@ -34,16 +34,16 @@ def test_its_count_overflows_and_never_returns(steps, slots):
     assert minimal_advances(steps, slots) < 2**31
 
 
-def test_a_step_less_it_is_right():
+def test_its_count_is_correct_for_one_step_less():
     assert counted_elsewhere(15_329_615, 4) == minimal_advances(15_329_615, 4)
 
 
-def test_its_count_overflows_in_silence():
+def test_its_count_overflows_silently():
     assert counted_elsewhere(10**8, 20) == 1_607_849_335
     assert minimal_advances(10**8, 20) == 1_070_975_520
 
 
-def test_its_count_is_negative_where_a_step_is_advanced_too_often_for_it():
+def test_its_count_is_negative_for_many_repetitions():
     assert counted_elsewhere(40_000, 1) == -1
     assert minimal_advances(40_000, 1) == 799_980_000
 
@@ -74,7 +74,7 @@ def test_a_second_gradient_with_the_same_object_raises():
         revolver.apply_forward()
 
 
-def test_what_is_pushed_on_a_full_stack_is_lost_in_silence():
+def test_data_pushed_on_a_full_stack_are_lost_silently():
     storage = peer.NumpyStorage(1, 1, np.float64, peer.Profiler())
     storage.push([np.array([1.0])])
     storage.push([np.array([2.0])])

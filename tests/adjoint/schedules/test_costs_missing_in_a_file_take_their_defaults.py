@@ -1,4 +1,4 @@
-"""Costs noted by an older version, which knew fewer of them, or by one that knew more."""
+"""Costs saved by another version load: missing ones take defaults, unknown ones are ignored."""
 
 from adjoint.schedules.costs import Costs
 

@@ -1,4 +1,4 @@
-"""checkpoint_schedules and adjoint advance, write and read as much, by independent programs."""
+"""checkpoint_schedules, an independent program, has the same advances, writes and reads."""
 
 import pytest
 from peer_counts import counted
@@ -12,7 +12,7 @@ peer = pytest.importorskip("checkpoint_schedules")
 
 RUNS = [(n, s) for n in (2, 3, 7, 10, 23, 56, 57, 100) for s in (1, 2, 3, 5, 8) if s < n]
 
-# (steps, slots, states in the file, write = read) -> cost with turns for nothing, records included:
+# (steps, slots, states in the file, write = read) -> cost, with free turns and records included:
 # Herrmann and Pallez 2020, doi:10.1145/3378672
 PUBLISHED = {(50, 3, 5, 2): 180, (100, 5, 5, 2): 357, (100, 3, 10, 5): 425, (100, 2, 100, 2): 390}
 
@@ -57,7 +57,7 @@ def test_h_revolve_where_forward_and_reverse_cost_the_same(case):
 
 @pytest.mark.parametrize("transfer", [1, 2, 5, 20])
 @pytest.mark.parametrize(("steps", "slots"), [(10, 2), (37, 1), (60, 3), (100, 4)])
-def test_disk_revolve_is_their_h_revolve_with_room_for_all(steps, slots, transfer):
+def test_disk_revolve_is_their_h_revolve_with_a_large_file(steps, slots, transfer):
     theirs = counted(peer.HRevolve(steps, slots, steps, uf=1, ub=1, wd=transfer, rd=transfer))
     ours = price(DiskRevolve(steps, slots, write=transfer, read=transfer))
     assert cost(ours, transfer) == theirs.forwards + transfer * theirs.transfers
@@ -84,12 +84,12 @@ def test_two_level_is_a_sweep_and_revolve_in_every_period(period, slots):
     steps = 3 * period
     schedule = peer.TwoLevelCheckpointSchedule(period, slots)
     found = advances_of_two_levels(schedule, steps)
-    # a period's start may be read again and again, so it takes no slot
+    # the start of a period may be read repeatedly, so it takes no slot
     assert found == steps + 3 * minimal_advances(period, slots + 1)
 
 
 def advances_of_two_levels(schedule, steps):
-    """Return the steps advanced until the first adjoint is done; the end is told when reached."""
+    """Return the steps advanced up to the end of the reverse sweep."""
     advances = 0
     for action in schedule:
         kind = type(action).__name__

@@ -1,4 +1,4 @@
-"""The table has the costs of its recursion, tried split by split, and decisions of that cost."""
+"""The table has the costs of its recursion, split by split, and decisions that attain them."""
 
 from fractions import Fraction
 
@@ -35,7 +35,7 @@ def cost_of_decision(table, costs, leaves, slots, in_file):
     return float(decision + right + costs[decision, slots][in_file])
 
 
-def test_rows_are_what_look_ups_give():
+def test_rows_agree_with_look_ups():
     table = TapeTable(20, 5, tape_slots=2, unreached=0.5)
     for leaves in range(1, 21):
         for slots in range(6):
@@ -45,7 +45,7 @@ def test_rows_are_what_look_ups_give():
             assert table.file_decisions[slots][leaves] == table.decision(leaves, slots, True)
 
 
-def test_slots_beyond_those_of_use_are_left_out():
+def test_slots_that_cannot_be_used_are_left_out():
     table = TapeTable(6, 1000, tape_slots=3)
     assert table.max_slots == len(table.costs) - 1 == 15
     assert table.cost(6, 1000) == table.cost(6, 15) == 6

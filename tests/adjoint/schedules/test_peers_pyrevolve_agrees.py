@@ -1,4 +1,4 @@
-"""The classic Revolve program, as pyrevolve wraps it, and adjoint advance as many steps."""
+"""The classic Revolve program, as wrapped by pyrevolve, advances as many steps as adjoint."""
 
 import pytest
 
@@ -13,7 +13,7 @@ RUNS = [(n, s) for n in (2, 3, 10, 57, 100) for s in (1, 2, 3, 5) if s < n]
 
 @pytest.mark.parametrize(("steps", "slots"), RUNS)
 def test_played(steps, slots):
-    # making it plays it, and counts the steps of the advances
+    # its constructor plays the schedule and counts the steps advanced
     theirs = peer.schedulers.CRevolve(slots, steps)
     assert theirs.ratio * steps == pytest.approx(price(Revolve(steps, slots)).advances)
 
