@@ -27,7 +27,7 @@ COLOURS = {
 class Picture:
     """A figure of six panels."""
 
-    def __init__(self, sea: SalishSea, gauges: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, sea: SalishSea, gauges: Mapping[str, tuple[int, ...]]) -> None:
         self._sea = sea
         self._gauges = gauges
         self._figure = Figure(figsize=(16, 10), layout="constrained")
