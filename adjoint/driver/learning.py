@@ -6,7 +6,7 @@ from adjoint.driver import constants
 from adjoint.driver.run import RunPlan
 from adjoint.planning.candidates import Candidate, Problem, in_memory, with_tapes
 from adjoint.planning.planner import Prediction
-from adjoint.schedules import Schedule, Spilling
+from adjoint.schedules import AdaptiveSchedule, Schedule
 from adjoint.schedules.costs import Costs
 
 __all__ = ["next_plan"]
@@ -65,7 +65,7 @@ def _recalibrated(schedule: Schedule, costs: Costs, rows: int, *, keep_ratios: b
     One that has adapted knows better than the measured means what transfers cost relative to
     steps in the end: with `keep_ratios` it keeps that.
     """
-    if not isinstance(schedule, Spilling):
+    if not isinstance(schedule, AdaptiveSchedule):
         return schedule
     return schedule.recalibrated(costs, rows, keep_ratios=keep_ratios)
 
