@@ -36,14 +36,14 @@ autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
 
-# A public name is documented in `adjoint` and where it lives; a link may go to either.
+# Some public names have two pages, that of `adjoint` and that of a package: a link may go to either.
 suppress_warnings = ["ref.python"]
 
-# Nothing is looked up on the network, so names of other projects cannot be resolved.
 PUBLIC_MODULES = (
     r"adjoint\.(schedules\.actions|simulation\.replay|storage\.engines)|solvers\.petsc\.problems"
 )
 
+# Nothing is looked up on the network, so names of other projects cannot be resolved.
 nitpick_ignore_regex = [
     (
         r"py:.*",
