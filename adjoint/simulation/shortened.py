@@ -1,13 +1,11 @@
 """Shorter runs of the same kind of schedule: for pictures of runs too long to be played."""
 
-import ast
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 from adjoint.errors import ArgumentError
 from adjoint.schedules import Schedule, num_leaves
-from adjoint.schedules.costs import Costs
 
 __all__ = ["HasInterval", "shortened"]
 
@@ -63,26 +61,9 @@ def _has_more_actions(schedule: Schedule, count: int) -> bool:
 
 def _with_steps(schedule: Any, num_steps: int) -> Any:
     try:
-        if is_dataclass(schedule) and not isinstance(schedule, type):
-            return replace(schedule, num_steps=num_steps)
-        return _made_again(schedule, num_steps)
-    except (TypeError, ValueError, SyntaxError) as error:
+        return replace(schedule, num_steps=num_steps)
+    except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"{schedule!r} is too long to be drawn and cannot be made for a shorter run: it must "
             f"be a dataclass with a field num_steps ({error})"
         ) from None
-
-
-def _made_again(schedule: Any, num_steps: int) -> Any:
-    # MERGE: delete this and _value, and the branch above, once every schedule is a dataclass.
-    written = ast.parse(repr(schedule), mode="eval").body
-    if not isinstance(written, ast.Call):
-        raise TypeError("its repr is not a call")
-    given = {str(word.arg): _value(word.value) for word in written.keywords}
-    return type(schedule)(**{**given, "num_steps": num_steps})
-
-
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Costs":
-        return Costs(**{str(word.arg): _value(word.value) for word in node.keywords})
-    return ast.literal_eval(node)

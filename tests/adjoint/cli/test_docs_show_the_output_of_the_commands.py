@@ -53,7 +53,7 @@ def test_probe(monkeypatch, tmp_path, capsys):
     arguments, shown = examples()["probe"]
     assert cli.main(arguments) == 0
     printed = unmeasured(capsys.readouterr().out)
-    # Which engines there are, and which is the best, is another matter everywhere.
+    # Which engines a machine has, and which of them is best, differs from one to the next.
     headings = ("States of", "engine write", "* through")
     assert {line for line in unmeasured(shown) if line.startswith(headings)} >= {
         line for line in printed if line.startswith(headings)

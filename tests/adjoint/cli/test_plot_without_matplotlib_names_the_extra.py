@@ -19,9 +19,9 @@ def without_matplotlib(monkeypatch):
 @pytest.mark.usefixtures("without_matplotlib")
 def test_plot_is_refused_at_once(tmp_path, capsys):
     assert cli.main([*ARGUMENTS, f"--plot={tmp_path / 'plan.png'}"]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert 'pip install "adjoint[plot]"' in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert 'pip install "adjoint[plot]"' in printed.err
     assert not list(tmp_path.iterdir())
 
 
