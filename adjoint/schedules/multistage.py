@@ -102,15 +102,16 @@ class Multistage:
             return
         level = 0
         for action in actions:
-            kind = type(action)
-            if kind is Store:
+            if type(action) is Store:
                 yield action
                 if in_file[level]:
-                    yield from _to_file(action)
+                    yield Offload(action.step)
+                    yield Wait(action.step)
+                    yield Discard(action.step, Tier.MEMORY)
                 level += 1
-            elif kind is Discard:
+            elif type(action) is Discard:
                 level -= 1
-                yield _from_file(action) if in_file[level] else action
+                yield Discard(action.step, Tier.FILE) if in_file[level] else action
             elif type(action) is Restore and in_file[level - 1]:
                 yield Restore(action.step)  # straight from the file, not from a slot
             else:
@@ -196,16 +197,3 @@ def _levels_in_file(schedule: Multistage) -> list[bool]:
     idle_first = sorted(range(levels - 1), key=traffic.__getitem__)
     chosen = set(idle_first[: schedule.file_slots])
     return [level in chosen for level in range(levels)]
-
-
-def _to_file(stored: Action) -> Iterator[Action]:
-    assert isinstance(stored, Store)
-    step = stored.step
-    yield Offload(step)
-    yield Wait(step)
-    yield Discard(step, Tier.MEMORY)
-
-
-def _from_file(discard: Action) -> Discard:
-    assert isinstance(discard, Discard)
-    return Discard(discard.step, Tier.FILE)
