@@ -10,7 +10,7 @@ from adjoint.driver.file_access import FileAccess
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.parallel import Communicator, largest
 from adjoint.planning.candidates import Problem, in_memory, with_tapes
-from adjoint.planning.planner import Prediction
+from adjoint.planning.prediction import Prediction
 from adjoint.reporting.report import Report, in_words
 from adjoint.schedules import Schedule, Spilling
 from adjoint.schedules.costs import Costs
@@ -138,7 +138,7 @@ class Equipment:
         """Return a schedule that goes by these costs, if it goes by any."""
         if not isinstance(schedule, Spilling) or self.store is None:
             return schedule
-        return schedule.calibrated(costs, self.store.file.placement.rows, keep_ratios=was_told)
+        return schedule.recalibrated(costs, self.store.file.placement.rows, keep_ratios=was_told)
 
     def _without_file(self, taken: float) -> Schedule | None:
         """Return a schedule in as much memory that is worth giving up the file for, or None.

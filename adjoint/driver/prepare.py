@@ -18,8 +18,9 @@ from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.transfers import best
 from adjoint.parallel import Communicator, smallest
 from adjoint.planning.budget import Budget, leaf_sizes
-from adjoint.planning.candidates import with_leaves_of
-from adjoint.planning.planner import Plan, Prediction, choose, without_measuring
+from adjoint.planning.candidates import interpolate_costs
+from adjoint.planning.planner import Plan, choose, without_measuring
+from adjoint.planning.prediction import Prediction
 from adjoint.schedules import Online, Schedule, Spilling, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Adopting, Stepper
@@ -220,7 +221,7 @@ class _Preparation:
             plan = self._open_ended_plan(costs, budget)
         else:
             plan = self._chosen(n, costs, budget)
-            self.costs = with_leaves_of(plan.schedule.leaf_steps, costs)
+            self.costs = interpolate_costs(plan.schedule.leaf_steps, costs)
         if self.file_failure:
             failure = f"no state goes to the file, which failed in the probe: {self.file_failure}"
             return replace(plan, reason=f"{plan.reason}; {failure}")
@@ -232,14 +233,14 @@ class _Preparation:
             costs,
             budget,
             file_must_save=FILE_MUST_SAVE,
-            steered_within=STEERED_WITHIN,
+            adaptive_tolerance=STEERED_WITHIN,
         )
 
     def _open_ended_plan(self, costs: Mapping[int, Costs], budget: Budget) -> Plan:
         """Return the plan for a run whose end is not known: the leaf of a long run's plan."""
         likely = choose(LIKELY_STEPS, costs, budget)
         leaf = likely.schedule.leaf_steps
-        self.costs = paid = with_leaves_of(leaf, costs)
+        self.costs = paid = interpolate_costs(leaf, costs)
         slots = max(1, budget.slots[leaf])
         if budget.file_states < 2:
             online = Online(slots, leaf_steps=leaf)

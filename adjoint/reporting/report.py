@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import isfinite
 
-from adjoint.planning.planner import Prediction
+from adjoint.planning.prediction import Prediction
 from adjoint.schedules import Schedule
 from adjoint.units import format_bytes
 

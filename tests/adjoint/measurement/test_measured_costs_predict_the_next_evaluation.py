@@ -16,7 +16,7 @@ from throttled_engine import Throttle
 import adjoint
 from adjoint.measurement import calibration
 from adjoint.measurement.calibration import Calibration
-from adjoint.planning.planner import Prediction
+from adjoint.planning.prediction import Prediction
 from adjoint.schedules import Asynchronous, DiskRevolve, Mixed, Revolve, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.machine import Limits, Machine
@@ -212,10 +212,10 @@ def test_a_file_that_a_run_can_be_resumed_from_is_not_given_up(tmp_path):
 def test_states_stay_as_far_apart_in_writes():
     schedule = Spilling(10_000, 8, 20.0, costs=Costs(advance=1.0, write=20.0, read=20.0))
     seconds = Costs(advance=0.5, pull_back=1.0, write=8.0, read=9.0)
-    closer = schedule.calibrated(seconds, 10_000, keep_ratios=False)
+    closer = schedule.recalibrated(seconds, 10_000, keep_ratios=False)
     assert closer.costs == seconds
     assert closer.interval == pytest.approx(16.0, abs=0.1)
-    told = schedule.calibrated(seconds, 10_000, keep_ratios=True)
+    told = schedule.recalibrated(seconds, 10_000, keep_ratios=True)
     assert told.interval == schedule.interval
     assert (told.costs.write, told.costs.read) == (10.0, 10.0)
 
@@ -224,14 +224,14 @@ def test_spacing_changes_by_a_factor_of_two_at_the_most():
     schedule = Spilling(10_000, 8, 20.0, costs=Costs(advance=1.0, write=20.0, read=20.0))
     for write, interval in ((500.0, 40.0), (0.5, 10.0)):
         costs = Costs(advance=1.0, write=write, read=20.0)
-        found = schedule.calibrated(costs, 10_000, keep_ratios=False)
+        found = schedule.recalibrated(costs, 10_000, keep_ratios=False)
         assert found.interval == pytest.approx(interval)
 
 
 def test_states_that_disturb_come_no_closer():
     schedule = Spilling(10_000, 8, 20.0, costs=Costs(advance=1.0, write=20.0, read=20.0))
     costs = Costs(advance=1.0, write=15.0, read=20.0, slowdown=1.5)
-    found = schedule.calibrated(costs, 10_000, keep_ratios=False)
+    found = schedule.recalibrated(costs, 10_000, keep_ratios=False)
     assert found.costs == costs
     assert found.interval == schedule.interval
 
@@ -239,7 +239,7 @@ def test_states_that_disturb_come_no_closer():
 def test_a_file_without_room_leaves_the_schedule_as_it_is():
     schedule = Spilling(10_000, 8, 20.0, costs=Costs(advance=1.0, write=20.0, read=20.0))
     costs = Costs(advance=1.0, write=15.0, read=20.0)
-    found = schedule.calibrated(costs, schedule.file_states, keep_ratios=False)
+    found = schedule.recalibrated(costs, schedule.file_states, keep_ratios=False)
     assert found.file_states <= schedule.file_states
 
 
@@ -248,6 +248,6 @@ def test_tables_are_made_anew_only_if_they_must():
     schedule = Spilling(1_000, 4, 40.0, costs=given, tape_slots=1, timed=True)
     tapes, timing = schedule.tapes, schedule.timing
     for write, same in ((41.0, True), (60.0, False)):
-        found = schedule.calibrated(replace(given, write=write), 1_000, keep_ratios=False)
+        found = schedule.recalibrated(replace(given, write=write), 1_000, keep_ratios=False)
         assert (found.tapes is tapes, found.timing is timing) == (same, same)
         price(found, found.costs, num_slots=4, tape_slots=1)
