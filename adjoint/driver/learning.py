@@ -5,7 +5,7 @@ from dataclasses import replace
 from adjoint.driver import constants
 from adjoint.driver.run import RunPlan
 from adjoint.planning.candidates import Candidate, Problem, in_memory, with_tapes
-from adjoint.planning.planner import Prediction
+from adjoint.planning.prediction import Prediction
 from adjoint.schedules import AdaptiveSchedule, Schedule
 from adjoint.schedules.costs import Costs
 

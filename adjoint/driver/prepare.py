@@ -18,7 +18,7 @@ from adjoint.driver.run import Run, RunPlan
 from adjoint.driver.run_file import RunFile
 from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
-from adjoint.planning.candidates import with_leaves_of
+from adjoint.planning.candidates import interpolate_costs
 from adjoint.planning.planner import Plan, choose, without_measuring
 from adjoint.schedules import Online, Schedule, Spilling
 from adjoint.schedules.costs import Costs
@@ -107,9 +107,9 @@ def _choose(run: Run, costs: Mapping[int, Costs], budget: Budget, adopts: bool) 
             costs,
             budget,
             file_must_save=constants.MIN_FILE_SAVING,
-            steered_within=constants.ADAPTIVE_TOLERANCE,
+            adaptive_tolerance=constants.ADAPTIVE_TOLERANCE,
         )
-    return _run_plan(run, plan, with_leaves_of(plan.schedule.leaf_steps, costs), adopts)
+    return _run_plan(run, plan, interpolate_costs(plan.schedule.leaf_steps, costs), adopts)
 
 
 def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
@@ -120,7 +120,7 @@ def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
     if budget.file_states < 2:
         online = Online(slots, leaf_steps=leaf)
         return Plan(online, math.nan, f"{reason}, and there is no file")
-    cost = with_leaves_of(leaf, costs)
+    cost = interpolate_costs(leaf, costs)
     leaf_seconds = leaf * cost.advance
     # As many leaves between two states as it takes to write one: then no write delays a step.
     interval = leaf * max(1.0, cost.write / leaf_seconds if leaf_seconds else 1.0)

@@ -140,7 +140,8 @@ class Probe:
                 end = length if stepper.position is None else stepper.position
                 return seconds / end, end
             if seconds > constants.LONG_SECONDS or length == self.num_steps:
-                return seconds / length, self.num_steps
+                # Where only the stepper knows the end, no step beyond these is known to be there.
+                return seconds / length, length if stepper.finds_end else self.num_steps
             wanted = int(1.5 * constants.LONG_SECONDS / max(seconds, MIN_SECONDS))
             length = min(self.num_steps, max(2, min(16, wanted)) * length)
 

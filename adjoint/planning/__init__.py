@@ -2,5 +2,6 @@
 
 from adjoint.planning.budget import Budget
 from adjoint.planning.planner import Plan, choose, compare
+from adjoint.planning.prediction import Prediction
 
-__all__ = ["Budget", "Plan", "choose", "compare"]
+__all__ = ["Budget", "Plan", "Prediction", "choose", "compare"]

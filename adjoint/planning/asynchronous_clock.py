@@ -40,7 +40,7 @@ class _Clock(VirtualClock):
     def __init__(self, schedule: Asynchronous, costs: Costs) -> None:
         super().__init__(costs)
         self._schedule = schedule
-        self._pace = LeafCosts.of(costs, schedule.leaf_steps)
+        self._leaf = LeafCosts.of(costs, schedule.leaf_steps)
         self._resident: deque[Transfer] = deque()
         """Transfers of the boundary states in slots, the oldest first."""
 
@@ -103,9 +103,9 @@ class _Clock(VirtualClock):
 
     def _reversing(self, leaves: int, slots: int) -> float:
         advances = minimal_advances(leaves, slots) if leaves > 1 else 0
-        pace = self._pace
-        each = pace.record + pace.pull_back + self._costs.store
-        return advances * pace.advance + leaves * each
+        leaf = self._leaf
+        each = leaf.record + leaf.pull_back + self._costs.store
+        return advances * leaf.advance + leaves * each
 
     def _follow(self, actions: Iterator[Action], used: int) -> None:
         """Play a segment; where it finds no slot free, wait for the oldest write."""

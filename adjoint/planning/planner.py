@@ -1,13 +1,13 @@
 """Which schedule to play: measured costs and budgets in, the best of all schedules out.
 
-Every family is priced: in closed form (`adjoint.planning.candidates`), or by rehearsing a few
-variants on a virtual clock (`adjoint.planning.spilling_search`). The cheapest is taken: so a plan
+Every family is priced: in closed form (`adjoint.planning.closed_forms`), or by rehearsing a few
+variants on a virtual clock (`adjoint.planning.spilling_search`). The cheapest is taken, so a plan
 is never slower than Revolve, than keeping everything, than the schedules that wait for the file, or
-than the asynchronous scheme of Kukreja, Hückelheim and Gorman. What planning takes does not grow
-with the number of steps.
+than the asynchronous scheme of Kukreja, Hückelheim and Gorman. The work does not grow with the
+number of steps.
 
 Leaves of every size that fits are compared, because a leaf's tape takes memory that slots would
-have. Files are only worth their while where they win: otherwise the plan is one without.
+have. The file is used only where a plan with it wins.
 """
 
 import math
@@ -21,18 +21,16 @@ from adjoint.planning.candidates import (
     Problem,
     asynchronous,
     in_memory,
+    interpolate_costs,
     synchronous,
-    with_leaves_of,
     with_tapes,
 )
-from adjoint.planning.spilling_reckoning import reckoned
+from adjoint.planning.spilling_estimate import estimated_seconds
 from adjoint.planning.spilling_search import best_spilling
-from adjoint.schedules import Schedule, Spilling, StoreAll, num_leaves
+from adjoint.schedules import Schedule, StoreAll, num_leaves
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.spilling.rehearsal import Rehearsal
-from adjoint.simulation.replay import price
 
-__all__ = ["Plan", "Prediction", "choose", "compare", "without_measuring"]
+__all__ = ["Plan", "choose", "compare", "without_measuring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,8 @@ class Plan:
     predicted_seconds: float
     """What playing it takes, by the costs it was planned on; nan where nothing was measured."""
     reason: str
+    is_adaptive: bool = False
+    """Whether it adapts while it is played to what transfers turn out to cost."""
 
     @property
     def family(self) -> str:
@@ -50,39 +50,11 @@ class Plan:
         return type(self.schedule).__name__
 
 
-@dataclass(slots=True)
-class Prediction:
-    """What playing a whole schedule takes on some costs: worked out when it is asked for first."""
-
-    schedule: Schedule
-    costs: Costs | None
-    known: float | None = None
-    """The answer, if it is known already."""
-
-    @property
-    def seconds(self) -> float:
-        """The answer; nan where costs, or the number of steps, are not known."""
-        if self.known is None:
-            self.known = self._replayed()
-        return self.known
-
-    def _replayed(self) -> float:
-        schedule, costs = self.schedule, self.costs
-        if costs is None or schedule.num_steps is None:
-            return math.nan
-        if isinstance(schedule, Spilling) and schedule.costs == costs:
-            rehearsal = Rehearsal(schedule)
-            rehearsal.run()
-            return rehearsal.seconds
-        return price(schedule, costs).makespan
-
-
 def without_measuring(num_steps: int, budget: Budget, *, cheap_slots: int = 0) -> Plan | None:
     """Return the plan to keep every leaf's start in memory if the budget holds them, else None.
 
-    No cost can speak against it. Of the leaves that fit, the one that uses least memory is taken;
-    but the smallest that does with `cheap_slots`: a longer one is advanced over again where its
-    tape is its states.
+    Of the leaves that fit, the one that uses least memory is taken; but the smallest that needs no
+    more than `cheap_slots` slots: a longer one is advanced over again where its tape is its states.
     """
     fitting = [
         (leaf + num_leaves(num_steps, leaf), leaf)
@@ -102,7 +74,7 @@ def choose(
     budget: Budget,
     *,
     file_must_save: float = 0.0,
-    steered_within: float = 0.0,
+    adaptive_tolerance: float = 0.0,
 ) -> Plan:
     """Return the cheapest plan within a budget.
 
@@ -111,15 +83,15 @@ def choose(
     num_steps
         Steps of the run, at least 1.
     costs
-        By leaf size: what other leaves cost is taken to lie in between (`with_leaves_of`).
+        Costs measured with some sizes of leaves; those of others are interpolated.
     budget
-        What may be used. It must hold at least one leaf size.
+        Slots and file states that may be used. It must hold at least one leaf size.
     file_must_save
-        A plan with a file is taken only if it is predicted to save this share of the time of the
-        best one without: predictions err.
-    steered_within
-        Of the plans with a file, one whose schedule can be told what transfers cost in the end is
-        taken if it is predicted to take no more than this share longer than the best.
+        Use the file only if that is predicted to save this fraction of the time of the best plan
+        without: predictions err.
+    adaptive_tolerance
+        Prefer an adaptive schedule with a file if its predicted time is within this fraction of the
+        best.
 
     Raises
     ------
@@ -129,14 +101,14 @@ def choose(
         There is no step.
     """
     plans = compare(num_steps, costs, budget)
-    without = [plan for plan in plans if plan.schedule.file_states == 0]
     best = plans[0]
-    if without and best.predicted_seconds > (1 - file_must_save) * without[0].predicted_seconds:
-        return without[0]
+    without = next((plan for plan in plans if plan.schedule.file_states == 0), None)
+    if without and best.predicted_seconds > (1 - file_must_save) * without.predicted_seconds:
+        return without
     if best.schedule.file_states:
-        longest = (1 + steered_within) * best.predicted_seconds
+        longest = (1 + adaptive_tolerance) * best.predicted_seconds
         in_time = [plan for plan in plans if plan.predicted_seconds <= longest]
-        return next((plan for plan in in_time if isinstance(plan.schedule, Spilling)), best)
+        return next((plan for plan in in_time if plan.is_adaptive), best)
     return best
 
 
@@ -149,48 +121,43 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
         As `choose` does.
     """
     best: dict[str, Candidate] = {}
-    for offer in _offers(num_steps, costs, budget):
-        family = type(offer.schedule).__name__
-        if family not in best or _pessimistic_seconds(offer) < _pessimistic_seconds(best[family]):
-            best[family] = offer
-    ranked = sorted(best.values(), key=_pessimistic_seconds)
-    return [Plan(offer.schedule, offer.seconds, offer.reason) for offer in ranked]
+    for candidate in _candidates(num_steps, costs, budget):
+        family = type(candidate.schedule).__name__
+        rival = best.get(family)
+        if rival is None or candidate.pessimistic_seconds < rival.pessimistic_seconds:
+            best[family] = candidate
+    ranked = sorted(best.values(), key=lambda candidate: candidate.pessimistic_seconds)
+    return [Plan(best.schedule, best.seconds, best.reason, best.is_adaptive) for best in ranked]
 
 
-def _pessimistic_seconds(offer: Candidate) -> float:
-    """Return what an offer is compared by: an extrapolation is not taken at its word."""
-    return (1 + offer.relative_error) * offer.seconds
-
-
-def _offers(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Candidate]:
-    cases = [_case(num_steps, leaf, costs, budget) for leaf in budget.slots]
-    if not cases:
+def _candidates(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Candidate]:
+    problems = [
+        Problem(
+            num_steps,
+            leaf,
+            slots,
+            budget.file_states,
+            budget.tape_slots.get(leaf, 0),
+            interpolate_costs(leaf, costs),
+        )
+        for leaf, slots in budget.slots.items()
+    ]
+    if not problems:
         raise ArgumentError("the budget has no room for a single leaf: allow more memory")
-    in_slots = [(case, offer) for case in cases for offer in in_memory(case)]
-    for case, offer in in_slots:
-        yield offer
-        yield from with_tapes(case)
+    in_slots = [(problem, found) for problem in problems for found in in_memory(problem)]
+    for problem, candidate in in_slots:
+        yield candidate
+        yield from with_tapes(problem)
     if not budget.file_states:
         return
     quickest, _ = min(in_slots, key=lambda found: found[1].seconds)
     yield from synchronous(quickest)
-    with_room = [case for case in cases if case.num_slots >= 1 and case.num_leaves > 1]
+    with_room = [problem for problem in problems if problem.num_slots and problem.num_leaves > 1]
     if not with_room:
         return
-    plain = min((case.without_tapes() for case in with_room), key=reckoned)
+    plain = min((problem.without_tapes() for problem in with_room), key=estimated_seconds)
     yield from asynchronous(plain)
-    keeping = [case for case in with_room if case.keeps_tapes]
-    offer = best_spilling(min([plain, *keeping], key=reckoned))
-    if offer is not None:
-        yield offer
-
-
-def _case(num_steps: int, leaf: int, costs: Mapping[int, Costs], budget: Budget) -> Problem:
-    return Problem(
-        num_steps,
-        leaf,
-        budget.slots[leaf],
-        budget.file_states,
-        budget.tape_slots.get(leaf, 0),
-        with_leaves_of(leaf, costs),
-    )
+    keeping = [problem for problem in with_room if problem.keeps_tapes]
+    spilling = best_spilling(min([plain, *keeping], key=estimated_seconds))
+    if spilling is not None:
+        yield spilling

@@ -1,397 +1,327 @@
 """The best spilling stack for a run: how far apart, what stays in memory, and the rest.
 
-Spacings and tails are reckoned first (`spilling_reckoning`), then rehearsed: the schedule's own
-virtual clock plays the front runners, the whole run if it is short, else its last few segments.
-From these the rest follows, if the time that a segment takes no longer changes; that is looked at,
-and where it does change the result is doubted. So what the search takes does not grow with the
-number of steps.
+Spacings and tails are ranked by `spilling_estimate`, then the best of them are rehearsed
+(`spilling_rehearsals`), and further rules are tried on the best of those, one after the other.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, product
 from math import ceil, inf
 
 from adjoint.planning.candidates import Candidate, Problem
-from adjoint.planning.spilling_reckoning import REREAD, Reckoning
-from adjoint.planning.spilling_window import BLIND, Window, period_of
+from adjoint.planning.spilling_estimate import REREAD, SpillingEstimate
+from adjoint.planning.spilling_rehearsals import (
+    MAX_ERROR,
+    MAX_WINDOW_LEAVES,
+    SHORT_LEAVES,
+    Rehearsals,
+    TooManyActionsError,
+)
 from adjoint.schedules import Spilling
-from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.revolve import beta
-from adjoint.schedules.spilling.rehearsal import Rehearsal
 from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_forward
 from adjoint.schedules.spilling.timed_table import TimedTable
 
 __all__ = ["best_spilling"]
 
-MOST_REPEATS = 7
+MAX_ACTIONS = 30_000
+"""Actions of all rehearsals of one search, or a little more: less than 0.2 seconds."""
+
+MAX_TIMED_ACTIONS = 24_000
+"""Actions of the rehearsals of `timed` stacks besides: nothing is passed over in them."""
+
+MAX_TAIL_REPEATS = 7
 """The largest `tail_repeats` tried: a tail in memory is a small part of a long run."""
 
-REHEARSED_ACTIONS = 2_500
-"""Of one rehearsal, at the most: longer runs are extrapolated."""
-
-ALL_ACTIONS = 30_000
-"""Of all rehearsals of one search, or a little more: less than two tenths of a second."""
-
-DOUBT = 0.002
-"""By how much an extrapolation may be off."""
-
-LONGEST_WINDOW = 10_000
-"""Leaves from the end of a run that are rehearsed at the most."""
-
-SEGMENTS = 8
-"""Segments, besides the tail, that a rehearsal of a long run must have to be believed."""
-
-SHORT_LEAVES = 3_000
-"""Runs of so few leaves are rehearsed as a whole. For them, more may be sent to the file than it
-can take: slots hold the rest. The end of a longer run would tell nothing of that."""
+TAIL_SLOTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
+"""The `tail_slots` tried, besides half of the slots and all but one: neighbours differ little."""
 
 FINENESS = ((8, GRID // 32), (32, GRID // 8), (128, GRID // 2), (inf, GRID))
-"""Up to which number of leaves a spacing is a multiple of what, in units of ``1 / GRID``."""
+"""(leaves, unit): spacings of fewer leaves are multiples of the unit, in ``1 / GRID`` leaves. Close
+ones profit from a fraction; coarse units let the distances repeat soon, and so windows be short."""
 
 FEW_LEAVES = 16
-"""For runs of so few leaves all spacings are rehearsed, and all short tails."""
+"""For runs of up to this many leaves all spacings are rehearsed, and all short tails."""
 
 FEW_SLOTS = 8
-"""With so few slots, one that is held by a read counts for more."""
-
-TIMED_SLOTS = 6
-"""With so few slots, what transfers hold of them is worth reckoning with."""
-
-TIMED_LEAVES = (24, 256)
-"""Spacings for which that is done: closer ones gain little, wider ones take long to plan."""
-
-TIMED_ACTIONS = 24_000
-"""Of these rehearsals, at the most: nothing is passed over in them."""
+"""With up to this many slots, one that a read holds counts for more: `reread` is raised."""
 
 FRONT_RUNNERS = 10
-PATIENCES = (1.5, 1.0, 3.0)
-SPLITS = (0.5, 0.0, 1.0)
+"""Spacings and tails that are rehearsed, by rank: the estimate is hardly ever further off."""
+
+MAX_TIMED_SLOTS = 6
+TIMED_LEAVES = (24, 256)
+"""Where `timed` stacks are rehearsed: with more slots, or closer spacings, they gain little; wider
+ones take long to plan."""
+
+# Rules tried on the best stack, in this order.
+PATIENCES = (1.0, 3.0)
+SPLITS = (0.0, 1.0)
 FORESIGHTS = (0.7, 0.5, 1.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One spilling stack, in leaves."""
-
-    pitch: int
-    """Leaves between two states in the file, in units of ``1 / GRID``."""
-    tail_slots: int
-    tail_repeats: int
-    patience: float = PATIENCES[0]
-    split: float = SPLITS[0]
-    foresight: float = 0.0
-    reread: float = REREAD
-    timed: bool = False
-
-    def schedule(
-        self, case: Problem, tapes: TapeTable | None = None, timing: TimedTable | None = None
-    ) -> Spilling:
-        """Return the schedule itself; tables that are large enough save making them."""
-        schedule = Spilling(
-            case.num_steps,
-            case.num_slots,
-            self.pitch * case.leaf_steps / GRID,
-            costs=case.costs,
-            leaf_steps=case.leaf_steps,
-            tail_slots=self.tail_slots,
-            tail_repeats=self.tail_repeats,
-            split=self.split,
-            patience=self.patience,
-            foresight=self.foresight,
-            reread=self.reread,
-            tape_slots=case.tape_slots,
-            timed=self.timed,
-            max_file_states=case.file_states,
-        )
-        schedule.share_tables(
-            tapes if self.reread == REREAD else None, timing if self.timed else None
-        )
-        return schedule
-
-
-def best_spilling(case: Problem) -> Candidate | None:
+def best_spilling(problem: Problem) -> Candidate | None:
     """Return the best spilling stack found; None where there is no room for one.
 
-    `case.tape_slots` says whether tapes are kept.
+    `problem.tape_slots` says whether tapes are kept.
     """
-    search = _Search(case)
-    if case.num_leaves < 2 or case.num_slots < 1 or case.file_states < 1 or not search.variants:
+    if problem.num_leaves < 2 or problem.num_slots < 1 or problem.file_states < 1:
         return None
-    if case.num_leaves <= FEW_LEAVES:
+    ranking = _Ranking(problem)
+    ranked = ranking.stacks()
+    if not ranked:
+        return None
+    search = _Search(ranking, ranked[0])
+    if problem.num_leaves <= FEW_LEAVES:
         search.rehearse_all()
-        return search.offer()
-    keep_back = search.actions_left // 2
-    for _reckoned, variant in search.variants[:FRONT_RUNNERS]:
-        search.rehearse(variant, keep_back=keep_back)
-    for variant in search.undisturbed():
-        search.rehearse(variant)
+        return search.candidate()
+    keep_back = search.rehearsals.actions_left // 2
+    for schedule in ranked[:FRONT_RUNNERS]:
+        search.rehearse(schedule, keep_back=keep_back)
+    for schedule in search.undisturbed():
+        search.rehearse(schedule)
     search.rehearse_rules()
-    for patience in PATIENCES[1:]:
+    for patience in PATIENCES:
         search.rehearse(replace(search.best, patience=patience))
     if search.has_timed:
         search.rehearse_timed()
-    return search.offer()
+    return search.candidate()
 
 
-class _TooLongError(Exception):
-    """A rehearsal would take longer than the whole search may."""
+class _Ranking:
+    """Spilling stacks for one run, and what they take by their estimates."""
 
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.by_form = SpillingEstimate(problem)
 
-class _Search:
-    """Variants, and the best of those rehearsed so far."""
+    def stacks(self) -> list[Spilling]:
+        """Return the stacks worth rehearsing, the best estimate first."""
+        ranked = sorted(self._ranked(), key=lambda found: found[0])
+        return [stack for _, stack in ranked]
 
-    def __init__(self, case: Problem) -> None:
-        self.case = case
-        self.reckoning = Reckoning(case)
-        self.variants = sorted(self._variants(), key=lambda found: found[0])
-        self.best = self.variants[0][1] if self.variants else Variant(GRID, 0, 0)
-        self.seconds = inf
-        self.relative_error = BLIND
-        self.actions_left = ALL_ACTIONS // 2 if self.has_timed else ALL_ACTIONS
-        self._timing: TimedTable | None = None
-        self._tried: set[Variant] = set()
+    def fits(self, plan: ForwardPlan) -> bool:
+        """Return whether the file has room, and the tail can be rehearsed."""
+        begins = plan.tail[0][0] if plan.tail else self.problem.num_leaves
+        short = self.problem.num_leaves - begins <= max(SHORT_LEAVES, MAX_WINDOW_LEAVES // 2)
+        return short and plan.file_states <= self.problem.file_states
 
-    @property
-    def has_timed(self) -> bool:
-        """Whether it is worth reckoning with the slots that transfers hold."""
-        few = self.case.tape_slots > 0 and self.case.num_slots <= TIMED_SLOTS
-        return few and TIMED_LEAVES[0] <= self.reckoning.natural <= TIMED_LEAVES[1]
-
-    def offer(self) -> Candidate:
-        """Return the best of what was rehearsed."""
-        schedule = self.best.schedule(self.case, timing=self._timing)
-        reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
-        if self.case.tape_slots:
-            reason += "; tapes are kept where they fit"
-        return Candidate(schedule, self.seconds, reason, self.relative_error)
-
-    def undisturbed(self) -> Iterator[Variant]:
-        """Give the widest spacings at which no step is taken again more than once, or twice.
-
-        What transfers take of the processor is not reckoned: where it is much, a state in the file
-        that saves one leaf is not worth it.
-        """
-        case = self.case
-        if case.costs.disturbance <= case.leaf_steps * case.costs.advance:
-            return
-        for repeats in (1, 2):
-            leaves = beta(case.num_slots + 1, repeats)
-            variant = Variant(GRID * min(leaves, case.num_leaves), 0, 0)
-            if leaves > self.reckoning.natural and self._fits(self._keeps(variant)):
-                yield variant
-
-    def rehearse_all(self) -> None:
-        """Rehearse whatever may be best for a very short run."""
-        seen: set[tuple[ForwardPlan, float]] = set()
-        tails = range(min(3, self.case.num_slots))
-        fine, coarse = GRID // 8, GRID // 2
-        most = self.case.num_leaves * GRID + 1
-        for pitch, tail, repeats, split in chain(
-            product(range(GRID, most, fine), (0,), (0,), (0.0, 1.0)),
-            product(range(GRID, most, coarse), tails, range(3), (0.0, 1.0)),
-        ):
-            variant = Variant(pitch, tail, repeats, 1.0, split)
-            keeps = self._keeps(variant)
-            if keeps.file_states <= self.case.file_states and (keeps, split) not in seen:
-                seen.add((keeps, split))
-                self.rehearse(variant)
-
-    def rehearse_rules(self) -> None:
-        """Rehearse other rules for what is kept between two states of the file."""
-        if self.case.tape_slots:
-            for foresight in FORESIGHTS:
-                self.rehearse(replace(self.best, foresight=foresight))
-            self.rehearse(replace(self.best, patience=PATIENCES[-1], foresight=FORESIGHTS[0]))
-            if self.case.num_slots <= FEW_SLOTS:
-                self.rehearse(replace(self.best, reread=2 * REREAD, patience=2.0, foresight=0.0))
-        else:
-            for split in SPLITS[1:]:
-                self.rehearse(replace(self.best, split=split))
-
-    def rehearse_timed(self) -> None:
-        """Rehearse what reckons with the slots that transfers hold."""
-        natural, best = _coarsely(self.reckoning.natural), self.best
-        variants = [
-            Variant(natural, tails, repeats, patience=1.0, timed=True)
-            for tails, repeats in dict.fromkeys([(best.tail_slots, best.tail_repeats), (0, 0)])
-        ]
-        self._timing = variants[-1].schedule(self.case).timing
-        self.actions_left = TIMED_ACTIONS
-        for variant in variants:
-            self.rehearse(variant)
-
-    def rehearse(self, variant: Variant, *, keep_back: int = 0) -> None:
-        """Find out what a variant takes; keep it if it is the best so far.
-
-        Nothing is done once no more than `keep_back` actions are left, but for the first one.
-        """
-        if variant in self._tried:
-            return
-        self._tried.add(variant)
-        keeps = self._keeps(variant)
-        if self.actions_left <= keep_back:
-            self._guess(variant, keeps)
-            return
-        try:
-            seconds, relative_error = self._seconds(variant, keeps)
-        except _TooLongError:
-            self._guess(variant, keeps)
-            return
-        if (1 + relative_error) * seconds < (1 + self.relative_error) * self.seconds:
-            self.best, self.seconds, self.relative_error = variant, seconds, relative_error
-
-    def _guess(self, variant: Variant, keeps: ForwardPlan) -> None:
-        """Take a variant by what it is reckoned to take, if nothing better is known."""
-        if self.seconds == inf:
-            self.best, self.seconds = (
-                variant,
-                self.case.costs.slowdown * self.reckoning.whole(keeps),
-            )
-
-    def _seconds(self, variant: Variant, keeps: ForwardPlan) -> tuple[float, float]:
-        """Return what a variant takes, and how far that is to be pessimistic_seconds."""
-        whole = self.case.num_leaves
-        if whole <= SHORT_LEAVES:
-            return self._rehearsed(variant, whole).seconds, 0.0
-        tail = whole - keeps.tail[0][0] if keeps.tail else 0
-        each = ceil(keeps.spaced.pitch / GRID)
-        fewest, believed = self._segments(keeps.spaced.pitch)
-        if tail + fewest * each >= whole:
-            return self._rehearsed(variant, whole).seconds, 0.0
-        window = self._window(variant, tail + fewest * each)
-        segments = fewest * REHEARSED_ACTIONS // window.rehearsal.actions
-        if segments > fewest:
-            leaves = tail + segments * each
-            if leaves >= whole:
-                return self._rehearsed(variant, whole).seconds, 0.0
-            window = self._window(variant, leaves)
-        moved, costs = max(0, keeps.file_states - self.case.num_slots), self.case.costs
-        seconds = window.extended(whole, moved * costs.write, moved * costs.read)
-        return seconds, max(DOUBT, window.unrest) if believed else BLIND
-
-    def _segments(self, pitch: int) -> tuple[int, bool]:
-        """Return how many segments tell of the rest, and whether they can be believed."""
-        each = ceil(pitch / GRID)
-        fewest = max(SEGMENTS, 2 * period_of(pitch) + 3)
-        if self.case.costs.read > self.reckoning.alone(each, 0):
-            # reads are behind from the turn on, so it counts how many states were still in slots
-            fewest += self.case.num_slots
-        if fewest * each <= LONGEST_WINDOW:
-            return fewest, True
-        return SEGMENTS, fewest == SEGMENTS
-
-    def _window(self, variant: Variant, leaves: int) -> "Window":
-        """Rehearse the last leaves of the run."""
-        comb = plan_forward(
-            leaves,
-            self.case.num_slots,
-            variant.pitch,
-            tail_slots=variant.tail_slots,
-            tail_repeats=variant.tail_repeats,
-        ).spaced
-        period = period_of(comb.pitch)
-        span = max(1, comb.count // (4 * period)) * period
-        marks = tuple(comb.leaf(min(comb.count - 1, 1 + k * span)) for k in range(3))
-        return Window(leaves, marks, self._rehearsed(variant, leaves, marks))
-
-    def _rehearsed(self, variant: Variant, leaves: int, marks: Collection[int] = ()) -> Rehearsal:
-        case = self.case
-        if leaves < case.num_leaves:
-            case = replace(case, num_steps=leaves * case.leaf_steps)
-        rehearsal = Rehearsal(variant.schedule(case, self.reckoning.table, self._timing))
-        done = rehearsal.run(marks, max_actions=max(self.actions_left, REHEARSED_ACTIONS))
-        self.actions_left -= rehearsal.actions
-        if not done:
-            raise _TooLongError
-        return rehearsal
-
-    def _keeps(self, variant: Variant) -> ForwardPlan:
+    def plan(self, pitch: int, tail_slots: int, tail_repeats: int) -> ForwardPlan:
+        """Return the states that a stack keeps, at a pitch in units of ``1 / GRID`` leaves."""
         return plan_forward(
-            self.case.num_leaves,
-            self.case.num_slots,
-            variant.pitch,
-            tail_slots=variant.tail_slots,
-            tail_repeats=variant.tail_repeats,
+            self.problem.num_leaves,
+            self.problem.num_slots,
+            pitch,
+            tail_slots=tail_slots,
+            tail_repeats=tail_repeats,
         )
 
-    def _variants(self) -> Iterator[tuple[float, Variant]]:
-        """Give, for every spacing worth trying, the best tails and what they are reckoned to take.
+    def stack(self, pitch: int, tail_slots: int, tail_repeats: int) -> Spilling:
+        """Return the stack itself, with default rules."""
+        problem = self.problem
+        return Spilling(
+            problem.num_steps,
+            problem.num_slots,
+            pitch * problem.leaf_steps / GRID,
+            costs=problem.costs,
+            leaf_steps=problem.leaf_steps,
+            tail_slots=tail_slots,
+            tail_repeats=tail_repeats,
+            tape_slots=problem.tape_slots,
+            max_file_states=problem.file_states,
+        )
 
-        A tail that takes most slots is reckoned too well, since writes under way hold some of them:
-        the best of those that take few is given as well.
+    def _ranked(self) -> Iterator[tuple[float, Spilling]]:
+        """Give, for every spacing worth trying, the stack of the best tail and its estimate.
+
+        Estimates are too low where a tail takes most slots, since writes under way hold some of
+        them: the best of the tails that take few is given as well.
         """
         seen: set[ForwardPlan] = set()
         for pitch in sorted(self._pitches()):
             tried = [
-                (self.reckoning.whole(keeps), tails, repeats, keeps)
-                for tails in _tails(self.case.num_slots)
+                (self.by_form.seconds(plan), tails, repeats, plan)
+                for tails in _tails(self.problem.num_slots)
                 for repeats in self._repeats(pitch, tails)
-                if self._fits(keeps := self._keeps(Variant(pitch, tails, repeats)))
+                if self.fits(plan := self.plan(pitch, tails, repeats))
             ]
-            few = [found for found in tried if found[1] <= max(1, self.case.num_slots // 3)]
+            few = [found for found in tried if found[1] <= max(1, self.problem.num_slots // 3)]
             for group in (tried, few):
                 if group:
-                    seconds, tails, repeats, keeps = min(group, key=lambda found: found[0])
-                    if keeps not in seen:
-                        seen.add(keeps)
-                        yield seconds, Variant(pitch, tails, repeats)
-
-    def _fits(self, keeps: ForwardPlan) -> bool:
-        """Return whether the file has room, and the tail can be rehearsed."""
-        begins = keeps.tail[0][0] if keeps.tail else self.case.num_leaves
-        short = self.case.num_leaves - begins <= max(SHORT_LEAVES, LONGEST_WINDOW // 2)
-        return short and keeps.file_states <= self.case.file_states
-
-    def _repeats(self, pitch: int, tail_slots: int) -> Iterator[int]:
-        """Give the `tail_repeats` worth trying: pieces far longer than the spacing are not."""
-        for repeats in range(MOST_REPEATS + 1):
-            yield repeats
-            if beta(self.case.num_slots - tail_slots + 1, repeats) * GRID > 2 * pitch:
-                return
+                    seconds, tails, repeats, plan = min(group, key=lambda found: found[0])
+                    if plan not in seen:
+                        seen.add(plan)
+                        yield seconds, self.stack(pitch, tails, repeats)
 
     def _pitches(self) -> set[int]:
-        case, reckoning = self.case, self.reckoning
-        natural, slots = reckoning.natural, case.num_slots
+        """Return the spacings worth trying, in units of ``1 / GRID`` leaves."""
+        problem, natural, slots = self.problem, self.by_form.natural, self.problem.num_slots
         leaves = {natural * factor for factor in (0.9, 0.95, 1, 1.05, 1.1, 1.2)}
         leaves |= {float(ceil(natural))}
+        # the longest segments that Revolve reverses with a number of repetitions
         wide = [beta(s, r) for s in (slots, slots + 1) for r in range(1, 12)]
         leaves |= {float(b) for b in wide if 0.85 * natural <= b <= 1.6 * natural}
         slow = [self._slow_read(locked) for locked in (-1, 0, 1)]
         leaves |= {factor * length for length in slow if length > natural for factor in (1, 1.1)}
         # a short run may send more to the file than the file can take: slots hold the rest
-        hidden = case.num_leaves / (case.num_leaves / natural + slots)
+        hidden = problem.num_leaves / (problem.num_leaves / natural + slots)
         leaves |= {max(1.0, hidden), max(1.0, (hidden + natural) / 2)}
-        if case.num_leaves > SHORT_LEAVES:
+        if problem.num_leaves > SHORT_LEAVES:
             leaves = {length for length in leaves if length >= natural}
-        room = ceil(case.num_leaves * GRID / max(1, case.file_states - 2))
-        least = GRID if case.file_states >= case.num_leaves else room
-        most = case.num_leaves * GRID
-        return {min(most, max(least, _coarsely(length))) for length in leaves}
+        room = ceil(problem.num_leaves * GRID / max(1, problem.file_states - 2))
+        least = GRID if problem.file_states >= problem.num_leaves else room
+        most = problem.num_leaves * GRID
+        return {min(most, max(least, _rounded(length))) for length in leaves}
 
     def _slow_read(self, locked: int) -> float:
         """Return the fewest leaves whose reversal takes as long as a read."""
         few, many = 1, 1
-        while self.reckoning.alone(many, locked) < self.case.costs.read:
+        while self.by_form.from_file(many, locked) < self.problem.costs.read:
             few, many = many, 2 * many
-            if many >= self.case.num_leaves:
-                return float(self.case.num_leaves)
+            if many >= self.problem.num_leaves:
+                return float(self.problem.num_leaves)
         while many - few > 1:
             middle = (few + many) // 2
-            if self.reckoning.alone(middle, locked) < self.case.costs.read:
+            if self.by_form.from_file(middle, locked) < self.problem.costs.read:
                 few = middle
             else:
                 many = middle
         return float(many)
 
+    def _repeats(self, pitch: int, tail_slots: int) -> Iterator[int]:
+        """Give the `tail_repeats` worth trying: segments far longer than the spacing are not."""
+        for repeats in range(MAX_TAIL_REPEATS + 1):
+            yield repeats
+            if beta(self.problem.num_slots - tail_slots + 1, repeats) * GRID > 2 * pitch:
+                return
 
-def _coarsely(leaves: float) -> int:
-    """Return a spacing, rounded up so that it repeats soon; wide ones need not be as fine."""
+
+class _Search:
+    """The best of the stacks rehearsed so far."""
+
+    def __init__(self, ranking: _Ranking, first: Spilling) -> None:
+        self.problem = ranking.problem
+        self.ranking = ranking
+        self.by_form = ranking.by_form
+        self.best = first
+        self.seconds = inf
+        self.relative_error = MAX_ERROR
+        most = MAX_ACTIONS // 2 if self.has_timed else MAX_ACTIONS
+        self.rehearsals = Rehearsals(self.by_form.segments, most)
+        self._timing: TimedTable | None = None
+        self._tried: set[Spilling] = set()
+
+    @property
+    def has_timed(self) -> bool:
+        """Whether it pays to account for the slots that transfers hold."""
+        few = self.problem.tape_slots > 0 and self.problem.num_slots <= MAX_TIMED_SLOTS
+        return few and TIMED_LEAVES[0] <= self.by_form.natural <= TIMED_LEAVES[1]
+
+    def candidate(self) -> Candidate:
+        """Return the best of what was rehearsed."""
+        schedule = self.best
+        if schedule.timed:
+            schedule.share_tables(timing=self._timing)
+        reason = f"a state to the file every {schedule.interval:.4g} steps, none waited for"
+        if self.problem.tape_slots:
+            reason += "; tapes are kept where they fit"
+        return Candidate(schedule, self.seconds, reason, self.relative_error, is_adaptive=True)
+
+    # -- what is rehearsed ---------------------------------------------------------------------
+
+    def undisturbed(self) -> Iterator[Spilling]:
+        """Give the widest spacings at which no step is taken again more than once, or twice.
+
+        Estimates do not contain what transfers take of the processor: where that is much, a state
+        in the file that saves one leaf is not worth it.
+        """
+        problem = self.problem
+        if problem.costs.disturbance <= problem.leaf_steps * problem.costs.advance:
+            return
+        for repeats in (1, 2):
+            leaves = beta(problem.num_slots + 1, repeats)
+            pitch = GRID * min(leaves, problem.num_leaves)
+            if leaves > self.by_form.natural and self.ranking.fits(self.ranking.plan(pitch, 0, 0)):
+                yield self.ranking.stack(pitch, 0, 0)
+
+    def rehearse_all(self) -> None:
+        """Rehearse whatever may be best for a very short run."""
+        seen: set[tuple[ForwardPlan, float]] = set()
+        tails = range(min(3, self.problem.num_slots))
+        fine, coarse = GRID // 8, GRID // 2
+        most = self.problem.num_leaves * GRID + 1
+        for pitch, tail, repeats, split in chain(
+            product(range(GRID, most, fine), (0,), (0,), (0.0, 1.0)),
+            product(range(GRID, most, coarse), tails, range(3), (0.0, 1.0)),
+        ):
+            plan = self.ranking.plan(pitch, tail, repeats)
+            if plan.file_states <= self.problem.file_states and (plan, split) not in seen:
+                seen.add((plan, split))
+                stack = self.ranking.stack(pitch, tail, repeats)
+                self.rehearse(replace(stack, patience=1.0, split=split))
+
+    def rehearse_rules(self) -> None:
+        """Rehearse other rules for what is kept between two states of the file."""
+        if not self.problem.tape_slots:
+            for split in SPLITS:
+                self.rehearse(replace(self.best, split=split))
+            return
+        for foresight in FORESIGHTS:
+            self.rehearse(replace(self.best, foresight=foresight))
+        self.rehearse(replace(self.best, patience=PATIENCES[-1], foresight=FORESIGHTS[0]))
+        if self.problem.num_slots <= FEW_SLOTS:
+            self.rehearse(replace(self.best, reread=2 * REREAD, patience=2.0, foresight=0.0))
+
+    def rehearse_timed(self) -> None:
+        """Rehearse stacks that account for the slots that transfers hold."""
+        natural, best = _rounded(self.by_form.natural), self.best
+        stacks = [
+            replace(self.ranking.stack(natural, tails, repeats), patience=1.0, timed=True)
+            for tails, repeats in dict.fromkeys([(best.tail_slots, best.tail_repeats), (0, 0)])
+        ]
+        self._timing = stacks[-1].timing
+        self.rehearsals.actions_left = MAX_TIMED_ACTIONS
+        for stack in stacks:
+            self.rehearse(stack)
+
+    def rehearse(self, schedule: Spilling, *, keep_back: int = 0) -> None:
+        """Find out what a schedule takes; keep it if it is the best so far.
+
+        Once no more than `keep_back` actions are left nothing is played; then only the first
+        schedule counts, by its estimate.
+        """
+        if schedule in self._tried:
+            return
+        self._tried.add(schedule)
+        if self.rehearsals.actions_left <= keep_back:
+            self._take_unplayed(schedule)
+            return
+        tapes = self.by_form.table if schedule.reread == REREAD else None
+        timing = self._timing if schedule.timed else None
+        try:
+            seconds, error = self.rehearsals.estimate(schedule, tapes, timing)
+        except TooManyActionsError:
+            self._take_unplayed(schedule)
+            return
+        if (1 + error) * seconds < (1 + self.relative_error) * self.seconds:
+            self.best, self.seconds, self.relative_error = schedule, seconds, error
+
+    def _take_unplayed(self, schedule: Spilling) -> None:
+        """Take a schedule by its estimate, if nothing better is known."""
+        if self.seconds == inf:
+            plan = schedule.forward_plan(self.problem.num_leaves, schedule.pitch)
+            self.best = schedule
+            self.seconds = self.problem.costs.slowdown * self.by_form.seconds(plan)
+
+
+def _rounded(leaves: float) -> int:
+    """Return a spacing, rounded up to its `FINENESS`, in units of ``1 / GRID`` leaves."""
     unit = next(unit for most, unit in FINENESS if leaves < most)
     return unit * ceil(leaves * GRID / unit)
 
 
 def _tails(num_slots: int) -> list[int]:
-    """Return numbers of states worth trying to keep in memory."""
-    few = {0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, num_slots // 2, num_slots - 1}
-    return sorted(count for count in few if 0 <= count < num_slots)
+    """Return the numbers of states worth trying to keep in memory."""
+    counts = {*TAIL_SLOTS, num_slots // 2, num_slots - 1}
+    return sorted(count for count in counts if 0 <= count < num_slots)

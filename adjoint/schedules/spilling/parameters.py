@@ -114,20 +114,20 @@ class SpillingParameters(ABC):
 
     # -- other costs ---------------------------------------------------------------------------
 
-    def respaced(self, costs: Costs, pitch: int, room: int) -> Self:
+    def respaced(self, costs: Costs, pitch: int, file_states: int) -> Self:
         """Return the schedule for other costs and another spacing.
 
-        The spacing is widened where the file, which has room for `room` states, asks for it. Where
-        that does not suffice, return this schedule.
+        The spacing is widened where the file, with room for `file_states`, asks for it. Where that
+        does not suffice, return this schedule.
         """
         leaves = 0 if self.num_steps is None else num_leaves(self.num_steps, self.leaf_steps)
-        least = -(-leaves * GRID // max(1, room - 1 - self.num_slots))
+        least = -(-leaves * GRID // max(1, file_states - 1 - self.num_slots))
         interval = max(1.0, max(pitch, least) / GRID) * self.leaf_steps
         limit = self.max_file_states if self.num_steps is None else None
         changed = replace(self, costs=costs, interval=interval, max_file_states=limit)
-        return changed if changed.file_states <= room else self
+        return changed if changed.file_states <= file_states else self
 
-    def recalibrated(self, costs: Costs, room: int, *, keep_ratios: bool) -> Self:
+    def recalibrated(self, costs: Costs, file_states: int, *, keep_ratios: bool) -> Self:
         """Return the schedule for the costs that an evaluation has measured.
 
         The spacing keeps its ratio to a write, within a factor of `MAX_RESPACING`; but it is not
@@ -137,12 +137,11 @@ class SpillingParameters(ABC):
         ----------
         costs
             What the evaluation has measured, in seconds.
-        room
+        file_states
             States that the file has room for.
         keep_ratios
-            Take only the cost of a step from `costs`, and keep the ratios of transfers to steps and
-            the spacing: this schedule was tuned while it was played, so its ratios are the better
-            ones.
+            Keep the ratios of transfers to steps, and the spacing: this schedule was adapted while
+            it was played, so its ratios are the better ones.
         """
         planned, leaf = self.costs, self.leaf_steps
         if not (planned.advance and costs.advance):
@@ -150,13 +149,13 @@ class SpillingParameters(ABC):
         if keep_ratios:
             unit = costs.advance / planned.advance
             scaled = replace(costs, write=unit * planned.write, read=unit * planned.read)
-            return self.respaced(scaled, self.pitch, room)
+            return self.respaced(scaled, self.pitch, file_states)
         widening = 1.0
         if planned.write and costs.write:
             widening = costs.write / costs.advance * (planned.advance / planned.write)
         least = 1.0 if costs.disturbance > leaf * costs.advance else 1 / MAX_RESPACING
         widening = min(MAX_RESPACING, max(least, widening))
-        changed = self.respaced(costs, round(widening * self.pitch), room)
+        changed = self.respaced(costs, round(widening * self.pitch), file_states)
         if max(widening, 1 / widening) < MAX_TABLE_DRIFT:
             made = vars(self)
             vars(changed).update({name: made[name] for name in ("tapes", "timing") if name in made})

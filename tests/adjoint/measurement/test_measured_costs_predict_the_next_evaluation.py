@@ -16,7 +16,7 @@ from throttled_engine import Throttle
 import adjoint
 from adjoint.measurement import calibration
 from adjoint.measurement.calibration import Calibration
-from adjoint.planning.planner import Prediction
+from adjoint.planning.prediction import Prediction
 from adjoint.schedules import Asynchronous, DiskRevolve, Mixed, Revolve, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.machine import Limits, Machine

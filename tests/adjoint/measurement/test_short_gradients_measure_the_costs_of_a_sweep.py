@@ -11,7 +11,7 @@ import pytest
 from adjoint import FunctionStepper
 from adjoint.measurement.probe import Probe
 from adjoint.parallel import communicator
-from adjoint.planning.candidates import with_leaves_of
+from adjoint.planning.candidates import interpolate_costs
 from adjoint.schedules.costs import Costs
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
@@ -110,7 +110,7 @@ def test_no_step_beyond_the_last_is_taken(num_steps):
 
 def test_costs_of_other_leaf_sizes_are_interpolated():
     costs = {1: Costs(record=0.0, driver_overhead=3.0), 4: Costs(record=2.0, driver_overhead=7.0)}
-    assert with_leaves_of(2, costs) == Costs(record=1.0, driver_overhead=5.0)
-    assert with_leaves_of(1, costs) is costs[1]
-    assert with_leaves_of(100, costs) is costs[4]
-    assert with_leaves_of(2, {4: costs[4]}) is costs[4]
+    assert interpolate_costs(2, costs) == Costs(record=1.0, driver_overhead=5.0)
+    assert interpolate_costs(1, costs) is costs[1]
+    assert interpolate_costs(100, costs) is costs[4]
+    assert interpolate_costs(2, {4: costs[4]}) is costs[4]
