@@ -53,14 +53,13 @@ class Recovery:
         """
         state, slots = self.state, self.buffers.slots
         self.buffers.clear()  # slots are kept once streams resume with them
-        if state.adjoint_at is None and state.position == UNDEFINED:
-            self._make_last_live()  # is not needed once streams resume without a live state
+        # Later states are of no use. If the live one is undefined, at -1, none is: a rare case.
         self._discard_from(state.position + 1 if state.adjoint_at is None else state.adjoint_at)
         if 0 not in self.store and 0 not in slots:
             self._begin_again()
         live = state.position if state.adjoint_at is None else None
         return self._resumed_at(
-            ResumePoint(list(self.store), live, state.adjoint_at, sorted(slots))
+            ResumePoint(list(self.store), live, state.adjoint_at, in_memory=sorted(slots))
         )
 
     def take_up(self, journal: Journal, found: SavedRecord) -> AdaptiveStream | None:
@@ -155,16 +154,6 @@ class Recovery:
         costs = Costs() if self.costs is None else self.costs
         schedule = fallback_schedule(self.schedule, self.state.num_steps, costs)
         return schedule.resume_from(point)
-
-    def _make_last_live(self) -> None:
-        """Make the last state that is in a slot or can be read the live one, if there is any."""
-        for step in sorted({*self.buffers.slots, *self.store}, reverse=True):
-            if step in self.buffers.slots:
-                self.buffers.restore(step)
-            elif not self._read_live(step):
-                continue
-            self.state.position = step
-            return
 
     def _read_live(self, step: int) -> bool:
         """Make a state in the file live; if any rank cannot read it, forget it and return False."""
