@@ -62,7 +62,7 @@ class Recovery:
             self._begin_again()
             live = 0 if state.adjoint_at is None else None
         return self._resumed_at(
-            ResumePoint(list(self.store), live, state.adjoint_at, sorted(slots))
+            ResumePoint(list(self.store), live, state.adjoint_at, in_memory=sorted(slots))
         )
 
     def take_up(self, journal: Journal, found: SavedRecord) -> AdaptiveStream | None:
