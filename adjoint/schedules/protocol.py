@@ -162,7 +162,7 @@ class AdaptiveSchedule(Schedule, Protocol):
         ...
 
     def recalibrated(
-        self, costs: Costs, file_states: int, *, keep_ratios: bool
+        self, costs: Costs, file_states: int, /, *, keep_ratios: bool
     ) -> "AdaptiveSchedule":
         """Return the schedule for the next evaluation, based on measured costs.
 

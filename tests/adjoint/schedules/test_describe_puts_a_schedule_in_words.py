@@ -28,8 +28,8 @@ from adjoint.schedules.costs import Costs
         (Mixed(100, 5, 1), "Mixed, 5 slots, up to 6 tapes kept"),
         (Online(3), "Online, 3 slots"),
         (
-            Spilling(None, 3, 2.25, costs=Costs(), file_states=4),
-            "Spilling, 3 slots, interval 2.2, 4 states in the file",
+            Spilling(100, 3, 10, costs=Costs(write=10)),
+            "Spilling, 3 slots, interval 10.0, 10 states in the file",
         ),
     ],
 )
