@@ -1,8 +1,8 @@
 """What the asynchronous scheme takes: its event times from segment to segment, not played.
 
-Only the tail, and the segments that are begun while writes of several states are still under way,
-are followed action by action: they wait for a write where they find no slot free. All other
-segments are alike, so what this takes does not grow with the number of steps.
+Only the tail, and the segments that begin while writes of several states are still under way, are
+followed action by action: they wait for a write where no slot is free. All other segments are
+alike, so the work does not grow with the number of steps.
 """
 
 from collections import deque
@@ -18,17 +18,17 @@ from adjoint.schedules.spilling.segments import LeafCosts
 
 __all__ = ["asynchronous_seconds"]
 
-SETTLED = 3
-"""Intervals, and segments, after which all others take as long as the last."""
+SETTLED_REPEATS = 3
+"""Intervals and segments after which all others take as long as the last."""
 
-FOLLOWED_LEAVES = 4_000
-"""Longer segments are not followed action by action, to find a wait that is nothing to them."""
+MAX_FOLLOWED_LEAVES = 4_000
+"""Longer segments are not followed action by action: a wait for a write is nothing to them."""
 
 
 def asynchronous_seconds(schedule: Asynchronous, costs: Costs) -> float:
     """Return the makespan that `adjoint.replay` has for a schedule with states in the file.
 
-    Exact, but for `Costs.store` and `Costs.restore`, which are reckoned once a leaf.
+    Exact, but for `Costs.store` and `Costs.restore`, which are counted once a leaf.
     """
     clock = _Clock(schedule, costs)
     clock.sweep()
@@ -58,7 +58,7 @@ class _Clock(VirtualClock):
 
         behind = self._costs.write - self._schedule.interval * self._costs.advance
         filling = ceil(staged * self._costs.write / behind) if behind > 0 else 0
-        self._repeat(interval, boundaries, staged + filling + SETTLED)
+        self._repeat(interval, boundaries, staged + filling + SETTLED_REPEATS)
 
     def reverse(self) -> None:
         """Reverse the tail and then all segments."""
@@ -76,14 +76,14 @@ class _Clock(VirtualClock):
                 self.compute(costs.post)
                 self._resident.append(self.post(costs.read, reading=True))
             start, room = left * interval, slots - (1 if left else 0)
-            if len(self._resident) > 1 and interval // leaf <= FOLLOWED_LEAVES:
+            if len(self._resident) > 1 and interval // leaf <= MAX_FOLLOWED_LEAVES:
                 self._follow(reversal(start, start + interval, room, leaf, turn=False), 1)
             else:
                 self.compute(self._reversing(interval // leaf, room))
 
         while left and len(self._resident) > 1:
             segment()
-        self._repeat(segment, left - 1, SETTLED)
+        self._repeat(segment, left - 1, SETTLED_REPEATS)
         left = min(left, 1)
         if left:
             segment()
@@ -93,7 +93,7 @@ class _Clock(VirtualClock):
         leaf, slots = schedule.leaf_steps, schedule.num_slots - 1
         leaves = num_leaves(schedule.num_steps - last, leaf)
         short = leaves * leaf - (schedule.num_steps - last)
-        if leaves <= FOLLOWED_LEAVES:
+        if leaves <= MAX_FOLLOWED_LEAVES:
             tail = reversal(last, schedule.num_steps, slots, leaf, turn=True)
             self._follow(tail, 0)
         else:
@@ -126,7 +126,7 @@ class _Clock(VirtualClock):
                 used -= 1
 
     def _repeat(self, once: Callable[[], None], times: int, settled: int) -> None:
-        """Do something many times, of which those after some take as long as the last of these."""
+        """Do something `times` times; after the first `settled`, each takes as long as the last."""
         before = now = self.now
         for _ in range(min(times, settled)):
             once()

@@ -1,4 +1,4 @@
-"""What a sweep may use: bytes, and the slots and file states that they come to."""
+"""What a sweep may use: slots and file states, from bytes of memory and disk."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,14 +15,12 @@ class Budget:
     """What a sweep may use: the same on every rank."""
 
     slots: Mapping[int, int]
-    """Leaf size -> slots that fit in memory beside the tape of such a leaf, on the tightest rank.
-
-    Only leaf sizes that can be played: those with a slot, or so large that none is needed."""
+    """Leaf size -> slots that fit in memory beside the tape of such a leaf, on the rank with the
+    fewest. Only leaf sizes that can be played: those with a slot, or that need none."""
     file_states: int = 0
     """Snapshots that the file may hold at once; 0 without a file."""
     tape_slots: Mapping[int, int] = field(default_factory=dict)
     """Leaf size -> slots that each tape takes that is kept beside that of the leaf being reversed.
-
     Leaf sizes that are not in it keep no tapes."""
 
     @classmethod
@@ -36,22 +34,22 @@ class Budget:
         disk_bytes: int | None = 0,
         leaf_steps: int | None = None,
     ) -> "Budget":
-        """Return what fits into so many bytes, in one process.
+        """Return what fits into memory and disk, in one process.
 
         Parameters
         ----------
         num_steps
             Steps of the run.
         memory_bytes
-            For all snapshots and tapes.
+            Memory for all snapshots and tapes.
         state_bytes
-            Of one state.
+            Size of one state.
         tape_bytes
-            Of the tape of a leaf, given its steps.
+            Returns the size of the tape of a leaf, given its steps.
         disk_bytes
-            For the file: 0 without one, None for as many as are wanted.
+            Size of the file: 0 without one, None without a limit.
         leaf_steps
-            The leaf that the stepper insists on, if it does.
+            The leaf size that the stepper requires, if it does.
 
         Raises
         ------
@@ -75,10 +73,10 @@ class Budget:
         return cls(playable, min(num_steps, file_states), tapes)
 
 
-def leaf_sizes(num_steps: int, insisted: int | None) -> list[int]:
-    """Return the leaf sizes worth pricing: the one insisted on, or else a geometric few."""
-    if insisted is not None:
-        return [insisted]
+def leaf_sizes(num_steps: int, required: int | None) -> list[int]:
+    """Return the leaf sizes worth pricing: the required one, or else a geometric sequence."""
+    if required is not None:
+        return [required]
     powers = [1 << k for k in range(num_steps.bit_length())]
     sizes = {*powers, *(3 * p // 2 for p in powers[1:]), num_steps, math.isqrt(num_steps)}
     return sorted(size for size in sizes if size <= num_steps)

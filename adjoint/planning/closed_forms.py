@@ -1,7 +1,7 @@
 """What schedules take on given costs, in closed form: nothing is played.
 
-Every leaf is recorded and pulled back once, whatever the schedule: schedules differ in how many
-steps they advance besides, and in how many states they move. Store and restore are counted once a
+Every leaf is recorded and pulled back once, whatever the schedule: schedules differ in the steps
+that they advance besides, and in the states that they move. Store and restore are counted once a
 leaf. The asynchronous scheme is followed from event to event (`asynchronous_clock`).
 """
 

@@ -24,7 +24,7 @@ MAX_WINDOW_ACTIONS = 2_500
 """Actions of one window, at one to three microseconds each: it is made as long as they allow."""
 
 MAX_WINDOW_LEAVES = 10_000
-"""Leaves of one window at the most, for which a spacing of some hundred leaves is settled."""
+"""Leaves of one window at the most: enough for `MIN_SEGMENTS` of 1,250 leaves."""
 
 MIN_SEGMENTS = 8
 """Segments, besides the tail, of the shortest window that is believed: fewer hardly show whether

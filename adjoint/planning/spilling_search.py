@@ -31,7 +31,7 @@ MAX_ACTIONS = 30_000
 MAX_TIMED_ACTIONS = 24_000
 """Actions of the rehearsals of `timed` stacks besides: nothing is passed over in them."""
 
-MAX_TAIL_REPEATS = 7
+MAX_TRIED_REPEATS = 7
 """The largest `tail_repeats` tried: a tail in memory is a small part of a long run."""
 
 TAIL_SLOTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96)
@@ -48,7 +48,7 @@ FEW_SLOTS = 8
 """With up to this many slots, one that a read holds counts for more: `reread` is raised."""
 
 FRONT_RUNNERS = 10
-"""Spacings and tails that are rehearsed, by rank: the estimate is hardly ever further off."""
+"""Spacings and tails that are rehearsed, those with the best estimates first."""
 
 MAX_TIMED_SLOTS = 6
 TIMED_LEAVES = (24, 256)
@@ -94,7 +94,7 @@ class _Ranking:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.by_form = SpillingEstimate(problem)
+        self.estimates = SpillingEstimate(problem)
 
     def stacks(self) -> list[Spilling]:
         """Return the stacks worth rehearsing, the best estimate first."""
@@ -141,7 +141,7 @@ class _Ranking:
         seen: set[ForwardPlan] = set()
         for pitch in sorted(self._pitches()):
             tried = [
-                (self.by_form.seconds(plan), tails, repeats, plan)
+                (self.estimates.seconds(plan), tails, repeats, plan)
                 for tails in _tails(self.problem.num_slots)
                 for repeats in self._repeats(pitch, tails)
                 if self.fits(plan := self.plan(pitch, tails, repeats))
@@ -156,7 +156,7 @@ class _Ranking:
 
     def _pitches(self) -> set[int]:
         """Return the spacings worth trying, in units of ``1 / GRID`` leaves."""
-        problem, natural, slots = self.problem, self.by_form.natural, self.problem.num_slots
+        problem, natural, slots = self.problem, self.estimates.natural, self.problem.num_slots
         leaves = {natural * factor for factor in (0.9, 0.95, 1, 1.05, 1.1, 1.2)}
         leaves |= {float(ceil(natural))}
         # the longest segments that Revolve reverses with a number of repetitions
@@ -177,13 +177,13 @@ class _Ranking:
     def _slow_read(self, locked: int) -> float:
         """Return the fewest leaves whose reversal takes as long as a read."""
         few, many = 1, 1
-        while self.by_form.from_file(many, locked) < self.problem.costs.read:
+        while self.estimates.from_file(many, locked) < self.problem.costs.read:
             few, many = many, 2 * many
             if many >= self.problem.num_leaves:
                 return float(self.problem.num_leaves)
         while many - few > 1:
             middle = (few + many) // 2
-            if self.by_form.from_file(middle, locked) < self.problem.costs.read:
+            if self.estimates.from_file(middle, locked) < self.problem.costs.read:
                 few = middle
             else:
                 many = middle
@@ -191,7 +191,7 @@ class _Ranking:
 
     def _repeats(self, pitch: int, tail_slots: int) -> Iterator[int]:
         """Give the `tail_repeats` worth trying: segments far longer than the spacing are not."""
-        for repeats in range(MAX_TAIL_REPEATS + 1):
+        for repeats in range(MAX_TRIED_REPEATS + 1):
             yield repeats
             if beta(self.problem.num_slots - tail_slots + 1, repeats) * GRID > 2 * pitch:
                 return
@@ -203,12 +203,12 @@ class _Search:
     def __init__(self, ranking: _Ranking, first: Spilling) -> None:
         self.problem = ranking.problem
         self.ranking = ranking
-        self.by_form = ranking.by_form
+        self.estimates = ranking.estimates
         self.best = first
         self.seconds = inf
         self.relative_error = MAX_ERROR
         most = MAX_ACTIONS // 2 if self.has_timed else MAX_ACTIONS
-        self.rehearsals = Rehearsals(self.by_form.segments, most)
+        self.rehearsals = Rehearsals(self.estimates.segments, most)
         self._timing: TimedTable | None = None
         self._tried: set[Spilling] = set()
 
@@ -216,7 +216,7 @@ class _Search:
     def has_timed(self) -> bool:
         """Whether it pays to account for the slots that transfers hold."""
         few = self.problem.tape_slots > 0 and self.problem.num_slots <= MAX_TIMED_SLOTS
-        return few and TIMED_LEAVES[0] <= self.by_form.natural <= TIMED_LEAVES[1]
+        return few and TIMED_LEAVES[0] <= self.estimates.natural <= TIMED_LEAVES[1]
 
     def candidate(self) -> Candidate:
         """Return the best of what was rehearsed."""
@@ -242,7 +242,9 @@ class _Search:
         for repeats in (1, 2):
             leaves = beta(problem.num_slots + 1, repeats)
             pitch = GRID * min(leaves, problem.num_leaves)
-            if leaves > self.by_form.natural and self.ranking.fits(self.ranking.plan(pitch, 0, 0)):
+            if leaves > self.estimates.natural and self.ranking.fits(
+                self.ranking.plan(pitch, 0, 0)
+            ):
                 yield self.ranking.stack(pitch, 0, 0)
 
     def rehearse_all(self) -> None:
@@ -275,7 +277,7 @@ class _Search:
 
     def rehearse_timed(self) -> None:
         """Rehearse stacks that account for the slots that transfers hold."""
-        natural, best = _rounded(self.by_form.natural), self.best
+        natural, best = _rounded(self.estimates.natural), self.best
         stacks = [
             replace(self.ranking.stack(natural, tails, repeats), patience=1.0, timed=True)
             for tails, repeats in dict.fromkeys([(best.tail_slots, best.tail_repeats), (0, 0)])
@@ -297,7 +299,7 @@ class _Search:
         if self.rehearsals.actions_left <= keep_back:
             self._take_unplayed(schedule)
             return
-        tapes = self.by_form.table if schedule.reread == REREAD else None
+        tapes = self.estimates.table if schedule.reread == REREAD else None
         timing = self._timing if schedule.timed else None
         try:
             seconds, error = self.rehearsals.estimate(schedule, tapes, timing)
@@ -312,7 +314,7 @@ class _Search:
         if self.seconds == inf:
             plan = schedule.forward_plan(self.problem.num_leaves, schedule.pitch)
             self.best = schedule
-            self.seconds = self.problem.costs.slowdown * self.by_form.seconds(plan)
+            self.seconds = self.problem.costs.slowdown * self.estimates.seconds(plan)
 
 
 def _rounded(leaves: float) -> int:

@@ -39,7 +39,7 @@ class Forecast:
         return books.free - books.reserved + self.evictable(until_top, until_below)
 
     def evictable(self, until_top: float, until_below: float) -> int:
-        """Return how many states may be evicted: these are the first so many of `clean`."""
+        """Return the number of states that may be evicted: they are the first ones in `clean`."""
         books = self._books
         books.settle()
         clean = books.clean
@@ -75,7 +75,7 @@ class Forecast:
         return until_top >= self._long_enough(until_below - until_top)
 
     def until_due(self, until_top: float, until_below: float) -> float:
-        """Return in how many seconds the next read must be posted; infinite if there is none."""
+        """Return the seconds until the next read must be posted; infinite if there is none."""
         books, notice = self._books, self.notice()
         absent = books.absent
         while len(absent) < 2 and books.archived.count:
@@ -92,7 +92,7 @@ class Forecast:
         return first - notice
 
     def notice(self) -> float:
-        """Return how many seconds before its use a state must be asked for."""
+        """Return the seconds that a read must be posted before its state is used."""
         clock = self._books.clock
         backlog = clock.busy_until - clock.now
         return self._margin * self._books.costs.read + (backlog if backlog > 0 else 0.0)

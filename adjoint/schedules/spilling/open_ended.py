@@ -17,7 +17,7 @@ step out of place, and they must cost little."""
 
 
 class OpenEndedStream(SpillingStream):
-    """One iteration over a schedule that is told where the run ends."""
+    """One iteration over a schedule that waits for `set_num_steps`."""
 
     awaits_num_steps = True
     _num_steps: int | None = None

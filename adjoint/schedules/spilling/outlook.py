@@ -9,8 +9,8 @@ from adjoint.schedules.spilling.timed_table import TimedTable
 __all__ = ["Outlook", "timed_outlook"]
 
 Outlook = tuple[float, float, int]
-"""In how many seconds the top is needed again, in how many what is below it is, and the decision:
-see `TimedTable.look`."""
+"""Seconds until the top is needed again, seconds until what is below it is, and the decision: see
+`TimedTable.look`."""
 
 
 def timed_outlook(

@@ -27,11 +27,11 @@ MAX_INTERVAL = 1e300
 
 MAX_RESPACING = 2.0
 """Factor by which one evaluation may widen or narrow the spacing of the next: a single measurement
-may be off by more, and the next evaluation goes on from there."""
+may be wrong, and the next evaluation goes on from there."""
 
 MAX_TABLE_DRIFT = 1.04
-"""Factor by which the ratio of a write to a step may change before tables are made anew: making
-one takes up to 0.1 s, and the best decisions hardly depend on so little."""
+"""Factor by which the ratio of a write to a step may change before tables are made anew: that
+takes up to 0.1 s."""
 
 MAX_PATIENCE = 1e9
 """A patience that no run exhausts: no state is evicted. Infinity times a read of no time is nan."""

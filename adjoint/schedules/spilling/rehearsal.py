@@ -72,6 +72,6 @@ def _known_seconds(sweep: ReverseSweep, live: int) -> float | None:
 
 
 def _is_read_due(sweep: ReverseSweep, live: int, within: float) -> bool:
-    """Return whether a read is due within so many seconds."""
+    """Return whether a read is due in less than `within` seconds."""
     until_top, until_below, _ = sweep.outlook(live, sweep.books.kept[-1])
     return sweep.forecast.until_due(until_top, until_below) < within

@@ -51,7 +51,7 @@ class LeafCosts:
         return max(0.0, min(1.0, 1 - (self.keep - self.record) / self.advance))
 
     def in_advances(self, seconds: float) -> float:
-        """Return how many leaves can be advanced over in `seconds`; 0 if that takes no time."""
+        """Return the leaves that can be advanced over in `seconds`; 0 if that takes no time."""
         return seconds / self.advance if self.advance else 0.0
 
 
@@ -94,7 +94,7 @@ class SegmentCosts:
         self._known.clear()
 
     def is_exact(self, leaves: int) -> bool:
-        """Whether a segment of so many leaves takes exactly the seconds returned, not less."""
+        """Whether a segment of `leaves` leaves takes exactly the seconds returned, not less."""
         return self._table is None or leaves <= self._table.max_leaves
 
     def seconds_and_split(self, leaves: int, slots: int, in_file: bool) -> tuple[float, int]:

@@ -1,8 +1,8 @@
-"""Where to keep states and tapes while transfers take slots: the best choice, transfers and all.
+"""Where to keep states and tapes if transfers take slots meanwhile: the best choice.
 
-`TapeTable` reckons with slots that are free throughout. With a slow file and few slots that is far
-from so: a state is read while the steps right of it are reversed, and holds one slot for as long as
-the read takes; so does one that is written. Here all that is part of the recurrence.
+`TapeTable` assumes that its slots are free throughout. With a slow file and few slots they are not:
+a state is read while the steps right of it are reversed, and takes a slot for as long as the read
+does; so does one that is written. Here that is part of the recurrence.
 
 Units are leaves: what advancing over one takes. Let the first state of `l` leaves be live, `k` of
 `S` slots be locked by what is kept left of it, and let the next read be wanted `a` (*ahead*) after
@@ -14,20 +14,21 @@ reverse the leaves, `b` that to pull a leaf back, and `c` that to record and pul
                      min_i  i + H(l-i, k+1, a + H(i, k, a)) + H(i, k, a))
 
 The first is to keep a tape, the second to keep the state. Where the first state is in the file
-there is a third, to *let it go*: it gives up its slot, and is read again by the time that it is
-needed, which takes one slot as long as that lasts. The two reads must not overlap::
+there is a third, to *let it go*: its slot is freed, and it is read again by the time that it is
+needed, which takes one slot during the read. The two reads must not overlap::
 
     D(l, k, a) = min(.., .., min_i  i + H(l-i, k, 0) + D(i, k, a))
                  where  H(l-i, k, 0) >= R  and  a + D(i, k, a) >= R
 
-And the channel is idle most of the reverse sweep. So where no slot is locked, the state may be
-*sent* to the file on the way, too: its slot is busy until it is written, `W` later, and is given up
+And the channel is idle during most of the reverse sweep. So where no slot is locked, the state may
+be *sent* to the file on the way, too: its slot is busy until it is written, `W` later, and is freed
 then. That needs H with one slot that is busy for a while from the start on. With 4 slots, tapes as
 large as states, and transfers that take as long as 200 steps, sending one state of a segment saves
 2 % of the whole run.
 
-Times are multiples of `R` and `W` over some numbers, and rounded so that a slot counts as taken for
-longer, not for shorter, than it is. The shares of leaves that are tabulated are what is of use.
+Times are tabulated in fractions of `R` and of `W`, and rounded so that a slot counts as taken for
+longer, not for shorter, than it is. Rows are tabulated as far as they are of use: the more slots
+are locked, the fewer leaves are left.
 """
 
 from math import inf
@@ -46,26 +47,27 @@ SEND = 1 << 20
 
 AHEAD_PARTS = 50
 BUSY_PARTS = 20
-"""Into how many parts the time of a read, and of a write, is divided."""
+"""Parts that the time of a read, and of a write, is divided into: memory and time of the table are
+proportional to them."""
 
 REACH = (1.0, 0.6, 0.4, 0.3)
-"""Up to which share of the leaves is tabulated, by locked slots; for more of them, the last."""
+"""Share of the leaves up to which rows are tabulated, by locked slots; the last holds for more."""
 
 BUSY_REACH = (1.0, 0.33, 0.2, 0.1)
 """The same while a slot is busy."""
 
 FILE_ROWS = 2
-"""For so many numbers of locked slots, from none on, the first state may be in the file."""
+"""With fewer locked slots than this, the first state may be in the file."""
 
-_LEAST = 1e-9
-"""What counts as less, and as a part of a multiple."""
+_TINY = 1e-9
+"""Differences below it are rounding errors."""
 
 
 class TimedTable:
     """Costs and decisions by leaves, locked slots, and when the next read is wanted.
 
-    It is built once, in ``O(num_slots * max_leaves**2)`` operations of NumPy on rows for all times:
-    210 leaves and 4 slots take 0.1 s. Nothing changes it afterwards.
+    It is built once, in ``O(num_slots * max_leaves**2)`` NumPy operations on rows of all times: 210
+    leaves and 4 slots take 0.1 s. It is immutable afterwards.
 
     Parameters
     ----------
@@ -78,9 +80,9 @@ class TimedTable:
     unreached
         What it costs to record a leaf whose end is not needed, in units of advancing over it.
     extra, pull_back
-        What keeping the tape of a leaf takes beyond advancing over it, and what pulling back takes.
+        Costs of keeping the tape of a leaf, beyond advancing over it, and of pulling it back.
     read, write
-        What transfers take, in the same units; more than nothing.
+        Costs of transfers, in the same units; positive.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class TimedTable:
         busy: float = 0.0,
         may_send: bool = False,
     ) -> tuple[float, int]:
-        """Return the time that reversing takes, and what to do first; infinite if not tabulated.
+        """Return the time that reversing takes, and what to do first; inf if it is not tabulated.
 
         0 is to keep the tape of the first leaf, ``j > 0`` to keep the state and to advance over `j`
         leaves, ``j < 0`` to let it go and to advance over `-j`, `SEND` to send it first.
@@ -132,11 +134,11 @@ class TimedTable:
         in_file
             Whether the first state is in the file.
         busy
-            How much longer a write keeps a slot; if the first state is in the file, its own.
+            For how long a write still takes a slot: that of the first state if it is in the file.
         may_send
             Whether the first state may be sent to the file.
         """
-        t = AHEAD_PARTS if ahead >= self._read else max(0, int(ahead / self._unit + _LEAST))
+        t = AHEAD_PARTS if ahead >= self._read else max(0, int(ahead / self._unit + _TINY))
         if locked > self.num_slots:
             return inf, 0
         if in_file:
@@ -159,7 +161,7 @@ class TimedTable:
     # -- inside --------------------------------------------------------------------------------
 
     def _lay_out(self, leaf: float) -> None:
-        """Make the tables, with what a single leaf takes: the rows are by leaves, then by times."""
+        """Make the tables, by leaves and then by times, and fill in what a single leaf takes."""
         most, slots, parts = self.max_leaves, self.num_slots, AHEAD_PARTS + 1
         self._unit, self._busy_unit = self._read / AHEAD_PARTS, self._write / BUSY_PARTS
         self._ahead = np.arange(parts) * self._unit
@@ -177,11 +179,12 @@ class TimedTable:
         self._kept_cost, self._kept_choice = self._cost[0].copy(), self._choice[0].copy()
         self._sent_cost, self._sent_choice = self._cost[0].copy(), self._choice[0].copy()
 
-        # of the left part of a split: its time with the advance, and the row of the right part's
+        # For the left part of a split: its time with the advance to it, and where in the table of
+        # right parts, made flat, the entry for its time ahead is.
         self._time, self._place = self._cost.copy(), np.zeros(rows, np.intp)
         self._file_time, self._file_place = self._file_cost.copy(), self._place[:FILE_ROWS].copy()
         self._again = self._file_cost.copy()
-        """The time of the left part from a state that is read again meanwhile."""
+        """The time of a left part whose state is read again meanwhile; inf if there is no time."""
         for k in range(slots + 1):
             self._note(1, k)
 
@@ -196,7 +199,7 @@ class TimedTable:
             cost[0, 1] = self._cost[k, 1, : cost.shape[2]]
 
     def _decide(self, leaves: int, k: int) -> None:
-        """Fill in the rows for so many leaves and locked slots; those for fewer are there."""
+        """Fill in the rows for `leaves` leaves and `k` locked slots; those for fewer are there."""
         taped = np.full(AHEAD_PARTS + 1, np.inf)
         if self._tape_slots:
             taped = self._tape + self._cost[k + self._tape_slots, leaves - 1, self._after_tape]
@@ -220,7 +223,7 @@ class TimedTable:
             self._decide_busy(leaves, k)
 
     def _note(self, leaves: int, k: int) -> None:
-        """Take note of a row as the left part of splits."""
+        """Prepare a row that is filled in to be the left part of splits."""
         cost, before = self._cost[k, leaves], leaves * (AHEAD_PARTS + 1)
         self._time[k, leaves] = leaves + cost
         self._place[k, leaves] = self._part(self._ahead + cost) - before
@@ -232,7 +235,7 @@ class TimedTable:
             self._again[k, leaves] = np.where(until >= self._read, cost, np.inf)
 
     def _keep(self, leaves: int, k: int, time: Floats, place: Places) -> tuple[Floats, Places]:
-        """Return the least times of keeping the state, and over how many leaves to advance."""
+        """Return the least times if the state is kept, and how far to advance first."""
         low = max(1, leaves - self._reach[min(k + 1, len(self._reach) - 1)])
         right = self._cost[k + 1].reshape(-1)
         tried = time[low:leaves] + right[place[low:leaves] + leaves * (AHEAD_PARTS + 1)]
@@ -241,17 +244,18 @@ class TimedTable:
     def _let_go(
         self, leaves: int, k: int, right: Floats, least: float | Floats
     ) -> tuple[Floats, Places]:
-        """Return the least times of reading the state again, and how far to advance.
+        """Return the least times if the state is read again, and how far to advance first.
 
-        The right parts, the longest first, must take at least so long.
+        `right` are the times of the right parts, the longest first: each must take at least
+        `least`, in which the state is read.
         """
         first = np.where(right < least, np.inf, self._steps[1:leaves] + right)
         return _least(first[:, None] + self._again[k, 1:leaves], 1)
 
     def _send(self, leaves: int, held: Floats, split: Places) -> None:
-        """Send the state to the file where that is better than to keep it in memory alone.
+        """Decide where the state is sent to the file instead of kept in memory alone.
 
-        `held` are the times if it then keeps its slot all the same, with the decisions in `split`.
+        `held` are the times if it keeps its slot all the same, and `split` the decisions then.
         """
         steps = self._steps[1:leaves]
         right = self._busy_cost[0][self._still_busy[BUSY_PARTS, 1:leaves], leaves - steps, 0]
@@ -260,14 +264,22 @@ class TimedTable:
         sent = np.minimum(gone, held)
         self._sent_cost[leaves] = sent
         self._sent_choice[leaves] = np.where(gone < held, -far, split)
-        better = sent < self._cost[0, leaves] - _LEAST
+        better = sent < self._cost[0, leaves] - _TINY
         self._choice[0, leaves, better] = SEND
         self._cost[0, leaves, better] = sent[better]
 
     def _decide_busy(self, leaves: int, k: int) -> None:
-        """Fill in the rows for a slot that is busy for some time from the start on.
+        """Fill in the rows for a slot that is busy for a time `b` from the start on.
 
-        Where few slots are left, it is as if it were throughout.
+        To advance over `i` leaves and to reverse the right part leaves it busy for ``b - i``; what
+        is left of that when the right part is reversed holds for the left part::
+
+            H(l, k, a; b) = min_i  i + right + H(i, k, a; b - i - right)
+            right = H(l-i, k+1, a + H(i, k, a); b - i)
+
+        No tapes are tried, and the right part's time ahead is that for a left part without a busy
+        slot, as if the next read came sooner: both only make the times longer. Where few slots are
+        left the slot counts as busy throughout.
         """
         cost, choice = self._busy_cost[k], self._busy_choice[k]
         parts = cost.shape[2]
@@ -282,7 +294,8 @@ class TimedTable:
         steps = self._steps[low:leaves]
         if not steps.size:
             return
-        # by parts of the time that it is busy, by steps, and by parts of the time ahead
+        # Three axes: parts of the time that it is busy, leaves to advance over, parts of the time
+        # ahead. `place` is that time for the right part, `above` its rows with a state kept.
         place = self._place[k, low:leaves, :parts] + (steps * (AHEAD_PARTS + 1))[:, None]
         busy, steps = self._still_busy[1:, low:leaves, None], steps[None, :, None]
         right = above[busy, leaves - steps, place[None]]
@@ -294,16 +307,16 @@ class TimedTable:
         choice[1:, leaves] = best + low
 
     def _part(self, ahead: Floats) -> Places:
-        """Return which part of a read's time it is, rounded down."""
-        parts = np.minimum(ahead, self._read) / self._unit + _LEAST
+        """Return the time ahead in parts of a read, rounded down."""
+        parts = np.minimum(ahead, self._read) / self._unit + _TINY
         return np.minimum(AHEAD_PARTS, parts).astype(np.intp)
 
     def _busy_part(self, busy: Floats) -> Places:
-        """Return which part of a write's time it is, rounded up."""
-        return np.ceil(np.maximum(0, busy) / self._busy_unit - _LEAST).astype(np.intp)
+        """Return the time that a slot is busy in parts of a write, rounded up."""
+        return np.ceil(np.maximum(0, busy) / self._busy_unit - _TINY).astype(np.intp)
 
 
 def _least(tried: Floats, first: int) -> tuple[Floats, Places]:
-    """Return the least of each column, and its row, the rows being counted from some number on."""
+    """Return the least of each column, and its row; the first row has the number `first`."""
     best = tried.argmin(axis=0)
     return tried[best, np.arange(tried.shape[1])], best + first

@@ -16,7 +16,6 @@ from throttled_engine import Throttle
 import adjoint
 from adjoint.measurement import calibration
 from adjoint.measurement.calibration import Calibration
-from adjoint.planning.prediction import Prediction
 from adjoint.schedules import Asynchronous, DiskRevolve, Mixed, Revolve, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.machine import Limits, Machine
@@ -140,17 +139,6 @@ def test_what_was_not_met_costs_as_planned(monkeypatch):
     found, _ = measured(monkeypatch, StoreAll(1), IN_MEMORY, planned)
     assert (found.advance, found.unreached) == (5.0, 0.5)
     assert (found.write, found.read, found.post) == (7.0, 6.0, 0.125)
-
-
-def test_a_prediction_is_what_replay_says():
-    schedule = Spilling(2_000, 6, 9.5, costs=WITH_FILE)
-    expected = price(schedule, WITH_FILE).makespan
-    assert Prediction(schedule, WITH_FILE).seconds == pytest.approx(expected, rel=0.005)
-    other = replace(WITH_FILE, advance=2.0)
-    assert Prediction(schedule, other).seconds == price(schedule, other).makespan
-    open_ended = Spilling(None, 6, 9.5, costs=WITH_FILE, max_file_states=9)
-    assert np.isnan(Prediction(open_ended, other).seconds)
-    assert np.isnan(Prediction(schedule, None).seconds)
 
 
 def test_evaluations_are_predicted_anew(tmp_path):

@@ -1,4 +1,4 @@
-"""Nor slower than the paper's own scheme, whose interval the planner need not have tried.
+"""No plan is slower than Revolve, storing all, disk-Revolve or the asynchronous scheme of 2018.
 
 Up to 10^5 steps. `tests/benchmarks/never_slower.py` does the same for any number of configurations.
 """

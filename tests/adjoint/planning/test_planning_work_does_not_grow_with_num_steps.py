@@ -1,35 +1,16 @@
 """A billion steps are planned with hardly more work than a hundred thousand.
 
-Work is counted, not timed: the calls that the interpreter makes, generators resumed among them.
+Work is counted, not timed, by `call_count`.
 """
 
-import sys
-
 import pytest
+from call_count import call_count
 
 from adjoint.planning.budget import Budget
 from adjoint.planning.planner import choose
 from adjoint.schedules.costs import Costs
 
 MODERATE, LONG = 10**5, 10**9
-
-
-def calls(function):
-    """Return how many calls are made in it, Python's and those of built-in functions."""
-    count = 0
-
-    def note(frame, event, argument):
-        nonlocal count
-        if event in {"call", "c_call"}:
-            count += 1
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        function()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def planning(num_steps, num_slots, costs, leaves, tapes):
@@ -52,5 +33,5 @@ def planning(num_steps, num_slots, costs, leaves, tapes):
 )
 def test_work(num_slots, transfer, leaves, tapes):
     costs = Costs(advance=1, unreached=1, pull_back=1, write=transfer, read=transfer)
-    counts = [calls(planning(n, num_slots, costs, leaves, tapes)) for n in (MODERATE, LONG)]
+    counts = [call_count(planning(n, num_slots, costs, leaves, tapes)) for n in (MODERATE, LONG)]
     assert counts[1] <= 1.5 * counts[0]

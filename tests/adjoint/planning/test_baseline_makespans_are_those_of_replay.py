@@ -1,4 +1,4 @@
-"""The oracles that plans are held against are right: `replay` plays what they only reckon."""
+"""The makespans that plans are compared with are right: `replay` plays what they only work out."""
 
 import pytest
 from baselines import baseline_schedules, baselines
