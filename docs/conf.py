@@ -36,7 +36,7 @@ autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
 
-# Some public names have two pages, that of `adjoint` and that of a package: a link may go to either.
+# Some public names are in `adjoint` and in a package: a link may go to either.
 suppress_warnings = ["ref.python"]
 
 PUBLIC_MODULES = (
