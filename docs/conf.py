@@ -36,12 +36,8 @@ autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False
 python_use_unqualified_type_names = True
 
-# Some public names are in `adjoint` and in a package: a link may go to either.
+# A public name is documented in `adjoint` and where it lives; a link may go to either.
 suppress_warnings = ["ref.python"]
-
-PUBLIC_MODULES = (
-    r"adjoint\.(schedules\.actions|simulation\.replay|storage\.engines)|solvers\.petsc\.problems"
-)
 
 # Nothing is looked up on the network, so names of other projects cannot be resolved.
 nitpick_ignore_regex = [
@@ -53,8 +49,14 @@ nitpick_ignore_regex = [
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|EngineFactory|Path|Self)"),
     (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
-    # Classes of private modules, which have no page, in signatures: those of any other module in a
-    # package.
-    (r"py:class", rf"(?!({PUBLIC_MODULES})\.\w+$)(adjoint|solvers)\.\w+\.\w+\.[\w.]+"),
+    # Signatures name classes of private modules, which have no page: of any module inside a
+    # package, except those that the reference lists.
+    (
+        r"py:class",
+        (
+            r"(?!adjoint\.(schedules\.actions|simulation\.replay|storage\.engines)\.\w+$)"
+            r"(?!solvers\.petsc\.problems\.\w+$)(adjoint|solvers)\.\w+\.\w+\.[\w.]+"
+        ),
+    ),
     (r"py:class", r"solvers\.observations\.Observations"),
 ]
