@@ -47,8 +47,8 @@ class Toy:
         self.tapes = {}
         self.slots = {}
         self.file = {}  # (Tier.FILE, step) -> state
-        self.writing = {}  # step -> state
-        self.reading = set()
+        self.writing = {}  # step -> (Tier.FILE, state)
+        self.reading = {}  # step -> Tier.FILE
         self.product = None
         self.reversed_steps = []
         self.most_slots = self.most_units = self.most_in_file = 0
@@ -75,7 +75,7 @@ class Toy:
     def count(self):
         """Record the slots, tapes and places in the file in use."""
         # a write under way reads from its slot, whether that is discarded or not
-        kept = self.slots.keys() | self.writing.keys() | self.reading
+        kept = self.slots.keys() | self.writing.keys() | self.reading.keys()
         taped = self.tape_slots * max(0, len(self.tapes) - 1)
         self.most_slots = max(self.most_slots, len(kept))
         self.most_units = max(self.most_units, len(kept) + taped)
@@ -97,10 +97,10 @@ class Toy:
                     self.reversed_steps.append(step)
                 self.product, self.live = start, None
             case Wait(step=step) if step in self.reading:
-                self.reading.remove(step)
-                self.slots[step] = self.file[Tier.FILE, step]
+                self.slots[step] = self.file[self.reading.pop(step), step]
             case Wait(step=step):
-                self.file[Tier.FILE, step] = self.writing.pop(step)
+                tier, state = self.writing.pop(step)
+                self.file[tier, step] = state
             case _:
                 self.keep(action)
 
@@ -115,13 +115,13 @@ class Toy:
             case Offload():
                 self.expect((Tier.FILE, step) not in self.file, action)
                 self.expect(step not in self.writing, action)
-                self.writing[step] = self.slots[step]
+                self.writing[step] = Tier.FILE, self.slots[step]
             case Cancel():
                 del self.writing[step]
             case Prefetch():
                 self.expect((Tier.FILE, step) in self.file and step not in self.slots, action)
                 self.expect(step not in self.reading, action)
-                self.reading.add(step)
+                self.reading[step] = Tier.FILE
             case Discard(tier=Tier.MEMORY):
                 del self.slots[step]
             case Discard():
