@@ -5,7 +5,7 @@ import json
 import pytest
 
 from adjoint import cli
-from adjoint.measurement import synthetic
+from adjoint.measurement import constants, synthetic
 
 ARGUMENTS = ["plan", "--steps=1000", "--memory=1 GB", "--step=1", "--json"]
 
@@ -22,7 +22,7 @@ def test_states_of_any_size(state, tmp_path, capsys):
 
 
 def test_a_large_state_is_extrapolated(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthetic, "LARGEST_PROBED", 1 << 20)
+    monkeypatch.setattr(constants, "MAX_SYNTHETIC_BYTES", 1 << 20)
     large = synthetic.probe_file(tmp_path, 1 << 40)
     # a terabyte was not written, yet it would take more than ten seconds
     assert large.write > 10
