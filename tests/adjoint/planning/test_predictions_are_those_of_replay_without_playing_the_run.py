@@ -46,7 +46,7 @@ TAPED = Costs(advance=1.0, unreached=1.0, pull_back=1.0, write=8.0, read=6.0)
         (Asynchronous(103, 6, 200), WITH_FILE),
         (Spilling(400, 6, 9.5, costs=WITH_FILE), WITH_FILE),
         (Spilling(400, 6, 9.5, costs=TAPED, tape_slots=1), TAPED),
-        (HRevolve(100, [(3, 0, 0), (4, 2, 2)]), Costs(write=2, read=2)),
+        (HRevolve(100, 3, 4, write=2, read=2), Costs(write=2, read=2)),
     ],
     ids=repr,
 )

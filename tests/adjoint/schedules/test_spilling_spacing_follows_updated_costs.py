@@ -60,7 +60,7 @@ def test_spacing_where_a_state_takes_more_of_the_processor_than_it_saves():
 @pytest.mark.parametrize(("slots", "transfer", "tapes"), [(4, 10, 0), (16, 10, 1), (8, 50, 0)])
 def test_stall_where_the_bandwidth_drops_to_a_quarter(known, slots, transfer, tapes):
     now, then = costs(transfer), costs(4 * transfer)
-    options = {"costs": now, "tape_slots": tapes, "file_states": STEPS}
+    options = {"costs": now, "tape_slots": tapes, "max_file_states": STEPS}
     schedule = Spilling(STEPS if known else None, slots, transfer, **options)
 
     def stall(*, observed):
