@@ -82,8 +82,8 @@ def value_and_grad(
         carry, as in ``jax.vmap``: an axis for each leaf, or None for a leaf without one, which
         takes steps as long as any sequence is alive.
     leaf_steps
-        How many steps are compiled into one program, and are recorded and pulled back together.
-        What JAX keeps of so many steps must fit in `memory`. The gradient's last bits depend on
+        Steps of a leaf, which one program runs and another pulls back. JAX's residuals of these
+        steps must fit in `memory`. The last bits of the gradient depend on
         it, and on none of the following but `comm`.
     **options
         See `adjoint.RunOptions`. `comm` has the ranks, each with sequences of its own. `memory` is

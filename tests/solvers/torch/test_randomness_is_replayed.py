@@ -13,7 +13,7 @@ ONE_SLOT = Revolve(NUM_STEPS, 1, leaf_steps=5)
 
 
 class Noisy(nn.Module):
-    """A cell that multiplies its state by noise, notes it, or is told what it is."""
+    """A cell that multiplies its state by noise: drawn and recorded, or prescribed."""
 
     def __init__(self, cell):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Accepted steps are reused with the same bits, prescribed if given, and otherwise chosen anew."""
+"""Accepted steps are reused with the same bits, prescribed or chosen by the run."""
 
 import pytest
 

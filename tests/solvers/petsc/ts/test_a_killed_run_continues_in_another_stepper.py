@@ -46,27 +46,31 @@ def killed(request):
     return lambda: fresh(method, options), states, rows, on_the_way, copied(stepper.accumulators)
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["steps given back", "state alone"])
-def test_forward(killed, told):
+@pytest.mark.parametrize(
+    "with_steps", [True, False], ids=["state and accepted steps", "state alone"]
+)
+def test_forward(killed, with_steps):
     make, states, rows, _, _ = killed
     stepper = make()
     copy_arrays(states[KILLED], stepper.state)
     stepper.restored(KILLED)
-    if told:
+    if with_steps:
         stepper.accept_steps(rows[:KILLED])
     stepper.advance(KILLED, NUM_STEPS)
     for name, array in states[-1].items():
         assert stepper.state[name].tobytes() == array.tobytes(), name
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["steps given back", "state alone"])
-def test_back(killed, told):
+@pytest.mark.parametrize(
+    "with_steps", [True, False], ids=["state and accepted steps", "state alone"]
+)
+def test_back(killed, with_steps):
     make, states, rows, on_the_way, expected = killed
     stepper = make()
     lam, accumulators = on_the_way[KILLED]
     copy_arrays(lam, stepper.adjoint)
     copy_arrays(accumulators, stepper.accumulators)
-    if told:
+    if with_steps:
         stepper.accept_steps(rows)
     for k in reversed(range(KILLED)):
         copy_arrays(states[k], stepper.state)
