@@ -8,7 +8,7 @@ from adjoint import storage
 from adjoint.driver import constants
 from adjoint.driver.options import Options
 from adjoint.errors import SnapshotFileError
-from adjoint.parallel import Communicator
+from adjoint.parallel import Communicator, agree_on
 from adjoint.steppers import Capabilities
 from adjoint.storage.file_format import JOURNAL_RECORDS, FileSpec, JournalLayout
 from adjoint.storage.journal_file import JournalFile
@@ -185,16 +185,4 @@ class RunFile:
 
         With a file a node, `work` is collective on a node only: the others must learn of an error.
         """
-        done: list[T] = []
-        error: SnapshotFileError | None = None
-        try:
-            done.append(work())
-        except SnapshotFileError as failure:
-            error = failure
-        try:
-            self._comm.agree(error)
-        except SnapshotFileError:
-            if done and undo is not None:
-                undo(done[0])
-            raise
-        return done[0]
+        return agree_on(work, self._comm, catch=SnapshotFileError, undo=undo)

@@ -54,6 +54,7 @@ def agree_on(
         error = failure
         if translate is not None:
             error = translate(failure)
+        if error is not failure:
             error.__cause__ = failure
     try:
         comm.agree(error)

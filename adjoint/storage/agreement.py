@@ -1,10 +1,10 @@
 """Work on a file that may fail on some ranks only, and must then fail on all."""
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from adjoint.errors import SnapshotFileError
-from adjoint.parallel import Communicator
+from adjoint.parallel import Communicator, agree_on
 
 __all__ = ["on_all_ranks"]
 
@@ -40,19 +40,9 @@ def on_all_ranks(
     SnapshotFileError
         On every rank.
     """
-    result: T | None = None
-    error: SnapshotFileError | None = None
-    try:
-        result = work()
-    except SnapshotFileError as failure:
-        error = failure
-    except catch as failure:
-        error = SnapshotFileError(f"{failing}: {failure}")
-        error.__cause__ = failure
-    try:
-        comm.agree(error)
-    except SnapshotFileError:
-        if error is None and undo is not None:
-            undo(cast("T", result))
-        raise
-    return cast("T", result)
+
+    def translate(failure: Exception) -> Exception:
+        is_ours = isinstance(failure, SnapshotFileError)
+        return failure if is_ours else SnapshotFileError(f"{failing}: {failure}")
+
+    return agree_on(work, comm, catch=(SnapshotFileError, catch), translate=translate, undo=undo)
