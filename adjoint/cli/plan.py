@@ -24,6 +24,7 @@ from adjoint.units import (
 __all__ = ["add_plan"]
 
 DEFAULT_STEP_SECONDS = 1.0
+"""Without --step, times come out in units of one step."""
 
 DEFAULT_PULL_BACK_STEPS = 2.0
 """A transposed derivative takes about two products where the step takes one."""
