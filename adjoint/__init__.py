@@ -5,6 +5,7 @@ nor h5py, and never initialises MPI.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,11 +73,28 @@ _MODULES = {
 }
 
 
+def _occupy_standard_streams() -> None:
+    """Open the null device in place of a standard stream that is closed.
+
+    Otherwise the next file opened would be that stream, and messages would be written into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+
+
+_occupy_standard_streams()
+
+
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return importlib.import_module(f"adjoint.{_MODULES[name]}")
     if name not in __all__:
         raise AttributeError(f"module 'adjoint' has no attribute {name!r}")
+    if name in _EXPORTS:
+        # All that a run needs is loaded now, and not when ranks are inside a collective call: where
+        # one of them could not load it, the others would wait.
+        importlib.import_module("adjoint.functional")
     value = getattr(importlib.import_module(f"adjoint.{_EXPORTS.get(name, 'errors')}"), name)
     globals()[name] = value
     return value

@@ -227,6 +227,12 @@ class Placement:
     """One rank's part of an existing snapshot file. Offsets are in bytes."""
 
     path: str
+    """Where engines open it. A new file gets its `name` when all ranks have it open, a temporary
+    one then has none."""
+    name: str
+    """The path that messages give."""
+    descriptor: int
+    """Of the open file, to read and write; to be duplicated, since its `SnapshotFile` closes it."""
     rank: int
     layout: StateLayout
     """Of this rank's state."""
@@ -248,7 +254,7 @@ class Placement:
     def require(self, row: int) -> None:
         """Raise `ArgumentError` if there is no such row."""
         if not 0 <= row < self.rows:
-            raise ArgumentError(f"there is no row {row} in {self.path}: it has {self.rows}")
+            raise ArgumentError(f"there is no row {row} in {self.name}: it has {self.rows}")
 
     def offset(self, row: int) -> int:
         """Return where this rank's part of a row begins."""
@@ -366,11 +372,20 @@ class Structure:
         return json.dumps(document, separators=(",", ":")).encode()
 
     def placement(
-        self, path: str, rank: int, starts: Mapping[str, int], *, reservable: bool
+        self,
+        path: str,
+        name: str,
+        descriptor: int,
+        rank: int,
+        starts: Mapping[str, int],
+        *,
+        reservable: bool,
     ) -> Placement:
         """Return one rank's part of a file, given the byte at which each dataset begins."""
         return Placement(
             path=path,
+            name=name,
+            descriptor=descriptor,
             rank=rank,
             layout=self.layouts[rank],
             rows=self.rows,

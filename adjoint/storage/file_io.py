@@ -5,12 +5,22 @@ One call of the operating system may move fewer bytes than it was asked to.
 
 import errno
 import os
+from collections.abc import Callable
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK_BYTES", "MAX_CALL_BYTES", "as_bytes", "cut_short", "read_fully", "write_fully"]
+__all__ = [
+    "CHUNK_BYTES",
+    "MAX_CALL_BYTES",
+    "as_bytes",
+    "closing",
+    "cut_short",
+    "read_fully",
+    "write_fully",
+]
 
 MAX_CALL_BYTES = 1 << 30
 """Longer transfers are split: `pwrite` and MPI silently cut off what is above 2 GiB."""
@@ -22,6 +32,16 @@ CHUNK_BYTES = 1 << 22
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the bytes of a C-contiguous array: a view."""
     return array.reshape(-1).view(np.uint8)
+
+
+def closing(owner: object, descriptor: int) -> Callable[[], object]:
+    """Return a function that closes a descriptor once; the garbage collection of `owner` calls it.
+
+    Without that, the disk space of a temporary file would stay taken until the process ends.
+    """
+    close = finalize(owner, os.close, descriptor)
+    close.atexit = False  # threads may still use it then, and the process closes it anyway
+    return close
 
 
 def write_fully(descriptor: int, data: memoryview, offset: int) -> None:

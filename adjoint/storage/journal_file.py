@@ -13,10 +13,12 @@ does not match, and the previous record. A record counts if all ranks have it in
 rank overwrites a record, all ranks must have finished the next one: see `adjoint.sweep.journal`.
 """
 
+import errno
 import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -34,7 +36,7 @@ from adjoint.storage.file_format import (
     RowField,
     Structure,
 )
-from adjoint.storage.file_io import CHUNK_BYTES, as_bytes, read_fully, write_fully
+from adjoint.storage.file_io import CHUNK_BYTES, as_bytes, closing, read_fully, write_fully
 
 __all__ = [
     "BEGUN",
@@ -89,11 +91,22 @@ class JournalFile:
         self.layout: JournalLayout = self.placement.layout
         self._reservable = placement.reservable
         self._reserved: set[int] = set()
-        self._descriptor = os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._name = placement.name
+        self._descriptor = os.dup(placement.descriptor)
+        self._close = closing(self, self._descriptor)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._descriptor)
+        self._close()
+
+    def require_name(self) -> None:
+        """Raise `OSError` if the file has been removed, or another one has its name."""
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._descriptor), os.lstat(self._name)):
+                return
+        raise FileNotFoundError(
+            errno.ENOENT, f"{self._name} has been removed or replaced during the run"
+        )
 
     def write(
         self, number: int, header: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]

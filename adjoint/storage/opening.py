@@ -1,30 +1,31 @@
 """How a run gets its snapshot file: created, taken over from an earlier run, or refused.
 
-With an MPI build of h5py all ranks create the file together; otherwise rank 0 does. What exists
-already is used only if it is a snapshot file of the same problem: anything else is left as it is,
-and named in the error. What fails on one rank fails on all.
+Rank 0 makes a new file (`adjoint.storage.claim`). Every rank opens it for its transfers before it
+gets its name, and nobody opens it by a name that another rank may not see yet.
+
+What exists already is used only if it is a snapshot file of the same problem, of the same user and
+of no live run (`adjoint.storage.lock`): anything else is left as it is, and named in the error.
+What fails on one rank fails on all.
 
 Importing this module imports h5py, which under mpirun may initialise MPI: it is imported only where
 there is a file.
 """
 
+import errno
 import os
 import secrets
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from adjoint.errors import SnapshotFileError
 from adjoint.parallel import Communicator
 from adjoint.storage.agreement import on_all_ranks
-from adjoint.storage.create import (
-    can_write_together,
-    claim,
-    is_reservable,
-    remove,
-    write_structure,
-)
+from adjoint.storage.claim import Claim
+from adjoint.storage.create import is_reservable, write_structure
+from adjoint.storage.engines.base import Engine
 from adjoint.storage.engines.registry import EngineFactory, open_engine
 from adjoint.storage.file_format import (
     ENTRY_BYTES,
@@ -34,6 +35,7 @@ from adjoint.storage.file_format import (
     Structure,
 )
 from adjoint.storage.file_io import CHUNK_BYTES, write_fully
+from adjoint.storage.lock import require_own
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.store import FileStore
 from adjoint.storage.validate import examine, open_regular
@@ -41,6 +43,11 @@ from adjoint.storage.validate import examine, open_regular
 __all__ = ["create_file", "open_store", "rows_at"]
 
 T = TypeVar("T")
+
+NOT_YET_SEEN = (errno.ENOENT, errno.ESTALE)
+
+PAUSES_SECONDS = tuple(0.01 * 2**k for k in range(9))
+"""About 5 s in all: network file systems show another node's new file with some delay."""
 
 
 def open_store(
@@ -51,6 +58,7 @@ def open_store(
     *,
     engine: str | EngineFactory | None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> FileStore:
     """Return a store with room for `rows` states. Collective on `comm`.
 
@@ -62,23 +70,31 @@ def open_store(
         On every rank: the file cannot be created or is not ours, or the engine cannot be used on
         it.
     """
-    file = create_file(path, comm, spec, rows, resume=resume)
+    file = _opened(path, comm, spec, rows, resume=resume, overwrite=overwrite)
+    opened: Engine | None = None
     try:
-        return FileStore(file, open_engine(file.placement, comm, engine))
-    except BaseException:
+        opened = open_engine(file.placement, comm, engine)
+        _give_name(file, comm)
+    except BaseException as error:
+        if opened is not None and comm.has_agreed(error):  # closing an engine may be collective
+            opened.close()
         file.close()
         raise
+    return FileStore(file, opened)
 
 
-def rows_at(path: str | os.PathLike[str], comm: Communicator, spec: FileSpec) -> int | None:
+def rows_at(
+    path: str | os.PathLike[str], comm: Communicator, spec: FileSpec, *, overwrite: bool = False
+) -> int | None:
     """Return how many rows the file at `path` has; None if there is none, or a folder.
 
-    Collective on `comm`. Nothing is created or changed.
+    Collective on `comm`. Nothing is created or changed. With `overwrite`, a snapshot file of
+    another problem counts as none.
 
     Raises
     ------
     SnapshotFileError
-        On every rank: there is something else, or a file of another problem.
+        On every rank: there is something else, a file of another problem, or of a live run.
     """
     structure = Structure.of(comm.gather(spec), 1)
     place: str = comm.gather(os.path.abspath(path))[0]
@@ -86,7 +102,13 @@ def rows_at(path: str | os.PathLike[str], comm: Communicator, spec: FileSpec) ->
     def count_rows() -> int | None:
         if not os.path.lexists(place) or os.path.isdir(place):
             return None
-        return _existing(place, structure)[1]
+        existing = _existing(place, structure, overwrite=overwrite)
+        claim = Claim(place, is_temporary=False)
+        try:
+            claim.take()  # to learn whether another run uses it
+        finally:
+            claim.close()
+        return None if existing is None else existing.rows
 
     return _on_rank_zero(count_rows, comm, place)
 
@@ -98,6 +120,7 @@ def create_file(
     rows: int,
     *,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> SnapshotFile:
     """Create the file at `path`, or take over the one that this problem left there.
 
@@ -107,9 +130,9 @@ def create_file(
     ----------
     path
         That of rank 0 counts. If it is a folder, the file is a temporary one in it, without a
-        journal, that is removed at close. If it is a file, that must be a snapshot file of the same
-        format, problem, layouts and number of ranks; it is emptied, or, if it has fewer rows,
-        replaced.
+        journal, that has no name any more when this returns. If it is a file, that must be a
+        snapshot file of the same format, problem, layouts and number of ranks, and no live run may
+        use it; it is emptied, or, if it has fewer rows, replaced.
     comm
         The ranks whose states are kept.
     spec
@@ -118,40 +141,114 @@ def create_file(
         The number of states that can be kept at once.
     resume
         Leave an existing file and its content as they are, for `SnapshotFile.recall`.
+    overwrite
+        Replace a snapshot file of another problem of this user.
 
     Raises
     ------
     SnapshotFileError
         On every rank: it cannot be created, or there is something else, which is left as it is.
     """
-    place, is_folder = comm.gather((os.path.abspath(path), os.path.isdir(path)))[0]
-    if is_folder:
-        name = comm.gather(f"adjoint-{secrets.token_hex(8)}.h5")[0]
-        place, spec = os.path.join(place, name), replace(spec, journal=None, accepted_steps=0)
-    structure = Structure.of(comm.gather(spec), rows)
-    is_new = _on_rank_zero(partial(_claim, place, structure, resume=resume), comm, place)
+    file = _opened(path, comm, spec, rows, resume=resume, overwrite=overwrite)
     try:
-        if is_new:
-            starts = _write(place, structure, comm)
-        else:
-            take_over = partial(_existing, place, structure, empty=not resume)
-            starts, found = _on_rank_zero(take_over, comm, place)
-            if resume:
-                structure = replace(structure, rows=found)
-        reservable = _on_all_ranks(lambda: is_reservable(place), comm, place)
-    except SnapshotFileError:
-        if is_new and comm.rank == 0:
-            remove(place)
+        _give_name(file, comm)
+    except BaseException:
+        file.close()
         raise
-    everywhere = all(comm.gather(reservable))
-    placement = structure.placement(place, comm.rank, starts, reservable=everywhere)
-    return SnapshotFile(placement, removed_at_close=is_folder and comm.rank == 0)
+    return file
 
 
-def _on_all_ranks(work: Callable[[], T], comm: Communicator, path: str) -> T:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that rank 0 has found or made."""
+
+    path: str
+    """Its present name."""
+    rows: int
+    starts: dict[str, int]
+    """The byte at which each of its datasets begins."""
+
+
+def _opened(
+    path: str | os.PathLike[str],
+    comm: Communicator,
+    spec: FileSpec,
+    rows: int,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> SnapshotFile:
+    """Return the file, open on every rank; a new one has a provisional name. See `create_file`."""
+    name, is_folder = comm.gather((os.path.abspath(path), os.path.isdir(path)))[0]
+    if is_folder:
+        token = comm.gather(secrets.token_hex(8))[0]
+        name = os.path.join(name, f"adjoint-{token}.h5")
+        spec = replace(spec, journal=None, accepted_steps=0)
+    structure = Structure.of(comm.gather(spec), rows)
+    claim = Claim(name, is_temporary=is_folder)
+    try:
+        find = partial(_find, claim, structure, resume=resume, overwrite=overwrite)
+        found = _on_rank_zero(find, comm, name)
+        descriptor = _on_all_ranks(partial(_open_soon, found.path), comm, name, undo=os.close)
+    except BaseException:
+        claim.close()
+        raise
+    reservable = all(comm.gather(is_reservable(descriptor)))
+    structure = replace(structure, rows=found.rows)
+    placement = structure.placement(
+        found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
+    )
+    return SnapshotFile(placement, claim)
+
+
+def _find(claim: Claim, structure: Structure, *, resume: bool, overwrite: bool) -> _Found:
+    """Return the file that there is, or a new one where it is none or has too few rows."""
+    claim.take()
+    name, exists = claim.name, os.path.lexists(claim.name)
+    if exists:
+        found = _existing(name, structure, overwrite=overwrite, empty=not resume)
+        if found is not None and (resume or found.rows >= structure.rows):
+            return found
+    write = partial(write_structure, structure=structure)
+    starts = claim.make(structure.metadata_bytes, structure.file_bytes, write, replaces=exists)
+    return _Found(claim.path, structure.rows, starts)
+
+
+def _open_soon(path: str) -> int:
+    """Return a descriptor of a file that rank 0 has open; another node may see it a little later.
+
+    Raises
+    ------
+    SnapshotFileError
+        It cannot be opened, or not after a few seconds.
+    """
+    for pause in PAUSES_SECONDS:
+        try:
+            return open_regular(path, writable=True)
+        except SnapshotFileError as failure:
+            if getattr(failure.__cause__, "errno", None) not in NOT_YET_SEEN:
+                raise
+        time.sleep(pause)
+    return open_regular(path, writable=True)
+
+
+def _give_name(file: SnapshotFile, comm: Communicator) -> None:
+    """Give a new file its name, or none if it is temporary: every rank has it open. Collective."""
+    _on_rank_zero(file.claim.finish, comm, file.path)
+    file.placement = replace(file.placement, path=file.path)
+
+
+def _on_all_ranks(
+    work: Callable[[], T],
+    comm: Communicator,
+    path: str,
+    *,
+    undo: Callable[[T], object] | None = None,
+) -> T:
     """Return what `work` returns; if it fails on any rank, raise on every rank."""
     failing = f"cannot use the snapshot file {path}"
-    return on_all_ranks(work, comm, failing=failing, catch=Exception)  # h5py raises many kinds
+    # h5py raises many kinds
+    return on_all_ranks(work, comm, failing=failing, catch=Exception, undo=undo)
 
 
 def _on_rank_zero(work: Callable[[], T], comm: Communicator, path: str) -> T:
@@ -163,60 +260,40 @@ def _on_rank_zero(work: Callable[[], T], comm: Communicator, path: str) -> T:
     return comm.gather(_on_all_ranks(on_this_rank, comm, path))[0]
 
 
-# -- a new file -------------------------------------------------------------------------------
-
-
-def _claim(path: str, structure: Structure, *, resume: bool) -> bool:
-    """Create an empty file; return False if there is one to take over.
-
-    One of the same problem with too few rows makes way for the new file.
-    """
-    if os.path.lexists(path):
-        if resume or _existing(path, structure)[1] >= structure.rows:
-            return False
-        remove(path)
-    return claim(path, structure.metadata_bytes, structure.file_bytes)
-
-
-def _write(path: str, structure: Structure, comm: Communicator) -> dict[str, int]:
-    """Write the structure to a claimed file; return the byte at which each dataset begins."""
-    together = comm.mpi is not None and can_write_together()
-    mpi = comm.mpi if together else None
-    write = partial(write_structure, path, structure, mpi, writes_layout=comm.rank == 0)
-    if not together:
-        return _on_rank_zero(write, comm, path)
-    return _on_all_ranks(write, comm, path)
-
-
 # -- a file that exists -------------------------------------------------------------------------
 
 
-def _existing(path: str, wanted: Structure, *, empty: bool = False) -> tuple[dict[str, int], int]:
-    """Return where the datasets of an existing file begin, and how many rows it has.
+def _existing(
+    name: str, wanted: Structure, *, overwrite: bool = False, empty: bool = False
+) -> _Found | None:
+    """Return an existing file of the same problem; None for one of another, with `overwrite`.
 
-    Whatever it holds is made invalid if `empty`.
+    Whatever it holds is made invalid if it is to be `empty` and has enough rows.
 
     Raises
     ------
     SnapshotFileError
-        It is not a snapshot file of the same problem.
+        It is not a snapshot file of the same problem, or not of this user.
     """
+    advice = "Give another file name, or remove it yourself"
     try:
-        descriptor = open_regular(path, writable=True)
+        descriptor = open_regular(name, writable=True)
         try:
-            found, starts = examine(descriptor, path)
+            found, starts = examine(descriptor, name)
             difference = _difference(wanted, found)
+            if difference is not None and not overwrite:
+                advice = "Give another file name, or overwrite=True to replace it"
+                raise SnapshotFileError(f"{name} {difference}")
+            require_own(descriptor, name)
             if difference is not None:
-                raise SnapshotFileError(f"{path} {difference}")
-            if empty:
+                return None
+            if empty and found.rows >= wanted.rows:
                 _invalidate(descriptor, found, starts)
         finally:
             os.close(descriptor)
     except SnapshotFileError as refused:
-        raise SnapshotFileError(
-            f"{refused}: it is left as it is. Give another file name, or remove it yourself"
-        ) from refused
-    return starts, found.rows
+        raise SnapshotFileError(f"{refused}: it is left as it is. {advice}") from refused
+    return _Found(name, found.rows, starts)
 
 
 def _difference(wanted: Structure, found: Structure) -> str | None:

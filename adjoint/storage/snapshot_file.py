@@ -12,22 +12,32 @@ import numpy as np
 
 from adjoint.errors import ScheduleError
 from adjoint.parallel import Communicator
+from adjoint.storage.claim import Claim
 from adjoint.storage.file_format import ENTRY_BYTES, MAX_EMPTY_ROWS, Entry, Placement
+from adjoint.storage.file_io import closing
 
 __all__ = ["SnapshotFile"]
 
 
 class SnapshotFile:
-    """An existing file and its free rows. A context manager.
+    """An open file and its free rows. A context manager.
 
     A row holds one state of all ranks. All ranks take rows and give them back by the same calls in
     the same order, so they agree on them without communicating.
+
+    Parameters
+    ----------
+    placement
+        Where this rank's part is. The descriptor is the file's to close.
+    claim
+        What rank 0 holds of the file; the file's to close.
     """
 
-    def __init__(self, placement: Placement, *, removed_at_close: bool = False) -> None:
+    def __init__(self, placement: Placement, claim: Claim) -> None:
         self.placement = placement
         """Where this rank's part of every row is: what an engine needs."""
-        self._removed_at_close = removed_at_close
+        self.claim = claim
+        self._close = closing(self, placement.descriptor)
         self._free: list[int] = []
         self._taken: set[int] = set()
         self._touched = 0
@@ -36,7 +46,7 @@ class SnapshotFile:
     @property
     def path(self) -> str:
         """Absolute path of the file."""
-        return self.placement.path
+        return self.placement.name
 
     @property
     def row_bytes(self) -> int:
@@ -130,11 +140,9 @@ class SnapshotFile:
         return states, max(comm.gather(last))
 
     def close(self) -> None:
-        """Remove the file if it is temporary and this is rank 0. Not collective."""
-        if self._removed_at_close:
-            self._removed_at_close = False
-            if os.path.lexists(self.path):
-                os.unlink(self.path)
+        """Close the file, and remove it if it never got its name. Not collective. Idempotent."""
+        self._close()
+        self.claim.close()
 
     def __enter__(self) -> Self:
         return self
@@ -152,15 +160,12 @@ def _read_entries(placement: Placement) -> dict[int, Entry]:
     """Return this rank's entries that are not empty, by row."""
     entries: dict[int, Entry] = {}
     empty = 0
-    descriptor = os.open(placement.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        for row in range(placement.rows):
-            entry = Entry.unpacked(os.pread(descriptor, ENTRY_BYTES, placement.index_offset(row)))
-            empty = 0 if entry.sequence else empty + 1
-            if entry.sequence:
-                entries[row] = entry
-            if empty > MAX_EMPTY_ROWS:
-                break
-    finally:
-        os.close(descriptor)
+    for row in range(placement.rows):
+        offset = placement.index_offset(row)
+        entry = Entry.unpacked(os.pread(placement.descriptor, ENTRY_BYTES, offset))
+        empty = 0 if entry.sequence else empty + 1
+        if entry.sequence:
+            entries[row] = entry
+        if empty > MAX_EMPTY_ROWS:
+            break
     return entries

@@ -20,7 +20,7 @@ from adjoint.storage.blocks import Block
 from adjoint.storage.checksums import checksum, first_non_finite
 from adjoint.storage.engines.transfer import Direction
 from adjoint.storage.file_format import ENTRY_BYTES, Entry, Placement
-from adjoint.storage.file_io import cut_short, read_fully, write_fully
+from adjoint.storage.file_io import closing, cut_short, read_fully, write_fully
 
 __all__ = ["RankFile"]
 
@@ -34,14 +34,15 @@ class RankFile:
     Raises
     ------
     OSError
-        The file cannot be opened, or is a symbolic link.
+        No descriptor is left.
     """
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
         self.writes = 0
         """Writes posted, those of the run that this one resumes included."""
-        self._descriptor = os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._descriptor = os.dup(placement.descriptor)
+        self._close = closing(self, self._descriptor)
         self._entries: dict[int, Entry] = {}
         self._reserved: set[int] = set()
 
@@ -131,7 +132,7 @@ class RankFile:
             return error
         place = self.placement
         failure = TransferError(
-            f"could not {what} state {step}, row {row} of {place.path}, "
+            f"could not {what} state {step}, row {row} of {place.name}, "
             f"on rank {place.rank}: {error}"
         )
         failure.errno = error.errno if isinstance(error, OSError) else None
@@ -140,7 +141,7 @@ class RankFile:
 
     def close(self) -> None:
         """Close the file. No transfer may be under way."""
-        os.close(self._descriptor)
+        self._close()
         self._descriptor = -1
 
     def _data(self, block: Block) -> NDArray[np.uint8]:

@@ -1,0 +1,193 @@
+"""A lock on a snapshot file: two live runs never use the same one.
+
+Rank 0 of a run holds an advisory lock (``flock``) on ``run.h5.lock``, beside the file, whose text
+names the run for those who are refused. The operating system releases the lock when the process
+ends in whatever way, so what a killed run leaves behind never stops the next. A child made by
+``fork`` gives up its copy of the lock at once, one made by ``exec`` never has it.
+
+Only the one who holds the lock removes the file, and whoever has locked it looks whether it is
+still there under its name: so two runs never hold locks on two files of one name.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import stat
+import weakref
+from contextlib import suppress
+from typing import Any
+
+from adjoint.errors import SnapshotFileError
+from adjoint.storage.file_io import write_fully
+
+__all__ = ["FileLock", "require_own"]
+
+LOG = logging.getLogger("adjoint")
+
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""Errors of a file system without locks."""
+
+MAX_NOTE_BYTES = 4096
+
+MAX_ATTEMPTS = 100
+"""How often the lock file may be removed by its holder between opening and locking it."""
+
+JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+
+BOOT = "/proc/sys/kernel/random/boot_id"
+
+_held: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
+
+
+class FileLock:
+    """The lock of the snapshot file at `path`, until `release` or the end of this process.
+
+    Raises
+    ------
+    SnapshotFileError
+        Another run holds it: the message says which. Or there can be no lock file, or there is one
+        that is not ours.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._name = f"{path}.lock"
+        self._descriptor = _locked(self._name, path)
+        try:
+            left = _note(self._descriptor, self._name)
+            self.making_was_cut_short = bool(left.get("making"))
+            """Whether the run that held it last was killed while it made the file."""
+            self.note(making=self.making_was_cut_short)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._releasing = weakref.finalize(self, _release, self._descriptor, self._name)
+        _held.add(self)
+
+    def note(self, *, making: bool) -> None:
+        """Write which run this is, and whether it is making the file. Raises `OSError`."""
+        run = {
+            "host": os.uname().nodename,
+            "process": os.getpid(),
+            "boot": _boot(),
+            "job": next((os.environ[name] for name in JOB_VARIABLES if name in os.environ), ""),
+            "making": making,
+        }
+        text = json.dumps(run).encode()[:MAX_NOTE_BYTES]
+        write_fully(self._descriptor, memoryview(text), 0)
+        os.ftruncate(self._descriptor, len(text))
+
+    def release(self) -> None:
+        """Remove the lock file, and with it the lock. Idempotent."""
+        self._releasing()
+
+    def leave_to_parent(self) -> None:
+        """Close this process's copy of the lock; it stays that of the process that made it."""
+        if self._releasing.detach() is not None:
+            os.close(self._descriptor)
+
+
+def require_own(descriptor: int, name: str) -> None:
+    """Raise `SnapshotFileError` unless a file is this user's, and nobody else may use it."""
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid():
+        raise SnapshotFileError(f"{name} belongs to another user, number {found.st_uid}")
+    if found.st_mode & 0o077:
+        raise SnapshotFileError(
+            f"{name} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}): if you trust "
+            f'what is in it, "chmod 600" it'
+        )
+
+
+def _locked(name: str, path: str) -> int:
+    """Return a locked descriptor of the file called `name`."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    for _ in range(MAX_ATTEMPTS):
+        descriptor = os.open(name, flags, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SnapshotFileError(f"{name} is not a regular file: remove it")
+            require_own(descriptor, name)
+            _lock(descriptor, name, path)
+            if _is_at(descriptor, name):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise SnapshotFileError(f"{name} is removed by other runs again and again: try again later")
+
+
+def _lock(descriptor: int, name: str, path: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = "another run"
+        with suppress(SnapshotFileError):  # which is just writing it
+            holder = _described(_note(descriptor, name))
+        raise SnapshotFileError(
+            f"{path} is in use by {holder}: wait until that has ended, or give another file name"
+        ) from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        LOG.warning(
+            "the file system of %s has no locks: two runs on it, on one node or between nodes, are "
+            "not detected",
+            path,
+        )
+
+
+def _is_at(descriptor: int, name: str) -> bool:
+    """Return whether a file has a name, and has not been removed since it was opened."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(name))
+    except FileNotFoundError:
+        return False
+
+
+def _note(descriptor: int, name: str) -> dict[str, Any]:
+    """Return what a lock file says of the run that wrote it; nothing if it is empty."""
+    text = os.pread(descriptor, MAX_NOTE_BYTES, 0).strip(b"\0")
+    try:
+        note = json.loads(text or b"{}")
+    except (ValueError, RecursionError):
+        note = None
+    if not isinstance(note, dict) or (note and "process" not in note):
+        raise SnapshotFileError(f"{name} is not a lock of a snapshot file: give another file name")
+    return note
+
+
+def _described(note: dict[str, Any]) -> str:
+    host, process, job = (ascii(note.get(key, ""))[:80] for key in ("host", "process", "job"))
+    where = f"process {process} on host {host}"
+    if (process, host) == (ascii(os.getpid()), ascii(os.uname().nodename)):
+        where = "this process, which has not closed it"
+    return where if job == "''" else f"{where}, job {job}"
+
+
+def _boot() -> str:
+    try:
+        with open(BOOT, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _release(descriptor: int, name: str) -> None:
+    try:
+        if _is_at(descriptor, name):
+            os.unlink(name)
+    except OSError:
+        LOG.warning("%s could not be removed: it means nothing to later runs", name)
+    finally:
+        os.close(descriptor)
+
+
+def _leave_to_parent() -> None:
+    for lock in list(_held):
+        lock.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
