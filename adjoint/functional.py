@@ -25,7 +25,7 @@ from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
 from adjoint.reporting.report import Report
 from adjoint.reporting.timeline import Timeline, TimelineRecorder
-from adjoint.reporting.trace_file import write_trace
+from adjoint.reporting.trace_file import require_writable, write_trace
 from adjoint.schedules import Schedule
 from adjoint.steppers import Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
@@ -78,7 +78,7 @@ class Functional:
         it then has `finished` and `position`, see `adjoint.Stepper`.
     **options
         `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `file_per_node`, `resume`,
-        `max_lost_share`, `progress`, `trace`: see `adjoint.RunOptions`.
+        `overwrite`, `max_lost_share`, `progress`, `trace`: see `adjoint.RunOptions`.
 
     Raises
     ------
@@ -214,11 +214,14 @@ class Functional:
             engine=options.engine,
             file_per_node=options.file_per_node,
             resume=options.resume,
+            overwrite=options.overwrite,
             max_lost_share=options.max_lost_share,
             trace=options.trace,
             names=list(self._stepper.state),
             controls=list(self._stepper.controls),
         )
+        if options.trace is not None:
+            require_writable(options.trace, self._comm)
         return options
 
     def _set(self, controls: Mapping[str, ArrayLike] | None) -> None:

@@ -59,6 +59,10 @@ class RunOptions(TypedDict, total=False):
     be a run of the same problem on as many ranks. If its controls were others, or there is no such
     file, the evaluation begins afresh: so a script can always pass True. Default False."""
 
+    overwrite: bool
+    """Replace a snapshot file of this user that is of another problem: of another number of steps,
+    another grid. Any other file is refused nevertheless. Default False: such a file is refused."""
+
     max_lost_share: float
     """The largest share of the time of a run so far that is lost if it is killed, between 0 and 1.
     The journal is written as often as that takes, but in at most half a per cent of the time.
@@ -96,6 +100,7 @@ class Options:
     engine: "str | EngineFactory | None"
     file_per_node: bool
     resume: bool
+    overwrite: bool
     max_lost_share: float
     progress: bool
     trace: str | None
@@ -119,6 +124,7 @@ class Options:
             engine=given.get("engine"),
             file_per_node=given.get("file_per_node", False),
             resume=given.get("resume", False),
+            overwrite=given.get("overwrite", False),
             max_lost_share=given.get("max_lost_share", DEFAULT_MAX_LOST_SHARE),
             progress=given.get("progress", False),
             trace=_path(given.get("trace")),
@@ -133,6 +139,9 @@ class Options:
             raise ArgumentError("disk= limits the size of file=, which is not given")
         if options.resume and (options.file is None or os.path.isdir(options.file)):
             raise ArgumentError("resume=True needs file=: the path of the file to resume from")
+        if options.trace is not None and options.file is not None:
+            if os.path.realpath(options.trace) == os.path.realpath(options.file):
+                raise ArgumentError(f"trace= and file= both name {options.file}: give two files")
         return options
 
 

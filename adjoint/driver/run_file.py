@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from adjoint import storage
@@ -10,6 +11,7 @@ from adjoint.driver.options import Options
 from adjoint.errors import SnapshotFileError
 from adjoint.parallel import Communicator, agree_on
 from adjoint.steppers import Capabilities
+from adjoint.storage.agreement import on_all_ranks
 from adjoint.storage.file_format import JOURNAL_RECORDS, FileSpec, JournalLayout
 from adjoint.storage.journal_file import JournalFile
 from adjoint.storage.state_layout import StateLayout
@@ -73,10 +75,16 @@ class RunFile:
         Raises
         ------
         SnapshotFileError
-            There is something else, or a file of another problem.
+            There is something else, a file of another problem, or one that a live run uses.
         """
+        # Loaded by all ranks or by none, before any of them makes a collective call of it.
+        load = partial(getattr, storage, "open_store")
+        on_all_ranks(load, self._comm, failing="cannot use a file", catch=Exception)
+        overwrite = self._options.overwrite
         rows = self._on_all_ranks(
-            lambda: storage.rows_at(self._path(), self._sharers(), self._spec())
+            lambda: storage.rows_at(
+                self._path(), self._sharers(), self._spec(), overwrite=overwrite
+            )
         )
         ranks = self._comm.gather(rows)
         return None if None in ranks else min(ranks)
@@ -101,7 +109,13 @@ class RunFile:
         """
         return self._on_all_ranks(
             lambda: storage.open_store(
-                self._path(), self._sharers(), self._spec(), rows, engine=engine, resume=resume
+                self._path(),
+                self._sharers(),
+                self._spec(),
+                rows,
+                engine=engine,
+                resume=resume,
+                overwrite=self._options.overwrite,
             ),
             undo=lambda store: store.close(),
         )

@@ -6,6 +6,7 @@ thread for the computation and one for the transfers. Only complete events (``"p
 """
 
 import json
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from adjoint.errors import ArgumentError
 from adjoint.parallel import Communicator
 from adjoint.simulation.timeline import NO_STEP, EventLog, Timeline, Track
 
-__all__ = ["Trace", "read_trace", "write_trace"]
+__all__ = ["Trace", "read_trace", "require_writable", "write_trace"]
+
+LOG = logging.getLogger("adjoint")
 
 CATEGORIES = {
     "compute": Track.COMPUTATION,
@@ -70,24 +73,42 @@ class Trace:
         return Trace(self.path, ranks, begins, ends)
 
 
-def write_trace(path: str | os.PathLike[str], timeline: Timeline, comm: Communicator) -> None:
-    """Write every rank's timeline to one file, on rank 0. Collective on `comm`.
+def require_writable(path: str, comm: Communicator) -> None:
+    """Raise on every rank unless rank 0 can write a file; one that exists keeps its content.
 
     Raises
     ------
-    OSError
-        On every rank: rank 0 cannot write the file.
+    ArgumentError
+        The file cannot be opened.
+    """
+    error: ArgumentError | None = None
+    if comm.rank == 0:
+        is_new = not os.path.exists(path)
+        try:
+            with open(path, "ab"):
+                pass
+            if is_new:
+                os.unlink(path)
+        except OSError as failure:
+            reason = failure.strerror or failure
+            error = ArgumentError(f"trace={path!r} cannot be written ({reason}): give another path")
+    comm.agree(error)
+
+
+def write_trace(path: str, timeline: Timeline, comm: Communicator) -> None:
+    """Write every rank's timeline to one file, on rank 0. Collective on `comm`.
+
+    If the file cannot be written, that is logged: no result is lost for it.
     """
     timelines = comm.gather(timeline)
-    error: Exception | None = None
-    if comm.rank == 0:
-        events = [item for rank, own in enumerate(timelines) for item in _as_json(rank, own)]
-        try:
-            with open(path, "w", encoding="utf-8") as file:
-                json.dump({"traceEvents": events, "displayTimeUnit": "ms"}, file)
-        except OSError as failure:
-            error = failure
-    comm.agree(error)
+    if comm.rank:
+        return
+    events = [item for rank, own in enumerate(timelines) for item in _as_json(rank, own)]
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"traceEvents": events, "displayTimeUnit": "ms"}, file)
+    except OSError as failure:
+        LOG.warning("the trace %s is not complete: %s", path, failure)
 
 
 def read_trace(path: str | os.PathLike[str]) -> Trace:

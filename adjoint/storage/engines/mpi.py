@@ -15,6 +15,7 @@ posted, a transfer is split at 1 GiB, and the bytes that were moved are counted.
 """
 
 import errno
+import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,10 @@ from adjoint.storage.file_format import Placement
 from adjoint.storage.file_io import MAX_CALL_BYTES
 
 __all__ = ["MpiEngine"]
+
+
+SPARE_DESCRIPTORS = 8
+"""That many must be left: opening a file takes up to three with MPICH 5.0 and Open MPI 4.1."""
 
 
 class _Stage(Protocol):
@@ -257,7 +262,24 @@ def _open_on_all_ranks(comm: Communicator, placement: Placement) -> RankFile:
                 f"the file system of {placement.path} cannot reserve space, and there nonblocking "
                 'MPI I/O may hang when the disk is full: use engine="thread"'
             )
-        return RankFile(placement)
+        file = RankFile(placement)
+        try:
+            _try_to_open(placement.path)
+        except OSError:
+            file.close()
+            raise
+        return file
 
     failing = f"cannot open {placement.path}"
     return on_all_ranks(open_rows, comm, failing=failing, undo=RankFile.close)
+
+
+def _try_to_open(path: str) -> None:
+    """Raise `OSError` where MPI could not open the file: some libraries hang if one rank cannot."""
+    opened: list[int] = []
+    try:
+        for _ in range(SPARE_DESCRIPTORS):
+            opened.append(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)

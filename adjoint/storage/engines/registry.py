@@ -36,13 +36,13 @@ class EngineKind:
     needs_mpi: bool = False
     """Whether it can be used only with an MPI communicator."""
 
-    def open(self, comm: Communicator, placement: Placement) -> Engine:
-        """Return a new engine. Collective on `comm` if the factory is."""
+    def load(self) -> EngineFactory:
+        """Return the factory; its calls may be collective. Raises `ImportError` or `OSError`."""
         factory = self.factory
         if isinstance(factory, str):
             module, _, name = factory.partition(":")
             factory = getattr(importlib.import_module(module), name)
-        return factory(comm, placement)
+        return factory
 
 
 ENGINES: dict[str, EngineKind] = {}
@@ -114,10 +114,16 @@ def open_engine(
     """
     if engine is None:
         engine = "mpi" if comm.mpi is not None and placement.reservable else "thread"
-    factory = engine if callable(engine) else ENGINES[engine].open
+    failing = f"cannot open the snapshot file {placement.name}"
+    factory = (
+        engine
+        if callable(engine)
+        # Loaded on all ranks, or on none, before any of them makes a collective call.
+        else on_all_ranks(ENGINES[engine].load, comm, failing=failing, catch=Exception)
+    )
     return on_all_ranks(
         lambda: factory(comm, placement),
         comm,
-        failing=f"cannot open the snapshot file {placement.path}",
+        failing=failing,
         undo=lambda opened: opened.close(),
     )
