@@ -74,6 +74,8 @@ class Driver:
             result = sweep.run(
                 plan.schedule, costs=plan.costs, found=record, observer=combined(watching)
             )
+            if resources.journal is not None:
+                resources.journal.end()
         ended = time.perf_counter()
         played = _Played(result, record, began, ended, before, resources.statistics())
         next_plan = self._next_plan(plan, played, calibration)

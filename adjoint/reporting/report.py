@@ -59,7 +59,7 @@ class Report:
     journal_seconds: float
     """Time to write them."""
     journal_failure: str
-    """Why writing the journal failed; empty if it did not, or without a journal."""
+    """Why the last record of the journal was not written; empty if it was, or without a journal."""
     resumed_from: str
     """The point at which an earlier run was resumed; empty for a run from the beginning."""
 

@@ -91,7 +91,7 @@ class JournalFile:
         self.layout: JournalLayout = self.placement.layout
         self._reservable = placement.reservable
         self._reserved: set[int] = set()
-        self._name = placement.name
+        self._name = placement.name if placement.rank == 0 else None
         self._descriptor = os.dup(placement.descriptor)
         self._close = closing(self, self._descriptor)
 
@@ -100,7 +100,12 @@ class JournalFile:
         self._close()
 
     def require_name(self) -> None:
-        """Raise `OSError` if the file has been removed, or another one has its name."""
+        """Raise `OSError` if the file has been removed, or another one has its name.
+
+        Only the first rank looks: other nodes may not see a new file yet.
+        """
+        if self._name is None:
+            return
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(self._descriptor), os.lstat(self._name)):
                 return

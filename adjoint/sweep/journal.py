@@ -10,6 +10,7 @@ has about ``log(T) / share`` records. It has fewer where a record takes long, so
 at most one part in `MIN_GAP` of the run.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, R
 from adjoint.storage.state_layout import StateLayout
 
 __all__ = ["Journal", "SavedRecord", "hash_of"]
+
+LOG = logging.getLogger("adjoint")
 
 MIN_GAP = 200
 """Least time between two records, as a multiple of the time that the slowest one took: half a per
@@ -51,7 +54,8 @@ class SavedRecord:
 class Journal:
     """The journal of one stepper's runs. Collective on `comm`, unless a method says otherwise.
 
-    If the file cannot be written, the journal ends and the run continues: `failure` says why.
+    If a record cannot be written, the run continues, and a record is tried again at the next chance:
+    `failure` says why until one succeeds.
 
     Parameters
     ----------
@@ -67,7 +71,7 @@ class Journal:
         self, file: JournalFile, stepper: Stepper, comm: Communicator, *, share: float
     ) -> None:
         self.failure: str | None = None
-        """Why the journal has ended; None if it has not."""
+        """Why the last record was not written; None if it was."""
         self.records = 0
         """Records written in this run."""
         self.seconds = 0.0
@@ -86,14 +90,18 @@ class Journal:
         """The header of the last record."""
         self._saved_at = 0.0
         """Seconds into the run at which the last record was written."""
+        self._tried_at = 0.0
+        """Seconds into the run at which the last record was tried."""
         self._longest = 0.0
         """Seconds that the slowest record took, on the slowest rank."""
         self._rows_from: int | None = None
         """First row of the gradients of per-step controls that is written; None if none is."""
         self._accepted = 0
-        """Accepted steps that are written."""
+        """Accepted steps of the run; all written if there is no failure."""
+        self._accepted_written = 0
+        """Those that rank 0 has written."""
         self._accepted_failure: str | None = None
-        """Why accepted steps could not be written: raised with the next record."""
+        """Why accepted steps could not be written: then no record is."""
 
     def close(self) -> None:
         """Close the file. Not collective."""
@@ -118,9 +126,11 @@ class Journal:
             The record to resume from; None to begin afresh.
         """
         self.records, self.seconds, self._longest = 0, 0.0, 0.0
+        self.failure = self._accepted_failure = None
         self._rows_from = None
-        self._accepted = 0
-        self.seconds_before = self._saved_at = 0.0 if found is None else found.header.seconds
+        self._accepted = self._accepted_written = 0
+        self.seconds_before = 0.0 if found is None else found.header.seconds
+        self._saved_at = self._tried_at = self.seconds_before
         if found is not None:
             self._header = replace(found.header, plan=dict(plan))
             self._rows_from = found.header.step if found.header.phase == REVERSE else None
@@ -137,8 +147,8 @@ class Journal:
 
     def due(self, elapsed: float) -> bool:
         """Return whether a record is due, `elapsed` seconds into the run. Not collective."""
-        gap = max(self._share * self._saved_at, MIN_GAP * self._longest)
-        return self.failure is None and elapsed - self._saved_at > gap
+        is_old = elapsed - self._saved_at > self._share * self._saved_at
+        return is_old and elapsed - self._tried_at > MIN_GAP * self._longest
 
     def save_forward(self, step: int, cost: float, elapsed: float) -> None:
         """Write the live state, at `step`; `cost` is this rank's running total up to there."""
@@ -157,6 +167,7 @@ class Journal:
         """Write the adjoint, at `step`, and the gradients; `cost` is this rank's whole cost."""
         self.save_accepted()
         layout, stepper = self._file.layout, self._stepper
+        rows_checksum, failure = self._save_rows(step)
         header = replace(
             self._header,
             phase=REVERSE,
@@ -165,35 +176,50 @@ class Journal:
             cost=cost,
             seconds=elapsed,
             accepted=self._accepted,
-            rows_checksum=self._save_rows(step),
+            rows_checksum=rows_checksum,
         )
         adjoint = _placed(0, layout.adjoint, stepper.adjoint)
         gradients = _placed(layout.gradients_start, layout.gradients, stepper.accumulators)
-        self._write(header, [*adjoint, *gradients])
+        if self._write(header, [*adjoint, *gradients], failure):
+            self._rows_from = step
 
     def save_accepted(self) -> None:
         """Write the accepted steps that are new. Not collective: rank 0 does it."""
         accepted = self._capabilities.accepted_steps
         if accepted is None or not self._file.placement.accepted_steps:
             return
-        if self._comm.rank == 0 and self._accepted_failure is None:
+        self._accepted = len(accepted)
+        if self._comm.rank == 0:
             try:
-                self._file.write_accepted(self._accepted, accepted[self._accepted :])
+                new = accepted[self._accepted_written :]
+                self._file.write_accepted(self._accepted_written, new)
+                self._accepted_written, self._accepted_failure = self._accepted, None
             except OSError as error:
                 self._accepted_failure = f"could not write the accepted steps: {error}"
-        self._accepted = len(accepted)
+
+    def end(self) -> None:
+        """Notice that the file was removed since the last record. Not collective."""
+        try:
+            self._file.require_name()
+        except OSError as error:
+            self._fail(str(error))
 
     # -- finding --------------------------------------------------------------------------------
 
     def find(self) -> SavedRecord | None:
         """Return the latest record that is whole on all ranks; None if there is none."""
         best: SavedRecord | None = None
+        highest = 0
         for record in range(len(self._file.placement.records)):
             read = self._file.read(record) if self._file.is_whole(record) else None
-            numbers = set(self._comm.gather(0 if read is None else read[0]))
-            if read is not None and len(numbers) == 1 and (best is None or read[0] > best.number):
+            numbers = self._comm.gather(0 if read is None else read[0])
+            highest = max(highest, *numbers)
+            if read is not None and len({*numbers}) == 1 and (not best or read[0] > best.number):
                 best = SavedRecord(record, *read)
+        # The next record goes to the other place, with a number that no rank has used before: parts
+        # of two records that were cut short must not look like one.
         self._number = 0 if best is None else best.number
+        self._number += (highest - self._number + 1) // 2 * 2
         return best
 
     def load_state(self, found: SavedRecord, arrays: Arrays) -> None:
@@ -218,41 +244,56 @@ class Journal:
 
     def accepted_steps(self, count: int) -> NDArray[np.float64]:
         """Return the first `count` accepted steps of the run that is resumed. Not collective."""
-        self._accepted = count
+        self._accepted = self._accepted_written = count
         return self._file.read_accepted(count)
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _write(self, header: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]) -> None:
-        """Write the next record; afterwards it is whole on all ranks, or the journal has ended."""
-        if self.failure is not None:
-            return
-        began, failure = time.perf_counter(), self._accepted_failure
+    def _write(
+        self,
+        header: RecordHeader,
+        arrays: list[tuple[int, NDArray[Any]]],
+        failure: str | None = None,
+    ) -> bool:
+        """Write the next record, unless there is a failure; return whether all ranks have it."""
+        began, failure = time.perf_counter(), failure or self._accepted_failure
         try:
             if failure is None:
+                self._file.require_name()
                 self._file.write(self._number + 1, header, arrays)
         except OSError as error:
             failure = f"rank {self._comm.rank} could not write the journal: {error}"
-        taken = self._agree(failure, time.perf_counter() - began)
+        ranks = self._comm.gather((failure, time.perf_counter() - began))
+        failures = [failure for failure, _ in ranks if failure]
+        self._longest = max(self._longest, *(seconds for _, seconds in ranks))
+        self._tried_at = header.seconds
+        ended = time.perf_counter()
+        self.seconds += ended - began
+        if failures:
+            self._fail(failures[0])
+            self._number += 2  # in the same place again, with a number of its own
+            return False
+        self.failure = None
         self._number += 1
         self._header = header
         self._saved_at = header.seconds
-        self._longest = max(self._longest, taken)
         self.records += 1
-        ended = time.perf_counter()
-        self.seconds += ended - began
         if self.observer is not None:
             self.observer("Journal", header.step, began, ended)
+        return True
 
-    def _agree(self, failure: str | None, seconds: float = 0.0) -> float:
-        """End the journal if a rank has a failure; return the longest of the ranks' times."""
-        ranks = self._comm.gather((failure, seconds))
-        self.failure = next((failure for failure, _ in ranks if failure), self.failure)
-        return max(seconds for _, seconds in ranks)
+    def _fail(self, failure: str) -> None:
+        """Say why no record could be written: in the log only the first time."""
+        if self.failure is None and self._comm.rank == 0:
+            LOG.warning("no run can be resumed from the present state: %s", failure)
+        self.failure = failure
 
-    def _save_rows(self, step: int) -> int:
-        """Write the rows that have become final, from `step` on; return the checksum of all."""
-        total, failure = self._header.rows_checksum, None
+    def _save_rows(self, step: int) -> tuple[int, str | None]:
+        """Write the rows that have become final, from `step` on.
+
+        Returns the checksum of all, and why they could not be written if so.
+        """
+        total = self._header.rows_checksum
         try:
             for field in self._file.layout.rows:
                 stop = min(field.rows, field.rows if self._rows_from is None else self._rows_from)
@@ -261,11 +302,8 @@ class Journal:
                     part = np.asarray(gradient[start : min(start + rows, stop)])
                     total += self._file.write_rows(field, start, part)
         except OSError as error:
-            failure = f"rank {self._comm.rank} could not write gradients: {error}"
-        if self._file.layout.rows:
-            self._agree(failure)
-        self._rows_from = step
-        return total % (1 << 64)
+            return 0, f"rank {self._comm.rank} could not write gradients: {error}"
+        return total % (1 << 64), None
 
     def _load_rows(self, field: RowField, first: int) -> int:
         """Fill the rows of a gradient from `first` on; return the sum of their checksums."""
