@@ -139,9 +139,9 @@ class Options:
             raise ArgumentError("disk= limits the size of file=, which is not given")
         if options.resume and (options.file is None or os.path.isdir(options.file)):
             raise ArgumentError("resume=True needs file=: the path of the file to resume from")
-        if options.trace is not None and options.file is not None:
-            if os.path.realpath(options.trace) == os.path.realpath(options.file):
-                raise ArgumentError(f"trace= and file= both name {options.file}: give two files")
+        named = [os.path.realpath(path) for path in (options.file, options.trace) if path]
+        if len(set(named)) < len(named):
+            raise ArgumentError(f"trace= and file= both name {options.file}: give two files")
         return options
 
 

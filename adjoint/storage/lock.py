@@ -29,7 +29,10 @@ LOG = logging.getLogger("adjoint")
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """Errors of a file system without locks."""
 
-MAX_NOTE_BYTES = 4096
+NOTE_BYTES = 1024
+
+MAX_QUOTED = 80
+"""Characters of a note's field that a message quotes."""
 
 MAX_ATTEMPTS = 100
 """How often the lock file may be removed by its holder between opening and locking it."""
@@ -67,16 +70,17 @@ class FileLock:
 
     def note(self, *, making: bool) -> None:
         """Write which run this is, and whether it is making the file. Raises `OSError`."""
+        jobs = [os.environ[name] for name in JOB_VARIABLES if name in os.environ]
         run = {
             "host": os.uname().nodename,
             "process": os.getpid(),
             "boot": _boot(),
-            "job": next((os.environ[name] for name in JOB_VARIABLES if name in os.environ), ""),
+            "job": (jobs or [""])[0][:MAX_QUOTED],
             "making": making,
         }
-        text = json.dumps(run).encode()[:MAX_NOTE_BYTES]
+        # Always of the same length, so that nothing of an older note is left when a kill comes.
+        text = json.dumps(run).encode().ljust(NOTE_BYTES)
         write_fully(self._descriptor, memoryview(text), 0)
-        os.ftruncate(self._descriptor, len(text))
 
     def release(self) -> None:
         """Remove the lock file, and with it the lock. Idempotent."""
@@ -149,7 +153,7 @@ def _is_at(descriptor: int, name: str) -> bool:
 
 def _note(descriptor: int, name: str) -> dict[str, Any]:
     """Return what a lock file says of the run that wrote it; nothing if it is empty."""
-    text = os.pread(descriptor, MAX_NOTE_BYTES, 0).strip(b"\0")
+    text = os.pread(descriptor, NOTE_BYTES + 1, 0).strip(b"\0")
     try:
         note = json.loads(text or b"{}")
     except (ValueError, RecursionError):
@@ -160,7 +164,9 @@ def _note(descriptor: int, name: str) -> dict[str, Any]:
 
 
 def _described(note: dict[str, Any]) -> str:
-    host, process, job = (ascii(note.get(key, ""))[:80] for key in ("host", "process", "job"))
+    host, process, job = (
+        ascii(note.get(key, ""))[:MAX_QUOTED] for key in ("host", "process", "job")
+    )
     where = f"process {process} on host {host}"
     if (process, host) == (ascii(os.getpid()), ascii(os.uname().nodename)):
         where = "this process, which has not closed it"

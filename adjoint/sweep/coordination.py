@@ -201,5 +201,7 @@ class Coordinator:
             else f"the reverse sweep, at step {state.adjoint_at}"
         )
         if self._journal is not None and self._journal.failure is not None:
-            return f"ended by a signal in {where}, which could not be saved: {self._journal.failure}"
+            return (
+                f"ended by a signal in {where}, which could not be saved: {self._journal.failure}"
+            )
         return f"ended by a signal in {where}: the same call with resume=True continues from there"

@@ -26,3 +26,13 @@ def test_they_are_there(loaded):
 
 def test_heavy_libraries_are_not_loaded(loaded):
     assert not HEAVY & loaded
+
+
+def test_first_use_loads_all_that_a_run_needs():
+    """A rank that loaded something later, and could not, would leave the others waiting."""
+    program = "from adjoint import FunctionStepper; import sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "adjoint.functional" in done.stdout.split()
+    assert not HEAVY & set(done.stdout.split())

@@ -1,12 +1,10 @@
 """Each rank reads back its states bit for bit, and HDF5 finds all of them in their rows.
 
-States have different sizes, and that of rank 1 is empty. The file is created by all ranks together
-where h5py can do that, and by rank 0.
+States have different sizes, and that of rank 1 is empty.
 """
 
 import json
 from itertools import pairwise
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -40,12 +38,8 @@ def ranks(comm):
     ranks.free()
 
 
-@pytest.fixture(params=["together", "by rank 0"])
-def file(request, ranks, tmp_path, monkeypatch):
-    if request.param == "by rank 0":
-        monkeypatch.setattr(h5py, "get_config", lambda: SimpleNamespace(mpi=False))
-    elif not h5py.get_config().mpi:
-        pytest.skip("needs h5py-mpi, which is absent")
+@pytest.fixture
+def file(ranks, tmp_path):
     layout = StateLayout.of(state(ranks.rank, 0))
     with create_file(tmp_path / "run.h5", ranks, FileSpec(layout, b"ranks"), 20) as file:
         yield file

@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from mpi4py import MPI
@@ -276,10 +277,7 @@ def _open_on_all_ranks(comm: Communicator, placement: Placement) -> RankFile:
 
 def _try_to_open(path: str) -> None:
     """Raise `OSError` where MPI could not open the file: some libraries hang if one rank cannot."""
-    opened: list[int] = []
-    try:
+    with ExitStack() as opened:
         for _ in range(SPARE_DESCRIPTORS):
-            opened.append(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)

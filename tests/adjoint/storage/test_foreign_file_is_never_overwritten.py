@@ -61,6 +61,11 @@ def is_of_a_later_version(path):
         file.attrs["format_version"] = 99
 
 
+def is_open_to_others(path):
+    make(path)
+    path.chmod(0o644)
+
+
 @pytest.mark.parametrize(
     ("occupy", "complaint"),
     [
@@ -73,6 +78,7 @@ def is_of_a_later_version(path):
         (has_other_names, "other names, shapes or types"),
         (is_of_more_ranks, "on 2 ranks, not 1"),
         (is_of_a_later_version, "format version 99"),
+        (is_open_to_others, "open to other users"),
     ],
 )
 def test_another_file_is_refused_and_kept(tmp_path, occupy, complaint):
@@ -85,6 +91,19 @@ def test_another_file_is_refused_and_kept(tmp_path, occupy, complaint):
     assert path.read_bytes() == before
     with pytest.raises(SnapshotFileError, match=complaint):
         rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+
+
+def test_file_of_another_user_is_refused_and_kept(tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    make(path)
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    before = path.read_bytes()
+    with pytest.raises(SnapshotFileError, match="belongs to another user"):
+        rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+    with pytest.raises(SnapshotFileError, match="belongs to another user"):
+        make(path)
+    assert path.read_bytes() == before
 
 
 def test_symbolic_links_are_not_followed(tmp_path):

@@ -3,9 +3,7 @@
 import pytest
 from coupled_pendulums import CoupledPendulums
 
-import adjoint
-from adjoint.parallel import communicator, status_exchange
-from adjoint.schedules import Revolve
+from adjoint.parallel import communicator
 from adjoint.storage.file_format import JournalLayout
 from adjoint.sweep.journal import MIN_GAP, Journal
 
@@ -23,6 +21,9 @@ class Paper:
 
     class placement:  # noqa: N801
         accepted_steps = 0
+
+    def require_name(self):
+        pass
 
     def write(self, number, header, arrays):
         self.numbers.append(number)
@@ -60,26 +61,3 @@ def test_records_that_take_long_are_written_rarely(journal):
     journal._longest = 1.0
     assert not journal.due(10.0 + MIN_GAP - 0.1)
     assert journal.due(10.0 + MIN_GAP + 0.1)
-
-
-def test_a_journal_that_cannot_be_written_ends_and_the_run_continues(monkeypatch, tmp_path):
-    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.001)
-    failing = []
-
-    def write(self, number, header, arrays):
-        if number > 2:
-            failing.append(number)
-            raise OSError(28, "no space left")
-
-    monkeypatch.setattr("adjoint.storage.journal_file.JournalFile.write", write)
-    monkeypatch.setattr("adjoint.sweep.journal.MIN_GAP", 0)
-    stepper = CoupledPendulums(3, NUM_STEPS, pause=0.0002)
-    schedule = Revolve(NUM_STEPS, 5)
-    result = adjoint.gradient(
-        stepper, NUM_STEPS, schedule=schedule, file=tmp_path / "run.h5", max_lost_share=0.01
-    )
-    assert failing == [3]
-    assert "no space left" in result.report.journal_failure
-    assert "journal failed" in str(result.report)
-    expected = adjoint.gradient(CoupledPendulums(3, NUM_STEPS), NUM_STEPS, schedule=schedule)
-    assert result.cost == expected.cost
