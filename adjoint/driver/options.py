@@ -73,7 +73,8 @@ class RunOptions(TypedDict, total=False):
 
     trace: str | os.PathLike[str] | None
     """A file for the timeline of every rank, in the trace-event format that Perfetto opens. Each
-    gradient overwrites it; `Functional.timeline` has this rank's part too."""
+    gradient overwrites it; `Functional.timeline` has this rank's part too. It is refused at once if
+    it cannot be written; if that fails later, it is logged."""
 
 
 def require_known(names: Iterable[str], function: str) -> None:

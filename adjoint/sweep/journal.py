@@ -54,8 +54,8 @@ class SavedRecord:
 class Journal:
     """The journal of one stepper's runs. Collective on `comm`, unless a method says otherwise.
 
-    If a record cannot be written, the run continues, and the next chance for one is taken: `failure`
-    says why until one succeeds.
+    If a record cannot be written, the run continues, and the next chance for one is taken. Until
+    one succeeds, `failure` says why.
 
     Parameters
     ----------
