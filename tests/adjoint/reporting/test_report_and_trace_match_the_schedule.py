@@ -83,11 +83,6 @@ def test_snapshots_of_a_simulated_run_are_written_and_read_too(tmp_path):
     assert list(read_trace(tmp_path / "run.json").ranks[0]) == list(simulated)
 
 
-def test_a_trace_that_cannot_be_written_is_an_error(tmp_path):
-    with pytest.raises(OSError, match="no/such"):
-        adjoint.gradient(Pendulums(2, 5), 5, trace=tmp_path / "no/such/run.json")
-
-
 def test_the_progress_bar_counts_every_step_twice(capsys):
     adjoint.gradient(
         Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=Revolve(NUM_STEPS, 2), progress=True

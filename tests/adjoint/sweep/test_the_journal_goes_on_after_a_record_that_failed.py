@@ -103,16 +103,19 @@ def test_no_two_attempts_have_the_same_number_or_spoil_the_last_whole_record(tmp
     spec = FileSpec(StateLayout.of(stepper.state), b"", per_step)
     numbers = failing(monkeypatch, "write", {3, 4, 7})
     with create_file(tmp_path / "run.h5", comm, spec, 1) as file:
-        journal = Journal(JournalFile(file.placement), stepper, comm, share=0.05)
+        journal, reader = (
+            Journal(JournalFile(file.placement), stepper, comm, share=0.05) for _ in range(2)
+        )
         journal.begin("0", 1, {}, None)
         whole = None
         for step in range(1, 9):
             before = journal.records
             journal.save_forward(step, 0.0, float(step))
             whole = step if journal.records > before else whole
-            found = journal.find()
+            found = reader.find()
             assert found.header.step == whole
         journal.close()
+        reader.close()
     assert len(set(numbers)) == len(numbers) == 9
     assert numbers == sorted(numbers)
 
