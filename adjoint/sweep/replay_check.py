@@ -9,16 +9,16 @@ each time, and a gradient that is the derivative of nothing. So states are compa
   with it. No step is taken for that.
 * The end of a leaf is the first state of the leaf that was reversed before it. A stepper that
   always reaches that end while it records is compared there in every leaf. For any other, the last
-  step of the second leaf of a reverse sweep and of one leaf in `LEAVES_PER_CHECK` is taken for
-  that. (The first leaf is recorded in the forward sweep, up to its end.)
+  step of some leaves is taken for that: of the second of a reverse sweep (the first ends the
+  forward sweep), then of the next, and after twice as many each time, up to `MAX_GAP`.
+* In a run that is resumed, the leaf that ends where a state of the file was is always compared, so
+  that states of another problem are noticed.
 * The running total of the cost is compared like the state where it is known: a snapshot of the
   forward sweep keeps it, and the steps from there to a leaf that is checked add to it again.
 
 A mark also says up to which step its state is known to have come about as it did the first time. So
 an error names the steps between which the difference arose.
 """
-
-from typing import NamedTuple
 
 from adjoint.errors import ReplayError
 from adjoint.parallel import Communicator
@@ -30,27 +30,22 @@ from adjoint.sweep.state import SweepState
 
 __all__ = ["NoCheck", "ReplayCheck"]
 
-LEAVES_PER_CHECK = 64
-"""Leaves of which the last step of one is taken only to be compared: of the steps that a long run
-takes, less than half a per cent."""
+MAX_GAP = 64
+"""The most leaves from one whose last step is taken only to be compared to the next such leaf. In a
+long run these are less than half a per cent of all steps."""
 
 
-class Mark(NamedTuple):
-    """What is remembered of the state at some step."""
-
-    bits: int
-    """Hash of the state."""
-    since: int
-    """The last step at which its computation is known to agree with the first."""
-    cost: float | None
-    """This rank's running total of the cost up to there; None if it is not known."""
+Mark = tuple[int, int, float | None]
+"""What is remembered of the state at some step: its hash; the last step at which its computation is
+known to agree with the first; this rank's running total of the cost up to there, if it is known."""
 
 
 class NoCheck:
     """Stands for a `ReplayCheck` where nothing is compared."""
 
     compared = 0
-    cost = leaf_cost = None
+    cost: float | None = None
+    leaf_cost: float | None = None
 
     def begin(self) -> None: ...
 
@@ -62,9 +57,9 @@ class NoCheck:
 
     def discarded(self, step: int) -> None: ...
 
-    def begin_leaf(self, start: int, stop: int) -> bool:
+    def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
         del start, stop
-        return False
+        return reach_stop
 
     def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None: ...
 
@@ -98,13 +93,16 @@ class ReplayCheck(NoCheck):
         self._state = state
         self._comm = comm
         self._reaches_stop = stepper.reaches_stop
-        self._hash = StateHash(buffers.live)
+        self._hash = StateHash(buffers.live).of
         self._kept: dict[int, Mark] = {}
         """Marks of snapshots, by step."""
         self._starts: dict[int, Mark] = {}
-        """Marks of the first states of tapes that are alive, and of the leaf reversed last."""
+        """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
+        Not of all, where the next leaf is not compared."""
         self._leaves_left = 0
         """Leaves before the next whose end must be reached."""
+        self._gap = 1
+        """Leaves from that one to the next such leaf."""
         self._is_due = False
         """Whether the leaf being recorded is one of those that all ranks check."""
         self.begin()
@@ -116,22 +114,17 @@ class ReplayCheck(NoCheck):
         state = self._state
         self._bits: int | None = None
         self._since = state.position
-        self._cost = state.cost if state.position == state.frontier else None
+        self.cost = self.leaf_cost = state.cost if state.position == state.frontier else None
 
     def reached(self, step: int, cost: float | None, *, first_time: bool) -> None:
         """Take note of the live state at the end of steps; compare it if there is a mark for it."""
-        self._bits, self._cost = None, cost
+        self._bits, self.cost, self.leaf_cost = None, cost, cost
         if first_time:
             self._since = step
-        else:
-            expected = self._kept.get(step) or self._starts.get(step)
-            if expected is not None:
-                self._compare(step, expected)
-
-    @property
-    def cost(self) -> float | None:
-        """The running total to be passed to steps that are taken again; None for no cost."""
-        return self._cost if self._leaves_left <= 1 else None
+        elif step in self._kept:
+            self._compare(step, self._kept[step])
+        elif step in self._starts:
+            self._compare(step, self._starts[step])
 
     # -- snapshots ------------------------------------------------------------------------------
 
@@ -141,19 +134,21 @@ class ReplayCheck(NoCheck):
 
     def restored(self, step: int) -> None:
         """Compare a snapshot that was made the live state with what was stored."""
-        expected = self._kept.get(step)
-        self._bits, self._cost, self._since = None, None, step
-        if expected is None:  # a file had it from an earlier run
-            self._kept[step] = self._mark(step)
-            return
-        _, self._since, self._cost = expected
-        if self._mark(step).bits != expected.bits:
+        self._bits = found = self._hash(self._buffers.live, step)
+        if step not in self._kept:  # the file had it from an earlier run: compare the next leaf
+            self._kept[step] = found, step, None
+            self._leaves_left = 0
+        expected, self._since, cost = self._kept[step]
+        is_wanted = self._leaves_left <= 1  # for the next leaf that is checked, or its end
+        self.cost = cost if is_wanted else None
+        self.leaf_cost = cost if is_wanted or self._reaches_stop else None
+        self.compared += 1
+        if found != expected:
             self._fail(
                 f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
                 "look for an array of a state that is written to after the call that it was "
                 "given to, or by `restored`"
             )
-        self.compared += 1
 
     def discarded(self, step: int) -> None:
         """Drop the mark of a snapshot if it is neither in a slot nor in the file any more."""
@@ -162,24 +157,23 @@ class ReplayCheck(NoCheck):
 
     # -- leaves ---------------------------------------------------------------------------------
 
-    @property
-    def leaf_cost(self) -> float | None:
-        """The running total to be passed to `record`; None for no cost."""
-        return self._cost if self._reaches_stop else self.cost
-
-    def begin_leaf(self, start: int, stop: int) -> bool:
-        """Mark the live state, the first of a leaf; return whether its end must be reached."""
-        self._starts[start] = self._mark(start)
+    def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
+        """Mark the first state of a leaf if need be; return whether its end must be reached."""
+        is_comparable = stop in self._starts
+        self._is_due = is_comparable and self._leaves_left == 0
+        if self._is_due:
+            self._leaves_left = self._gap - 1
+            self._gap = min(MAX_GAP, 2 * self._gap)
+        elif self._leaves_left:
+            self._leaves_left -= 1
+        is_hashed = self._bits is not None
+        if is_hashed or reach_stop or self._reaches_stop or not self._leaves_left:
+            self._starts[start] = self._mark(start)
         self._bits = None
-        self._is_due = False
-        if stop not in self._starts:
-            return False
-        self._is_due = self._leaves_left == 0
-        self._leaves_left = LEAVES_PER_CHECK - 1 if self._is_due else self._leaves_left - 1
-        return self._is_due or self._reaches_stop
+        return reach_stop or self._is_due or (self._reaches_stop and is_comparable)
 
     def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None:
-        """Compare the end of a leaf that was reached. Collective once in `LEAVES_PER_CHECK`."""
+        """Compare the end of a leaf that was reached. Collective if all ranks check it."""
         self.reached(stop, cost, first_time=first_time)
         if self._is_due:
             self._state.agree(self._comm)
@@ -194,19 +188,17 @@ class ReplayCheck(NoCheck):
         """Return the mark of the live state."""
         if self._bits is None:
             self._bits = self._hash(self._buffers.live, step)
-        return Mark(self._bits, self._since, self._cost)
+        return self._bits, self._since, self.leaf_cost
 
     def _compare(self, step: int, expected: Mark) -> None:
         self.compared += 1
+        bits, since, cost = expected
         found = self._mark(step)
-        since = min(found.since, expected.since)
-        if found.bits != expected.bits:
-            self._fail(_difference("state", since, step, self._on_rank()))
-        elif None not in (found.cost, expected.cost) and found.cost != expected.cost:
-            self._fail(_difference("cost", since, step, self._on_rank()))
-        else:
-            self._since = max(found.since, expected.since)
-            self._cost = expected.cost if found.cost is None else found.cost
+        if found[0] != bits:
+            self._fail(_difference("state", min(self._since, since), step, self._on_rank()))
+        elif None not in (self.cost, cost) and self.cost != cost:
+            self._fail(_difference("cost", min(self._since, since), step, self._on_rank()))
+        self._since = max(self._since, since)
 
     def _fail(self, message: str) -> None:
         self._state.keep_error(ReplayError(message))

@@ -86,7 +86,7 @@ class Sweep:
         self._journal = journal
         self._state = SweepState(num_steps)
         self._file: FileTier | None = None
-        self._check = NoCheck()
+        self._check: NoCheck = NoCheck()
         if check_replays:
             self._check = ReplayCheck(self._capabilities, buffers, store, self._state, comm)
 
@@ -285,7 +285,7 @@ class Sweep:
             raise self._misplaced(action)
         is_first = start == state.frontier
         cost = state.cost if is_first else check.leaf_cost
-        reach_stop = check.begin_leaf(start, stop) or action.reach_stop
+        reach_stop = check.begin_leaf(start, stop, reach_stop=action.reach_stop)
         total = self._buffers.record(start, stop, cost, reach_stop=reach_stop)
         if is_first:
             self._count_cost(total, start, stop)
