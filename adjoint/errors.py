@@ -8,6 +8,7 @@ __all__ = [
     "AdjointError",
     "ArgumentError",
     "NonFiniteError",
+    "ReplayError",
     "RunInterruptedError",
     "ScheduleError",
     "SnapshotFileError",
@@ -31,6 +32,10 @@ class ScheduleError(AdjointError, ValueError):
 
 class StepperError(AdjointError, TypeError):
     """A stepper that breaks its protocol: a member, a name, a shape or a dtype is wrong."""
+
+
+class ReplayError(StepperError):
+    """A step that gave another state or another cost when it was taken again."""
 
 
 class NonFiniteError(AdjointError, ArithmeticError):

@@ -27,7 +27,7 @@ from adjoint.reporting.report import Report
 from adjoint.reporting.timeline import Timeline, TimelineRecorder
 from adjoint.reporting.trace_file import require_writable, write_trace
 from adjoint.schedules import Schedule
-from adjoint.steppers import Stepper
+from adjoint.steppers import Capabilities, Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
 from adjoint.sweep.observers import Observer
 
@@ -78,7 +78,8 @@ class Functional:
         it then has `finished` and `position`, see `adjoint.Stepper`.
     **options
         `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `file_per_node`, `resume`,
-        `overwrite`, `max_lost_share`, `progress`, `trace`: see `adjoint.RunOptions`.
+        `overwrite`, `max_lost_share`, `check_replays`, `progress`, `trace`: see
+        `adjoint.RunOptions`.
 
     Raises
     ------
@@ -169,6 +170,8 @@ class Functional:
         ------
         NonFiniteError
             The cost, the final state or one that was written is not finite.
+        ReplayError
+            A step gave something else when it was taken again: see `check_replays`.
         RunInterruptedError
             SIGUSR1 or SIGTERM asked the process to end; what `resume` needs is in the file.
         """
@@ -216,6 +219,8 @@ class Functional:
             resume=options.resume,
             overwrite=options.overwrite,
             max_lost_share=options.max_lost_share,
+            check_replays=options.check_replays,
+            reproducible=Capabilities.of(self._stepper).reproducible,
             trace=options.trace,
             names=list(self._stepper.state),
             controls=list(self._stepper.controls),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from adjoint.driver.learning import next_plan
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
+from adjoint.errors import ReplayError
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.parallel import largest
 from adjoint.reporting.report import Report
@@ -52,7 +53,7 @@ class Driver:
 
         Raises
         ------
-        NonFiniteError, RunInterruptedError, ScheduleError
+        NonFiniteError, ReplayError, RunInterruptedError, ScheduleError
             As `Sweep.run` does.
         """
         run, resources = self._run, self._resources
@@ -70,10 +71,15 @@ class Driver:
                 resources.store,
                 run.comm,
                 journal=resources.journal,
+                check_replays=not run.unchecked,
             )
-            result = sweep.run(
-                plan.schedule, costs=plan.costs, found=record, observer=combined(watching)
-            )
+            try:
+                result = sweep.run(
+                    plan.schedule, costs=plan.costs, found=record, observer=combined(watching)
+                )
+            except ReplayError:
+                resources.void()
+                raise
             if resources.journal is not None:
                 resources.journal.end()
         ended = time.perf_counter()
@@ -128,6 +134,8 @@ class Driver:
             transfer_seconds=after.transfer_seconds - before.transfer_seconds,
             wait_seconds=blocked - before.wait_seconds - before.post_seconds,
             cost_changes=result.cost_changes,
+            compared_states=result.compared_states,
+            unchecked=self._run.unchecked,
             lost_states=result.lost_states,
             journal_records=0 if journal is None else journal.records,
             journal_seconds=0.0 if journal is None else journal.seconds,

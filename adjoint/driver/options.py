@@ -68,6 +68,11 @@ class RunOptions(TypedDict, total=False):
     The journal is written as often as that takes, but in at most half a per cent of the time.
     Default 0.05."""
 
+    check_replays: bool
+    """Whether to compare, by hashes, what steps give that are taken again with what they gave the
+    first time, and to raise `ReplayError` if it differs. A stepper with ``reproducible = False`` is
+    not compared. Default True."""
+
     progress: bool
     """Whether to show a progress bar on rank 0. Default False."""
 
@@ -103,6 +108,7 @@ class Options:
     resume: bool
     overwrite: bool
     max_lost_share: float
+    check_replays: bool
     progress: bool
     trace: str | None
 
@@ -127,6 +133,7 @@ class Options:
             resume=given.get("resume", False),
             overwrite=given.get("overwrite", False),
             max_lost_share=given.get("max_lost_share", DEFAULT_MAX_LOST_SHARE),
+            check_replays=given.get("check_replays", True),
             progress=given.get("progress", False),
             trace=_path(given.get("trace")),
         )

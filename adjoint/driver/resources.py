@@ -97,6 +97,11 @@ class Resources:
         self.journal.begin(controls, self.store.posted + 1, plan.noted(), record)
         return record
 
+    def void(self) -> None:
+        """Make the evaluation one that cannot be resumed. Collective."""
+        if self.journal is not None and self.store is not None:
+            self.journal.void(self.store.posted + 1)
+
     @contextmanager
     def observed(self, observer: Observer) -> Generator[None, None, None]:
         """Report transfers and pauses of the journal to an observer meanwhile."""

@@ -49,6 +49,15 @@ class Run:
         """What is stepped."""
         return self.capabilities.stepper
 
+    @property
+    def unchecked(self) -> str:
+        """Why steps that are taken again are not compared; empty if they are."""
+        if not self.capabilities.reproducible:
+            return "the stepper is not reproducible"
+        if self.capabilities.writes_ghosts:
+            return "the stepper writes to the ghost cells of a state"
+        return "" if self.options.check_replays else "check_replays is False"
+
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:

@@ -52,6 +52,10 @@ class Report:
     """Time during which the computation waited for a transfer or posted one."""
     cost_changes: int
     """Times the schedule was given new transfer costs during the sweep."""
+    compared_states: int
+    """States that were compared with what was there before: taken again, or restored."""
+    unchecked: str
+    """Why what steps give that are taken again was not compared; empty if it was."""
     lost_states: tuple[int, ...]
     """Steps of the states whose write or read failed; they were recomputed."""
     journal_records: int
@@ -118,6 +122,7 @@ class Report:
         rows["resumed from"] = self.resumed_from
         rows["lost states"] = _listed(self.lost_states)
         rows["journal failed"] = self.journal_failure
+        rows["warning"] = f"replays not checked: {self.unchecked}" if self.unchecked else ""
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
 
 

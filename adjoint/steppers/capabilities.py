@@ -24,8 +24,10 @@ OPTIONAL = (
     "leaf_steps",
     "per_step",
     "position",
+    "reaches_stop",
     "reproducible",
     "tape_bytes",
+    "writes_ghosts",
 )
 
 
@@ -65,6 +67,16 @@ class Capabilities:
     def reproducible(self) -> bool:
         """Whether steps taken again, grouped in any way, give the same bits. Default True."""
         return self._read("reproducible", True)
+
+    @property
+    def reaches_stop(self) -> bool:
+        """Whether `record` ends in the state at `stop` in any case. Default False."""
+        return self._read("reaches_stop", False)
+
+    @property
+    def writes_ghosts(self) -> bool:
+        """Whether a step writes to ghost cells of the state that it starts from. Default False."""
+        return self._read("writes_ghosts", False)
 
     @property
     def distributed(self) -> frozenset[str]:

@@ -39,6 +39,9 @@ class Stepper(Protocol):
         `advance` is a function of state, step and controls alone, and ranges compose: one call
         over ``[0, 9)`` gives the same bits as ``[0, 4)`` and ``[4, 9)``. Then a gradient has the
         same bits under every schedule.
+    ``reaches_stop`` (bool, default False)
+        `record` computes the state at `stop` in any case, as automatic differentiation does. Then
+        what it computes is compared with the first time in every leaf.
     ``leaf_steps`` (int)
         Record and pull back on the grid ``0, leaf_steps, 2 leaf_steps, …`` only, under every
         schedule, because grouping steps differently changes round-off.

@@ -26,6 +26,11 @@ class Buffers(Protocol):
     slots: dict[int, Block]
     """Step -> the block that holds its state."""
 
+    @property
+    def live(self) -> Arrays:
+        """The arrays of the live state."""
+        ...
+
     def store(self, step: int) -> None:
         """Keep the live state, at `step`, in a slot."""
         ...
@@ -73,6 +78,10 @@ class CopyingBuffers:
         self._stepper = stepper
         self._pool = pool
         self._restored = stepper.restored if isinstance(stepper, Restorable) else None
+
+    @property
+    def live(self) -> Arrays:
+        return self._stepper.state
 
     def store(self, step: int) -> None:
         copy_arrays(self._stepper.state, self.fill(step).arrays)
@@ -131,6 +140,10 @@ class AdoptingBuffers:
         self._live = pool.take()
         copy_arrays(stepper.state, self._live.arrays)
         self._adopting.adopt(self._live.arrays)
+
+    @property
+    def live(self) -> Arrays:
+        return self._live.arrays
 
     def store(self, step: int) -> None:
         if self._pinned or step in self.slots:

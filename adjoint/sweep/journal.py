@@ -145,6 +145,14 @@ class Journal:
         self._header = replace(self._header, phase=BEGUN, step=0, rows_checksum=0)
         self._rows_from = None
 
+    def void(self, first_sequence: int) -> None:
+        """Write that the run cannot be resumed: another one begins afresh.
+
+        `first_sequence` is greater than the sequence numbers of all writes to the file so far.
+        """
+        self.start_afresh()
+        self._write(replace(self._header, first_sequence=first_sequence), [])
+
     def due(self, elapsed: float) -> bool:
         """Return whether a record is due, `elapsed` seconds into the run. Not collective."""
         is_old = elapsed - self._saved_at > self._share * self._saved_at

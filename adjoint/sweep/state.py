@@ -64,6 +64,8 @@ class SweepResult:
     turned_at: float
     """When the reverse sweep began, by `time.perf_counter`; if it was resumed there, when it was
     resumed."""
+    compared_states: int = 0
+    """States that were compared with what was there before, see `adjoint.sweep.replay_check`."""
     lost_states: tuple[int, ...] = ()
     """States that the file has lost, in the order in which the ranks agreed on that."""
     cost_changes: int = 0

@@ -39,12 +39,10 @@ from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.file_tier import FileTier
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
+from adjoint.sweep.replay_check import NoCheck, ReplayCheck
 from adjoint.sweep.state import UNDEFINED, SweepResult, SweepState
 
 __all__ = ["Sweep"]
-
-Handlers = dict[type[Action], Callable[[Any], None]]
-"""What carries out an action, by its type."""
 
 MEMORY = Tier.MEMORY
 """Looked up once: an attribute of an enumeration is slow to read."""
@@ -65,6 +63,8 @@ class Sweep:
         The ranks, which all play the same schedule.
     journal
         What is written to the store's file so that the run can be resumed, if anything.
+    check_replays
+        Whether to compare what steps give that are taken again.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Sweep:
         comm: Communicator,
         *,
         journal: Journal | None = None,
+        check_replays: bool = False,
     ) -> None:
         self._stepper = stepper
         self._capabilities = Capabilities.of(stepper)
@@ -85,6 +86,9 @@ class Sweep:
         self._journal = journal
         self._state = SweepState(num_steps)
         self._file: FileTier | None = None
+        self._check: NoCheck = NoCheck()
+        if check_replays:
+            self._check = ReplayCheck(self._capabilities, buffers, store, self._state, comm)
 
     def run(
         self,
@@ -115,6 +119,8 @@ class Sweep:
         ------
         NonFiniteError
             The cost, a state written to the file, or the final state is not finite.
+        ReplayError
+            A step gave something else when it was taken again.
         RunInterruptedError
             A signal has asked the process to end.
         ScheduleError
@@ -154,6 +160,7 @@ class Sweep:
         handlers, file, state = self._handlers(), self._file, self._state
         clock = time.perf_counter
         while True:
+            self._check.begin()
             for action in self._actions_of(stream):
                 if observer is None:
                     handlers[type(action)](action)
@@ -213,12 +220,13 @@ class Sweep:
             advanced_steps=state.advanced_steps,
             recorded_steps=state.recorded_steps,
             turned_at=state.turned_at,
+            compared_states=self._check.compared,
             lost_states=lost,
             cost_changes=changes,
             revised=revised,
         )
 
-    def _handlers(self) -> Handlers:
+    def _handlers(self) -> dict[type[Action], Callable[[Any], None]]:
         return {
             Advance: self._advance,
             Record: self._record,
@@ -236,7 +244,7 @@ class Sweep:
     # -- computing ----------------------------------------------------------------------------
 
     def _advance(self, action: Advance) -> None:
-        state, file = self._state, self._file
+        state, file, check = self._state, self._file, self._check
         if action.start != state.position:
             raise self._misplaced(action)
         while (start := state.position) < action.stop and start != state.num_steps:
@@ -245,14 +253,16 @@ class Sweep:
                 stop = state.frontier
             if file is not None:
                 stop = file.next_stop(start, stop)
-            cost = state.cost if start == state.frontier else None
+            is_first = start == state.frontier
+            cost = state.cost if is_first else check.cost
             total = self._buffers.advance(start, stop, cost)
             if state.num_steps is None:
                 stop = self._reached(start, stop)
-            if cost is not None:
+            if is_first:
                 self._count_cost(total, start, stop)
             state.position = stop
             state.advanced_steps += stop - start
+            check.reached(stop, None if cost is None else total, first_time=is_first)
             if file is not None:
                 file.after_steps(stop - start, forward=state.adjoint_at is None)
 
@@ -270,15 +280,19 @@ class Sweep:
         return reached
 
     def _record(self, action: Record) -> None:
-        start, stop, state = action.start, action.stop, self._state
+        start, stop, state, check = action.start, action.stop, self._state, self._check
         if start != state.position:
             raise self._misplaced(action)
-        cost = state.cost if start == state.frontier else None
-        total = self._buffers.record(start, stop, cost, reach_stop=action.reach_stop)
-        if cost is not None:
+        is_first = start == state.frontier
+        cost = state.cost if is_first else check.leaf_cost
+        reach_stop = check.begin_leaf(start, stop, reach_stop=action.reach_stop)
+        total = self._buffers.record(start, stop, cost, reach_stop=reach_stop)
+        if is_first:
             self._count_cost(total, start, stop)
         state.position = stop if action.reach_stop else UNDEFINED
         state.recorded_steps += stop - start
+        if reach_stop:
+            check.end_leaf(stop, None if cost is None else total, first_time=is_first)
         if self._file is not None:
             self._file.after_steps(stop - start, forward=False)
 
@@ -325,6 +339,7 @@ class Sweep:
         self._stepper.pull_back(action.start, action.stop)
         state.adjoint_at = action.start
         state.position = UNDEFINED
+        self._check.pulled_back(action.stop)
 
     # -- keeping ------------------------------------------------------------------------------
 
@@ -332,6 +347,7 @@ class Sweep:
         if action.step != self._state.position:
             raise self._misplaced(action)
         self._buffers.store(action.step)
+        self._check.stored(action.step)
 
     def _restore(self, action: Restore) -> None:
         step, state = action.step, self._state
@@ -342,12 +358,15 @@ class Sweep:
         elif self._file is None or self._file.finish_read(step):
             self._buffers.restore(step)
             state.position = step
+        if state.position == step:
+            self._check.restored(step)
 
     def _discard(self, action: Discard) -> None:
         if action.tier == MEMORY:
             self._buffers.discard(action.step)
         else:
             self._file_of(action).discard(action.step)
+        self._check.discarded(action.step)
 
     def _offload(self, action: Offload) -> None:
         self._file_of(action).offload(action.step)
@@ -360,6 +379,7 @@ class Sweep:
 
     def _cancel(self, action: Cancel) -> None:
         self._file_of(action).discard(action.step)
+        self._check.discarded(action.step)
 
     def _file_of(self, action: Action) -> FileTier:
         if self._file is None:

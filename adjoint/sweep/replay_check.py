@@ -1,0 +1,218 @@
+"""Whether steps that are taken again lead to the same states and costs as the first time.
+
+Checkpointing takes most steps more than once, and pulls back the last of what they gave. A step
+that draws random numbers, counts its calls or keeps an array outside the state gives something else
+each time, and a gradient that is the derivative of nothing. So states are compared by hashes:
+
+* Every snapshot has a hash, from when it is stored until it is discarded, and so has the first
+  state of the leaf that was reversed last. A state that an action leaves at such a step is compared
+  with it. No step is taken for that.
+* The end of a leaf is the first state of the leaf that was reversed before it. A stepper that
+  always reaches that end while it records is compared there in every leaf. For any other, the last
+  step of some leaves is taken for that: of the second of a reverse sweep (the first ends the
+  forward sweep), then of the next, and after twice as many each time, up to `MAX_GAP`.
+* In a run that is resumed, the leaf that ends where a state of the file was is always compared, so
+  that states of another problem are noticed.
+* The running total of the cost is compared like the state where it is known: a snapshot of the
+  forward sweep keeps it, and the steps from there to a leaf that is checked add to it again.
+
+A mark also says up to which step its state is known to have come about as it did the first time. So
+an error names the steps between which the difference arose.
+"""
+
+from adjoint.errors import ReplayError
+from adjoint.parallel import Communicator
+from adjoint.steppers.capabilities import Capabilities
+from adjoint.storage.checksums import StateHash
+from adjoint.storage.store import FileStore
+from adjoint.sweep.buffers import Buffers
+from adjoint.sweep.state import SweepState
+
+__all__ = ["NoCheck", "ReplayCheck"]
+
+MAX_GAP = 64
+"""The most leaves from one whose last step is taken only to be compared to the next such leaf. In a
+long run these are less than half a per cent of all steps."""
+
+
+Mark = tuple[int, int, float | None]
+"""What is remembered of the state at some step: its hash; the last step at which its computation is
+known to agree with the first; this rank's running total of the cost up to there, if it is known."""
+
+
+class NoCheck:
+    """Stands for a `ReplayCheck` where nothing is compared."""
+
+    compared = 0
+    cost: float | None = None
+    leaf_cost: float | None = None
+
+    def begin(self) -> None: ...
+
+    def reached(self, step: int, cost: float | None, *, first_time: bool) -> None: ...
+
+    def stored(self, step: int) -> None: ...
+
+    def restored(self, step: int) -> None: ...
+
+    def discarded(self, step: int) -> None: ...
+
+    def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
+        del start, stop
+        return reach_stop
+
+    def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None: ...
+
+    def pulled_back(self, stop: int) -> None: ...
+
+
+class ReplayCheck(NoCheck):
+    """Compares what steps give that are taken again in one sweep. Keeps a mark for each snapshot.
+
+    A difference is kept in the sweep's state until all ranks raise it together: at once on a single
+    rank, else in the next leaf of those that all ranks check, or in an exchange before that.
+
+    Parameters
+    ----------
+    stepper, buffers, store, state, comm
+        Those of the sweep.
+    """
+
+    def __init__(
+        self,
+        stepper: Capabilities,
+        buffers: Buffers,
+        store: FileStore | None,
+        state: SweepState,
+        comm: Communicator,
+    ) -> None:
+        self.compared = 0
+        """States that were compared so far."""
+        self._buffers = buffers
+        self._store = store
+        self._state = state
+        self._comm = comm
+        self._reaches_stop = stepper.reaches_stop
+        self._hash = StateHash(buffers.live).of
+        self._kept: dict[int, Mark] = {}
+        """Marks of snapshots, by step."""
+        self._starts: dict[int, Mark] = {}
+        """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
+        Not of all, where the next leaf is not compared."""
+        self._leaves_left = 0
+        """Leaves before the next whose end must be reached."""
+        self._gap = 1
+        """Leaves from that one to the next such leaf."""
+        self._is_due = False
+        """Whether the leaf being recorded is one of those that all ranks check."""
+        self.begin()
+
+    # -- the live state -------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take note of a live state that no action has made."""
+        state = self._state
+        self._bits: int | None = None
+        self._since = state.position
+        self.cost = self.leaf_cost = state.cost if state.position == state.frontier else None
+
+    def reached(self, step: int, cost: float | None, *, first_time: bool) -> None:
+        """Take note of the live state at the end of steps; compare it if there is a mark for it."""
+        self._bits, self.cost, self.leaf_cost = None, cost, cost
+        if first_time:
+            self._since = step
+        elif step in self._kept:
+            self._compare(step, self._kept[step])
+        elif step in self._starts:
+            self._compare(step, self._starts[step])
+
+    # -- snapshots ------------------------------------------------------------------------------
+
+    def stored(self, step: int) -> None:
+        """Mark the live state, which was stored."""
+        self._kept[step] = self._mark(step)
+
+    def restored(self, step: int) -> None:
+        """Compare a snapshot that was made the live state with what was stored."""
+        self._bits = found = self._hash(self._buffers.live, step)
+        if step not in self._kept:  # the file had it from an earlier run: compare the next leaf
+            self._kept[step] = found, step, None
+            self._leaves_left = 0
+        expected, self._since, cost = self._kept[step]
+        is_wanted = self._leaves_left <= 1  # for the next leaf that is checked, or its end
+        self.cost = cost if is_wanted else None
+        self.leaf_cost = cost if is_wanted or self._reaches_stop else None
+        self.compared += 1
+        if found != expected:
+            self._fail(
+                f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
+                "look for an array of a state that is written to after the call that it was "
+                "given to, or by `restored`"
+            )
+
+    def discarded(self, step: int) -> None:
+        """Drop the mark of a snapshot if it is neither in a slot nor in the file any more."""
+        if step not in self._buffers.slots and (self._store is None or step not in self._store):
+            self._kept.pop(step, None)
+
+    # -- leaves ---------------------------------------------------------------------------------
+
+    def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
+        """Mark the first state of a leaf if need be; return whether its end must be reached."""
+        is_comparable = stop in self._starts
+        self._is_due = is_comparable and self._leaves_left == 0
+        if self._is_due:
+            self._leaves_left = self._gap - 1
+            self._gap = min(MAX_GAP, 2 * self._gap)
+        elif self._leaves_left:
+            self._leaves_left -= 1
+        is_hashed = self._bits is not None
+        if is_hashed or reach_stop or self._reaches_stop or not self._leaves_left:
+            self._starts[start] = self._mark(start)
+        self._bits = None
+        return reach_stop or self._is_due or (self._reaches_stop and is_comparable)
+
+    def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None:
+        """Compare the end of a leaf that was reached. Collective if all ranks check it."""
+        self.reached(stop, cost, first_time=first_time)
+        if self._is_due:
+            self._state.agree(self._comm)
+
+    def pulled_back(self, stop: int) -> None:
+        """Drop the mark of the leaf that begins at `stop`: no other leaf ends there."""
+        self._starts.pop(stop, None)
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _mark(self, step: int) -> Mark:
+        """Return the mark of the live state."""
+        if self._bits is None:
+            self._bits = self._hash(self._buffers.live, step)
+        return self._bits, self._since, self.leaf_cost
+
+    def _compare(self, step: int, expected: Mark) -> None:
+        self.compared += 1
+        bits, since, cost = expected
+        found = self._mark(step)
+        if found[0] != bits:
+            self._fail(_difference("state", min(self._since, since), step, self._on_rank()))
+        elif None not in (self.cost, cost) and self.cost != cost:
+            self._fail(_difference("cost", min(self._since, since), step, self._on_rank()))
+        self._since = max(self._since, since)
+
+    def _fail(self, message: str) -> None:
+        self._state.keep_error(ReplayError(message))
+        if self._comm.size == 1:
+            self._state.agree(self._comm)
+
+    def _on_rank(self) -> str:
+        return f" on rank {self._comm.rank}" if self._comm.size > 1 else ""
+
+
+def _difference(what: str, start: int, stop: int, on_rank: str) -> str:
+    return (
+        f"between steps {start} and {stop} the {what} came out differently{on_rank} when the steps "
+        "were taken again: look for random numbers, counters, the time, and arrays kept beside the "
+        "state (or left unwritten in it), since a step and its cost must depend on state, step and "
+        "controls alone"
+    )
