@@ -77,8 +77,8 @@ class Functional:
         Number of steps, the same on every rank; None if only the stepper knows where the run ends:
         it then has `finished` and `position`, see `adjoint.Stepper`.
     **options
-        `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `file_per_node`, `resume`,
-        `max_lost_share`, `progress`, `trace`: see `adjoint.RunOptions`.
+        `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `transfer_deadline`,
+        `file_per_node`, `resume`, `max_lost_share`, `progress`, `trace`: see `adjoint.RunOptions`.
 
     Raises
     ------
@@ -212,6 +212,7 @@ class Functional:
             file=options.file,
             schedule=options.schedule,
             engine=options.engine,
+            transfer_deadline=options.transfer_deadline,
             file_per_node=options.file_per_node,
             resume=options.resume,
             max_lost_share=options.max_lost_share,

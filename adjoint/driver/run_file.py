@@ -101,7 +101,13 @@ class RunFile:
         """
         return self._on_all_ranks(
             lambda: storage.open_store(
-                self._path(), self._sharers(), self._spec(), rows, engine=engine, resume=resume
+                self._path(),
+                self._sharers(),
+                self._spec(),
+                rows,
+                engine=engine,
+                deadline=self._options.transfer_deadline,
+                resume=resume,
             ),
             undo=lambda store: store.close(),
         )
@@ -120,7 +126,12 @@ class RunFile:
         folder = place if self.is_temporary() else os.path.dirname(os.path.abspath(place))
         return self._on_all_ranks(
             lambda: storage.open_store(
-                folder, self._sharers(), FileSpec(layout, b"probe"), rows, engine=engine
+                folder,
+                self._sharers(),
+                FileSpec(layout, b"probe"),
+                rows,
+                engine=engine,
+                deadline=self._options.transfer_deadline,
             ),
             undo=lambda store: store.close(),
         )

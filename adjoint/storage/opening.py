@@ -25,6 +25,7 @@ from adjoint.storage.create import (
     remove,
     write_structure,
 )
+from adjoint.storage.engines.deadline import rows_overdue
 from adjoint.storage.engines.registry import EngineFactory, open_engine
 from adjoint.storage.file_format import (
     ENTRY_BYTES,
@@ -50,11 +51,12 @@ def open_store(
     rows: int,
     *,
     engine: str | EngineFactory | None,
+    deadline: float | None = None,
     resume: bool = False,
 ) -> FileStore:
     """Return a store with room for `rows` states. Collective on `comm`.
 
-    `engine` is as in `open_engine`, the rest as in `create_file`.
+    `engine` is as in `open_engine`, `deadline` as in `FileStore`, the rest as in `create_file`.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def open_store(
     """
     file = create_file(path, comm, spec, rows, resume=resume)
     try:
-        return FileStore(file, open_engine(file.placement, comm, engine))
+        return FileStore(file, open_engine(file.placement, comm, engine), deadline)
     except BaseException:
         file.close()
         raise
@@ -145,7 +147,9 @@ def create_file(
         raise
     everywhere = all(comm.gather(reservable))
     placement = structure.placement(place, comm.rank, starts, reservable=everywhere)
-    return SnapshotFile(placement, removed_at_close=is_folder and comm.rank == 0)
+    unusable = set[int]().union(*comm.gather(rows_overdue(place)))
+    is_removed = is_folder and comm.rank == 0
+    return SnapshotFile(placement, unusable=unusable, removed_at_close=is_removed)
 
 
 def _on_all_ranks(work: Callable[[], T], comm: Communicator, path: str) -> T:

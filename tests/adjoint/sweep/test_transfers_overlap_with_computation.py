@@ -44,7 +44,7 @@ class SlowTransfer(Transfer):
             self.moved = True
         return self.moved
 
-    def _finish(self):
+    def _pause(self, seconds):
         raise AssertionError(f"the computation waited for the transfer of state {self.step}")
 
 
