@@ -49,7 +49,7 @@ class RunOptions(TypedDict, total=False):
     """How states are moved to the file: "mpi" (nonblocking MPI I/O), "thread" (a transfer thread),
     "direct" (a transfer thread that bypasses the page cache), or a function of (comm, placement)
     that returns an `adjoint.storage.engines.base.Engine`. Default: the fastest as measured; "mpi"
-    only with MPI libraries that were tested with errors of the disk."""
+    only with MPICH, whose errors are survived in any case."""
 
     transfer_deadline: float | None
     """Seconds after which a write or a read of a state that has not ended is given up: the run then

@@ -56,7 +56,7 @@ def open_store(
 ) -> FileStore:
     """Return a store with room for `rows` states. Collective on `comm`.
 
-    `engine` is as in `open_engine`, `deadline` as in `FileStore`, the rest as in `create_file`.
+    `engine` is as in `open_engine`, `deadline` as in `Engine.give_up_after`, the rest as in `create_file`.
 
     Raises
     ------
@@ -66,7 +66,9 @@ def open_store(
     """
     file = create_file(path, comm, spec, rows, resume=resume)
     try:
-        return FileStore(file, open_engine(file.placement, comm, engine), deadline)
+        opened = open_engine(file.placement, comm, engine)
+        opened.give_up_after(deadline)
+        return FileStore(file, opened, deadline)
     except BaseException:
         file.close()
         raise

@@ -47,7 +47,7 @@ class FileStore:
     """The snapshots of consecutive sweeps in one file. Owns the file and the engine.
 
     Only `close` and `replace_engine` are collective. A state that could not be given a row has row
-    -1. `deadline` is that of `Engine.give_up_after`.
+    -1. `deadline` is the one that the engine was given, for those that replace it.
     """
 
     def __init__(self, file: SnapshotFile, engine: Engine, deadline: float | None = None) -> None:
@@ -73,7 +73,6 @@ class FileStore:
         self._before = Statistics()
         """Of engines that have been replaced."""
         self._deadline = deadline
-        engine.give_up_after(deadline)
 
     def __contains__(self, step: int) -> bool:
         return step in self._rows
@@ -256,7 +255,12 @@ class FileStore:
         return True
 
     def close(self) -> None:
-        """Close the engine, then the file. Collective on the file's communicator."""
+        """Close the engine, then the file. Collective on the file's communicator.
+
+        A transfer that fails meanwhile is no error: no state is needed any more.
+        """
+        self.settle_all()
+        self.engine.take_failed()
         try:
             self.engine.close()
         finally:

@@ -81,12 +81,18 @@ static int is_open_below(int fd) {
     return is_below(path);
 }
 
+static int is_meant(const char *call) {
+    char name[32];
+    snprintf(name, sizeof name, ",%s,", call);
+    return strstr(plan.calls, name) || strstr(plan.calls, ",any,")
+        || (!strncmp(call, "aio_", 4) && is_meant(call + 4));
+}
+
 /* Count a call that is on the folder; return what is to happen to it, with errno set. */
 static int fate(const char *call, long bytes) {
     static long seen;
-    char name[32], line[96];
-    snprintf(name, sizeof name, ",%s,", call);
-    if ((bytes >= 0 && bytes < plan.least) || !(strstr(plan.calls, name) || strstr(plan.calls, ",any,"))) return NONE;
+    char line[96];
+    if ((bytes >= 0 && bytes < plan.least) || !is_meant(call)) return NONE;
     long number = __sync_add_and_fetch(&seen, 1);
     int chosen = plan.first && number >= plan.first && number <= plan.last ? plan.what : NONE;
     int length = snprintf(line, sizeof line, "%ld %s %ld %s\n", number, call, bytes, chosen ? "fault" : "-");
@@ -251,10 +257,10 @@ static int error_of(const struct aiocb *block, int forget) {
         }                                                                     \
         return NEXT(name)(block);                                             \
     }
-POST(aio_write, "write", aiocb)
-POST(aio_write64, "write", aiocb64)
-POST(aio_read, "read", aiocb)
-POST(aio_read64, "read", aiocb64)
+POST(aio_write, "aio_write", aiocb)
+POST(aio_write64, "aio_write", aiocb64)
+POST(aio_read, "aio_read", aiocb)
+POST(aio_read64, "aio_read", aiocb64)
 
 #define FINISH(suffix, kind)                                                  \
     int aio_error##suffix(const struct kind *block) {                         \

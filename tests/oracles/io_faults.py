@@ -3,8 +3,8 @@
 `IoFaults` names calls on the files of a folder and what is to happen to them; `environment` is what
 a process, or mpirun, is started with. Calls are counted in each process from its start. Kinds are
 "open", "read", "write", "fallocate", "fsync", "rename" and "ftruncate", each with its variants
-(`pwritev2` and `aio_write` are writes). With ``first=0`` nothing fails, and `calls` lists what
-there is to fail::
+(`pwritev2` and `aio_write` are writes); "aio_write" and "aio_read" are those of asynchronous
+transfers alone. With ``first=0`` nothing fails, and `calls` lists what there is to fail::
 
     faults = IoFaults(folder, "write", first=3, what=errno.EIO, rank=1)
     subprocess.run(command, env=faults.environment(scratch), timeout=60)

@@ -26,10 +26,10 @@ __all__ = [
     "require_engine",
 ]
 
-TESTED_LIBRARIES = {"MPICH": (4, 5), "Open MPI": (4,)}
-"""MPI libraries, with their major versions, whose nonblocking I/O was made to survive errors of the
-disk (`adjoint.storage.engines.mpi`), as tests with such errors show. With any other library that
-engine is used only if it is asked for by name."""
+SAFE_LIBRARIES = {"MPICH": 4}
+"""MPI libraries, from which major version on, whose nonblocking I/O survives errors of the disk.
+With any other that engine is used only if it is asked for by name. Open MPI's survives them too, as
+tests show, but only because of what its default component does beyond the standard."""
 
 EngineFactory = Callable[[Communicator, Placement], Engine]
 """Opens an engine on this rank's part of a file, or raises `OSError`. All ranks call it."""
@@ -97,7 +97,7 @@ def engine_names(comm: Communicator) -> tuple[str, ...]:
 def candidate_names(comm: Communicator) -> tuple[str, ...]:
     """Return those of `engine_names` that plans measure, and may choose.
 
-    Not MPI's I/O, unless the library is one of `TESTED_LIBRARIES`.
+    Not MPI's I/O, unless the library is one of `SAFE_LIBRARIES`.
     """
     return tuple(
         name for name in engine_names(comm) if name != "mpi" or _survives_disk_errors(comm.mpi)
@@ -107,7 +107,7 @@ def candidate_names(comm: Communicator) -> tuple[str, ...]:
 def _survives_disk_errors(comm: Any) -> bool:
     # Taken from the module of the communicator, because nothing here imports mpi4py.
     name, version = sys.modules[type(comm).__module__].get_vendor()
-    return version[0] in TESTED_LIBRARIES.get(name, ())
+    return name in SAFE_LIBRARIES and version[0] >= SAFE_LIBRARIES[name]
 
 
 def require_engine(engine: object, comm: Communicator) -> None:

@@ -51,6 +51,8 @@ class SlowTransfer(Transfer):
 class SlowEngine:
     """Keeps rows in a dictionary. Until a read is done, its block holds no state."""
 
+    stalled = None
+
     def __init__(self, clock, write_steps, read_steps):
         self.statistics = Statistics()
         self.clock, self.write_steps, self.read_steps = clock, write_steps, read_steps
@@ -92,7 +94,7 @@ class Rows:
     """Rows without a file."""
 
     has_room = True
-    placement = SimpleNamespace(rows=10**6)
+    usable_rows = 10**6
 
     def __init__(self):
         self.taken = 0
