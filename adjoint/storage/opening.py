@@ -56,7 +56,8 @@ def open_store(
 ) -> FileStore:
     """Return a store with room for `rows` states. Collective on `comm`.
 
-    `engine` is as in `open_engine`, `deadline` as in `Engine.give_up_after`, the rest as in `create_file`.
+    `engine` is as in `open_engine`, `deadline` as in `Engine.give_up_after`, the rest as in
+    `create_file`.
 
     Raises
     ------

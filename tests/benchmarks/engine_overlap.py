@@ -20,7 +20,7 @@ from adjoint.measurement.synthetic import opener
 from adjoint.parallel import communicator
 from adjoint.steppers import FunctionStepper
 from adjoint.storage.blocks import BlockPool
-from adjoint.storage.engines.registry import candidate_names
+from adjoint.storage.engines.registry import engine_names
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import CopyingBuffers
 
@@ -61,7 +61,7 @@ def measured(side, folder, comm):
     )
     found = {}
     for _ in range(RUNS):
-        survey = probe.engines(candidate_names(comm), opener(folder, comm), seconds=60.0)
+        survey = probe.engines(engine_names(comm), opener(folder, comm), seconds=60.0)
         for engine, overlap in survey.found.items():
             found.setdefault(engine, []).append(overlap)
     return probe.step_seconds(), found

@@ -1,8 +1,8 @@
-"""An engine one of whose transfers never ends, as after a call that the kernel does not return from.
+"""An engine one of whose transfers never ends, as if the kernel did not return from a call.
 
 `Stuck` opens it; it is given wherever an engine is chosen: ``engine=Stuck(write=3)``. By default it
-is the transfer thread that is stuck; with ``in_thread=False`` it is an engine of another kind, which
-moves states inside the call, but for that one. `release` lets stuck threads return after all.
+is the transfer thread that is stuck; with ``in_thread=False`` it is an engine of another kind,
+which moves states inside the call, but for that one. `release` lets stuck threads return after all.
 """
 
 import threading

@@ -14,15 +14,17 @@ import logging
 import math
 import os
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from adjoint.errors import ArgumentError
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.transfer import Transfer
 
-__all__ = ["VARIABLE", "Watch", "end_at_exit", "keep_for_ever", "parse_deadline", "rows_overdue"]
+__all__ = ["VARIABLE", "Watch", "end_soon", "keep_for_ever", "parse_deadline", "rows_overdue"]
 
 VARIABLE = "ADJOINT_TRANSFER_DEADLINE"
 """Environment variable: the deadline in seconds, where the caller of a run gives none."""
@@ -43,7 +45,7 @@ MAX_GAP_SECONDS = 1.0
 """Two polls count as at most this far apart."""
 
 EXIT_SECONDS = 60
-"""How long a process with overdue requests may take to end, once it has begun to."""
+"""How long a process with overdue requests may take to end, once all ranks have begun to."""
 
 LOG = logging.getLogger("adjoint")
 
@@ -89,11 +91,14 @@ def keep_for_ever(*things: object) -> None:
     _kept.extend(things)
 
 
-def end_at_exit() -> None:
-    """See to it that this process ends soon after its last words, whatever a library waits for.
+def end_soon() -> None:
+    """End this process in a minute, unless it has ended by then. For use when it exits.
 
-    A timer of the kernel, because nothing of Python is left when MPI is finalized.
+    By a timer of the kernel, because nothing of Python is left when MPI is finalized.
     """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # absent, full, closed
+            stream.flush()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(EXIT_SECONDS)
 

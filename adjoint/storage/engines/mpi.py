@@ -20,7 +20,8 @@ counted, and requests are only tested, never waited for:
   again: other parts of the request may still be under way.
 
 A file with overdue requests is not closed, because that is collective and would wait for them. MPI
-is finalized nevertheless, which was found to work; should it not, the process is ended.
+is finalized nevertheless, which was found to work; should it not be, once all ranks have come to
+their end, the processes are ended.
 """
 
 import atexit
@@ -36,7 +37,7 @@ from adjoint.parallel import Communicator
 from adjoint.storage.agreement import on_all_ranks
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.base import Request, RowEngine
-from adjoint.storage.engines.deadline import end_at_exit, keep_for_ever
+from adjoint.storage.engines.deadline import end_soon, keep_for_ever
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Transfer
 from adjoint.storage.engines.worker import Worker
@@ -46,8 +47,11 @@ from adjoint.storage.file_io import MAX_CALL_BYTES
 __all__ = ["MpiEngine"]
 
 
+NUM_YIELDS = 100
+"""Tests of a request that is waited for before the first nap; other threads may run in between."""
+
 SHORTEST_NAP_SECONDS, LONGEST_NAP_SECONDS = 20e-6, 1e-3
-"""Time between two tests of a request that is waited for: it doubles from one to the next."""
+"""Time between two tests afterwards: it doubles from one to the next."""
 
 CAN_COMPLETE_FAILURES = MPI.get_vendor()[0] != "Open MPI"
 
@@ -56,6 +60,8 @@ class _Stage(Protocol):
     """What a transfer waits for before it continues: a future, or MPI requests like one."""
 
     def done(self) -> bool: ...
+
+    def exception(self, timeout: float) -> BaseException | None: ...
 
 
 _Stages = Generator[_Stage, Any, None]
@@ -117,13 +123,13 @@ class MpiEngine(RowEngine):
     def _give_up(self, seconds: float) -> None:
         super()._give_up(seconds)
         self._under_way.clear()
-        atexit.register(end_at_exit)
 
     def _release(self) -> None:
         self._helper.submit(self._file.close)
         self._helper.close(wait=self.stalled is None)
         if any(self._duplicate.allgather(self.stalled is not None)):
             keep_for_ever(self._mpi, self._duplicate)
+            atexit.register(_leave, self._duplicate)
         else:
             self._mpi.Close()
             self._duplicate.Free()
@@ -201,13 +207,13 @@ class _MpiTransfer(Transfer):
             self._pass((self._tested + now) / 2)
 
     def _pause(self, seconds: float) -> None:
-        until, nap = time.perf_counter() + seconds, SHORTEST_NAP_SECONDS
-        while self._stage is not None and time.perf_counter() < until:
-            if self._stage.done():
-                self._pass(time.perf_counter())
-            else:
-                time.sleep(nap)
-                nap = min(LONGEST_NAP_SECONDS, 2 * nap)
+        until = time.perf_counter() + seconds
+        while self._stage is not None:
+            try:
+                self._stage.exception(until - time.perf_counter())
+            except TimeoutError:
+                return
+            self._pass(time.perf_counter())
 
     def _pass(self, at: float | None) -> None:
         """Go to the next stage; `at` is when this one ended, None before the first."""
@@ -225,7 +231,7 @@ class _MpiTransfer(Transfer):
 
 
 class _Pieces:
-    """The MPI requests that move one block, with a method of a future.
+    """The MPI requests that move one block, with the methods of a future.
 
     They are tested one by one: `Testall` on file requests of which only some are complete is an
     error in MPICH 5.0.2.
@@ -252,6 +258,15 @@ class _Pieces:
             if not self._has_ended(request, size)
         ]
         return not self._under_way
+
+    def exception(self, timeout: float) -> BaseException | None:
+        until, naps = time.perf_counter() + timeout, 0
+        while not self.done():
+            if time.perf_counter() > until:
+                raise TimeoutError
+            time.sleep(_nap(naps))
+            naps += 1
+        return self._error
 
     def result(self) -> None:
         """Raise unless every byte was moved. To be called once they are done."""
@@ -281,6 +296,19 @@ class _Pieces:
             keep_for_ever(request, self._block)
         else:
             request.Wait()
+
+
+def _nap(number: int) -> float:
+    """Return the seconds between two tests of a request that is waited for."""
+    doublings = min(10, number - NUM_YIELDS)
+    return 0.0 if doublings < 0 else min(LONGEST_NAP_SECONDS, SHORTEST_NAP_SECONDS * 2**doublings)
+
+
+def _leave(comm: MPI.Comm) -> None:
+    """Bound the time that finalizing MPI may take, from when all ranks have nothing else to do."""
+    if not MPI.Is_finalized():
+        comm.Barrier()
+        end_soon()
 
 
 def _open_on_all_ranks(comm: Communicator, placement: Placement) -> RankFile:

@@ -6,6 +6,9 @@ neither.
 
 import errno
 import logging
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -199,3 +202,15 @@ def test_a_late_end_changes_nothing(open_stuck):
     release()
     assert store.statistics == figures
     assert block.is_lost
+
+
+def test_a_process_that_cannot_end_is_ended():
+    program = (
+        "import atexit, signal; from adjoint.storage.engines import deadline; "
+        "deadline.EXIT_SECONDS = 1; atexit.register(signal.pause); "
+        "atexit.register(deadline.end_soon); print('all is said')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGALRM, b"all is said\n")

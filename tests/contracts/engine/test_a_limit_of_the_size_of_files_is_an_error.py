@@ -1,4 +1,4 @@
-"""Beyond `ulimit -f` a write fails, whichever engine does it, and those within the limit succeed."""
+"""Beyond `ulimit -f` a write fails, whichever engine does it; within the limit it succeeds."""
 
 import errno
 import resource
