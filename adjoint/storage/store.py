@@ -258,13 +258,20 @@ class FileStore:
         """Close the engine, then the file. Collective on the file's communicator.
 
         A transfer that fails meanwhile is no error: no state is needed any more.
+
+        Raises
+        ------
+        NonFiniteError
+            A state that was to be written is not finite.
         """
         self.settle_all()
-        self.engine.take_failed()
+        error = self.failed_writes().error
         try:
             self.engine.close()
         finally:
             self.file.close()
+        if error is not None:
+            raise error
 
     def __enter__(self) -> Self:
         return self
