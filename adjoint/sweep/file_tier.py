@@ -261,4 +261,4 @@ class FileTier:
     def _replace_engine(self) -> None:
         """Go on with another engine, or in memory: then the journal could not be written either."""
         if not self._store.replace_engine(self._comm) and self._journal is not None:
-            self._journal.failure = self._journal.failure or self._store.engine_failure
+            self._journal.give_up(self._store.engine_failure)

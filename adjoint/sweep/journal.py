@@ -183,6 +183,10 @@ class Journal:
                 self._accepted_failure = f"could not write the accepted steps: {error}"
         self._accepted = len(accepted)
 
+    def give_up(self, reason: str) -> None:
+        """Write no other record, because the file cannot be written. Not collective."""
+        self.failure = self.failure or reason
+
     # -- finding --------------------------------------------------------------------------------
 
     def find(self) -> SavedRecord | None:

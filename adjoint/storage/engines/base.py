@@ -213,7 +213,8 @@ class RowEngine(Engine, ABC):
     def __init__(self, file: RankFile) -> None:
         self._file = file
         self._meter = Meter()
-        self._watch = Watch(file.placement.layout.memory_bytes, self._give_up)
+        place = file.placement
+        self._watch = Watch(place.layout.memory_bytes, place.rank, self._give_up)
         self._failed: deque[Transfer] = deque()
         self._stalled: Stall | None = None
         self._closed = False

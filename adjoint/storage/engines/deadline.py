@@ -78,11 +78,14 @@ def parse_deadline(given: float | None) -> float | None:
     return seconds
 
 
-def rows_overdue(path: str) -> set[int]:
-    """Return the rows of the file at `path` that overdue transfers of this process may write."""
+def rows_overdue(file: str | int) -> set[int]:
+    """Return the rows of a file that overdue transfers of this process may still write.
+
+    `file` is its path or a descriptor.
+    """
     if not _rows:
         return set()
-    found = os.stat(path)
+    found = os.stat(file)
     return set(_rows.get((found.st_dev, found.st_ino), ()))
 
 
@@ -110,16 +113,19 @@ class Watch:
     ----------
     nbytes
         What each of them moves.
+    rank
+        Named in the log.
     on_overdue
         Called with the seconds that have passed when the first is overdue. The engine then takes
         no other.
     """
 
-    def __init__(self, nbytes: int, on_overdue: Callable[[float], None]) -> None:
+    def __init__(self, nbytes: int, rank: int, on_overdue: Callable[[float], None]) -> None:
         self.given: float | None = None
         """The deadline that the caller of the run gave."""
         self.transfers: deque[tuple[Transfer, Block]] = deque()
         """Those under way, in the order in which they were posted, and some that have ended."""
+        self._rank = rank
         self._on_overdue = on_overdue
         self._slowest = 0.0
         self._least = max(MIN_SECONDS, nbytes / MIN_BYTES_PER_SECOND)
@@ -157,9 +163,13 @@ class Watch:
         elif self._seconds > WARNING_SHARE * self.deadline and not self._has_warned:
             self._has_warned = True
             LOG.warning(
-                "the %s of state %d has taken %.3g s; after %.3g s it is given up, and computed "
-                "again", first.what, first.step, self._seconds, self.deadline,
-            )  # fmt: skip
+                "the %s of state %d on rank %d has taken %.3g s; after %.3g s it is given up",
+                first.what,
+                first.step,
+                self._rank,
+                self._seconds,
+                self.deadline,
+            )
 
     def give_up(self, file: tuple[int, int]) -> list[Transfer]:
         """Set aside the blocks and the rows of all transfers under way, and return those.

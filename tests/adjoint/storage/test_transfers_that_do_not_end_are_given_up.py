@@ -45,7 +45,7 @@ def clock(monkeypatch):
 
 def watched(nbytes=1000, given=None):
     overdue = []
-    watch = deadline.Watch(nbytes, overdue.append)
+    watch = deadline.Watch(nbytes, 3, overdue.append)
     watch.given = given
     return watch, overdue
 
@@ -116,7 +116,7 @@ def test_one_line_is_logged_at_a_tenth(clock, caplog):
         assert not caplog.messages
         after(watch, clock, 40)
     assert len(caplog.messages) == 1
-    assert "the write of state 12 has taken 10.5 s" in caplog.messages[0]
+    assert "the write of state 12 on rank 3 has taken 10.5 s" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "soon", "nan"])
