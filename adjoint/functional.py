@@ -77,9 +77,9 @@ class Functional:
         Number of steps, the same on every rank; None if only the stepper knows where the run ends:
         it then has `finished` and `position`, see `adjoint.Stepper`.
     **options
-        `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `file_per_node`, `resume`,
-        `overwrite`, `max_lost_share`, `check_replays`, `progress`, `trace`: see
-        `adjoint.RunOptions`.
+        `comm`, `memory`, `file`, `disk`, `schedule`, `engine`, `transfer_deadline`,
+        `file_per_node`, `resume`, `overwrite`, `max_lost_share`, `check_replays`, `progress`,
+        `trace`: see `adjoint.RunOptions`.
 
     Raises
     ------
@@ -215,6 +215,7 @@ class Functional:
             file=options.file,
             schedule=options.schedule,
             engine=options.engine,
+            transfer_deadline=options.transfer_deadline,
             file_per_node=options.file_per_node,
             resume=options.resume,
             overwrite=options.overwrite,

@@ -114,6 +114,7 @@ class Driver:
         layout, tape = self._run.layout, self._resources.tape_bytes
         resumed = "" if record is None else f"{record.header.phase}, step {record.header.step:,}"
         blocked = after.wait_seconds + after.post_seconds
+        failure = "" if store is None else store.engine_failure
         return Report(
             schedule=describe(plan.schedule),
             reason=plan.reason,
@@ -128,7 +129,7 @@ class Driver:
             predicted_seconds=plan.predicted_seconds,
             probe_seconds=plan.probe_seconds,
             engine="" if store is None else store.engine.name,
-            engine_reason=plan.engine_reason,
+            engine_reason=failure or plan.engine_reason,
             bytes_written=after.bytes_written - before.bytes_written,
             bytes_read=after.bytes_read - before.bytes_read,
             transfer_seconds=after.transfer_seconds - before.transfer_seconds,

@@ -12,7 +12,7 @@ from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.planning.budget import Budget
 from adjoint.schedules.costs import Costs
-from adjoint.storage.engines.registry import engine_names
+from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.buffers import Buffers
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
     engine = run.options.engine
     if not budget.file_states or run.file is None:
         return Measured(costs, engine)
-    candidates = [engine] if engine is not None else engine_names(run.comm)
+    candidates = [engine] if engine is not None else candidate_names(run.comm)
     survey = probe.engines(candidates, run.file.open_for_probe)
     try:
         choice = choose_engine(survey)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from adjoint.errors import ArgumentError
 from adjoint.parallel import Communicator
 from adjoint.schedules import Schedule, require_schedule
+from adjoint.storage.engines.deadline import parse_deadline
 from adjoint.storage.engines.registry import require_engine
 from adjoint.units import parse_bytes
 
@@ -47,7 +48,14 @@ class RunOptions(TypedDict, total=False):
     engine: "str | EngineFactory | None"
     """How states are moved to the file: "mpi" (nonblocking MPI I/O), "thread" (a transfer thread),
     "direct" (a transfer thread that bypasses the page cache), or a function of (comm, placement)
-    that returns an `adjoint.storage.engines.base.Engine`. Default: the fastest as measured."""
+    that returns an `adjoint.storage.engines.base.Engine`. Default: the fastest as measured; "mpi"
+    only with MPICH, whose errors are survived in any case."""
+
+    transfer_deadline: float | None
+    """Seconds after which a write or a read of a state that has not ended is given up: the run then
+    goes on without the states in the file, and without that engine. Default: the environment
+    variable `ADJOINT_TRANSFER_DEADLINE`, else 60 seconds, 50 times the slowest transfer so far, or
+    what a state takes at 10 MB/s, whichever is longest."""
 
     file_per_node: bool
     """Make one file for the ranks of each node, where a single one would be the bottleneck: `file`
@@ -104,6 +112,8 @@ class Options:
     """None for no limit."""
     schedule: Schedule | None
     engine: "str | EngineFactory | None"
+    transfer_deadline: float | None
+    """None for the rule in `adjoint.storage.engines.deadline`."""
     file_per_node: bool
     resume: bool
     overwrite: bool
@@ -129,6 +139,7 @@ class Options:
             disk_bytes=None if disk is None else parse_bytes(disk),
             schedule=None if schedule is None else require_schedule(schedule),
             engine=given.get("engine"),
+            transfer_deadline=parse_deadline(given.get("transfer_deadline")),
             file_per_node=given.get("file_per_node", False),
             resume=given.get("resume", False),
             overwrite=given.get("overwrite", False),

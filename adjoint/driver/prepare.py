@@ -22,7 +22,7 @@ from adjoint.planning.candidates import interpolate_costs
 from adjoint.planning.planner import Plan, choose, without_measuring
 from adjoint.schedules import Online, Schedule, Spilling
 from adjoint.schedules.costs import Costs
-from adjoint.storage.engines.registry import engine_names
+from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.journal import SavedRecord
 
 __all__ = ["plan_run"]
@@ -152,7 +152,7 @@ def _resumed(run: Run, file: RunFile, rows: int) -> RunPlan | None:
     noted = record.header.plan
     plan = _planned_again(run, noted, rows)
     engine = noted.get("engine")
-    if plan.engine is None and engine in engine_names(run.comm):
+    if plan.engine is None and engine in candidate_names(run.comm):
         plan = replace(plan, engine=engine, engine_reason="as in the run that is resumed")
     return replace(plan, rows=rows, resumes=True)
 

@@ -73,7 +73,7 @@ class Resources:
 
     def statistics(self) -> Statistics:
         """Return the engine's figures so far; all zero without a file."""
-        return Statistics() if self.store is None else self.store.engine.statistics
+        return Statistics() if self.store is None else self.store.statistics
 
     def begin(self, plan: RunPlan) -> SavedRecord | None:
         """Begin an evaluation: empty buffers and file, or return the record to continue from.

@@ -114,6 +114,7 @@ class RunFile:
                 self._spec(),
                 rows,
                 engine=engine,
+                deadline=self._options.transfer_deadline,
                 resume=resume,
                 overwrite=self._options.overwrite,
             ),
@@ -134,7 +135,12 @@ class RunFile:
         folder = place if self.is_temporary() else os.path.dirname(os.path.abspath(place))
         return self._on_all_ranks(
             lambda: storage.open_store(
-                folder, self._sharers(), FileSpec(layout, b"probe"), rows, engine=engine
+                folder,
+                self._sharers(),
+                FileSpec(layout, b"probe"),
+                rows,
+                engine=engine,
+                deadline=self._options.transfer_deadline,
             ),
             undo=lambda store: store.close(),
         )

@@ -99,7 +99,17 @@ def measure_engines(
                 survey.found[engine] = measure_engine(store, blocks, computation, comm)
         except (SnapshotFileError, TransferError) as refused:
             survey.refused[engine] = refused
+            blocks = [_usable(block) for block in blocks]
     return survey
+
+
+def _usable(block: Block) -> Block:
+    """Return a block with the same content that no overdue transfer may still use."""
+    if not block.is_lost:
+        return block
+    other = Block(block.layout)
+    other.bytes[...] = block.bytes
+    return other
 
 
 def choose_engine(survey: Survey) -> Choice:

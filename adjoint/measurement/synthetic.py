@@ -20,7 +20,7 @@ from adjoint.parallel import Communicator, communicator
 from adjoint.schedules.costs import Costs
 from adjoint.steppers import Arrays, FunctionStepper
 from adjoint.storage.blocks import BlockPool
-from adjoint.storage.engines.registry import engine_names
+from adjoint.storage.engines.registry import candidate_names
 from adjoint.storage.file_format import FileSpec
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.store import FileStore
@@ -55,7 +55,7 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     probed = min(state_bytes, constants.MAX_SYNTHETIC_BYTES)
     probe = synthetic_probe(probed, comm)
     copying = probe.step_seconds()
-    survey = probe.engines(engine_names(comm), opener(folder, comm))
+    survey = probe.engines(candidate_names(comm), opener(folder, comm))
     chosen = choose_engine(survey.scaled(state_bytes / probed)).costs
     copying *= state_bytes / probed
     return with_file({1: Costs(store=copying, restore=copying)}, chosen)[1]

@@ -45,6 +45,8 @@ class RankStatus:
     """Minus the ordinal of the first write that has failed since the last status."""
     lost_last: float = -inf
     """Ordinal of the last write that has failed since the last status."""
+    stalled: float = 0.0
+    """Ordinal of the engine that takes no transfer any more; 0 if it does."""
     is_full: float = 0.0
     """1 if a write failed because there is no space left."""
     has_error: float = 0.0
@@ -53,7 +55,7 @@ class RankStatus:
     """1 if a signal has asked the process to end."""
 
     def packed(self) -> NDArray[np.float64]:
-        """Return the numbers as an array of 10."""
+        """Return the numbers as an array of 11."""
         return np.array(astuple(self), np.float64)
 
     @property

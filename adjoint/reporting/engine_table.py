@@ -18,7 +18,7 @@ from adjoint.measurement.synthetic import opener, synthetic_probe
 from adjoint.measurement.transfers import TransferCosts
 from adjoint.parallel import Communicator, communicator
 from adjoint.reporting.columns import aligned
-from adjoint.storage.engines.registry import engine_names
+from adjoint.storage.engines.registry import candidate_names
 from adjoint.units import format_bytes, format_count, format_seconds, format_speed
 
 __all__ = ["STATE_BYTES", "EngineRow", "as_json", "as_text", "probe_engines"]
@@ -146,7 +146,7 @@ def as_json(rows: Iterable[EngineRow]) -> list[dict[str, Any]]:
 def _probed(
     folder: str | os.PathLike[str], state_bytes: int, comm: Communicator
 ) -> list[EngineRow]:
-    engines = engine_names(comm)
+    engines = candidate_names(comm)
     probe = synthetic_probe(state_bytes, comm)
     survey = probe.engines(engines, opener(folder, comm), seconds=math.inf)
     choice = choose_engine(survey)

@@ -42,7 +42,8 @@ class Report:
     engine: str
     """The engine that moved states to and from the file; empty without a file."""
     engine_reason: str
-    """Why it was chosen; empty if the caller did, or without a file."""
+    """Why it was chosen; empty if the caller did, or without a file. If another one was given up
+    because a transfer did not end, that is said instead."""
     bytes_written: int
     """To the file, by this rank."""
     bytes_read: int

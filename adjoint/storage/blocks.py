@@ -26,15 +26,18 @@ class Block:
     arrays.
     """
 
-    __slots__ = ("_transfers", "arrays", "bytes", "taken")
+    __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "taken")
 
     def __init__(self, layout: StateLayout) -> None:
+        self.layout = layout
         self.bytes: NDArray[np.uint8] = _pages(layout.memory_bytes)
         """The whole block, `StateLayout.memory_bytes` long."""
         self.arrays: dict[str, NDArray[Any]] = layout.views(self.bytes)
         """The arrays of a state: views of `bytes`."""
         self.taken = False
         """Whether it has been taken from the pool."""
+        self.is_lost = False
+        """Whether an overdue transfer may use it for ever: then nothing else must, from now on."""
         self._transfers: list[Transfer] = []
 
     def hold(self, transfer: Transfer) -> None:
@@ -50,7 +53,7 @@ class Block:
         return bool(self._transfers)
 
     def settle(self) -> None:
-        """Wait until no transfer uses the block. Their errors are left to `Transfer.wait`."""
+        """Wait until no transfer uses the block, or it is lost: errors are left to `Transfer`."""
         for transfer in self._transfers:
             transfer.settle()
 
@@ -59,7 +62,8 @@ class BlockPool:
     """At most `capacity` blocks, allocated when they are first needed.
 
     A block that is given back while a transfer uses it counts as in use until the transfer has
-    ended. Not thread-safe.
+    ended. One that is lost to an overdue transfer is replaced by a new one, beyond `capacity`. Not
+    thread-safe.
 
     Parameters
     ----------
@@ -113,12 +117,12 @@ class BlockPool:
                 "a block was given back twice: two snapshots would share its memory"
             )
         block.taken = False
-        if block.busy:
+        if block.busy and not block.is_lost:
             self._leaving.append(block)
         elif self._sparing:
             self._allocated -= 1
         else:
-            self._idle.append(block)
+            self._add_idle(block)
 
     def touch(self, count: int) -> None:
         """Allocate `count` blocks, or up to the capacity, and touch their pages."""
@@ -128,22 +132,27 @@ class BlockPool:
             self._idle.append(block)
 
     def _find_idle(self) -> None:
-        for block in [block for block in self._leaving if not block.busy]:
+        for block in [block for block in self._leaving if block.is_lost or not block.busy]:
             self._leaving.remove(block)
-            self._idle.append(block)
-        if self._idle:
-            return
-        if self._allocated < self.capacity:
-            self._idle.append(self._allocate())
-        elif self._leaving:
-            block = self._leaving.popleft()
-            block.settle()
-            self._idle.append(block)
+            self._add_idle(block)
+        while not self._idle:
+            if self._allocated < self.capacity:
+                self._idle.append(self._allocate())
+            elif self._leaving:
+                block = self._leaving.popleft()
+                block.settle()
+                self._add_idle(block)
+            else:
+                raise ScheduleError(
+                    f"all {self.capacity} blocks are in use: the schedule keeps more states in "
+                    "memory than it has slots, or the buffers were made for fewer slots"
+                )
+
+    def _add_idle(self, block: Block) -> None:
+        if block.is_lost:
+            self._allocated -= 1
         else:
-            raise ScheduleError(
-                f"all {self.capacity} blocks are in use: the schedule keeps more states in memory "
-                "than it has slots, or the buffers were made for fewer slots"
-            )
+            self._idle.append(block)
 
     def _allocate(self) -> Block:
         self._allocated += 1

@@ -26,6 +26,7 @@ from adjoint.storage.agreement import on_all_ranks
 from adjoint.storage.claim import Claim
 from adjoint.storage.create import is_reservable, write_structure
 from adjoint.storage.engines.base import Engine
+from adjoint.storage.engines.deadline import rows_overdue
 from adjoint.storage.engines.registry import EngineFactory, open_engine
 from adjoint.storage.file_format import (
     ENTRY_BYTES,
@@ -57,12 +58,14 @@ def open_store(
     rows: int,
     *,
     engine: str | EngineFactory | None,
+    deadline: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> FileStore:
     """Return a store with room for `rows` states. Collective on `comm`.
 
-    `engine` is as in `open_engine`, the rest as in `create_file`.
+    `engine` is as in `open_engine`, `deadline` as in `Engine.give_up_after`, the rest as in
+    `create_file`.
 
     Raises
     ------
@@ -75,12 +78,13 @@ def open_store(
     try:
         opened = open_engine(file.placement, comm, engine)
         _give_name(file, comm)
+        opened.give_up_after(deadline)
     except BaseException as error:
         if opened is not None and comm.has_agreed(error):  # closing an engine may be collective
             opened.close()
         file.close()
         raise
-    return FileStore(file, opened)
+    return FileStore(file, opened, deadline)
 
 
 def rows_at(
@@ -198,7 +202,8 @@ def _opened(
     placement = structure.placement(
         found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
     )
-    return SnapshotFile(placement, claim)
+    unusable = set[int]().union(*comm.gather(rows_overdue(descriptor)))
+    return SnapshotFile(placement, claim, unusable=unusable)
 
 
 def _find(claim: Claim, structure: Structure, *, resume: bool, overwrite: bool) -> _Found:

@@ -5,6 +5,8 @@ described in `adjoint.storage.file_format`.
 """
 
 import os
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Self
 
@@ -33,15 +35,20 @@ class SnapshotFile:
         What rank 0 holds of the file; the file's to close.
     """
 
-    def __init__(self, placement: Placement, claim: Claim) -> None:
+    def __init__(
+        self, placement: Placement, claim: Claim, *, unusable: AbstractSet[int] = frozenset()
+    ) -> None:
         self.placement = placement
         """Where this rank's part of every row is: what an engine needs."""
         self.claim = claim
         self._close = closing(self, placement.descriptor)
         self._free: list[int] = []
         self._taken: set[int] = set()
+        self._unusable = set(unusable)
+        """Rows that are never taken: they could not be written or read, or may still be written."""
         self._touched = 0
         """Rows used so far: they are the first ones."""
+        self._skip_unusable()
 
     @property
     def path(self) -> str:
@@ -59,6 +66,11 @@ class SnapshotFile:
         return self._touched * self.row_bytes
 
     @property
+    def usable_rows(self) -> int:
+        """Number of rows that are not unusable."""
+        return self.placement.rows - len(self._unusable)
+
+    @property
     def has_room(self) -> bool:
         """Whether a row can be taken."""
         return bool(self._free) or self._touched < self.placement.rows
@@ -71,16 +83,17 @@ class SnapshotFile:
         ScheduleError
             Every row is taken.
         """
-        if self._free:
-            row = self._free.pop()
-        elif self._touched < self.placement.rows:
-            row = self._touched
-            self._touched += 1
-        else:
+        if not self.has_room:
             raise ScheduleError(
-                f"all {self.placement.rows} rows of {self.path} are in use: the schedule keeps "
+                f"all {self.usable_rows} rows of {self.path} are in use: the schedule keeps "
                 "more states in the file than it was made for"
             )
+        if self._free:
+            row = self._free.pop()
+        else:
+            row = self._touched
+            self._touched += 1
+            self._skip_unusable()
         self._taken.add(row)
         return row
 
@@ -92,8 +105,9 @@ class SnapshotFile:
         ScheduleError
             It is not taken.
         """
-        self.retire_row(row)
-        self._free.append(row)
+        self._give_up(row)
+        if row not in self._unusable:
+            self._free.append(row)
 
     def retire_row(self, row: int) -> None:
         """Never use a row again: it could not be written or read.
@@ -103,6 +117,20 @@ class SnapshotFile:
         ScheduleError
             It is not taken.
         """
+        self._give_up(row)
+        self._unusable.add(row)
+
+    def exclude(self, rows: Iterable[int]) -> None:
+        """Never use rows again, or not once they are given back."""
+        self._unusable.update(rows)
+        self._free = [row for row in self._free if row not in self._unusable]
+        self._skip_unusable()
+
+    def _skip_unusable(self) -> None:
+        while self._touched in self._unusable:
+            self._touched += 1
+
+    def _give_up(self, row: int) -> None:
         if row not in self._taken:
             raise ScheduleError(f"row {row} of {self.path} was given back, but is not taken")
         self._taken.remove(row)
@@ -128,14 +156,16 @@ class SnapshotFile:
                 values[:, row] = entry.sequence, -entry.sequence, entry.step, -entry.step
         top = comm.begin_largest(values.reshape(-1)).result().reshape(4, used)
         valid = (top[0] == -top[1]) & (top[2] == -top[3]) & (top[0] > 0)
-        rows: list[int] = np.flatnonzero(valid).tolist()
+        rows: list[int] = [r for r in np.flatnonzero(valid).tolist() if r not in self._unusable]
         states = {
             own[row].step: (row, own[row])
             for row in sorted(rows, key=lambda row: own[row].sequence)
         }
         self._touched = used
+        self._skip_unusable()
         self._taken = {row for row, _ in states.values()}
-        self._free = [row for row in reversed(range(used)) if row not in self._taken]
+        free = set(range(used)) - self._taken - self._unusable
+        self._free = sorted(free, reverse=True)
         last = max((entry.sequence for entry in own.values()), default=0)
         return states, max(comm.gather(last))
 

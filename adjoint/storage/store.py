@@ -6,22 +6,29 @@ each write the same number, by which they can refer to it.
 """
 
 import errno
+import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import nan
 from types import TracebackType
 from typing import Self
 
-from adjoint.errors import NonFiniteError, ScheduleError, TransferError
+from adjoint.errors import NonFiniteError, ScheduleError, SnapshotFileError, TransferError
+from adjoint.parallel import Communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.base import Engine
-from adjoint.storage.engines.transfer import Transfer
+from adjoint.storage.engines.registry import open_engine
+from adjoint.storage.engines.thread import ThreadEngine
+from adjoint.storage.engines.transfer import Statistics, Transfer
 from adjoint.storage.file_format import Entry
 from adjoint.storage.snapshot_file import SnapshotFile
 
 __all__ = ["FailedWrites", "FileStore"]
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LOG = logging.getLogger("adjoint")
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(slots=True)
@@ -39,12 +46,17 @@ class FailedWrites:
 class FileStore:
     """The snapshots of consecutive sweeps in one file. Owns the file and the engine.
 
-    Only `close` is collective. A state that could not be given a row has row -1.
+    Only `close` and `replace_engine` are collective. A state that could not be given a row has row
+    -1. `deadline` is the one that the engine was given, for those that replace it.
     """
 
-    def __init__(self, file: SnapshotFile, engine: Engine) -> None:
+    def __init__(self, file: SnapshotFile, engine: Engine, deadline: float | None = None) -> None:
         self.file = file
         self.engine = engine
+        self.engine_failure = ""
+        """Why the engine is not the first one, or none is used any more; empty otherwise."""
+        self.ordinal = 1
+        """Of the engine: 1, and one more whenever it was replaced."""
         self.peak_states = 0
         """Largest number of states in the file at once."""
         self.writes = 0
@@ -58,6 +70,9 @@ class FileStore:
         self._steps: dict[int, int] = {}
         self._transfers: dict[int, Transfer] = {}
         self._without_row: list[int] = []
+        self._before = Statistics()
+        """Of engines that have been replaced."""
+        self._deadline = deadline
 
     def __contains__(self, step: int) -> bool:
         return step in self._rows
@@ -68,6 +83,11 @@ class FileStore:
     def __iter__(self) -> Iterator[int]:
         """Yield the steps whose states are in the file, in ascending order."""
         return iter(sorted(self._rows))
+
+    @property
+    def statistics(self) -> Statistics:
+        """A copy of the sums over all transfers up to now."""
+        return self._before + self.engine.statistics
 
     def recall(self, states: Mapping[int, tuple[int, Entry]], posted: int) -> None:
         """Start from what an earlier run left: row and entry by step, and its number of writes."""
@@ -198,12 +218,60 @@ class FileStore:
         self.engine.take_failed()
         return error
 
+    @property
+    def stalled(self) -> int:
+        """Ordinal of the engine if it is stalled on this rank, and not replaced; 0 otherwise."""
+        return self.ordinal if self.engine.stalled and self.file.usable_rows else 0
+
+    def replace_engine(self, comm: Communicator) -> bool:
+        """Replace an engine that is stalled on some rank; return whether there is one to use.
+
+        A transfer thread takes over from any other kind of engine. If that was one already, no
+        state is stored any more. Collective on `comm`. The store must be empty, and no transfer
+        under way, but overdue ones.
+        """
+        is_thread = isinstance(self.engine, ThreadEngine)
+        ranks = comm.gather((self.engine.stalled, is_thread))
+        stalls = [stall for stall, _ in ranks if stall is not None]
+        self.ordinal += 1
+        self.engine.take_failed()
+        self.file.exclude(row for stall in stalls for row in stall.rows)
+        engine = None
+        if not any(is_thread for _, is_thread in ranks):
+            with suppress(SnapshotFileError):
+                engine = open_engine(self.file.placement, comm, "thread")
+        what = "in memory" if engine is None else f"with {engine.name}"
+        self.engine_failure = f"{stalls[0].reason}; the run goes on {what}"
+        if comm.rank == 0:
+            LOG.warning("%s", self.engine_failure)
+        if engine is None:
+            self.file.exclude(range(self.file.placement.rows))
+            return False
+        self._before = self.statistics
+        self.engine.close()
+        self.engine = engine
+        engine.give_up_after(self._deadline)
+        engine.recall({}, self.posted)
+        return True
+
     def close(self) -> None:
-        """Close the engine, then the file. Collective on the file's communicator."""
+        """Close the engine, then the file. Collective on the file's communicator.
+
+        A transfer that fails meanwhile is no error: no state is needed any more.
+
+        Raises
+        ------
+        NonFiniteError
+            A state that was to be written is not finite.
+        """
+        self.settle_all()
+        error = self.failed_writes().error
         try:
             self.engine.close()
         finally:
             self.file.close()
+        if error is not None:
+            raise error
 
     def __enter__(self) -> Self:
         return self

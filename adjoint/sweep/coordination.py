@@ -14,8 +14,7 @@ from adjoint.errors import RunInterruptedError
 from adjoint.parallel import Communicator
 from adjoint.parallel.status_exchange import RankStatus, StatusExchange
 from adjoint.schedules.costs import Costs
-from adjoint.storage.engines.base import Engine
-from adjoint.storage.store import FailedWrites
+from adjoint.storage.store import FailedWrites, FileStore
 from adjoint.sweep.cost_tracking import CostTracker
 from adjoint.sweep.journal import Journal
 from adjoint.sweep.signals import SignalWatch
@@ -33,7 +32,7 @@ class Coordinator:
     ----------
     comm
         The ranks.
-    engine
+    store
         Whose transfers are measured.
     state
         Where the sweep is; the sweep changes it.
@@ -48,20 +47,23 @@ class Coordinator:
     def __init__(
         self,
         comm: Communicator,
-        engine: Engine,
+        store: FileStore,
         state: SweepState,
         costs: Costs | None,
         leaf_steps: int,
         journal: Journal | None,
     ) -> None:
+        self.stalled = 0
+        """Ordinal of the last of the store's engines that stalled on some rank; 0 if none has."""
         self._comm = comm
+        self._store = store
         self._state = state
         self._leaf_steps = leaf_steps
         self._journal = journal
         self._signals = SignalWatch()
         self._exchange = StatusExchange(comm, leaf_steps)
         seconds_before = 0.0 if journal is None else journal.seconds_before
-        self._tracker = CostTracker(engine, costs, seconds_before)
+        self._tracker = CostTracker(store, costs, seconds_before)
         self._received: list[RankStatus] = []
         self._known_costs = costs
 
@@ -133,11 +135,13 @@ class Coordinator:
         """
         sent = self._tracker.measure()
         sent.is_full = float(failed.is_full)
+        sent.stalled = self._store.stalled
         sent.has_error = float(self._state.error is not None)
         sent.is_interrupted = float(self._signals.requested)
         if failed.numbers:
             sent.lost_first, sent.lost_last = -min(failed.numbers), max(failed.numbers)
         received = self._exchange.exchange(sent)
+        self.stalled = max(self.stalled, int(received.stalled))
         if received.has_error:
             self._state.agree(self._comm)
         self._save(received)
@@ -150,10 +154,12 @@ class Coordinator:
 
     def agree_on_read(self, *, succeeded: bool) -> bool:
         """Return whether a read has succeeded on all ranks. Collective."""
-        ranks = self._comm.gather((succeeded, self._tracker.read_seconds()))
-        if not all(succeeded for succeeded, _ in ranks):
+        own = succeeded, self._tracker.read_seconds(), self._store.stalled
+        successes, seconds, stalled = zip(*self._comm.gather(own), strict=True)
+        self.stalled = max(self.stalled, *stalled)
+        if not all(successes):
             return False
-        self._tracker.change_read(max(seconds for _, seconds in ranks))
+        self._tracker.change_read(max(seconds))
         return True
 
     # -- what was received ----------------------------------------------------------------------

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from adjoint.parallel.status_exchange import RankStatus
 from adjoint.schedules.costs import Costs
-from adjoint.storage.engines.base import Engine
+from adjoint.storage.store import FileStore
 
 __all__ = ["CostTracker", "slowdown_of"]
 
@@ -77,20 +77,20 @@ class CostTracker:
 
     Parameters
     ----------
-    engine
-        The engine whose transfers are measured.
+    store
+        The store whose transfers are measured.
     costs
         What the schedule was planned on; None if it does not depend on costs.
     seconds_before
         Duration of the runs that this one resumes.
     """
 
-    def __init__(self, engine: Engine, costs: Costs | None, seconds_before: float = 0.0) -> None:
+    def __init__(self, store: FileStore, costs: Costs | None, seconds_before: float = 0.0) -> None:
         self.changes = 0
         """Number of times that the costs have changed."""
         self.costs = costs
         """The costs that the schedule uses now."""
-        self._engine = engine
+        self._store = store
         self._began = time.perf_counter() - seconds_before
         self._steps = 0
         self._has_begun = False
@@ -98,7 +98,7 @@ class CostTracker:
         self._step_seconds = 0.0
         self._agreed_step_seconds = 0.0
         """Of all ranks, without the slowdown by writes. Decisions use this one only."""
-        done = engine.statistics
+        done = store.statistics
         self._writes = _RecentMean(done.writes_done, done.finished_write_seconds, MEMORY_WRITES)
         self._reads = _RecentMean(done.reads_done, done.finished_read_seconds, MEMORY_READS)
         self._mark = _Mark(self._began, 0, done.wait_seconds, done.write_seconds)
@@ -110,7 +110,7 @@ class CostTracker:
     def measure(self) -> RankStatus:
         """Return a status with what was measured up to now on this rank, and begin anew."""
         self._measure_steps()
-        done = self._engine.statistics
+        done = self._store.statistics
         return RankStatus(
             elapsed=time.perf_counter() - self._began,
             step_seconds=self._step_seconds,
@@ -121,12 +121,12 @@ class CostTracker:
 
     def restart_clock(self) -> None:
         """Leave out of the step times whatever was done since the last call of `measure`."""
-        done = self._engine.statistics
+        done = self._store.statistics
         self._mark = _Mark(time.perf_counter(), self._steps, done.wait_seconds, done.write_seconds)
 
     def read_seconds(self) -> float:
         """Return the recent mean time of a read on this rank; 0 if there was none."""
-        done = self._engine.statistics
+        done = self._store.statistics
         return self._reads.update(done.reads_done, done.finished_read_seconds)
 
     def change_write(self, status: RankStatus) -> Costs | None:
@@ -170,7 +170,7 @@ class CostTracker:
 
     def _measure_steps(self) -> None:
         """Update the mean step time and the share of time in which writes were at work."""
-        mark, done = self._mark, self._engine.statistics
+        mark, done = self._mark, self._store.statistics
         steps = self._steps - mark.steps
         if steps and self._has_begun:
             waited = done.wait_seconds - mark.wait_seconds
@@ -184,7 +184,7 @@ class CostTracker:
 
     def _write_seconds(self) -> float:
         """Return the recent mean time of a write, or of the one under way if it is longer."""
-        done = self._engine.statistics
+        done = self._store.statistics
         mean = self._writes.update(done.writes_done, done.finished_write_seconds)
         under_way = done.write_seconds - done.finished_write_seconds
         planned = 0.0 if self.costs is None else self.costs.write

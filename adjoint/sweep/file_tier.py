@@ -63,13 +63,10 @@ class FileTier:
         self._buffers = buffers
         self._state = state
         self._reads = FileReads(store)
-        self._coordinator = Coordinator(
-            comm, store.engine, state, costs, schedule.leaf_steps, journal
-        )
+        self._coordinator = Coordinator(comm, store, state, costs, schedule.leaf_steps, journal)
         self._recovery = Recovery(stepper, buffers, store, comm, state, schedule, costs)
-        self._usable_rows = store.file.placement.rows
-        """Rows of the file that were neither unwritable nor unreadable."""
-        self._capacity = self._usable_rows
+        self._comm = comm
+        self._capacity = store.file.usable_rows
         """The most states that the file can hold: less than that if the disk is full."""
         self._missing: list[int] = []
         """States that are lost, while the schedule still counts on them."""
@@ -189,7 +186,7 @@ class FileTier:
             self._exchange()
         if self._coordinator.has_news:
             self._pass_on(stream)
-        if self._missing and self._can_start_over(action):
+        if (self._missing or self._is_stalled) and self._can_start_over(action):
             return self._start_over()
         return None
 
@@ -213,6 +210,11 @@ class FileTier:
 
     # -- lost states ----------------------------------------------------------------------------
 
+    @property
+    def _is_stalled(self) -> bool:
+        """Whether the engine is to be replaced: the same on all ranks."""
+        return self._coordinator.stalled >= self._store.ordinal
+
     def _still_missing(self) -> list[int]:
         """Return the states that are lost and were not discarded since, each once."""
         return [step for step in dict.fromkeys(self._missing) if step in self._store]
@@ -230,22 +232,33 @@ class FileTier:
     def _start_over(self) -> AdaptiveStream | None:
         """Return a stream over what is left to do without the states that are lost. Collective.
 
-        None if the schedule has discarded them before it learnt of that.
+        None if the schedule has discarded them before it learnt of that. All that are in the file
+        are lost if the engine is stalled.
         """
-        store, lost = self._store, self._still_missing()
+        store, is_stalled = self._store, self._is_stalled
+        lost = list(store) if is_stalled else self._still_missing()
         self._missing.clear()
-        if not lost:
+        if not lost and not is_stalled:
             return None
         store.settle_all()
         for step in self._reads.drop():
             self._buffers.discard(step)
         for step in lost:
-            self._usable_rows -= store.has_row(step)
-            store.forget(step)  # and its row is not used again
-        self._capacity = min(self._capacity, self._usable_rows)
+            if is_stalled:
+                store.discard(step)
+            else:
+                store.forget(step)  # and its row is not used again
+        if is_stalled:
+            self._replace_engine()
+        self._capacity = min(self._capacity, store.file.usable_rows)
         self.lost_states += lost
         stream = self._recovery.start_over()
         stream.set_capacity(self._capacity)
         if self._coordinator.cost_changes and self._coordinator.costs is not None:
             stream.update_costs(self._coordinator.costs)
         return stream
+
+    def _replace_engine(self) -> None:
+        """Go on with another engine, or in memory: then the journal could not be written either."""
+        if not self._store.replace_engine(self._comm) and self._journal is not None:
+            self._journal.give_up(self._store.engine_failure)

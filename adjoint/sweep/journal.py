@@ -54,8 +54,8 @@ class SavedRecord:
 class Journal:
     """The journal of one stepper's runs. Collective on `comm`, unless a method says otherwise.
 
-    If a record cannot be written, the run continues, and the next chance for one is taken. Until
-    one succeeds, `failure` says why.
+    If a record cannot be written, the run continues, and the next chance for one is taken, unless
+    the journal was given up. Until one succeeds, `failure` says why.
 
     Parameters
     ----------
@@ -102,6 +102,7 @@ class Journal:
         """Those that rank 0 has written."""
         self._accepted_failure: str | None = None
         """Why accepted steps could not be written: then no record is."""
+        self._is_given_up = False
 
     def close(self) -> None:
         """Close the file. Not collective."""
@@ -126,7 +127,9 @@ class Journal:
             The record to resume from; None to begin afresh.
         """
         self.records, self.seconds, self._longest = 0, 0.0, 0.0
-        self.failure = self._accepted_failure = None
+        self._accepted_failure = None
+        if not self._is_given_up:
+            self.failure = None
         self._rows_from = None
         self._accepted = self._accepted_written = 0
         self.seconds_before = 0.0 if found is None else found.header.seconds
@@ -156,7 +159,9 @@ class Journal:
     def due(self, elapsed: float) -> bool:
         """Return whether a record is due, `elapsed` seconds into the run. Not collective."""
         is_old = elapsed - self._saved_at > self._share * self._saved_at
-        return is_old and elapsed - self._tried_at > MIN_GAP * self._longest
+        return (
+            not self._is_given_up and is_old and elapsed - self._tried_at > MIN_GAP * self._longest
+        )
 
     def save_forward(self, step: int, cost: float, elapsed: float) -> None:
         """Write the live state, at `step`; `cost` is this rank's running total up to there."""
@@ -194,7 +199,7 @@ class Journal:
     def save_accepted(self) -> None:
         """Write the accepted steps that are new. Not collective: rank 0 does it."""
         accepted = self._capabilities.accepted_steps
-        if accepted is None or not self._file.placement.accepted_steps:
+        if accepted is None or not self._file.placement.accepted_steps or self._is_given_up:
             return
         self._accepted = len(accepted)
         if self._comm.rank == 0:
@@ -211,6 +216,11 @@ class Journal:
             self._file.require_name()
         except OSError as error:
             self._fail(str(error))
+
+    def give_up(self, reason: str) -> None:
+        """Write no other record, because the file cannot be written. Not collective."""
+        self._is_given_up = True
+        self.failure = self.failure or reason
 
     # -- finding --------------------------------------------------------------------------------
 
@@ -264,6 +274,8 @@ class Journal:
         failure: str | None = None,
     ) -> bool:
         """Write the next record, unless there is a failure; return whether all ranks have it."""
+        if self._is_given_up:
+            return False
         began, failure = time.perf_counter(), failure or self._accepted_failure
         try:
             if failure is None:

@@ -9,6 +9,10 @@ not modify the block and, during a read, does not look at it.
 *Order.* Transfers of the same row, and a read and another transfer of the same block, are carried
 out in the order in which they were posted; all others in any order.
 
+*Deadlines.* No wait is without an end. An engine that finds a transfer overdue
+(`adjoint.storage.engines.deadline`) gives up all that are under way. From then on it is *stalled*:
+whatever is posted fails at once. The sweep replaces it, on all ranks.
+
 *Errors.* Posting raises only for a call that could never be right, such as a row that does not
 exist. Whatever the disk reports is stored in the transfer and raised by `Transfer.wait`; if nobody
 waited, by `Engine.close`. No error is lost, and a transfer that failed does not stop the others.
@@ -29,11 +33,11 @@ ways:
 - *Bytes move in another way, by calls that block.* Derive from `RankFile`, override `read` and
   `write`, and pass the file to `ThreadEngine`, which calls it in its thread. `DirectRankFile` does
   this.
-- *Transfers are carried out in another way.* Derive from `RowEngine` and implement `name`, `_post`,
-  `progress` and `_release`; errors, statistics, ordinals of writes and closing are taken care of.
+- *Transfers are carried out in another way.* Derive from `RowEngine` and implement `name`, `_post`
+  and `_release`; errors, deadlines, statistics, ordinals of writes and closing are taken care of.
   `_post` starts the transfer and returns it, as an object of a subclass of `Transfer` that says
-  whether it has ended (`done`) and can block until it has (`_finish`). `ThreadEngine` and
-  `MpiEngine` do this.
+  whether it has ended (`done`) and can block for a while until it has (`_pause`). `ThreadEngine`
+  and `MpiEngine` do this.
 
 If a whole transfer is carried out in one place, `_carry_out` does it. This engine moves each state
 inside the call that posts it::
@@ -41,7 +45,7 @@ inside the call that posts it::
     class Finished(Transfer):
         done = True
 
-        def _finish(self) -> None:
+        def _pause(self, seconds: float) -> None:
             pass
 
     class BlockingEngine(RowEngine):
@@ -51,9 +55,6 @@ inside the call that posts it::
             transfer = Finished(*request.identity, self._meter.figures)
             self._carry_out(request, transfer)
             return transfer
-
-        def progress(self) -> None:
-            pass
 
         def _release(self) -> None:
             self._file.close()
@@ -71,6 +72,7 @@ after which ``engine="blocking"`` selects it, plans measure it against the other
 ``tests/contracts/engine`` run on it.
 """
 
+import errno
 import math
 import time
 from abc import ABC, abstractmethod
@@ -82,11 +84,22 @@ from typing import Protocol, Self
 
 from adjoint.errors import AdjointError
 from adjoint.storage.blocks import Block
+from adjoint.storage.engines.deadline import Watch
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Direction, Meter, Statistics, Transfer
 from adjoint.storage.file_format import Entry
 
-__all__ = ["Engine", "Request", "RowEngine"]
+__all__ = ["Engine", "Request", "RowEngine", "Stall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Why an engine takes no other transfer."""
+
+    reason: str
+    """A sentence."""
+    rows: frozenset[int]
+    """The rows that its overdue transfers may still write."""
 
 
 class Engine(Protocol):
@@ -108,6 +121,15 @@ class Engine(Protocol):
     @property
     def statistics(self) -> Statistics:
         """A copy of the sums over its transfers up to now, including those under way."""
+        ...
+
+    @property
+    def stalled(self) -> Stall | None:
+        """Why it takes no other transfer; None as long as it does."""
+        ...
+
+    def give_up_after(self, seconds: float | None) -> None:
+        """Set the time after which a transfer is overdue; None for the default rule."""
         ...
 
     def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
@@ -148,7 +170,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish every transfer that was posted, and release the file. Idempotent.
+        """Finish every transfer that was posted, or give it up; release the file. Idempotent.
 
         Raises
         ------
@@ -180,7 +202,7 @@ class Request:
 class RowEngine(Engine, ABC):
     """What engines share: ordinals of writes, statistics, failures, and closing.
 
-    A subclass implements `name`, `_post`, `progress` and `_release`; the module says how.
+    A subclass implements `name`, `_post` and `_release`; the module says how.
 
     Parameters
     ----------
@@ -191,7 +213,10 @@ class RowEngine(Engine, ABC):
     def __init__(self, file: RankFile) -> None:
         self._file = file
         self._meter = Meter()
+        place = file.placement
+        self._watch = Watch(place.layout.memory_bytes, place.rank, self._give_up)
         self._failed: deque[Transfer] = deque()
+        self._stalled: Stall | None = None
         self._closed = False
 
     @property
@@ -205,6 +230,13 @@ class RowEngine(Engine, ABC):
     @property
     def statistics(self) -> Statistics:
         return self._meter.read()
+
+    @property
+    def stalled(self) -> Stall | None:
+        return self._stalled
+
+    def give_up_after(self, seconds: float | None) -> None:
+        self._watch.given = seconds
 
     def write(self, row: int, block: Block, step: int, cost: float = math.nan) -> Transfer:
         self._file.placement.require(row)
@@ -226,13 +258,15 @@ class RowEngine(Engine, ABC):
             failed[-1].reported = True
         return failed
 
-    @abstractmethod
-    def progress(self) -> None: ...
+    def progress(self) -> None:
+        self._watch.poll()
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
+        for transfer, _ in tuple(self._watch.transfers):
+            transfer.settle()
         self._release()
         for transfer in self._failed:
             if not transfer.reported:
@@ -262,20 +296,23 @@ class RowEngine(Engine, ABC):
 
     @abstractmethod
     def _release(self) -> None:
-        """Finish every transfer that was posted, raising none of their errors; close the file."""
+        """Close the file. Each transfer has ended, unless the engine is stalled: see `deadline`."""
 
     # -- what a subclass calls ----------------------------------------------------------------
 
     def _carry_out(self, request: Request, transfer: Transfer) -> None:
         """Do all steps of a transfer, one after the other. In any thread."""
+        if transfer.is_overdue:
+            return  # it was behind another one that did not end
         failure = None
         self._meter.begin(request.what)
         try:
             self._move(request)
         except Exception as error:  # of whatever kind: the transfer carries it to the caller
             failure = error
-        self._meter.end(request.what, time.perf_counter())
-        self._end(transfer, failure)
+        if not transfer.is_overdue:
+            self._meter.end(request.what, time.perf_counter())
+            self._end(transfer, failure)
 
     def _end(self, transfer: Transfer, error: Exception | None) -> None:
         """Record that a transfer has ended, and how. The last that happens to it; in any thread."""
@@ -289,10 +326,41 @@ class RowEngine(Engine, ABC):
 
     def _begin(self, request: Request) -> Transfer:
         began = time.perf_counter()
+        self._watch.poll()
+        if self._stalled is not None:
+            return self._refused(request)
         transfer = self._post(request)
         request.block.hold(transfer)
+        self._watch.add(transfer, request.block)
         self._meter.posted(request.what, time.perf_counter() - began)
         return transfer
+
+    def _refused(self, request: Request) -> Transfer:
+        """Return a transfer that has failed, because the engine is stalled."""
+        transfer = _Refused(*request.identity, self._meter.figures)
+        transfer.error = self._overdue(transfer)
+        self._failed.append(transfer)
+        return transfer
+
+    def _give_up(self, seconds: float) -> None:
+        """Take no other transfer, because the first one under way is overdue."""
+        first, rank = self._watch.transfers[0][0], self._file.placement.rank
+        reason = (
+            f"{self.name} is not used any more: the {first.what} of state {first.step} on rank "
+            f"{rank} had not ended after {seconds:.3g} s"
+        )
+        overdue = self._watch.give_up(self._file.identity)
+        self._stalled = Stall(reason, frozenset(transfer.row for transfer in overdue))
+        for transfer in overdue:
+            transfer.error = self._overdue(transfer)
+            transfer.is_overdue = True
+        self._failed.extend(overdue)
+        self._meter.give_up()
+
+    def _overdue(self, transfer: Transfer) -> Exception:
+        assert self._stalled is not None
+        timeout = TimeoutError(errno.ETIMEDOUT, self._stalled.reason)
+        return self._file.failure(transfer.what, transfer.row, transfer.step, timeout)
 
     def _move(self, request: Request) -> None:
         file, row, block = self._file, request.row, request.block
@@ -305,3 +373,14 @@ class RowEngine(Engine, ABC):
             file.prepare_read(row, request.step)
             file.read(row, block)
             file.finish_read(row, block)
+
+
+class _Refused(Transfer):
+    """A transfer that was never started."""
+
+    @property
+    def done(self) -> bool:
+        return True
+
+    def _pause(self, seconds: float) -> None:
+        del seconds

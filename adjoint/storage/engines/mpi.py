@@ -9,16 +9,26 @@ The helper writes index entries with `pwrite` to the file that MPI has open as w
 the ranges are disjoint, only this rank writes its entries, each after its data are complete, and
 MPI never caches those bytes because it is never asked for them.
 
-Nonblocking MPI calls do not survive a full disk or a read past the end of the file, and silently
-cut off a long transfer. So space is reserved and the length of the file checked before anything is
-posted, a transfer is split at 1 GiB, and the bytes that were moved are counted.
+Errors of nonblocking transfers are badly reported. So space is reserved and the length of the file
+checked before anything is posted, a transfer is split at 1 GiB, the bytes that were moved are
+counted, and requests are only tested, never waited for:
+
+- In MPICH, and all that has its MPI I/O, a request that has failed is under way for ever. It is
+  overdue some time later (`adjoint.storage.engines.deadline`).
+- Open MPI crashes in the call that completes a request that has failed. `Get_status`, which does
+  not complete it, shows too few bytes. Then the request is left as it is, and its block is not used
+  again: other parts of the request may still be under way.
+
+A file with overdue requests is not closed, because that is collective and would wait for them. MPI
+is finalized nevertheless, which was found to work; should it not be, once all ranks have come to
+their end, the processes are ended.
 """
 
+import atexit
 import errno
 import os
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -29,8 +39,10 @@ from adjoint.parallel import Communicator
 from adjoint.storage.agreement import on_all_ranks
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.base import Request, RowEngine
+from adjoint.storage.engines.deadline import end_soon, keep_for_ever
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Transfer
+from adjoint.storage.engines.worker import Worker
 from adjoint.storage.file_format import Placement
 from adjoint.storage.file_io import MAX_CALL_BYTES
 
@@ -40,13 +52,21 @@ __all__ = ["MpiEngine"]
 SPARE_DESCRIPTORS = 8
 """That many must be left: opening a file takes up to three with MPICH 5.0 and Open MPI 4.1."""
 
+NUM_YIELDS = 100
+"""Tests of a request that is waited for before the first nap; other threads may run in between."""
+
+SHORTEST_NAP_SECONDS, LONGEST_NAP_SECONDS = 20e-6, 1e-3
+"""Time between two tests afterwards: it doubles from one to the next."""
+
+CAN_COMPLETE_FAILURES = MPI.get_vendor()[0] != "Open MPI"
+
 
 class _Stage(Protocol):
     """What a transfer waits for before it continues: a future, or MPI requests like one."""
 
     def done(self) -> bool: ...
 
-    def exception(self) -> BaseException | None: ...
+    def exception(self, timeout: float) -> BaseException | None: ...
 
 
 _Stages = Generator[_Stage, Any, None]
@@ -80,7 +100,7 @@ class MpiEngine(RowEngine):
             self._duplicate.Free()
             self._file.close()
             raise
-        self._helper = ThreadPoolExecutor(1, thread_name_prefix="adjoint-checksum")
+        self._helper = Worker("adjoint-checksum")
         self._under_way: dict[_MpiTransfer, Request] = {}
 
     @property
@@ -93,22 +113,31 @@ class MpiEngine(RowEngine):
         if self._under_way:
             for transfer in tuple(self._under_way):
                 transfer.go_on()
+            super().progress()
 
     def _post(self, request: Request) -> Transfer:
         self._settle_conflicts(request)
+        if self.stalled is not None:
+            return self._refused(request)
         transfer = _MpiTransfer(*request.identity, self._meter.figures)
         self._under_way[transfer] = request
         stages = self._write(request) if request.what == "write" else self._read(request)
         transfer.begin(stages, self._ended)
         return transfer
 
+    def _give_up(self, seconds: float) -> None:
+        super()._give_up(seconds)
+        self._under_way.clear()
+
     def _release(self) -> None:
-        for transfer in tuple(self._under_way):
-            transfer.settle()
-        self._helper.shutdown(wait=True)
-        self._file.close()
-        self._mpi.Close()
-        self._duplicate.Free()
+        self._helper.submit(self._file.close)
+        self._helper.close(wait=self.stalled is None)
+        if any(self._duplicate.allgather(self.stalled is not None)):
+            keep_for_ever(self._mpi, self._duplicate)
+            atexit.register(_leave, self._duplicate)
+        else:
+            self._mpi.Close()
+            self._duplicate.Free()
 
     # -- the stages of a transfer -------------------------------------------------------------
 
@@ -169,7 +198,7 @@ class _MpiTransfer(Transfer):
 
     @property
     def done(self) -> bool:
-        if not self._over:
+        if not (self._over or self.is_overdue):
             self.go_on()
         return self._over
 
@@ -182,9 +211,13 @@ class _MpiTransfer(Transfer):
                 return
             self._pass((self._tested + now) / 2)
 
-    def _finish(self) -> None:
+    def _pause(self, seconds: float) -> None:
+        until = time.perf_counter() + seconds
         while self._stage is not None:
-            self._stage.exception()
+            try:
+                self._stage.exception(until - time.perf_counter())
+            except TimeoutError:
+                return
             self._pass(time.perf_counter())
 
     def _pass(self, at: float | None) -> None:
@@ -213,6 +246,7 @@ class _Pieces:
         self._error: MPI.Exception | None = None
         self._under_way: list[tuple[MPI.Request, int]] = []
         self._status = MPI.Status()
+        self._block = block
         self._missing = 0
         try:
             for start in range(0, block.bytes.size, MAX_CALL_BYTES):
@@ -226,14 +260,17 @@ class _Pieces:
         self._under_way = [
             (request, size)
             for request, size in self._under_way
-            if not self._is_complete(request.Test, size)
+            if not self._has_ended(request, size)
         ]
         return not self._under_way
 
-    def exception(self) -> BaseException | None:
-        for request, size in self._under_way:
-            self._is_complete(request.Wait, size)
-        self._under_way = []
+    def exception(self, timeout: float) -> BaseException | None:
+        until, naps = time.perf_counter() + timeout, 0
+        while not self.done():
+            if time.perf_counter() > until:
+                raise TimeoutError
+            time.sleep(_nap(naps))
+            naps += 1
         return self._error
 
     def result(self) -> None:
@@ -243,15 +280,40 @@ class _Pieces:
         if self._missing:
             raise OSError(errno.EIO, f"MPI moved {self._missing} bytes too few, without an error")
 
-    def _is_complete(self, call: Callable[[MPI.Status], bool], size: int) -> bool:
+    def _has_ended(self, request: MPI.Request, size: int) -> bool:
+        status = self._status
         try:
-            if not call(self._status):
+            if not (request.Test if CAN_COMPLETE_FAILURES else request.Get_status)(status):
                 return False
+            missing = size - status.Get_count(MPI.BYTE)
+            if not CAN_COMPLETE_FAILURES:
+                self._complete(request, failed=missing != 0)
         except MPI.Exception as error:
             self._error = error
         else:
-            self._missing += size - self._status.Get_count(MPI.BYTE)
+            self._missing += missing
         return True
+
+    def _complete(self, request: MPI.Request, *, failed: bool) -> None:
+        """Release a request that has ended, or never if it has failed."""
+        if failed:
+            self._block.is_lost = True
+            keep_for_ever(request, self._block)
+        else:
+            request.Wait()
+
+
+def _nap(number: int) -> float:
+    """Return the seconds between two tests of a request that is waited for."""
+    doublings = min(10, number - NUM_YIELDS)
+    return 0.0 if doublings < 0 else min(LONGEST_NAP_SECONDS, SHORTEST_NAP_SECONDS * 2**doublings)
+
+
+def _leave(comm: MPI.Comm) -> None:
+    """Bound the time that finalizing MPI may take, from when all ranks have nothing else to do."""
+    if not MPI.Is_finalized():
+        comm.Barrier()
+        end_soon()
 
 
 def _open_on_all_ranks(comm: Communicator, placement: Placement) -> RankFile:
@@ -261,7 +323,7 @@ def _open_on_all_ranks(comm: Communicator, placement: Placement) -> RankFile:
         if not placement.reservable:
             raise SnapshotFileError(
                 f"the file system of {placement.path} cannot reserve space, and there nonblocking "
-                'MPI I/O may hang when the disk is full: use engine="thread"'
+                'MPI I/O cannot report a full disk: use engine="thread"'
             )
         file = RankFile(placement)
         try:

@@ -1,8 +1,10 @@
 """The engines by name: the one list that `engine=`, plans, messages and tests go by."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from adjoint.errors import ArgumentError
 from adjoint.parallel import Communicator
@@ -17,11 +19,17 @@ __all__ = [
     "ENGINES",
     "EngineFactory",
     "EngineKind",
+    "candidate_names",
     "engine_names",
     "open_engine",
     "register_engine",
     "require_engine",
 ]
+
+SAFE_LIBRARIES = {"MPICH": 4}
+"""MPI libraries, from which major version on, whose nonblocking I/O survives errors of the disk.
+With any other that engine is used only if it is asked for by name. Open MPI's survives them too, as
+tests show, but only because of what its default component does beyond the standard."""
 
 EngineFactory = Callable[[Communicator, Placement], Engine]
 """Opens an engine on this rank's part of a file, or raises `OSError`. All ranks call it."""
@@ -86,6 +94,22 @@ def engine_names(comm: Communicator) -> tuple[str, ...]:
     )
 
 
+def candidate_names(comm: Communicator) -> tuple[str, ...]:
+    """Return those of `engine_names` that plans measure, and may choose.
+
+    Not MPI's I/O, unless the library is one of `SAFE_LIBRARIES`.
+    """
+    return tuple(
+        name for name in engine_names(comm) if name != "mpi" or _survives_disk_errors(comm.mpi)
+    )
+
+
+def _survives_disk_errors(comm: Any) -> bool:
+    # Taken from the module of the communicator, because nothing here imports mpi4py.
+    name, version = sys.modules[type(comm).__module__].get_vendor()
+    return name in SAFE_LIBRARIES and version[0] >= SAFE_LIBRARIES[name]
+
+
 def require_engine(engine: object, comm: Communicator) -> None:
     """Raise `ArgumentError` unless `engine=` is None, callable, or a name usable with `comm`."""
     if engine is None or callable(engine) or engine in engine_names(comm):
@@ -104,8 +128,8 @@ def open_engine(
 ) -> Engine:
     """Return an engine on this rank's part of a file. Collective on `comm`.
 
-    None selects "mpi" if there is an MPI communicator and the file system can reserve space,
-    without which a full disk would hang MPI; otherwise "thread".
+    None selects "mpi" if it is one of `candidate_names` and the file system can reserve space,
+    without which MPI cannot report a full disk; otherwise "thread".
 
     Raises
     ------
@@ -113,7 +137,8 @@ def open_engine(
         On every rank: the engine cannot be used on that file.
     """
     if engine is None:
-        engine = "mpi" if comm.mpi is not None and placement.reservable else "thread"
+        is_safe = placement.reservable and "mpi" in candidate_names(comm)
+        engine = "mpi" if is_safe else "thread"
     failing = f"cannot open the snapshot file {placement.name}"
     factory = (
         engine

@@ -10,6 +10,7 @@ compared with the entry's checksum.
 
 import errno
 import os
+import resource
 from collections.abc import Mapping
 
 import numpy as np
@@ -43,6 +44,9 @@ class RankFile:
         """Writes posted, those of the run that this one resumes included."""
         self._descriptor = os.dup(placement.descriptor)
         self._close = closing(self, self._descriptor)
+        status = os.fstat(self._descriptor)
+        self.identity = status.st_dev, status.st_ino
+        """Device and inode of the file, whatever its path names later."""
         self._entries: dict[int, Entry] = {}
         self._reserved: set[int] = set()
 
@@ -59,16 +63,21 @@ class RankFile:
     def prepare_write(self, row: int) -> None:
         """Clear the index entry of a row, and reserve disk space for the row.
 
-        A full disk shows here, not in a transfer under way.
+        A full disk, or a limit of the size of files, shows here, not in a transfer under way.
         """
         if self._entries.pop(row, None) is not None:
             write_fully(
                 self._descriptor, memoryview(bytes(ENTRY_BYTES)), self.placement.index_offset(row)
             )
-        size = self.placement.layout.memory_bytes
-        if row in self._reserved or size == 0 or not self.placement.reservable:
+        size, start = self.placement.layout.memory_bytes, self.placement.offset(row)
+        if row in self._reserved or size == 0:
             return
-        os.posix_fallocate(self._descriptor, self.placement.offset(row), size)
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY and start + size > limit:
+            # Reserving space within the present length of a file succeeds all the same.
+            raise OSError(errno.EFBIG, f"files may have {limit} bytes (ulimit -f)")
+        if self.placement.reservable:
+            os.posix_fallocate(self._descriptor, start, size)
         self._reserved.add(row)
 
     def vouch(self, block: Block, step: int, sequence: int, cost: float) -> Entry:

@@ -8,11 +8,13 @@ two direct writes at a time were 20 % faster for states of 2 MiB, and 10 % slowe
 MiB.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 
 from adjoint.storage.engines.base import Request, RowEngine
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Transfer
+from adjoint.storage.engines.worker import Worker
 from adjoint.storage.file_format import Placement
 
 __all__ = ["ThreadEngine"]
@@ -33,15 +35,12 @@ class ThreadEngine(RowEngine):
 
     def __init__(self, file: RankFile | Placement) -> None:
         super().__init__(RankFile(file) if isinstance(file, Placement) else file)
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="adjoint-transfer")
+        self._worker = Worker("adjoint-transfer")
 
     @property
     def name(self) -> str:
         """What a report calls it."""
         return "a transfer thread" + ("" if self.uses_page_cache else " with direct I/O")
-
-    def progress(self) -> None:
-        """Do nothing: the thread needs no help."""
 
     def _post(self, request: Request) -> Transfer:
         transfer = _ThreadTransfer(*request.identity, self._meter.figures)
@@ -49,8 +48,9 @@ class ThreadEngine(RowEngine):
         return transfer
 
     def _release(self) -> None:
-        self._worker.shutdown(wait=True)
-        self._file.close()
+        # If the thread is stuck in the kernel, it closes the file itself, should it ever return.
+        self._worker.submit(self._file.close)
+        self._worker.close(wait=self.stalled is None)
 
 
 class _ThreadTransfer(Transfer):
@@ -60,5 +60,6 @@ class _ThreadTransfer(Transfer):
     def done(self) -> bool:
         return self.future.done()
 
-    def _finish(self) -> None:
-        self.future.result()
+    def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            self.future.result(seconds)

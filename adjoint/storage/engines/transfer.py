@@ -7,15 +7,20 @@ service time of a write, which is the rate that a stream of writes alone could s
 """
 
 import math
+import operator
 import threading
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
 from typing import Literal
 
 __all__ = ["Direction", "Meter", "Statistics", "Transfer"]
 
 Direction = Literal["write", "read"]
+
+POLL_SECONDS = 0.25
+"""Longest time between two polls of a wait."""
 
 
 @dataclass(slots=True)
@@ -50,13 +55,17 @@ class Statistics:
         """Time in which at least one transfer was at work."""
         return self.write_seconds + self.read_seconds
 
+    def __add__(self, other: "Statistics") -> "Statistics":
+        return Statistics(*map(operator.add, astuple(self), astuple(other)))
+
 
 class Transfer(ABC):
     """A write or a read, from when it is posted until it has ended, whether it succeeds or fails.
 
     Until then the block belongs to the transfer: nobody may modify it or, if it is a read, look at
     it. `wait` raises the transfer's error; the engine's `close` raises one that nobody waited for.
-    To be used by the thread that posted it.
+    A transfer that is overdue is not waited for any longer, and never releases its block. To be
+    used by the thread that posted it.
     """
 
     def __init__(self, what: Direction, row: int, step: int, statistics: Statistics) -> None:
@@ -71,6 +80,10 @@ class Transfer(ABC):
         """Why it failed, once it has ended."""
         self.reported = False
         """Whether the caller knows of the error: then `Engine.close` does not raise it."""
+        self.is_overdue = False
+        """Whether it was given up while it was under way (`adjoint.storage.engines.deadline`)."""
+        self.on_poll: Callable[[], None] | None = None
+        """Called at every poll of a wait; may give the transfer up."""
         self._statistics = statistics
 
     @property
@@ -79,28 +92,33 @@ class Transfer(ABC):
         """Whether it has ended. Never blocks."""
 
     @abstractmethod
-    def _finish(self) -> None:
-        """Block until it has ended. Raises nothing."""
+    def _pause(self, seconds: float) -> None:
+        """Block until it has ended, but at most for `seconds`. Raises nothing."""
 
     @property
     def seconds(self) -> float:
-        """Time from posting to the end; nan until it has ended."""
+        """Time from posting to the end, or until it was given up; nan before."""
         return self.ended - self.began
 
     def settle(self) -> None:
-        """Block until it has ended, leaving its error, if any, to `wait`."""
-        if not self.done:
-            began = time.perf_counter()
-            self._finish()
-            self._statistics.wait_seconds += time.perf_counter() - began
+        """Block until it has ended or is overdue, leaving its error, if any, to `wait`."""
+        if self.done or self.is_overdue:
+            return
+        began = time.perf_counter()
+        while not (self.done or self.is_overdue):
+            self._pause(POLL_SECONDS)
+            if self.on_poll is not None:
+                self.on_poll()
+        self._statistics.wait_seconds += time.perf_counter() - began
 
     def wait(self) -> None:
-        """Block until it has ended.
+        """Block until it has ended or is overdue.
 
         Raises
         ------
         TransferError
-            The operating system refused it, or the data read are not those that were written.
+            The operating system refused it, the data read are not those that were written, or it is
+            overdue.
         NonFiniteError
             The state to be written contains an infinity or a NaN.
         """
@@ -158,6 +176,14 @@ class Meter:
                 self.figures.reads_done += 1
                 self.figures.finished_read_seconds = self.figures.read_seconds
                 self.figures.bytes_read += nbytes
+
+    def give_up(self) -> None:
+        """Leave out what is under way, and will not end."""
+        with self._lock:
+            self._at_work = {"write": 0, "read": 0}
+            self.figures.writes_posted = self.figures.writes_done
+            self.figures.write_seconds = self.figures.finished_write_seconds
+            self.figures.read_seconds = self.figures.finished_read_seconds
 
     def _divide_time(self, until: float) -> None:
         seconds = until - self._counted_until

@@ -29,7 +29,7 @@ def measured(monkeypatch):
 
 
 def blocks():
-    return [SimpleNamespace(busy=False) for _ in range(2)]
+    return [SimpleNamespace(busy=False, is_lost=False) for _ in range(2)]
 
 
 @pytest.mark.parametrize("write", [0.0001, 0.002, 0.05])

@@ -26,7 +26,7 @@ class PlannedTransfer(Transfer):
     def done(self):
         return self.over
 
-    def _finish(self):
+    def _pause(self, seconds):
         self.over = True
 
 

@@ -1,5 +1,6 @@
 """An engine is selected by the name under which it is registered; others are refused by name."""
 
+import sys
 from types import SimpleNamespace
 
 import pendulums
@@ -9,10 +10,14 @@ import adjoint
 from adjoint import ArgumentError
 from adjoint.schedules import Asynchronous
 from adjoint.storage.engines import RankFile, base, engine_names, register_engine
-from adjoint.storage.engines.registry import ENGINES, require_engine
+from adjoint.storage.engines.registry import ENGINES, candidate_names, require_engine
 
 STEPS = 60
 SERIAL, PARALLEL = SimpleNamespace(mpi=None), SimpleNamespace(mpi=object())
+
+
+class Ranks:
+    """A communicator, of an MPI whose module is this one."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +56,16 @@ def test_an_engine_that_needs_mpi_is_offered_only_with_it():
     assert engine_names(PARALLEL) == ("mpi", "direct", "thread", "another")
     with pytest.raises(ArgumentError, match="'another' needs comm="):
         require_engine("another", SERIAL)
+
+
+@pytest.mark.parametrize(
+    ("library", "safe"), [(("MPICH", (4, 0, 1)), True), (("MPICH", (3, 4, 3)), False)]
+)
+def test_mpi_io_is_a_candidate_only_where_it_survives_errors(library, safe, monkeypatch):
+    wanted = ("mpi", "direct", "thread") if safe else ("direct", "thread")
+    monkeypatch.setattr(sys.modules[__name__], "get_vendor", lambda: library, raising=False)
+    assert candidate_names(SimpleNamespace(mpi=Ranks())) == wanted
+    assert candidate_names(SERIAL) == ("direct", "thread")
 
 
 @pytest.mark.parametrize("engine", ["carrier pigeon", "", 7])

@@ -19,7 +19,7 @@ class Stage:
     def done(self):
         return self.clock.now >= self.over_at
 
-    def exception(self):
+    def exception(self, timeout):
         self.clock.now = max(self.clock.now, self.over_at)
 
 

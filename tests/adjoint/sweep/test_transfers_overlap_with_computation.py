@@ -5,8 +5,6 @@ pulled back a given number of steps more. A computation that waited for it would
 waiting is an error.
 """
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from pendulums import CopiedPendulums, Pendulums
@@ -44,12 +42,14 @@ class SlowTransfer(Transfer):
             self.moved = True
         return self.moved
 
-    def _finish(self):
+    def _pause(self, seconds):
         raise AssertionError(f"the computation waited for the transfer of state {self.step}")
 
 
 class SlowEngine:
     """Keeps rows in a dictionary. Until a read is done, its block holds no state."""
+
+    stalled = None
 
     def __init__(self, clock, write_steps, read_steps):
         self.statistics = Statistics()
@@ -92,7 +92,7 @@ class Rows:
     """Rows without a file."""
 
     has_room = True
-    placement = SimpleNamespace(rows=10**6)
+    usable_rows = 10**6
 
     def __init__(self):
         self.taken = 0
