@@ -113,8 +113,7 @@ def write_structure(
             for name, (dtype, shape) in structure.datasets().items()
         }
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["communicator_size"] = structure.ranks
-        file.attrs["fingerprint"] = np.bytes_(structure.fingerprint.encode())
+        file.attrs["layout_checksum"] = np.uint64(structure.checksum)
         if writes_layout:
             datasets["layout"][...] = np.frombuffer(structure.described(), np.uint8)
         return {name: dataset.id.get_offset() for name, dataset in datasets.items()}

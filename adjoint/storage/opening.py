@@ -25,15 +25,11 @@ from adjoint.storage.create import (
     remove,
     write_structure,
 )
+from adjoint.storage.difference import difference
 from adjoint.storage.engines.registry import EngineFactory, open_engine
-from adjoint.storage.file_format import (
-    ENTRY_BYTES,
-    HEADER_BYTES,
-    JOURNAL_RECORDS,
-    FileSpec,
-    Structure,
-)
+from adjoint.storage.file_format import HEADER_BYTES, JOURNAL_RECORDS, FileSpec, Structure
 from adjoint.storage.file_io import CHUNK_BYTES, write_fully
+from adjoint.storage.index import ENTRY_BYTES
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.store import FileStore
 from adjoint.storage.validate import examine, open_regular
@@ -205,9 +201,9 @@ def _existing(path: str, wanted: Structure, *, empty: bool = False) -> tuple[dic
         descriptor = open_regular(path, writable=True)
         try:
             found, starts = examine(descriptor, path)
-            difference = _difference(wanted, found)
-            if difference is not None:
-                raise SnapshotFileError(f"{path} {difference}")
+            reason = difference(wanted, found)
+            if reason is not None:
+                raise SnapshotFileError(f"{path} {reason}")
             if empty:
                 _invalidate(descriptor, found, starts)
         finally:
@@ -217,19 +213,6 @@ def _existing(path: str, wanted: Structure, *, empty: bool = False) -> tuple[dic
             f"{refused}: it is left as it is. Give another file name, or remove it yourself"
         ) from refused
     return starts, found.rows
-
-
-def _difference(wanted: Structure, found: Structure) -> str | None:
-    """Return why a snapshot file cannot serve as the one wanted, if it cannot."""
-    if found.ranks != wanted.ranks:
-        return f"was made on {found.ranks} ranks, not {wanted.ranks}"
-    if found.fingerprint != wanted.fingerprint:
-        return "belongs to another problem"
-    if found.layouts != wanted.layouts:
-        return "is for states of other names, shapes or types"
-    if replace(found, rows=wanted.rows) != wanted:
-        return "has room for another journal, or another number of accepted steps"
-    return None
 
 
 def _invalidate(descriptor: int, found: Structure, starts: dict[str, int]) -> None:

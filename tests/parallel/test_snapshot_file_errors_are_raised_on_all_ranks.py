@@ -27,7 +27,7 @@ def ranks(comm):
 
 def test_no_folder(ranks, tmp_path):
     with pytest.raises(SnapshotFileError, match="there is no folder"):
-        create_file(tmp_path / "missing" / "run.h5", ranks, FileSpec(LAYOUT, b""), 3)
+        create_file(tmp_path / "missing" / "run.h5", ranks, FileSpec(LAYOUT, ""), 3)
 
 
 def test_foreign_file(ranks, tmp_path):
@@ -35,9 +35,9 @@ def test_foreign_file(ranks, tmp_path):
     if ranks.rank == 0:
         path.write_text("mine\n")
     with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
-        create_file(path, ranks, FileSpec(LAYOUT, b""), 3)
+        create_file(path, ranks, FileSpec(LAYOUT, ""), 3)
     with pytest.raises(SnapshotFileError, match="not an HDF5 file"):
-        rows_at(path, ranks, FileSpec(LAYOUT, b""))
+        rows_at(path, ranks, FileSpec(LAYOUT, ""))
     ranks.mpi.Barrier()
     assert path.read_text() == "mine\n"
 
@@ -47,19 +47,19 @@ def test_file_of_the_same_sizes_on_other_ranks(ranks, tmp_path):
     layouts = {first: LAYOUT, last: StateLayout.of({"u": np.zeros(10, np.float32)})}
     own = layouts.get(ranks.rank, LAYOUT)
     swapped = layouts[last if ranks.rank == first else first]
-    create_file(tmp_path / "run.h5", ranks, FileSpec(own, b""), 3).close()
-    create_file(tmp_path / "run.h5", ranks, FileSpec(own, b""), 3).close()
+    create_file(tmp_path / "run.h5", ranks, FileSpec(own, ""), 3).close()
+    create_file(tmp_path / "run.h5", ranks, FileSpec(own, ""), 3).close()
     with pytest.raises(SnapshotFileError, match="other names, shapes or types"):
-        create_file(tmp_path / "run.h5", ranks, FileSpec(swapped, b""), 3)
+        create_file(tmp_path / "run.h5", ranks, FileSpec(swapped, ""), 3)
 
 
 def test_no_state_on_any_rank(ranks, tmp_path):
     with pytest.raises(StepperError, match="no rank"):
-        create_file(tmp_path / "run.h5", ranks, FileSpec(StateLayout.of({}), b""), 3)
+        create_file(tmp_path / "run.h5", ranks, FileSpec(StateLayout.of({}), ""), 3)
 
 
 def test_file_that_one_rank_cannot_open(ranks, tmp_path):
-    with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, b""), 3) as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, ""), 3) as file:
         placement = file.placement
         if ranks.rank == 1:
             placement = replace(placement, path=str(tmp_path / "elsewhere.h5"))
@@ -68,7 +68,7 @@ def test_file_that_one_rank_cannot_open(ranks, tmp_path):
 
 
 def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
-    with create_file(tmp_path, ranks, FileSpec(LAYOUT, b""), 3) as file:
+    with create_file(tmp_path, ranks, FileSpec(LAYOUT, ""), 3) as file:
         assert set(ranks.gather(file.path)) == {file.path}
         assert os.path.exists(file.path)
         ranks.mpi.Barrier()
@@ -77,7 +77,7 @@ def test_temporary_file_has_one_name_and_is_removed(ranks, tmp_path):
 
 
 def test_failed_transfer_is_raised_on_its_rank_alone(ranks, tmp_path):
-    with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, b""), 3) as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(LAYOUT, ""), 3) as file:
         engine = MpiEngine(ranks, file.placement)
         block = Block(LAYOUT)
         engine.write(0, block, step=0).wait()

@@ -47,7 +47,7 @@ def file(request, ranks, tmp_path, monkeypatch):
     elif not h5py.get_config().mpi:
         pytest.skip("needs h5py-mpi, which is absent")
     layout = StateLayout.of(state(ranks.rank, 0))
-    with create_file(tmp_path / "run.h5", ranks, FileSpec(layout, b"ranks"), 20) as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(layout, "ranks"), 20) as file:
         yield file
         ranks.mpi.Barrier()
 

@@ -19,7 +19,7 @@ ONE_RANK = communicator(None)
 
 
 def test_structure(tmp_path):
-    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b"pendulum"), 6) as made:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, "pendulum"), 6) as made:
         path, row_bytes = made.path, made.row_bytes
     assert row_bytes == 4096
     with h5py.File(path, "r") as file:
@@ -39,7 +39,7 @@ def test_structure(tmp_path):
 @pytest.mark.parametrize(("state_bytes", "alignment"), [(100, 4096), (3 * 2**20, 2**20)])
 def test_rows_are_aligned_in_the_file(tmp_path, state_bytes, alignment):
     layout = StateLayout.of({"u": np.zeros(state_bytes, np.uint8)})
-    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, b""), 3) as file:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, ""), 3) as file:
         offsets = [file.placement.offset(row) for row in range(3)]
     assert [offset % alignment for offset in offsets] == [0, 0, 0]
     with h5py.File(file.path, "r") as found:
@@ -48,7 +48,7 @@ def test_rows_are_aligned_in_the_file(tmp_path, state_bytes, alignment):
 
 def test_terabyte_takes_no_space(tmp_path):
     layout = StateLayout.of({"u": np.zeros(2**20, np.uint8)})
-    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, b""), 2**20) as file:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, ""), 2**20) as file:
         found = os.stat(file.path)
         assert found.st_size > 2**40
         assert found.st_blocks * 512 < 2**20
@@ -58,7 +58,7 @@ def test_terabyte_takes_no_space(tmp_path):
 def test_only_the_owner_can_read_it(tmp_path):
     before = os.umask(0)
     try:
-        with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1) as file:
+        with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 1) as file:
             assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o600
     finally:
         os.umask(before)
@@ -66,7 +66,7 @@ def test_only_the_owner_can_read_it(tmp_path):
 
 def test_file_without_rows_or_states_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="at least one state"):
-        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 0)
+        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 0)
     with pytest.raises(StepperError, match="no rank has any state"):
-        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(StateLayout.of({}), b""), 1)
+        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(StateLayout.of({}), ""), 1)
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from adjoint.storage.file_format import FileSpec
 from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
-SPEC = FileSpec(StateLayout.of({"u": np.zeros(10)}), b"")
+SPEC = FileSpec(StateLayout.of({"u": np.zeros(10)}), "")
 ONE_RANK = communicator(None)
 
 
