@@ -7,6 +7,8 @@ import stat
 import h5py
 import numpy as np
 import pytest
+import snapshot_files
+import xxhash
 
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import communicator
@@ -27,13 +29,13 @@ def test_structure(tmp_path):
         assert (file["snapshots"].shape, file["snapshots"].dtype) == ((6, 4096), np.uint8)
         assert file["snapshots"].chunks is None
         assert file["index"].shape == (6, 1)
-        assert file["index"].dtype.names == ("step", "sequence", "checksum", "cost")
+        assert file["index"].dtype == snapshot_files.INDEX
         assert not file["index"][...]["sequence"].any()
-        described = json.loads(file["layout"][...].tobytes())
-        assert described == {"layouts": [LAYOUT.description()], "ranks": [0]}
-        assert file.attrs["format_version"] == 2
-        assert file.attrs["communicator_size"] == 1
-        assert len(file.attrs["fingerprint"]) == 64
+        text = file["layout"][...].tobytes()
+        expected = {"problem": "pendulum", "layouts": [LAYOUT.description()], "ranks": [0]}
+        assert json.loads(text) == expected
+        assert file.attrs["format_version"] == 3
+        assert file.attrs["layout_checksum"] == xxhash.xxh3_64_intdigest(text)
 
 
 @pytest.mark.parametrize(("state_bytes", "alignment"), [(100, 4096), (3 * 2**20, 2**20)])
