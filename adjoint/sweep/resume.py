@@ -250,12 +250,16 @@ class Recovery:
         slots, in_reverse = self.buffers.slots, self.state.adjoint_at is not None
         adjoint = _copied(self.stepper.adjoint)
         gradients = _copied(self.stepper.accumulators)
+        has = Capabilities.of(self.stepper)
+        accepted = has.accepted_steps
         if not in_reverse:
             self._discard_from(0)
         elif len(slots) >= max(1, self.schedule.num_slots):
             self.buffers.discard(min(slots))
         self.buffers.receive(0, _leave_as_it_is)
         self.stepper.start()
+        if accepted is not None:
+            has.accept_steps(accepted)
         copy_arrays(adjoint, self.stepper.adjoint)
         for name, gradient in gradients.items():
             self.stepper.accumulators[name][...] = gradient
