@@ -117,15 +117,22 @@ def _file_facts(path: str) -> tuple[str, int, int] | None:
 
 
 def _sample(array: Any) -> Iterator[Any]:
-    """Yield pieces of an array, spread evenly: all of it if it is short."""
-    size = int(np.prod(array.shape, dtype=int))
-    at_once = max(1, SAMPLE_BYTES // SAMPLE_PIECES // array.dtype.itemsize)
-    pieces = min(SAMPLE_PIECES, -(-size // at_once)) if array.shape else 0
-    if not array.shape:
+    """Yield pieces of an array, spread evenly over all of it; the whole of it if it is short."""
+
+    def size(shape: tuple[int, ...]) -> int:
+        return array.dtype.itemsize * int(np.prod(shape, dtype=int))
+
+    shape, at_once = tuple(array.shape), SAMPLE_BYTES // SAMPLE_PIECES
+    if size(shape) <= SAMPLE_BYTES:
         yield array[()]
-    for start in np.linspace(0, max(0, size - at_once), pieces).astype(int).tolist():
-        *before, last = np.unravel_index(start, array.shape)
-        yield array[(*map(int, before), slice(int(last), int(last) + at_once))]
+        return
+    axis = next((k for k in range(len(shape)) if size(shape[k + 1 :]) <= at_once), len(shape) - 1)
+    count = max(1, at_once // size(shape[axis + 1 :]))
+    outer = shape[: axis + 1]
+    for place in np.linspace(0, np.prod(outer, dtype=int) - 1, SAMPLE_PIECES).astype(int):
+        *before, last = map(int, np.unravel_index(place, outer))
+        start = min(last, shape[axis] - count)
+        yield array[(*before, slice(start, start + count))]
 
 
 def _flat(array: Any) -> NDArray[np.uint8]:

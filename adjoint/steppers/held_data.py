@@ -1,6 +1,6 @@
 """The data that an object holds: the arrays among its attributes, by name."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -29,8 +29,8 @@ def held_arrays(holder: object, *, leave_out: Collection[str] = ()) -> dict[str,
 
 def _items(value: object) -> Iterable[tuple[str, object]]:
     """Yield the items of a container, each with its place; otherwise the value itself."""
-    if isinstance(value, Mapping):
-        mapping = cast("Mapping[object, object]", value)
+    if isinstance(value, dict):
+        mapping = cast("dict[object, object]", value)
         return [(f"[{key!r}]", item) for key, item in mapping.items()]
     if isinstance(value, (list, tuple)):
         sequence = cast("list[object]", value)
