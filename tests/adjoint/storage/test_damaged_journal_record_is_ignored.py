@@ -77,3 +77,12 @@ def test_a_header_that_was_changed_is_ignored(position, tmp_path):
     with open_snapshots(path) as snapshots:
         assert [record.number for record in snapshots.journal()] == [1]
         assert snapshots.contents().damaged_headers == 1
+
+
+def test_parts_of_two_records_of_one_number_are_no_record(tmp_path):
+    # Two runs may both have begun to write a record of this number, on different ranks.
+    path = tmp_path / "run.h5"
+    parts = [(3, note("forward", 9)), (3, note("forward", 12))]
+    snapshot_files.make(path, {0: STATE * 2}, journal=[[(2, SOUND)] * 2, parts])
+    with open_snapshots(path) as snapshots:
+        assert [record.number for record in snapshots.journal()] == [2]
