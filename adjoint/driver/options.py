@@ -56,8 +56,9 @@ class RunOptions(TypedDict, total=False):
 
     resume: bool
     """Continue the run that left `file` when it was killed or interrupted, in either sweep. It must
-    be a run of the same problem on as many ranks. If its controls were others, or there is no such
-    file, the evaluation begins afresh: so a script can always pass True. Default False."""
+    be a run of the same problem on as many ranks. If its controls or the data that the stepper
+    holds were others, or there is no such file, the evaluation begins afresh: so a script can
+    always pass True. docs/long_runs.md says what is compared. Default False."""
 
     max_lost_share: float
     """The largest share of the time of a run so far that is lost if it is killed, between 0 and 1.

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from adaptive_pendulum import AdaptivePendulum
-from byte_flips import M, NUM_STEPS, SOURCE, START, crash, resumed
+from byte_flips import NUM_STEPS, SOURCE, START, M, crash, resumed
 from driven_ring import CrashError, by_hand
 
 import adjoint
