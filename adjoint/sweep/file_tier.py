@@ -97,7 +97,8 @@ class FileTier:
         Collective.
         """
         if self._journal is not None and found:
-            stream = self._recovery.take_up(self._journal, found) or stream
+            resumed = self._recovery.take_up(self._journal, found)
+            stream = stream if resumed is None else resumed
         stream.set_capacity(self._capacity)
         return stream
 
