@@ -154,7 +154,7 @@ class Problem(ABC):
         By default every attribute that is an array, or a tuple, list or dict of arrays: a problem
         that holds data in another way, or work arrays, names its data here.
         """
-        return {"problem": type(self).__name__, **held_arrays(self)}
+        return {"problem": type(self).__name__, **held_arrays(self, leave_out=["controls"])}
 
     # -- the equation of a stage --------------------------------------------------------------
 
