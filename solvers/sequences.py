@@ -80,10 +80,13 @@ class Rows:
         """Shape and dtype of one row; None for a function that has not been called yet."""
         self._end: int | None = None
         """Number of rows; None for a function."""
+        self.array: Any = None
+        """The array that the rows are of; None for a function."""
         if hasattr(source, "shape") and hasattr(source, "dtype"):
             sliceable: Any = source
             if len(sliceable.shape) == 0:
                 raise ArgumentError(f"{name} has no axes: its first axis must be the step")
+            self.array = sliceable
             self._end = int(sliceable.shape[0])
             self._row = tuple(sliceable.shape[1:]), sliceable.dtype
             self._take: Callable[[int, int], Any] = lambda start, stop: sliceable[start:stop]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from adjoint.driver.learning import next_plan
@@ -58,31 +59,33 @@ class Driver:
         """
         run, resources = self._run, self._resources
         with resources.observed(Observers(observers)):
-            record = resources.begin(plan)
+            found = resources.begin(plan)
             before, began = resources.statistics(), time.perf_counter()
             # Where nothing was measured, nothing is calibrated, and no action need be timed.
             calibration = None if plan.costs is None else Calibration(resources.statistics)
             watching = observers if calibration is None else [calibration, *observers]
-            run.stepper.start()
+            journal = resources.journal
             sweep = Sweep(
                 run.stepper,
                 run.num_steps,
                 resources.buffers,
                 resources.store,
                 run.comm,
-                journal=resources.journal,
+                journal=journal,
                 check_replays=not run.unchecked,
             )
-            try:
-                result = sweep.run(
-                    plan.schedule, costs=plan.costs, found=record, observer=combined(watching)
-                )
-            except ReplayError:
-                resources.void()
-                raise
-            if resources.journal is not None:
-                resources.journal.end()
+            with nullcontext() if journal is None else run.fingerprints.watching():
+                try:
+                    result = sweep.run(
+                        plan.schedule, costs=plan.costs, found=found, observer=combined(watching)
+                    )
+                except ReplayError:
+                    resources.void()
+                    raise
+            if journal is not None:
+                journal.end()
         ended = time.perf_counter()
+        record = None if journal is None else journal.resumed
         played = _Played(result, record, began, ended, before, resources.statistics())
         next_plan = self._next_plan(plan, played, calibration)
         return result.cost, self._report(plan, played), next_plan

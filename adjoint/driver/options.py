@@ -64,8 +64,9 @@ class RunOptions(TypedDict, total=False):
 
     resume: bool
     """Continue the run that left `file` when it was killed or interrupted, in either sweep. It must
-    be a run of the same problem on as many ranks. If its controls were others, or there is no such
-    file, the evaluation begins afresh: so a script can always pass True. Default False."""
+    be a run of the same problem on as many ranks. If its controls or the data that the stepper
+    holds were others, or there is no such file, the evaluation begins afresh: so a script can
+    always pass True. docs/long_runs.md says what is compared. Default False."""
 
     overwrite: bool
     """Replace a snapshot file of this user that is of another problem: of another number of steps,

@@ -13,7 +13,7 @@ from typing import Any
 from adjoint.driver import constants
 from adjoint.driver.budgets import find_budget, max_file_states
 from adjoint.driver.given_schedule import check_given_schedule
-from adjoint.driver.measured import measure
+from adjoint.driver.measured import Measured, measure
 from adjoint.driver.run import Run, RunPlan
 from adjoint.driver.run_file import RunFile
 from adjoint.errors import ArgumentError
@@ -86,7 +86,7 @@ def _best(run: Run, *, leaf_steps: int | None = None) -> RunPlan:
         in_memory = without_measuring(run.num_steps, budget, cheap_slots=cheap_slots)
         if in_memory is not None:
             return _run_plan(run, in_memory, None, adopts)
-    measured = measure(run, budget, adopts=adopts)
+    measured = _measured(run, budget, adopts=adopts)
     if measured.file_failure:
         budget = replace(budget, file_states=0)
     plan = _choose(run, measured.costs, budget, adopts)
@@ -95,6 +95,15 @@ def _best(run: Run, *, leaf_steps: int | None = None) -> RunPlan:
         failure = f"the file is not used, since it failed in the probe: {measured.file_failure}"
         plan = replace(plan, reason=f"{plan.reason}; {failure}")
     return plan
+
+
+def _measured(run: Run, budget: Budget, *, adopts: bool) -> Measured:
+    """Measure steps and transfers; for a file that is kept, watch which arrays steps change."""
+    if run.file is None or run.file.is_temporary():
+        return measure(run, budget, adopts=adopts)
+    run.stepper.start()
+    with run.fingerprints.watching():
+        return measure(run, budget, adopts=adopts)
 
 
 def _choose(run: Run, costs: Mapping[int, Costs], budget: Budget, adopts: bool) -> RunPlan:
@@ -164,7 +173,7 @@ def _find_record(run: Run, file: RunFile, rows: int) -> SavedRecord | None:
         if journal is None:
             return None
         try:
-            return journal.find()
+            return next(iter(journal.find()), None)
         finally:
             journal.close()
 

@@ -1,20 +1,24 @@
 """What evaluations use: memory, the file and its journal, opened and closed in one place."""
 
+import logging
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
+from adjoint.driver.fingerprints import differing
 from adjoint.driver.run import Run, RunPlan
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers
-from adjoint.sweep.journal import Journal, SavedRecord, hash_of
+from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 
 if TYPE_CHECKING:
     from adjoint.storage.store import FileStore
 
 __all__ = ["Resources", "make_buffers"]
+
+LOG = logging.getLogger("adjoint")
 
 
 def make_buffers(
@@ -52,7 +56,10 @@ class Resources:
         self.tape_bytes = run.capabilities.tape_bytes(plan.schedule.leaf_steps)
         """Memory of the tape of one leaf."""
         self._run = run
-        self._record: SavedRecord | None = None
+        self._found: list[SavedRecord] = []
+        """Records of an earlier run, until the first evaluation has begun."""
+        self._is_taken_over = plan.resumes
+        """Whether the file has states of an earlier run, which no evaluation has emptied yet."""
         slots, sparing = plan.schedule.num_slots, plan.schedule.num_tapes > 1
         with ExitStack() as opened:
             if run.file is not None and plan.rows is not None:
@@ -61,7 +68,7 @@ class Resources:
                 self.journal = run.file.open_journal(self.store)
             if self.journal is not None:
                 opened.callback(self.journal.close)
-                self._record = self.journal.find() if plan.resumes else None
+                self._found = self.journal.find() if plan.resumes else []
             self.pool, self.buffers = make_buffers(run, slots, adopts=plan.adopts, sparing=sparing)
             opened.callback(self.buffers.release)
             self._opened = opened.pop_all()
@@ -75,32 +82,50 @@ class Resources:
         """Return the engine's figures so far; all zero without a file."""
         return Statistics() if self.store is None else self.store.statistics
 
-    def begin(self, plan: RunPlan) -> SavedRecord | None:
-        """Begin an evaluation: empty buffers and file, or return the record to continue from.
+    def begin(self, plan: RunPlan) -> list[SavedRecord]:
+        """Start the stepper, and begin an evaluation, with empty buffers and an empty file.
 
-        Collective. The record of an earlier run is used at most once, and only if that had the same
-        controls on every rank.
+        Or with the states of the run to continue: returns its records, the latest first. Those of
+        an earlier run are used at most once, and only if nothing that it depends on has changed on
+        any rank. Collective.
         """
         self.buffers.clear()
-        if self.store is None:
-            return None
-        if self.journal is None:
-            self.store.clear()
-            return None
-        record, self._record = self._record, None
-        controls = hash_of(self._run.stepper.controls)
-        same = record is not None and record.header.controls == controls
-        if not all(self._run.comm.gather(same)):
-            record = None
-        if record is None:
-            self.store.clear()
-        self.journal.begin(controls, self.store.posted + 1, plan.noted(), record)
-        return record
+        self._run.stepper.start()
+        store, journal, comm = self.store, self.journal, self._run.comm
+        if store is None:
+            return []
+        store.clear()
+        if journal is None:
+            return []
+        journal.describe(self._run.fingerprints.take(), plan.noted())
+        found, self._found = self._resumable(journal), []
+        if found:
+            journal.resume(found[0])
+        else:
+            journal.begin()
+        recalled = store.file.recall(comm, journal.evaluation) if self._is_taken_over else None
+        self._is_taken_over = False
+        store.begin_evaluation(journal.evaluation, recalled)
+        return found
+
+    def _resumable(self, journal: Journal) -> list[SavedRecord]:
+        """Return the records of the latest run with the same controls and data. Collective."""
+        same: list[SavedRecord] = []
+        changed: set[str] = set()
+        for saved in self._found:
+            ranks = self._run.comm.gather(differing(saved.header.data, journal.data))
+            changed |= set[str]().union(*ranks)
+            if not any(ranks) and saved.header.evaluation == (same or [saved])[0].header.evaluation:
+                same.append(saved)
+        if self._found and not same and self._run.comm.rank == 0:
+            names = ", ".join(sorted(changed))
+            LOG.warning("the run begins afresh: %s changed since the one in the file", names)
+        return same
 
     def void(self) -> None:
         """Make the evaluation one that cannot be resumed. Collective."""
-        if self.journal is not None and self.store is not None:
-            self.journal.void(self.store.posted + 1)
+        if self.journal is not None:
+            self.journal.begin()  # an evaluation of its own, that has no states
 
     @contextmanager
     def observed(self, observer: Observer) -> Generator[None, None, None]:

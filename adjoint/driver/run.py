@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from adjoint.driver.fingerprints import Fingerprints
 from adjoint.driver.options import Options
 from adjoint.driver.run_file import RunFile
 from adjoint.parallel import Communicator
@@ -31,6 +32,8 @@ class Run:
     """Of this rank's state."""
     file: RunFile | None
     """None if all states stay in memory."""
+    fingerprints: Fingerprints
+    """Hashes of what the stepper holds."""
 
     @classmethod
     def of(
@@ -42,7 +45,8 @@ class Run:
         file = None
         if options.file is not None:
             file = RunFile(capabilities, num_steps, options, comm, layout)
-        return cls(capabilities, num_steps, options, comm, layout, file)
+        fingerprints = Fingerprints(capabilities)
+        return cls(capabilities, num_steps, options, comm, layout, file, fingerprints)
 
     @property
     def stepper(self) -> Stepper:

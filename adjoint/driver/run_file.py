@@ -137,7 +137,7 @@ class RunFile:
             lambda: storage.open_store(
                 folder,
                 self._sharers(),
-                FileSpec(layout, b"probe"),
+                FileSpec(layout, "probe"),
                 rows,
                 engine=engine,
                 deadline=self._options.transfer_deadline,
@@ -180,8 +180,9 @@ class RunFile:
     def _spec(self) -> FileSpec:
         grows = self._num_steps is None and "accepted_steps" in self._capabilities.present
         accepted = constants.MAX_ACCEPTED_STEPS if grows else 0
-        fingerprint = f"{self._num_steps} steps;".encode() + self._capabilities.fingerprint()
-        return FileSpec(self._layout, fingerprint, self._journal_layout, accepted)
+        steps = "a run" if self._num_steps is None else f"{self._num_steps} steps"
+        problem = f"{steps} of {type(self._capabilities.stepper).__qualname__}"
+        return FileSpec(self._layout, problem, self._journal_layout, accepted)
 
     def _sharers(self) -> Communicator:
         """Return the ranks that share one file."""

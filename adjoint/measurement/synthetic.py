@@ -83,7 +83,7 @@ def opener(
     """
 
     def open_store(layout: StateLayout, rows: int, engine: "str | EngineFactory") -> FileStore:
-        return storage.open_store(folder, comm, FileSpec(layout, b""), rows, engine=engine)
+        return storage.open_store(folder, comm, FileSpec(layout, ""), rows, engine=engine)
 
     return open_store
 

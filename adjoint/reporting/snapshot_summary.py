@@ -50,8 +50,8 @@ class SnapshotSummary:
     """What a snapshot file held when it was read."""
 
     path: str
-    fingerprint: str
-    """Hash of the problem that the file belongs to."""
+    problem: str
+    """The problem that the file belongs to."""
     ranks: int
     file_bytes: int
     """Length of the file, most of which may be sparse."""
@@ -77,9 +77,17 @@ class SnapshotSummary:
 
     @property
     def is_sound(self) -> bool:
-        """Whether no part is known to be damaged, and not all records of the journal are."""
-        some_record = not self.records or any(r.is_whole is not False for r in self.records)
-        return not self.bad and some_record
+        """Whether nothing that was verified is damaged: a resumed run would use all of it.
+
+        Of the journal one whole record is enough: the other may have been written during a kill.
+        """
+        if self.bad is None:
+            return True
+        contents = self.contents
+        some_record = not self.records or any(record.is_whole for record in self.records)
+        return (
+            not (self.bad or contents.damaged_entries or contents.damaged_headers) and some_record
+        )
 
     def as_text(self) -> str:
         """Return what the file holds as a list of facts."""
@@ -89,7 +97,7 @@ class SnapshotSummary:
             "",
         ]
         for name, facts in (
-            ("problem", [_plain(self.fingerprint)]),
+            ("problem", [_plain(self.problem)]),
             (
                 "size",
                 [f"{format_bytes(self.disk_bytes)} on disk, of {format_bytes(self.file_bytes)}"],
@@ -109,7 +117,7 @@ class SnapshotSummary:
         return {
             "path": self.path,
             "format_version": FORMAT_VERSION,
-            "fingerprint": self.fingerprint,
+            "problem": self.problem,
             "ranks": self.ranks,
             "file_bytes": self.file_bytes,
             "disk_bytes": self.disk_bytes,
@@ -122,6 +130,8 @@ class SnapshotSummary:
             "rows_used": self.contents.used,
             "rows_stale": self.contents.stale,
             "rows_disagreeing": self.contents.disagreeing,
+            "damaged_entries": self.contents.damaged_entries,
+            "damaged_headers": self.contents.damaged_headers,
             "steps": list(self.contents.rows),
             "has_journal": self.has_journal,
             "journal": [_record_as_json(record) for record in self.records],
@@ -150,6 +160,8 @@ class SnapshotSummary:
             line += f"; {self.contents.stale:,} from an earlier evaluation or superseded"
         if self.contents.disagreeing:
             line += f"; {self.contents.disagreeing:,} not written by all ranks"
+        if self.contents.damaged_entries:
+            line += f"; {self.contents.damaged_entries:,} DAMAGED in the index"
         return line
 
     def _steps_lines(self) -> list[str]:
@@ -161,10 +173,12 @@ class SnapshotSummary:
     def _journal_lines(self) -> list[str]:
         if not self.has_journal:
             return ["none: no run can be resumed from this file"]
-        if not self.records:
-            return ["no record that all ranks agree on: a resumed run would start anew"]
         lines = [_record_line(record) for record in self.records]
-        if self.accepted_capacity:
+        if not lines:
+            lines = ["no record that all ranks agree on: a resumed run would start anew"]
+        if self.contents.damaged_headers:
+            lines.append(f"{self.contents.damaged_headers:,} DAMAGED headers of records")
+        if self.records and self.accepted_capacity:
             accepted = self.records[0].header.accepted
             lines.append(f"{accepted:,} accepted steps, of at most {self.accepted_capacity:,}")
         return lines
@@ -196,7 +210,7 @@ def inspect_file(path: str, *, verify: bool = False) -> SnapshotSummary:
         contents = snapshots.contents()
         return SnapshotSummary(
             path=path,
-            fingerprint=structure.fingerprint,
+            problem=structure.problem,
             ranks=snapshots.num_ranks,
             file_bytes=file_bytes,
             disk_bytes=disk_bytes,
@@ -282,9 +296,9 @@ def _record_as_json(record: JournalRecord) -> dict[str, Any]:
         "step": note.step,
         "num_steps": note.num_steps,
         "cost": note.cost if math.isfinite(note.cost) else None,
-        "controls": note.controls,
+        "evaluation": note.evaluation,
+        "data": dict(note.data),
         "seconds": note.seconds,
-        "first_sequence": note.first_sequence,
         "accepted": note.accepted,
         "whole": record.is_whole,
     }

@@ -2,6 +2,7 @@
 
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.function import FunctionStepper, Scratch
+from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.protocol import (
     Adopting,
     Arrays,
@@ -20,5 +21,6 @@ __all__ = [
     "Scratch",
     "Stepper",
     "copy_arrays",
+    "held_arrays",
     "state_bytes",
 ]

@@ -4,6 +4,7 @@
 its default here; nobody else asks a stepper what it has.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,12 +126,10 @@ class Capabilities:
             return self._read("tape_bytes", None)(steps)
         return steps * state_bytes(self.stepper.state)
 
-    def fingerprint(self) -> bytes:
-        """Return what identifies the problem beside the layout of its state. Default empty."""
-        if "fingerprint" not in self.present:
-            return b""
-        own: bytes | str = self._read("fingerprint", None)()
-        return own.encode() if isinstance(own, str) else bytes(own)
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what the problem depends on beside the controls, by name. Default nothing."""
+        own: Any = self._read("fingerprint", dict)()
+        return own if isinstance(own, Mapping) else {"fingerprint()": own}
 
     def _read(self, name: str, default: Any) -> Any:
         return getattr(self.stepper, name) if name in self.present else default

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
+from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.protocol import Arrays, copy_arrays, state_bytes
 
 __all__ = ["FunctionStepper", "Scratch"]
@@ -100,6 +101,7 @@ class FunctionStepper(ABC):
         replay_data: Collection[str] = (),
         accumulators: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
+        given = set(vars(self))
         self._initial: Arrays = {k: np.array(v, order="C") for k, v in state.items()}
         self._check(replay_data, controls, accumulators)
         self._state = _like(self._initial)
@@ -111,6 +113,8 @@ class FunctionStepper(ABC):
         )
         self._scratch = Scratch(partial(_like, self._initial))
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
+        self._not_data = {"_not_data", *vars(self)} - given - {"_initial"}
+        """Attributes that are not data of the problem."""
 
     # -- what a user writes -------------------------------------------------------------------
 
@@ -147,6 +151,15 @@ class FunctionStepper(ABC):
 
     def initial_state_vjp(self, adjoint: Arrays, gradient: Arrays) -> None:
         """Add ``(du[0]/dm)^T adjoint`` to `gradient`."""
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what the result depends on beside the controls: a resumed run finds it unchanged.
+
+        By default the initial state, and every attribute that is an array, or a tuple, list or dict
+        of arrays. What a step reads elsewhere (numbers, closures, files) is not seen: add it, as in
+        ``{**super().fingerprint(), "rate": self.rate}``. Arrays that steps change do not count.
+        """
+        return held_arrays(self, leave_out=self._not_data)
 
     # -- the protocol -------------------------------------------------------------------------
 

@@ -62,9 +62,11 @@ class Stepper(Protocol):
         to `accept_steps`. A step taken again has exactly the length that was accepted.
     ``first_non_finite`` (int or None)
         The first step whose cost is not finite, to be named in an error.
-    ``fingerprint()`` (bytes or str)
-        What identifies the problem, beside the names, shapes and dtypes of its state: the file of
-        another problem is never used.
+    ``fingerprint()`` (mapping from name to value, or bytes or str)
+        What the result depends on beside the controls, taken after `start`: arrays are hashed,
+        other values are compared by their `repr`. A run is resumed only if nothing in it has
+        changed. Work arrays do not belong in it. Default: nothing; of a `FunctionStepper` every
+        array that it holds.
     """
 
     @property

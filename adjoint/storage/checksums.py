@@ -1,13 +1,16 @@
-"""Checks on a state: a checksum or a hash of its bytes, and a search for non-finite values."""
+"""Checks on arrays: checksums of their bytes, and a search for values that are not finite."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-__all__ = ["RunningChecksum", "StateHash", "checksum", "first_non_finite"]
+__all__ = ["RunningChecksum", "StateHash", "checksum", "first_non_finite", "hash_of"]
+
+CHUNK_BYTES = 1 << 22
+"""Arrays that are not in memory (memory maps, HDF5 datasets) are read in such parts."""
 
 CHUNK_ELEMENTS = 1 << 18
 """Values examined at once: their flags take 256 KiB at most, and stay in the cache."""
@@ -29,9 +32,9 @@ X87_BYTES = 10 if np.finfo(np.longdouble).nmant == 63 else 0
 """Bytes of a long double that have a meaning, if the others are padding; else 0."""
 
 
-def checksum(data: NDArray[np.uint8], *, seed: int = 0) -> int:
+def checksum(data: NDArray[np.uint8] | bytes, *, seed: int = 0) -> int:
     """Return the 64-bit xxHash (XXH3) of contiguous bytes. Releases the GIL."""
-    return xxhash.xxh3_64_intdigest(data.data, seed)
+    return xxhash.xxh3_64_intdigest(memoryview(data), seed)
 
 
 class RunningChecksum:
@@ -82,6 +85,27 @@ class StateHash:
             raw = values.view(np.uint8).reshape(-1, size)
             return np.ascontiguousarray(raw[:, :X87_BYTES])
         return values.view(np.uint8)
+
+
+def hash_of(arrays: Mapping[str, Any]) -> str:
+    """Return a hash of names and values of arrays, in hexadecimal; HDF5 datasets are arrays too."""
+    running = RunningChecksum()
+    for name in sorted(arrays):
+        running.update(np.frombuffer(name.encode(), np.uint8))
+        for part in _parts(arrays[name]):
+            running.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+    return f"{running.value:016x}"
+
+
+def _parts(array: Any) -> Iterator[NDArray[Any]]:
+    """Yield an array in parts that fit in memory; whole if it is there already."""
+    if array.ndim == 0 or type(array) is np.ndarray:
+        yield np.asarray(array)
+        return
+    row_bytes = max(1, array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=int)))
+    rows = max(1, CHUNK_BYTES // row_bytes)
+    for start in range(0, array.shape[0], rows):
+        yield np.asarray(array[start : start + rows])
 
 
 def first_non_finite(arrays: Mapping[str, NDArray[Any]]) -> str | None:

@@ -56,8 +56,7 @@ def write_structure(path: str, structure: Structure) -> dict[str, int]:
             for name, (dtype, shape) in structure.datasets().items()
         }
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["communicator_size"] = structure.ranks
-        file.attrs["fingerprint"] = np.bytes_(structure.fingerprint.encode())
+        file.attrs["layout_checksum"] = np.uint64(structure.checksum)
         datasets["layout"][...] = np.frombuffer(structure.described(), np.uint8)
         return {name: dataset.id.get_offset() for name, dataset in datasets.items()}
 

@@ -6,17 +6,18 @@ One HDF5 file per run, created once; its structure never changes afterwards.
 ``/snapshots``   bytes, one row per state: the blocks of all ranks in rank order, each
                  `StateLayout.block_bytes` long. Contiguous, allocated early and never filled, so it
                  is sparse: a row takes disk space when it is first written.
-``/index``       (rows, ranks) of `Entry`: which state each rank's part of a row holds, its
-                 checksum, and the cost of the run up to it. A row is valid if the entries of all
-                 ranks have the same step and the same sequence number, and that is not 0.
-``/layout``      JSON: the names, shapes, dtypes and offsets of the arrays in a block. Each distinct
-                 layout appears once; a list gives the layout of every rank.
+``/index``       (rows, ranks) of `adjoint.storage.index.Entry`: which state each rank's part of a
+                 row holds, the evaluation that wrote it, its checksum, the cost of the run up to
+                 it, and a checksum of all that. A row is valid if the entries of all ranks are as
+                 they were written, and have the same step, sequence number and evaluation.
+``/layout``      JSON: the problem in words; the names, shapes, dtypes and offsets of the arrays in
+                 a block. Each distinct layout appears once; a list gives the layout of every rank.
 ``/journal``     bytes, two records from which a killed run resumes: see
                  `adjoint.storage.journal_file`. Only in a file that is kept, as are the next two.
 ``/gradients``   bytes: the gradients that have a row per step, rank by rank. Only if there are any.
-``/steps``       (capacity, 2): time and length of each accepted step. Only if the number of steps
-                 is not known in advance.
-attributes       ``format_version``, ``communicator_size``, ``fingerprint`` (SHA-256, hexadecimal)
+``/steps``       time and length of each accepted step, and their checksum. Only if the number of
+                 steps is not known in advance.
+attributes       ``format_version``, and ``layout_checksum``: XXH3 of ``/layout``
 ===============  ==================================================================================
 
 The HDF5 library creates the file and closes it; after that, bytes are moved to and from the offsets
@@ -29,28 +30,24 @@ the row is not valid. (After a power failure the entry may have reached the disk
 the checksum then shows it.)
 """
 
-import hashlib
 import json
-import struct
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from adjoint.errors import ArgumentError, StepperError
+from adjoint.storage.checksums import checksum
+from adjoint.storage.index import ENTRY_BYTES, INDEX_DTYPE
 from adjoint.storage.state_layout import LARGEST_ALIGNMENT, PAGE_BYTES, StateLayout
 
 __all__ = [
-    "ACCEPTED_BYTES",
-    "ENTRY_BYTES",
+    "ACCEPTED_DTYPE",
     "FORMAT_VERSION",
     "HEADER_BYTES",
-    "INDEX_DTYPE",
     "JOURNAL_RECORDS",
-    "MAX_EMPTY_ROWS",
-    "Entry",
     "FileSpec",
     "JournalLayout",
     "JournalPlacement",
@@ -61,23 +58,11 @@ __all__ = [
 
 T = TypeVar("T")
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+"""Of version 2 the index was not covered by a checksum: nothing is read from such a file."""
 
 HDF5_BYTES = 1 << 16
 """Upper bound on what the HDF5 library itself writes to a file of six datasets."""
-
-INDEX_DTYPE = np.dtype([("step", "<i8"), ("sequence", "<u8"), ("checksum", "<u8"), ("cost", "<f8")])
-"""`Entry` as NumPy and HDF5 see it."""
-
-ENTRY_FORMAT = struct.Struct("<qQQd")
-ENTRY_BYTES = ENTRY_FORMAT.size
-
-MAX_EMPTY_ROWS = 4096
-"""The search for used rows stops after this many consecutive empty ones.
-
-A file may have room for millions of rows of which a few are used: the first ones, except where
-writes failed or states were discarded.
-"""
 
 JOURNAL_RECORDS = 2
 """Records are written in turn, so that one of them is always intact."""
@@ -85,29 +70,8 @@ JOURNAL_RECORDS = 2
 HEADER_BYTES = PAGE_BYTES
 """Size of the header of each rank's part of a journal record."""
 
-ACCEPTED_BYTES = 16
-"""Size of an accepted step in the file: the time at which it began, and its length."""
-
-
-class Entry(NamedTuple):
-    """One rank's entry in the index of a row. All zero: the row holds no state."""
-
-    step: int
-    sequence: int
-    """Ordinal of this write in its run, starting at 1. Ranks with different ordinals disagree."""
-    checksum: int
-    """XXH3 of the block, see `adjoint.storage.checksums`."""
-    cost: float
-    """This rank's running total of the cost up to the state; nan if unknown."""
-
-    def packed(self) -> bytes:
-        """Return the bytes of the entry in the file."""
-        return ENTRY_FORMAT.pack(*self)
-
-    @classmethod
-    def unpacked(cls, data: bytes) -> "Entry":
-        """Return the entry stored as these bytes."""
-        return cls(*ENTRY_FORMAT.unpack(data))
+ACCEPTED_DTYPE = np.dtype([("time", "<f8"), ("length", "<f8"), ("checksum", "<u8")])
+"""An accepted step in the file: when it began, its length, and a checksum of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +163,8 @@ class FileSpec:
 
     layout: StateLayout
     """Of this rank's state. It may be empty, but not on all ranks."""
-    fingerprint: bytes
-    """Identifies the problem; that of rank 0 counts. A file of another problem is refused."""
+    problem: str
+    """The problem in words; those of rank 0 count. A file of another problem is refused."""
     journal: JournalLayout | None = None
     """None on all ranks for a file from which no run is to be resumed."""
     accepted_steps: int = 0
@@ -273,8 +237,8 @@ class Structure:
     """Of each rank's state, in rank order."""
     rows: int
     """The number of states there is room for."""
-    fingerprint: str
-    """Identifies the problem: a hash, in hexadecimal."""
+    problem: str
+    """The problem in words."""
     journals: tuple[JournalLayout, ...] = ()
     """Of each rank; empty if there is no journal."""
     accepted_steps: int = 0
@@ -299,7 +263,7 @@ class Structure:
         return cls(
             tuple(spec.layout for spec in specs),
             rows,
-            hashlib.sha256(specs[0].fingerprint).hexdigest(),
+            specs[0].problem,
             journals,
             specs[0].accepted_steps if journals else 0,
         )
@@ -325,6 +289,11 @@ class Structure:
         return sum(journal.rows_bytes for journal in self.journals)
 
     @property
+    def checksum(self) -> int:
+        """The content of the attribute ``layout_checksum``."""
+        return checksum(self.described())
+
+    @property
     def metadata_bytes(self) -> int:
         """Upper bound on what is written to the file when it is created."""
         return HDF5_BYTES + len(self.described())
@@ -334,7 +303,7 @@ class Structure:
         """Upper bound on the length of the file, most of which is sparse."""
         index = self.rows * self.ranks * ENTRY_BYTES
         journal = JOURNAL_RECORDS * self.record_bytes + self.gradient_bytes
-        journal += self.accepted_steps * ACCEPTED_BYTES
+        journal += self.accepted_steps * ACCEPTED_DTYPE.itemsize
         gaps = 7 * LARGEST_ALIGNMENT  # before each dataset, and at the end
         return self.rows * self.row_bytes + index + journal + self.metadata_bytes + gaps
 
@@ -355,13 +324,14 @@ class Structure:
             if self.gradient_bytes:
                 datasets["gradients"] = byte, (self.gradient_bytes,)
             if self.accepted_steps:
-                datasets["steps"] = np.dtype("<f8"), (self.accepted_steps, 2)
+                datasets["steps"] = ACCEPTED_DTYPE, (self.accepted_steps,)
         return datasets
 
     def described(self) -> bytes:
         """Return the content of ``/layout``."""
         layouts = _numbered(self.layouts)
         document: dict[str, Any] = {
+            "problem": self.problem,
             "layouts": [layout.description() for layout in layouts],
             "ranks": [layouts[layout] for layout in self.layouts],
         }
@@ -382,6 +352,7 @@ class Structure:
         reservable: bool,
     ) -> Placement:
         """Return one rank's part of a file, given the byte at which each dataset begins."""
+        journals = self.journal_placements(starts)
         return Placement(
             path=path,
             name=name,
@@ -394,21 +365,23 @@ class Structure:
             index_start=starts["index"] + rank * ENTRY_BYTES,
             index_row_bytes=self.ranks * ENTRY_BYTES,
             reservable=reservable,
-            journal=self._journal_placement(rank, starts),
+            journal=journals[rank] if journals else None,
         )
 
-    def _journal_placement(self, rank: int, starts: Mapping[str, int]) -> JournalPlacement | None:
-        if not self.journals:
-            return None
-        before = self.journals[:rank]
-        first = starts["journal"] + sum(journal.record_bytes for journal in before)
-        return JournalPlacement(
-            layout=self.journals[rank],
-            records=tuple(first + k * self.record_bytes for k in range(JOURNAL_RECORDS)),
-            rows_start=starts.get("gradients", 0) + sum(journal.rows_bytes for journal in before),
-            accepted_start=starts.get("steps", 0),
-            accepted_steps=self.accepted_steps,
-        )
+    def journal_placements(self, starts: Mapping[str, int]) -> list[JournalPlacement]:
+        """Return each rank's part of the journal; none if there is no journal."""
+        placements: list[JournalPlacement] = []
+        first, rows = starts.get("journal", 0), starts.get("gradients", 0)
+        record_bytes = self.record_bytes
+        for layout in self.journals:
+            records = tuple(first + k * record_bytes for k in range(JOURNAL_RECORDS))
+            accepted = starts.get("steps", 0)
+            placements.append(
+                JournalPlacement(layout, records, rows, accepted, self.accepted_steps)
+            )
+            first += layout.record_bytes
+            rows += layout.rows_bytes
+        return placements
 
 
 def _numbered(items: Sequence[T]) -> dict[T, int]:

@@ -25,17 +25,13 @@ from adjoint.parallel import Communicator
 from adjoint.storage.agreement import on_all_ranks
 from adjoint.storage.claim import Claim
 from adjoint.storage.create import is_reservable, write_structure
+from adjoint.storage.difference import difference
 from adjoint.storage.engines.base import Engine
 from adjoint.storage.engines.deadline import rows_overdue
 from adjoint.storage.engines.registry import EngineFactory, open_engine
-from adjoint.storage.file_format import (
-    ENTRY_BYTES,
-    HEADER_BYTES,
-    JOURNAL_RECORDS,
-    FileSpec,
-    Structure,
-)
+from adjoint.storage.file_format import HEADER_BYTES, JOURNAL_RECORDS, FileSpec, Structure
 from adjoint.storage.file_io import CHUNK_BYTES, write_fully
+from adjoint.storage.index import ENTRY_BYTES
 from adjoint.storage.lock import require_own
 from adjoint.storage.snapshot_file import SnapshotFile
 from adjoint.storage.store import FileStore
@@ -285,12 +281,12 @@ def _existing(
         descriptor = open_regular(name, writable=True)
         try:
             found, starts = examine(descriptor, name)
-            difference = _difference(wanted, found)
-            if difference is not None and not overwrite:
+            reason = difference(wanted, found)
+            if reason is not None and not overwrite:
                 advice = "Give another file name, or overwrite=True to replace it"
-                raise SnapshotFileError(f"{name} {difference}")
+                raise SnapshotFileError(f"{name} {reason}")
             require_own(descriptor, name)
-            if difference is not None:
+            if reason is not None:
                 return None
             if empty and found.rows >= wanted.rows:
                 _invalidate(descriptor, found, starts)
@@ -299,19 +295,6 @@ def _existing(
     except SnapshotFileError as refused:
         raise SnapshotFileError(f"{refused}: it is left as it is. {advice}") from refused
     return _Found(name, found.rows, starts)
-
-
-def _difference(wanted: Structure, found: Structure) -> str | None:
-    """Return why a snapshot file cannot serve as the one wanted, if it cannot."""
-    if found.ranks != wanted.ranks:
-        return f"was made on {found.ranks} ranks, not {wanted.ranks}"
-    if found.fingerprint != wanted.fingerprint:
-        return "belongs to another problem"
-    if found.layouts != wanted.layouts:
-        return "is for states of other names, shapes or types"
-    if replace(found, rows=wanted.rows) != wanted:
-        return "has room for another journal, or another number of accepted steps"
-    return None
 
 
 def _invalidate(descriptor: int, found: Structure, starts: dict[str, int]) -> None:

@@ -1,9 +1,9 @@
 """Reading the states in a snapshot file, without MPI, locks or writes.
 
 The file may belong to a run that is still going, was killed, or has ended. What such a run does
-meanwhile is noticed: a state is returned only if its index entry was the same before and after it
-was read, and its bytes match the entry's checksum. What the file claims to be is checked first, see
-`adjoint.storage.validate`.
+meanwhile is noticed: a state is returned only if its index entry, whose checksum is right, was the
+same before and after it was read, and its bytes match the checksum in the entry. What the file
+claims to be is checked first, see `adjoint.storage.validate`.
 
 Besides the arrays that are returned, at most some megabytes are allocated.
 """
@@ -20,14 +20,16 @@ from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError, SnapshotFileError, TransferError
 from adjoint.storage.checksums import RunningChecksum
-from adjoint.storage.file_format import (
+from adjoint.storage.file_format import Structure
+from adjoint.storage.file_io import CHUNK_BYTES, read_fully
+from adjoint.storage.index import (
     ENTRY_BYTES,
     INDEX_DTYPE,
     MAX_EMPTY_ROWS,
     Entry,
-    Structure,
+    read_entries,
+    sound_entries,
 )
-from adjoint.storage.file_io import CHUNK_BYTES, read_fully
 from adjoint.storage.journal_file import JournalRecord, read_journal
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.validate import examine, open_regular
@@ -53,6 +55,10 @@ class Contents:
     """Of these, the rows of an earlier evaluation, or of a step that has a newer row."""
     disagreeing: int
     """Of these, the rows whose ranks disagree: they were being written when the run ended."""
+    damaged_entries: int
+    """Entries of the index, of all ranks, that are not as they were written."""
+    damaged_headers: int
+    """Headers of journal records, of all ranks, that are not as they were written."""
 
 
 class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
@@ -177,31 +183,35 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
 
     def journal(self, *, verify: bool = False) -> list[JournalRecord]:
         """Return the records from which a run could be resumed, the latest first."""
-        self._require_open()
-        return read_journal(self._descriptor, self._structure, self._starts, verify=verify)
+        return self._journal(verify=verify)[0]
 
     def contents(self) -> Contents:
         """Return which states are in the file now."""
         self._require_open()
-        records = self.journal()
-        first = records[0].header.first_sequence if records else 0
-        used = disagreeing = 0
-        states: list[NDArray[np.int64]] = [np.empty((3, 0), np.int64)]
-        for row, entries in self._index():
-            taken = entries["sequence"].any(axis=1)
+        records, headers = self._journal(verify=False)
+        used = disagreeing = damaged = 0
+        states: list[NDArray[np.uint64]] = [np.empty((4, 0), np.uint64)]
+        for row, entries, sound, spoilt in self._index():
+            damaged += int(np.count_nonzero(spoilt))
+            taken = (sound | spoilt).any(axis=1)
             used += int(np.count_nonzero(taken))
-            steps, sequences = entries["step"], entries["sequence"]
-            agreed = taken & (steps == steps[:, :1]).all(axis=1) & (steps[:, 0] >= 0)
-            agreed &= (sequences == sequences[:, :1]).all(axis=1)
+            agreed = sound.all(axis=1)
+            for name in ("step", "sequence", "evaluation"):
+                agreed &= (entries[name] == entries[name][:, :1]).all(axis=1)
             disagreeing += int(np.count_nonzero(taken & ~agreed))
-            recent = agreed & (sequences[:, 0] >= first)
-            rows = np.flatnonzero(recent)
-            numbers = sequences[rows, 0].astype(np.int64)
-            states.append(np.stack([steps[rows, 0], numbers, row + rows]))
-        steps, numbers, rows = np.concatenate(states, axis=1)
+            first = entries[agreed, 0]
+            rows = (row + np.flatnonzero(agreed)).astype(np.uint64)
+            steps = first["step"].astype(np.uint64)
+            states.append(np.stack([steps, first["sequence"], first["evaluation"], rows]))
+        steps, numbers, evaluations, rows = np.concatenate(states, axis=1)
+        if len(rows):
+            # Without a record, the latest evaluation is that of the last write.
+            last = records[0].header.evaluation if records else evaluations[np.argmax(numbers)]
+            steps, numbers, rows = (v[evaluations == last] for v in (steps, numbers, rows))
         order = np.lexsort((numbers, steps))
         found = dict(zip(steps[order].tolist(), rows[order].tolist(), strict=True))
-        return Contents(found, used, used - disagreeing - len(found), disagreeing)
+        stale = used - disagreeing - len(found)
+        return Contents(found, used, stale, disagreeing, damaged, headers)
 
     def check(self, step: int, row: int, rank: int, progress: Progress) -> str | None:
         """Return what is wrong with one rank's part of a row that should hold the state at `step`.
@@ -216,19 +226,30 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _index(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield pieces of the index, each with its first row, until only empty rows follow."""
+    def _journal(self, *, verify: bool) -> tuple[list[JournalRecord], int]:
+        """Return the records, and the number of headers that are damaged."""
+        self._require_open()
+        parts = self._structure.journal_placements(self._starts)
+        return read_journal(self._descriptor, parts, verify=verify)
+
+    def _index(
+        self,
+    ) -> Iterator[tuple[int, NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]]:
+        """Yield pieces of the index until only empty rows follow.
+
+        Each with its first row, and whether each entry is as it was written, or damaged.
+        """
         rows, ranks = self._structure.rows, self._structure.ranks
-        size, start = ranks * ENTRY_BYTES, self._starts["index"]
-        at_once = min(MAX_EMPTY_ROWS, max(1, INDEX_CHUNK_BYTES // size))
-        row = empty = 0
-        while row < rows and empty <= MAX_EMPTY_ROWS:
+        at_once = min(MAX_EMPTY_ROWS, max(1, INDEX_CHUNK_BYTES // (ranks * ENTRY_BYTES)))
+        row = used = 0
+        while row < min(rows, used + MAX_EMPTY_ROWS + 1):
             count = min(at_once, rows - row)
-            entries = np.frombuffer(self._read_index(start + row * size, count * size), INDEX_DTYPE)
-            entries = entries.reshape(count, ranks)
-            yield row, entries
-            taken = np.flatnonzero(entries["sequence"].any(axis=1))
-            empty = count - 1 - int(taken[-1]) if len(taken) else empty + count
+            data = self._read_index(row * ranks, count * ranks)
+            shape = count, ranks
+            sound, spoilt = (flags.reshape(shape) for flags in sound_entries(data))
+            yield row, np.frombuffer(data, INDEX_DTYPE).reshape(shape), sound, spoilt
+            taken = np.flatnonzero((sound | spoilt).any(axis=1))
+            used = row + int(taken[-1]) + 1 if len(taken) else used
             row += count
 
     def _load(self, step: int, rank: int, names: set[str]) -> dict[str, NDArray[Any]]:
@@ -246,7 +267,7 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
         self, step: int, row: int, rank: int, names: set[str], progress: Progress
     ) -> dict[str, NDArray[Any]]:
         entry = self._entry(row, rank)
-        if entry.step != step or not entry.sequence:
+        if entry is None or entry.step != step:
             raise _ChangedError
         problem, arrays = None, {}
         try:
@@ -304,16 +325,15 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
         skip(layout.nbytes)
         return arrays, running.value if verify else None
 
-    def _entry(self, row: int, rank: int) -> Entry:
-        number = row * self._structure.ranks + rank
-        start = self._starts["index"] + number * ENTRY_BYTES
-        return Entry.unpacked(self._read_index(start, ENTRY_BYTES))
+    def _entry(self, row: int, rank: int) -> Entry | None:
+        return Entry.unpacked(self._read_index(row * self._structure.ranks + rank, 1))
 
-    def _read_index(self, start: int, count: int) -> bytes:
-        data = os.pread(self._descriptor, count, start)
-        if len(data) < count:
+    def _read_index(self, number: int, count: int) -> bytes:
+        """Return entries; those that cannot be read, as damaged ones."""
+        start, size = self._starts["index"] + number * ENTRY_BYTES, count * ENTRY_BYTES
+        if os.fstat(self._descriptor).st_size < start + size:
             raise SnapshotFileError(f"{self.path} was cut short since it was opened")
-        return data
+        return read_entries(self._descriptor, start, size, self._structure.ranks * ENTRY_BYTES)
 
     def _require_open(self) -> None:
         if self._descriptor < 0:

@@ -4,9 +4,10 @@
 described in `adjoint.storage.file_format`.
 """
 
-import os
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -15,10 +16,25 @@ import numpy as np
 from adjoint.errors import ScheduleError
 from adjoint.parallel import Communicator
 from adjoint.storage.claim import Claim
-from adjoint.storage.file_format import ENTRY_BYTES, MAX_EMPTY_ROWS, Entry, Placement
+from adjoint.storage.file_format import Placement
 from adjoint.storage.file_io import closing
+from adjoint.storage.index import ENTRY_BYTES, MAX_EMPTY_ROWS, Entry, read_entries
 
-__all__ = ["SnapshotFile"]
+__all__ = ["Recalled", "SnapshotFile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a file holds of one evaluation: the same on all ranks, but for costs and entries."""
+
+    rows: Mapping[int, int]
+    """The row of each state, by step."""
+    costs: Mapping[int, float]
+    """This rank's running total up to each state, by step: those that all ranks know."""
+    entries: Mapping[int, Entry]
+    """Every entry of this rank, of whatever evaluation, by row."""
+    writes: int
+    """The largest sequence number on any rank."""
 
 
 class SnapshotFile:
@@ -135,39 +151,33 @@ class SnapshotFile:
             raise ScheduleError(f"row {row} of {self.path} was given back, but is not taken")
         self._taken.remove(row)
 
-    def recall(self, comm: Communicator, first: int) -> tuple[dict[int, tuple[int, Entry]], int]:
-        """Take the rows that hold valid states of an earlier run, and return them. Collective.
+    def recall(self, comm: Communicator, evaluation: int) -> Recalled:
+        """Take the rows that hold valid states of an evaluation, and return them. Collective.
 
-        A row is valid if all ranks have the same step and the same sequence number in its entry,
-        and that number is at least `first`.
-
-        Returns
-        -------
-        dict, int
-            By step, the row and this rank's entry: of several rows of one step, the one written
-            last. And the largest sequence number on any rank.
+        A row is valid if the entries of all ranks are as they were written by that evaluation, with
+        the same step and sequence number. Of several rows of one step, the one written last counts.
         """
-        own = _read_entries(self.placement)
-        used = max(comm.gather(max(own, default=-1) + 1))
+        own, used = _own_entries(self.placement)
+        used = max(comm.gather(used))
         # The largest value and, negated, the smallest: they are equal if all ranks agree.
-        values = np.zeros((4, used))
+        values = np.zeros((5, used))
         for row, entry in own.items():
-            if entry.sequence >= first:
-                values[:, row] = entry.sequence, -entry.sequence, entry.step, -entry.step
-        top = comm.begin_largest(values.reshape(-1)).result().reshape(4, used)
+            if entry.evaluation == evaluation:
+                known = math.isfinite(entry.cost)
+                values[:, row] = entry.sequence, -entry.sequence, entry.step, -entry.step, not known
+        top = comm.begin_largest(values.reshape(-1)).result().reshape(5, used)
         valid = (top[0] == -top[1]) & (top[2] == -top[3]) & (top[0] > 0)
         rows: list[int] = [r for r in np.flatnonzero(valid).tolist() if r not in self._unusable]
-        states = {
-            own[row].step: (row, own[row])
-            for row in sorted(rows, key=lambda row: own[row].sequence)
-        }
+        rows.sort(key=lambda row: own[row].sequence)
+        found = {own[row].step: row for row in rows}
+        costs = {step: own[row].cost for step, row in found.items() if not top[4, row]}
         self._touched = used
         self._skip_unusable()
-        self._taken = {row for row, _ in states.values()}
+        self._taken = set(found.values())
         free = set(range(used)) - self._taken - self._unusable
         self._free = sorted(free, reverse=True)
         last = max((entry.sequence for entry in own.values()), default=0)
-        return states, max(comm.gather(last))
+        return Recalled(found, costs, own, max(comm.gather(last)))
 
     def close(self) -> None:
         """Close the file, and remove it if it never got its name. Not collective. Idempotent."""
@@ -186,16 +196,17 @@ class SnapshotFile:
         self.close()
 
 
-def _read_entries(placement: Placement) -> dict[int, Entry]:
-    """Return this rank's entries that are not empty, by row."""
+def _own_entries(placement: Placement) -> tuple[dict[int, Entry], int]:
+    """Return this rank's entries that are as they were written, by row, and the rows in use."""
     entries: dict[int, Entry] = {}
-    empty = 0
-    for row in range(placement.rows):
-        offset = placement.index_offset(row)
-        entry = Entry.unpacked(os.pread(placement.descriptor, ENTRY_BYTES, offset))
-        empty = 0 if entry.sequence else empty + 1
-        if entry.sequence:
-            entries[row] = entry
-        if empty > MAX_EMPTY_ROWS:
-            break
-    return entries
+    used = row = 0
+    while row < min(placement.rows, used + MAX_EMPTY_ROWS + 1):
+        start = placement.index_offset(row)
+        data = read_entries(placement.descriptor, start, ENTRY_BYTES, ENTRY_BYTES)
+        row += 1
+        if any(data):
+            used = row
+            entry = Entry.unpacked(data)
+            if entry is not None:
+                entries[row - 1] = entry
+    return entries, used

@@ -21,8 +21,7 @@ from adjoint.storage.engines.base import Engine
 from adjoint.storage.engines.registry import open_engine
 from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.engines.transfer import Statistics, Transfer
-from adjoint.storage.file_format import Entry
-from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.snapshot_file import Recalled, SnapshotFile
 
 __all__ = ["FailedWrites", "FileStore"]
 
@@ -62,9 +61,11 @@ class FileStore:
         self.writes = 0
         """Calls of `offload` so far; the number of a write is its value after the call."""
         self.posted = 0
-        """Writes passed to the engine, those of the run that this one resumes included."""
+        """Number of the last write passed to the engine: a file's numbers go on from its last."""
         self.observer: Callable[[str, int, float, float], None] | None = None
         """Called after each wait for a transfer, with "Write" or "Read", step, start and end."""
+        self.costs: Mapping[int, float] = {}
+        """This rank's running total up to states that were recalled: those that all ranks know."""
         self._rows: dict[int, int] = {}
         self._numbers: dict[int, int] = {}
         self._steps: dict[int, int] = {}
@@ -73,6 +74,7 @@ class FileStore:
         self._before = Statistics()
         """Of engines that have been replaced."""
         self._deadline = deadline
+        self._evaluation = 0
 
     def __contains__(self, step: int) -> bool:
         return step in self._rows
@@ -89,11 +91,15 @@ class FileStore:
         """A copy of the sums over all transfers up to now."""
         return self._before + self.engine.statistics
 
-    def recall(self, states: Mapping[int, tuple[int, Entry]], posted: int) -> None:
-        """Start from what an earlier run left: row and entry by step, and its number of writes."""
-        self._rows = {step: row for step, (row, _) in states.items()}
-        self.posted = posted
-        self.engine.recall(dict(states.values()), posted)
+    def begin_evaluation(self, evaluation: int, recalled: Recalled | None = None) -> None:
+        """Begin an evaluation: empty, or with the states of it that were recalled from the file."""
+        if recalled is not None:
+            self._rows = dict(recalled.rows)
+            self.posted = recalled.writes
+        self.costs = {} if recalled is None else recalled.costs
+        self._evaluation = evaluation
+        entries = {} if recalled is None else recalled.entries
+        self.engine.begin_evaluation(evaluation, entries, self.posted)
 
     def offload(self, step: int, block: Block, cost: float = nan) -> None:
         """Post the write of `block`, which must not change until it has ended, as state `step`.
@@ -251,7 +257,7 @@ class FileStore:
         self.engine.close()
         self.engine = engine
         engine.give_up_after(self._deadline)
-        engine.recall({}, self.posted)
+        engine.begin_evaluation(self._evaluation, {}, self.posted)
         return True
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ import numpy as np
 from h5py import h5l  # pyright: ignore[reportAttributeAccessIssue]
 
 from adjoint.errors import SnapshotFileError
+from adjoint.storage.checksums import checksum
 from adjoint.storage.file_format import FORMAT_VERSION, JournalLayout, RowField, Structure
 from adjoint.storage.state_layout import StateLayout
 
@@ -83,15 +84,13 @@ def examine(descriptor: int, path: str) -> tuple[Structure, dict[str, int]]:
         if os.pread(descriptor, len(SIGNATURE), 0) != SIGNATURE:
             raise _RefusedError("is not an HDF5 file")
         with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
-            ranks, fingerprint, found = _read_hdf5(stream)
+            expected, found = _read_hdf5(stream)
         _require_extents(found, os.fstat(descriptor).st_size)
         layout = found["layout"]
         described = os.pread(descriptor, layout.nbytes, layout.start)
-        structure = _structure(described, fingerprint, found)
-        if structure.ranks != ranks:
-            raise _RefusedError(
-                f"is damaged: it was made on {ranks} ranks, and describes {structure.ranks}"
-            )
+        if checksum(described) != expected:
+            raise _RefusedError("is damaged: the description of its states has another checksum")
+        structure = _structure(described, found)
     except _RefusedError as reason:
         raise SnapshotFileError(f"{path} {reason}") from None
     except OSError as failure:
@@ -125,8 +124,8 @@ class _Dataset:
 # -- what HDF5 says of the file -----------------------------------------------------------------
 
 
-def _read_hdf5(stream: Any) -> tuple[int, str, dict[str, _Dataset]]:
-    """Return the number of ranks, the fingerprint, and the datasets of the format."""
+def _read_hdf5(stream: Any) -> tuple[int, dict[str, _Dataset]]:
+    """Return the checksum of ``/layout``, and the datasets of the format."""
     try:
         file = h5py.File(stream, "r")
     except Exception as failure:  # h5py raises errors of many kinds
@@ -135,11 +134,12 @@ def _read_hdf5(stream: Any) -> tuple[int, str, dict[str, _Dataset]]:
         try:
             version = int(_attribute(file, "format_version", np.integer))
             if version != FORMAT_VERSION:
-                raise _RefusedError(f"has format version {version}, not {FORMAT_VERSION}")
-            ranks = int(_attribute(file, "communicator_size", np.integer))
-            fingerprint = _attribute(file, "fingerprint", np.bytes_).decode("ascii", "replace")
+                raise _RefusedError(
+                    f"has format version {version}: this version of adjoint reads {FORMAT_VERSION}"
+                )
+            expected = int(_attribute(file, "layout_checksum", np.integer))
             present = [*NEEDED, *(name for name in OPTIONAL if _has_link(file, name))]
-            return ranks, fingerprint, {name: _dataset(file, name) for name in present}
+            return expected, {name: _dataset(file, name) for name in present}
         except _RefusedError:
             raise
         except Exception as failure:
@@ -195,7 +195,7 @@ def _require_extents(found: dict[str, _Dataset], length: int) -> None:
 # -- what the file says of itself ---------------------------------------------------------------
 
 
-def _structure(described: bytes, fingerprint: str, found: dict[str, _Dataset]) -> Structure:
+def _structure(described: bytes, found: dict[str, _Dataset]) -> Structure:
     """Return the structure that ``/layout`` describes, if the datasets are those of it."""
     steps = found["steps"].shape if "steps" in found else (0,)
     rows = found["snapshots"].shape
@@ -208,7 +208,7 @@ def _structure(described: bytes, fingerprint: str, found: dict[str, _Dataset]) -
             journals = tuple(
                 _journal(layout, part) for layout, part in zip(layouts, parts, strict=True)
             )
-        structure = Structure(layouts, rows[0], fingerprint, journals, steps[0])
+        structure = Structure(layouts, rows[0], str(document["problem"]), journals, steps[0])
         expected = structure.datasets()
     except MALFORMED as error:
         raise _RefusedError(

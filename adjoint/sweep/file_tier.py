@@ -7,7 +7,7 @@ recomputes it (`adjoint.sweep.resume`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -88,17 +88,14 @@ class FileTier:
     ) -> None:
         self._coordinator.__exit__(kind, error, trace)
 
-    def begin(self, stream: AdaptiveStream, found: SavedRecord | None) -> AdaptiveStream:
+    def begin(self, stream: AdaptiveStream, found: Sequence[SavedRecord]) -> AdaptiveStream:
         """Return what is to be played: `stream`, or what is left of the run that was found.
 
         Collective.
         """
-        if self._journal is not None and found is not None:
+        if self._journal is not None and found:
             resumed = self._recovery.take_up(self._journal, found)
-            if resumed is None:
-                self._journal.start_afresh()
-            else:
-                stream = resumed
+            stream = stream if resumed is None else resumed
         stream.set_capacity(self._capacity)
         return stream
 

@@ -11,8 +11,9 @@ at most one part in `MIN_GAP` of the run.
 """
 
 import logging
+import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,12 +23,18 @@ from numpy.typing import NDArray
 from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper
-from adjoint.storage.checksums import RunningChecksum
 from adjoint.storage.file_format import RowField
-from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, RecordHeader
+from adjoint.storage.journal_file import (
+    BEGUN,
+    FORWARD,
+    REVERSE,
+    JournalFile,
+    RecordHeader,
+    rows_at_once,
+)
 from adjoint.storage.state_layout import StateLayout
 
-__all__ = ["Journal", "SavedRecord", "hash_of"]
+__all__ = ["Journal", "SavedRecord"]
 
 LOG = logging.getLogger("adjoint")
 
@@ -35,13 +42,10 @@ MIN_GAP = 200
 """Least time between two records, as a multiple of the time that the slowest one took: half a per
 cent of the run."""
 
-CHUNK_BYTES = 1 << 22
-"""Arrays that are not in memory (memory maps, HDF5 datasets) are read and written in such parts."""
-
 
 @dataclass(frozen=True, slots=True)
 class SavedRecord:
-    """A record of the journal that is whole on all ranks."""
+    """A record of the journal whose header is whole on all ranks."""
 
     record: int
     """Which of the two places it is in."""
@@ -78,6 +82,10 @@ class Journal:
         """Time that writing them took, on this rank."""
         self.seconds_before = 0.0
         """Duration of the runs that this one resumes."""
+        self.data: Mapping[str, str] = {}
+        """Hashes of the controls and of what the stepper holds, see `describe`."""
+        self.resumed: SavedRecord | None = None
+        """The record that this run continues from; None if it began at the beginning."""
         self.observer: Callable[[str, int, float, float], None] | None = None
         """Called after every record with "Journal", its step, and when it began and ended."""
         self._file = file
@@ -85,8 +93,11 @@ class Journal:
         self._capabilities = Capabilities.of(stepper)
         self._comm = comm
         self._share = share
+        self._plan: Mapping[str, Any] = {}
         self._number = 0
-        self._header = RecordHeader(BEGUN, 0, None, 0.0, "", 0, 0.0)
+        self._highest = 0
+        """The largest number of a record that any rank has found."""
+        self._header = RecordHeader(BEGUN, 0, None, 0.0, 0, {}, 0.0)
         """The header of the last record."""
         self._saved_at = 0.0
         """Seconds into the run at which the last record was written."""
@@ -110,51 +121,46 @@ class Journal:
 
     # -- writing --------------------------------------------------------------------------------
 
-    def begin(
-        self, controls: str, first_sequence: int, plan: Mapping[str, Any], found: SavedRecord | None
-    ) -> None:
-        """Begin a run: afresh, or from the record that was found.
+    @property
+    def evaluation(self) -> int:
+        """The number of the evaluation that is written: the same on all ranks."""
+        return self._header.evaluation
+
+    def describe(self, data: Mapping[str, str], plan: Mapping[str, Any]) -> None:
+        """Say what the next run is. Not collective.
 
         Parameters
         ----------
-        controls
-            Hash of the controls, see `hash_of`.
-        first_sequence
-            Sequence number of the run's first write to the file.
+        data
+            Hashes of the controls and of what the stepper holds, by name.
         plan
             What a resumed run need not measure again; values that JSON can hold.
-        found
-            The record to resume from; None to begin afresh.
         """
+        self.data, self._plan = data, plan
+
+    def begin(self) -> None:
+        """Begin a run afresh: an evaluation of its own."""
+        evaluation = self._comm.gather(secrets.randbits(63))[0]
+        header = RecordHeader(BEGUN, 0, None, 0.0, evaluation, self.data, 0.0, plan=self._plan)
+        self._go_on_from(header)
+        self._write(header, [])
+
+    def resume(self, found: SavedRecord) -> None:
+        """Begin a run that continues the evaluation of a record. Not collective."""
+        self._go_on_from(replace(found.header, plan=self._plan))
+        self._write_after(found.number)
+        self.resumed = found
+
+    def _go_on_from(self, header: RecordHeader) -> None:
         self.records, self.seconds, self._longest = 0, 0.0, 0.0
+        self.seconds_before = self._saved_at = self._tried_at = header.seconds
+        self.resumed = None
         self._accepted_failure = None
         if not self._is_given_up:
             self.failure = None
-        self._rows_from = None
+        self._header = header
+        self._rows_from = header.step if header.phase == REVERSE else None
         self._accepted = self._accepted_written = 0
-        self.seconds_before = 0.0 if found is None else found.header.seconds
-        self._saved_at = self._tried_at = self.seconds_before
-        if found is not None:
-            self._header = replace(found.header, plan=dict(plan))
-            self._rows_from = found.header.step if found.header.phase == REVERSE else None
-            return
-        self._header = RecordHeader(
-            BEGUN, 0, None, 0.0, controls, first_sequence, 0.0, plan=dict(plan)
-        )
-        self._write(self._header, [])
-
-    def start_afresh(self) -> None:
-        """Forget the record that was found: the run cannot be resumed. Not collective."""
-        self._header = replace(self._header, phase=BEGUN, step=0, rows_checksum=0)
-        self._rows_from = None
-
-    def void(self, first_sequence: int) -> None:
-        """Write that the run cannot be resumed: another one begins afresh.
-
-        `first_sequence` is greater than the sequence numbers of all writes to the file so far.
-        """
-        self.start_afresh()
-        self._write(replace(self._header, first_sequence=first_sequence), [])
 
     def due(self, elapsed: float) -> bool:
         """Return whether a record is due, `elapsed` seconds into the run. Not collective."""
@@ -205,7 +211,7 @@ class Journal:
         if self._comm.rank == 0:
             try:
                 new = accepted[self._accepted_written :]
-                self._file.write_accepted(self._accepted_written, new)
+                self._file.write_accepted(self._header.evaluation, self._accepted_written, new)
                 self._accepted_written, self._accepted_failure = self._accepted, None
             except OSError as error:
                 self._accepted_failure = f"could not write the accepted steps: {error}"
@@ -224,48 +230,67 @@ class Journal:
 
     # -- finding --------------------------------------------------------------------------------
 
-    def find(self) -> SavedRecord | None:
-        """Return the latest record that is whole on all ranks; None if there is none."""
-        best: SavedRecord | None = None
-        highest = 0
+    def find(self) -> list[SavedRecord]:
+        """Return the records whose headers are whole on all ranks, the latest first."""
+        found: list[SavedRecord] = []
         for record in range(len(self._file.placement.records)):
-            read = self._file.read(record) if self._file.is_whole(record) else None
-            numbers = self._comm.gather(0 if read is None else read[0])
-            highest = max(highest, *numbers)
-            if read is not None and len({*numbers}) == 1 and (not best or read[0] > best.number):
-                best = SavedRecord(record, *read)
-        # The next record goes to the other place, with a number that no rank has used before: parts
-        # of two records that were cut short must not look like one.
-        self._number = 0 if best is None else best.number
-        self._number += (highest - self._number + 1) // 2 * 2
-        return best
+            read = self._file.read(record)
+            ranks = self._comm.gather(None if read is None else (read[0], read[1].shared))
+            self._highest = max(self._highest, *(0 if one is None else one[0] for one in ranks))
+            if len(set(ranks)) == 1 and read is not None:
+                found.append(SavedRecord(record, *read))
+        found.sort(key=lambda saved: -saved.number)
+        self._write_after(found[0].number if found else 0)
+        return found
 
-    def load_state(self, found: SavedRecord, arrays: Arrays) -> None:
-        """Fill the arrays of a state from a record of the forward sweep. Not collective."""
-        for offset, array in _placed(0, self._file.layout.state, arrays):
-            self._file.load(found.record, offset, array)
+    def load_state(self, found: SavedRecord, arrays: Arrays) -> bool:
+        """Fill the arrays of a state from a record of the forward sweep.
+
+        Returns whether they are those that were written, on all ranks.
+        """
+        placed = _placed(0, self._file.layout.state, arrays)
+        return all(self._comm.gather(self._file.load(found.record, found.header, placed)))
 
     def load_reverse(self, found: SavedRecord) -> bool:
         """Fill the stepper's adjoint and gradients from a record of the reverse sweep.
 
-        Returns whether the checksum of all rows in ``/gradients`` is that of the record.
+        Returns whether they are those that were written, on all ranks.
         """
-        layout, stepper = self._file.layout, self._stepper
-        for offset, array in _placed(0, layout.adjoint, stepper.adjoint):
-            self._file.load(found.record, offset, array)
-        for field in layout.gradients.fields:
-            gradient = np.empty(field.shape, field.dtype)
-            self._file.load(found.record, layout.gradients_start + field.offset, gradient)
-            stepper.accumulators[field.name][...] = gradient
-        total = sum(self._load_rows(field, found.header.step) for field in layout.rows)
-        return all(self._comm.gather(total % (1 << 64) == found.header.rows_checksum))
+        layout, stepper, header = self._file.layout, self._stepper, found.header
+        adjoint = _placed(0, layout.adjoint, stepper.adjoint)
+        gradients = {f.name: np.empty(f.shape, f.dtype) for f in layout.gradients.fields}
+        placed = _placed(layout.gradients_start, layout.gradients, gradients)
+        sound = self._file.load(found.record, header, [*adjoint, *placed])
+        for name, gradient in gradients.items():
+            stepper.accumulators[name][...] = gradient
+        sums = [self._load_rows(field, header.step) for field in layout.rows]
+        known = [total for total in sums if total is not None]
+        sound = sound and len(known) == len(sums)
+        sound = sound and sum(known) % (1 << 64) == header.rows_checksum
+        return all(self._comm.gather(sound))
 
-    def accepted_steps(self, count: int) -> NDArray[np.float64]:
-        """Return the first `count` accepted steps of the run that is resumed. Not collective."""
-        self._accepted = self._accepted_written = count
-        return self._file.read_accepted(count)
+    @property
+    def keeps_accepted(self) -> bool:
+        """Whether there is room for accepted steps in the file."""
+        return self._file.placement.accepted_steps > 0
+
+    def accepted_steps(self, found: SavedRecord, count: int) -> NDArray[np.float64]:
+        """Return accepted steps of the run that is resumed: the first `count`, if all are sound.
+
+        Fewer if one of them is damaged: those before it, the same number on all ranks.
+        """
+        steps = self._file.read_accepted(found.header.evaluation, count)
+        self._accepted = self._accepted_written = min(self._comm.gather(len(steps)))
+        return steps[: self._accepted]
 
     # -- inside ---------------------------------------------------------------------------------
+
+    def _write_after(self, number: int) -> None:
+        """Have the next record in the other place than that of a record, with an unused number.
+
+        So parts of two records that were cut short, on different ranks, never look like one.
+        """
+        self._number = number + (max(0, self._highest - number) + 1) // 2 * 2
 
     def _write(
         self,
@@ -317,7 +342,7 @@ class Journal:
         try:
             for field in self._file.layout.rows:
                 stop = min(field.rows, field.rows if self._rows_from is None else self._rows_from)
-                for start in range(step, stop, rows := _rows_at_once(field)):
+                for start in range(step, stop, rows := rows_at_once(field)):
                     gradient = self._stepper.accumulators[field.name]
                     part = np.asarray(gradient[start : min(start + rows, stop)])
                     total += self._file.write_rows(field, start, part)
@@ -325,41 +350,21 @@ class Journal:
             return 0, f"rank {self._comm.rank} could not write gradients: {error}"
         return total % (1 << 64), None
 
-    def _load_rows(self, field: RowField, first: int) -> int:
-        """Fill the rows of a gradient from `first` on; return the sum of their checksums."""
+    def _load_rows(self, field: RowField, first: int) -> int | None:
+        """Fill the rows of a gradient from `first` on; return the sum of their checksums.
+
+        None if some cannot be read.
+        """
         gradient = self._stepper.accumulators[field.name]
         total = 0
-        for start in range(first, field.rows, rows := _rows_at_once(field)):
+        for start in range(first, field.rows, rows := rows_at_once(field)):
             part = np.empty_like(np.asarray(gradient[start : start + rows]))
-            total += self._file.read_rows(field, start, part)
+            checksum = self._file.read_rows(field, start, part)
+            if checksum is None:
+                return None
+            total += checksum
             gradient[start : start + rows] = part
         return total
-
-
-def hash_of(arrays: Mapping[str, Any]) -> str:
-    """Return a hash of names and values of arrays, in hexadecimal; HDF5 datasets are arrays too."""
-    running = RunningChecksum()
-    for name in sorted(arrays):
-        array = arrays[name]
-        running.update(np.frombuffer(name.encode(), np.uint8))
-        for part in _parts(array):
-            running.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
-    return f"{running.value:016x}"
-
-
-def _parts(array: Any) -> Iterator[NDArray[Any]]:
-    """Yield an array in parts that fit in memory; whole if it is there already."""
-    if array.ndim == 0 or type(array) is np.ndarray:
-        yield np.asarray(array)
-        return
-    row_bytes = max(1, array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=int)))
-    rows = max(1, CHUNK_BYTES // row_bytes)
-    for start in range(0, array.shape[0], rows):
-        yield np.asarray(array[start : start + rows])
-
-
-def _rows_at_once(field: RowField) -> int:
-    return max(1, CHUNK_BYTES // max(1, field.row_bytes))
 
 
 def _placed(

@@ -6,9 +6,12 @@ Nothing but time is lost: a missing state is recomputed from the nearest one bef
 case from the initial state, which the stepper can always make again.
 """
 
+import logging
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ from adjoint.schedules.costs import Costs
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
-from adjoint.storage.file_format import Entry
+from adjoint.storage.checksums import hash_of
 from adjoint.storage.journal_file import FORWARD, REVERSE
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
@@ -29,6 +32,8 @@ from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.state import UNDEFINED, SweepState
 
 __all__ = ["Recovery"]
+
+LOG = logging.getLogger("adjoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,67 +70,127 @@ class Recovery:
             ResumePoint(list(self.store), live, state.adjoint_at, in_memory=sorted(slots))
         )
 
-    def take_up(self, journal: Journal, found: SavedRecord) -> AdaptiveStream | None:
-        """Return the actions that are left of a run that was killed; None if it must start afresh.
+    def take_up(self, journal: Journal, found: Sequence[SavedRecord]) -> AdaptiveStream | None:
+        """Return the actions that are left of a run that was killed; None if it begins afresh.
 
-        The stepper has just been started, and no slot is in use.
+        The stepper has just been started, and no slot is in use. `found` are the run's records, the
+        latest first: if one cannot be read, the next one is taken.
         """
-        header = found.header
-        states, posted = self.store.file.recall(self.comm, header.first_sequence)
-        self.store.recall(states, posted)
         for step in list(self.store):
             if step % self.schedule.leaf_steps:
                 self.store.discard(step)
-        if header.phase == REVERSE:
-            return self._take_up_reverse(journal, found)
-        return self._take_up_forward(journal, found, states)
+        if self._repeats(journal, found[0]):
+            for record in found:
+                self.stepper.start()
+                journal.resume(record)
+                if record.header.phase == REVERSE:
+                    point = self._take_up_reverse(journal, record)
+                else:
+                    point = self._take_up_forward(journal, record)
+                if point is not None:
+                    return self._resumed_at(point)
+        self._discard_from(0)
+        self.stepper.start()
+        Capabilities.of(self.stepper).accept_steps(np.empty((0, 2)))
+        journal.begin()
+        self.store.begin_evaluation(journal.evaluation)
+        return None
 
     # -- a run that was killed ------------------------------------------------------------------
 
-    def _take_up_reverse(self, journal: Journal, found: SavedRecord) -> AdaptiveStream | None:
+    def _repeats(self, journal: Journal, found: SavedRecord) -> bool:
+        """Return whether the run's states are those that the stepper computes now, on all ranks.
+
+        Compares the initial state, and takes the shortest stretch between two states in the file
+        once more. What a step reads beside its arguments may have changed since.
+        """
+        if not Capabilities.of(self.stepper).reproducible:
+            return True
+        initial = hash_of(self.stepper.state)
+        same = 0 not in self.store or not self._read_live(0) or self._is_live(initial)
+        same = same and self._repeats_a_stretch(journal, found)
+        if not same and self.comm.rank == 0:
+            LOG.warning(
+                "the run begins afresh: its steps no longer give the states that are in the file"
+            )
+        return same
+
+    def _repeats_a_stretch(self, journal: Journal, found: SavedRecord) -> bool:
+        steps = sorted({0, *self.store})
+        for start, stop in sorted(pairwise(steps), key=lambda pair: pair[1] - pair[0]):
+            if self._make_live(start) and self._give_accepted(journal, found, stop):
+                self.buffers.advance(start, stop, None)
+                repeated = hash_of(self.stepper.state)
+                if self._read_live(stop):
+                    return self._is_live(repeated)
+        return True
+
+    def _make_live(self, step: int) -> bool:
+        """Make a state live: the initial one by starting, others from the file, if they are there.
+
+        Returns whether it is live, on all ranks.
+        """
+        if step == 0:
+            self.stepper.start()
+        return step == 0 or (step in self.store and self._read_live(step))
+
+    def _is_live(self, expected: str) -> bool:
+        """Return whether the live state has this hash, on all ranks."""
+        return all(self.comm.gather(hash_of(self.stepper.state) == expected))
+
+    def _take_up_reverse(self, journal: Journal, found: SavedRecord) -> ResumePoint | None:
         header, state = found.header, self.state
+        sound = journal.load_reverse(found)
+        if not (self._give_accepted(journal, found, header.accepted) and sound):
+            return None
         self._discard_from(header.step)
         self._put_first_in_file()
-        if not journal.load_reverse(found):
-            self._discard_from(0)
-            self.stepper.start()
-            return None
-        self._give_accepted(journal, header.accepted)
         state.num_steps = state.frontier = header.num_steps or header.step
         state.adjoint_at, state.cost = header.step, header.cost
         state.position = UNDEFINED if len(self.store) else 0
         state.turned_at = time.perf_counter()
-        return self._resumed_at(ResumePoint(list(self.store), None, header.step))
+        return ResumePoint(list(self.store), None, header.step)
 
-    def _take_up_forward(
-        self, journal: Journal, found: SavedRecord, states: dict[int, tuple[int, Entry]]
-    ) -> AdaptiveStream | None:
+    def _take_up_forward(self, journal: Journal, found: SavedRecord) -> ResumePoint | None:
         """Go on from the last state in the file whose cost is known, or from that of the record."""
+        header, state, costs = found.header, self.state, self.store.costs
         if not self._put_first_in_file():
-            self._discard_from(0)
-            self.stepper.start()
             return None
-        header, state = found.header, self.state
         end = math.inf if state.num_steps is None else state.num_steps
-        known = [s for s, (_, entry) in states.items() if s < end and math.isfinite(entry.cost)]
-        later = sorted((s for s in known if s in self.store and s > header.step), reverse=True)
-        at = next((s for s in later if self._read_live(s)), None)
-        if at is not None:
-            cost = states[at][1].cost
-        elif header.phase == FORWARD:
+        later = [s for s in self.store if header.step < s < end and s in costs]
+        at, cost = None, 0.0
+        for step in reversed(later):
+            if self._read_live(step) and self._give_accepted(journal, found, step):
+                at, cost = step, costs[step]
+                break
+        if at is None:
             at, cost = header.step, header.cost
-            self.buffers.receive(at, lambda block: journal.load_state(found, block.arrays))
-        else:
-            at, cost = 0, 0.0
-            self.stepper.start()
+            if not (self._load_live(journal, found) and self._give_accepted(journal, found, at)):
+                return None
         self._discard_from(at + 1)
-        self._give_accepted(journal, at)
         state.position = state.frontier = at
         state.cost = cost
-        return self._resumed_at(ResumePoint(list(self.store), at))
+        return ResumePoint(list(self.store), at)
 
-    def _give_accepted(self, journal: Journal, count: int) -> None:
-        Capabilities.of(self.stepper).accept_steps(journal.accepted_steps(count))
+    def _load_live(self, journal: Journal, found: SavedRecord) -> bool:
+        """Make the state of a record live; return whether it is as it was written, on all ranks."""
+        sound: list[bool] = []
+
+        def load(block: Block) -> None:
+            sound.append(journal.load_state(found, block.arrays))
+
+        if found.header.phase != FORWARD:
+            return self._make_live(0)
+        self.buffers.receive(found.header.step, load)
+        return sound[0]
+
+    def _give_accepted(self, journal: Journal, found: SavedRecord, count: int) -> bool:
+        """Give back accepted steps; return whether they are all there."""
+        if not journal.keeps_accepted:
+            return True
+        steps = journal.accepted_steps(found, count)
+        Capabilities.of(self.stepper).accept_steps(steps)
+        return len(steps) == count
 
     def _put_first_in_file(self) -> bool:
         """Put the initial state, which is live, in the file; return whether it is there.
@@ -185,12 +250,16 @@ class Recovery:
         slots, in_reverse = self.buffers.slots, self.state.adjoint_at is not None
         adjoint = _copied(self.stepper.adjoint)
         gradients = _copied(self.stepper.accumulators)
+        has = Capabilities.of(self.stepper)
+        accepted = has.accepted_steps
         if not in_reverse:
             self._discard_from(0)
         elif len(slots) >= max(1, self.schedule.num_slots):
             self.buffers.discard(min(slots))
         self.buffers.receive(0, _leave_as_it_is)
         self.stepper.start()
+        if accepted is not None:
+            has.accept_steps(accepted)
         copy_arrays(adjoint, self.stepper.adjoint)
         for name, gradient in gradients.items():
             self.stepper.accumulators[name][...] = gradient

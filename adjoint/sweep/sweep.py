@@ -9,7 +9,7 @@ raise it together (`SweepState.agree`). What a file adds is all in `adjoint.swee
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from adjoint.errors import NonFiniteError, ScheduleError, StepperError
@@ -95,7 +95,7 @@ class Sweep:
         schedule: Schedule,
         *,
         costs: Costs | None = None,
-        found: SavedRecord | None = None,
+        found: Sequence[SavedRecord] = (),
         observer: Observer | None = None,
     ) -> SweepResult:
         """Carry out a schedule. Collective.
@@ -111,7 +111,7 @@ class Sweep:
             What it was planned on, unless it has costs of its own. With costs, what steps and
             transfers take is measured, and the schedule is adapted to it if it can be.
         found
-            A record of the journal that the run is resumed from.
+            Records of the journal that the run may be resumed from, the latest first.
         observer
             Informed of every action once it has been carried out.
 

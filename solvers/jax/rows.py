@@ -67,6 +67,10 @@ class RowTree:
         """Number of rows of each leaf; None for a function."""
         return tuple(rows.num_rows for rows in self._rows)
 
+    def arrays(self) -> dict[str, Any]:
+        """Return the array that the rows of each leaf are of, by name; None for a function."""
+        return {rows.name: rows.array for rows in self._rows}
+
     def whole(self, flags: Iterable[bool]) -> list[NDArray[Any]]:
         """Return all rows of the leaves whose flag is set, as views not to be written to.
 

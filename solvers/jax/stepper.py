@@ -6,7 +6,6 @@ copied. A leaf costs one call of a program, about 20 microseconds, and one copy 
 program is running when a method returns, so the memory of arguments may be overwritten then.
 """
 
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -151,11 +150,22 @@ class ScanStepper:
         """Return the memory of a carry, and of the program that pulls back `steps` steps."""
         return state_bytes(self._state) + self._programs.scratch_bytes(steps)
 
-    def fingerprint(self) -> str:
-        """Return a hash of names, shapes and dtypes of the arguments, not of their values."""
+    def fingerprint(self) -> dict[str, Any]:
+        """Return names, shapes, dtypes and values of the arguments, as far as they are arrays."""
         forms = self._programs.forms
         trees = [(form.names, form.types) for form in (forms.params, forms.xs, forms.targets)]
-        return hashlib.sha256(repr((trees, forms.batch, self.leaf_steps)).encode()).hexdigest()
+        batch = self._batch
+        fixed = zip(forms.params.names, self._fixed, strict=True)
+        initial = zip(forms.carry.names, self._initial, strict=True)
+        return {
+            "forms": (trees, forms.batch, self.leaf_steps),
+            **dict(fixed),
+            **dict(initial),
+            **batch.xs.arrays(),
+            **batch.targets.arrays(),
+            **dict(zip(forms.final_target.names, self._final_target, strict=True)),
+            "lengths": None if batch.lengths is None else batch.lengths.steps,
+        }
 
     def start(self) -> None:
         """Set the carry to the initial one, and the accumulators to zero."""

@@ -32,6 +32,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from adjoint.errors import StepperError
+from adjoint.steppers import held_arrays
 
 __all__ = ["Controls", "Gradient", "Mat", "Problem", "ResidualProblem", "RhsProblem", "Vec"]
 
@@ -147,9 +148,13 @@ class Problem(ABC):
     def terminal_cost_vjp(self, u: Vec, m: Controls, adjoint: Vec, gradient: Gradient) -> None:
         """Add ``dG/du`` to `adjoint` and ``dG/dm`` to `gradient`."""
 
-    def fingerprint(self) -> str:
-        """Return text that identifies the problem, the same on all ranks."""
-        return type(self).__name__
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what the result depends on beside the controls, taken after `prepare`.
+
+        By default every attribute that is an array, or a tuple, list or dict of arrays: a problem
+        that holds data in another way, or work arrays, names its data here.
+        """
+        return {"problem": type(self).__name__, **held_arrays(self, leave_out=["controls"])}
 
     # -- the equation of a stage --------------------------------------------------------------
 

@@ -24,7 +24,6 @@ ranks. Steps do not communicate, and the driver sums the gradients of the weight
 take the same number of steps, `solvers.sequences.common_num_steps`.
 """
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -217,13 +216,19 @@ class RecurrentNetwork:
             work += self._inputs_adjoint.nbytes
         return blocks * entries * self._dtype.itemsize + work
 
-    def fingerprint(self) -> str:
-        """Return a hash of the kind of network and its sizes, the same on all ranks."""
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the kind of network and its sizes, inputs, targets and lengths."""
         shapes = {name: array.shape for name, array in self._controls.items()}
         for name in self.distributed:
             del shapes[name]
         identity = (type(self._layers[0]).__name__, shapes, self._dtype.str, self.leaf_steps)
-        return hashlib.sha256(repr(identity).encode()).hexdigest()
+        return {
+            "network": identity,
+            "inputs": self._inputs.array,
+            "targets": None if self._targets is None else self._targets.array,
+            "final targets": self._final_targets,
+            "lengths": None if self._lengths is None else self._lengths.steps,
+        }
 
     def start(self) -> None:
         """Set state and weights from the controls, and the accumulators to zero."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from adjoint.errors import ArgumentError
 from solvers.sequences import Lengths, Rows
-from solvers.torch.trees import StateForm, Tree, is_differentiable, leaves, tensor_of
+from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable, leaves, tensor_of
 from solvers.torch.unroll import LeafData
 
 __all__ = ["Batch"]
@@ -121,6 +121,18 @@ class Batch:
         if self._lengths is not None and stop > self._lengths.shortest:
             alive = torch.from_numpy(self._lengths.alive(start, stop))
         return LeafData(start, stop, tensors, targets, leaves=leaves, batched=ragged, alive=alive)
+
+    def data(self) -> dict[str, Any]:
+        """Return inputs, targets and lengths by name, as arrays; None in place of a function."""
+        rows = {f"inputs.{index}": rows for index, rows in enumerate(self._inputs)}
+        if self._targets is not None:
+            rows["targets"] = self._targets
+        data = {name: each.array for name, each in rows.items()}
+        for name, source in data.items():
+            if isinstance(source, torch.Tensor):
+                data[name] = array_of(source.cpu())
+        lengths = None if self._lengths is None else self._lengths.steps
+        return {**data, "lengths": lengths}
 
     # -- checks -------------------------------------------------------------------------------
 

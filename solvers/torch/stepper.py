@@ -141,10 +141,12 @@ class TorchStepper:
         self._runner.examine(self.batch, leaf, self.seed)
         return -(-self._runner.leaf_bytes * steps // max(1, leaf))
 
-    def fingerprint(self) -> str:
-        """Return text that identifies the problem."""
+    def fingerprint(self) -> dict[str, Any]:
+        """Return forms of the parameters, initial state, seed, inputs and targets."""
         forms = [(name, tuple(p.shape), str(p.dtype)) for name, p in self.parameters.items()]
-        return f"{self.leaf_steps};{self.batch.num_steps};{forms}"
+        identity = self.leaf_steps, self.batch.num_steps, self.seed, forms
+        initial = {f"initial {name}": array for name, array in self._state.items()}
+        return {"network": identity, **initial, **self.batch.data()}
 
     def use(self, batch: Batch) -> None:
         """Replace data and initial state by another batch, from the next `start` on.

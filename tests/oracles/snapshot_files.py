@@ -11,7 +11,8 @@ import numpy as np
 import xxhash
 from h5py import h5d, h5p, h5s, h5t
 
-INDEX = np.dtype([("step", "<i8"), ("sequence", "<u8"), ("checksum", "<u8"), ("cost", "<f8")])
+FIELDS = [("step", "<i8"), ("sequence", "<u8"), ("evaluation", "<u8"), ("checksum", "<u8")]
+INDEX = np.dtype([*FIELDS, ("cost", "<f8"), ("entry_checksum", "<u8")])
 PAGE = 4096
 
 
@@ -50,10 +51,15 @@ def block_of(arrays):
     return bytes(block), taken
 
 
-def entries(step, sequence, parts, cost=0.5):
+def entries(step, sequence, parts, cost=0.5, evaluation=1):
     """Return the index entries that vouch for a state: a list of the ranks' arrays."""
     checksums = [xxhash.xxh3_64_intdigest(block_of(part)[0]) for part in parts]
-    return np.array([(step, sequence, checksum, cost) for checksum in checksums], INDEX)
+    return np.array([entry(step, sequence, evaluation, each, cost) for each in checksums], INDEX)
+
+
+def entry(*fields):
+    """Return an index entry with its own checksum."""
+    return (*fields, xxhash.xxh3_64_intdigest(struct.pack("<qQQQd", *fields)))
 
 
 def dataset(file, name, dtype, shape):
@@ -66,7 +72,7 @@ def dataset(file, name, dtype, shape):
     return h5py.Dataset(h5d.create(file.id, name.encode(), kind, space, dcpl=creation))
 
 
-def make(path, states, *, rows=8, journal=(), layout=None, leave_out=()):
+def make(path, states, *, rows=8, journal=(), layout=None, leave_out=(), evaluation=1):
     """Make a file of states: by step, a list of the ranks' arrays. The first is in row 0.
 
     `journal` is two records: for each rank, a header's number and note, or None. Its arrays are
@@ -74,7 +80,11 @@ def make(path, states, *, rows=8, journal=(), layout=None, leave_out=()):
     """
     parts = next(iter(states.values()))
     ranks = len(parts)
-    described = {"layouts": [fields_of(part) for part in parts], "ranks": list(range(ranks))}
+    described = {
+        "problem": "by hand",
+        "layouts": [fields_of(part) for part in parts],
+        "ranks": list(range(ranks)),
+    }
     if journal:
         nothing = {"adjoint": [], "gradients": [], "rows": []}
         described |= {"journals": [nothing], "journal_ranks": [0] * ranks}
@@ -92,27 +102,26 @@ def make(path, states, *, rows=8, journal=(), layout=None, leave_out=()):
         for name, (dtype, shape) in shapes.items():
             if name not in leave_out:
                 dataset(file, name, dtype, shape)
-        file.attrs["format_version"] = 2
-        file.attrs["communicator_size"] = ranks
-        file.attrs["fingerprint"] = np.bytes_(b"f" * 64)
+        file.attrs["format_version"] = 3
+        file.attrs["layout_checksum"] = np.uint64(xxhash.xxh3_64_intdigest(text))
         if "layout" not in leave_out:
             file["layout"][...] = np.frombuffer(text, np.uint8)
         if leave_out:
             return
         for row, (step, state) in enumerate(states.items()):
-            write_row(file, row, step, row + 1, state)
+            write_row(file, row, step, row + 1, state, evaluation=evaluation)
         for k, record in enumerate(journal):
             write_record(file, k, record, sizes)
 
 
-def write_row(file, row, step, sequence, parts):
+def write_row(file, row, step, sequence, parts, evaluation=1):
     """Write a state to a row, and vouch for it."""
     start = 0
     for part in parts:
         block, taken = block_of(part)
         file["snapshots"][row, start : start + len(block)] = np.frombuffer(block, np.uint8)
         start += taken
-    file["index"][row] = entries(step, sequence, parts)
+    file["index"][row] = entries(step, sequence, parts, evaluation=evaluation)
 
 
 def write_record(file, k, record, sizes):
@@ -125,21 +134,26 @@ def write_record(file, k, record, sizes):
         start += size
 
 
-def header_of(number, note):
-    """Return the header of a record without arrays."""
+def header_of(number, note, arrays=b""):
+    """Return the header of a record."""
     text = json.dumps(note).encode()
-    return struct.pack("<QQQ", number, xxhash.xxh3_64_intdigest(text), len(text)) + text
+    return sealed(struct.pack("<QQQ", number, xxhash.xxh3_64_intdigest(arrays), len(text)) + text)
 
 
-def note(phase="begun", step=0, first_sequence=0, **more):
+def sealed(header):
+    """Return a header that begins with the checksum of the rest."""
+    return struct.pack("<Q", xxhash.xxh3_64_intdigest(header)) + header
+
+
+def note(phase="begun", step=0, evaluation=1, **more):
     """Return what a record may say of itself."""
     return {
         "phase": phase,
         "step": step,
         "num_steps": 100,
         "cost": 1.5,
-        "controls": "c0ffee",
-        "first_sequence": first_sequence,
+        "evaluation": evaluation,
+        "data": {"the controls": "c0ffee"},
         "seconds": 2.0,
         **more,
     }

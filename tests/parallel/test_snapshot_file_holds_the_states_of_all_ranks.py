@@ -41,7 +41,7 @@ def ranks(comm):
 @pytest.fixture
 def file(ranks, tmp_path):
     layout = StateLayout.of(state(ranks.rank, 0))
-    with create_file(tmp_path / "run.h5", ranks, FileSpec(layout, b"ranks"), 20) as file:
+    with create_file(tmp_path / "run.h5", ranks, FileSpec(layout, "ranks"), 20) as file:
         yield file
         ranks.mpi.Barrier()
 

@@ -20,7 +20,7 @@ waited, by `Engine.close`. No error is lost, and a transfer that failed does not
 *What is written can be trusted.* A write clears the row's index entry and reserves disk space (a
 full disk shows there), refuses values that are not finite, computes a checksum, writes the data,
 and last writes the entry. A read checks the row's entry, reads the data, and compares their
-checksum. An engine reads only what it wrote itself, or what `recall` has named.
+checksum. An engine reads only what it wrote itself, or what `begin_evaluation` has named.
 
 *Threads and ranks.* The thread that made an engine is the only one to call it. Its calls are not
 collective, except opening and closing if the engine says so.
@@ -87,7 +87,7 @@ from adjoint.storage.blocks import Block
 from adjoint.storage.engines.deadline import Watch
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Direction, Meter, Statistics, Transfer
-from adjoint.storage.file_format import Entry
+from adjoint.storage.index import Entry
 
 __all__ = ["Engine", "Request", "RowEngine", "Stall"]
 
@@ -154,8 +154,11 @@ class Engine(Protocol):
         """
         ...
 
-    def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        """Start from what an earlier run left: valid entries by row, and its number of writes."""
+    def begin_evaluation(self, evaluation: int, entries: Mapping[int, Entry], writes: int) -> None:
+        """Name the evaluation that writes from now on, and what the file has of it.
+
+        `entries` are valid ones of an earlier run, by row; `writes` is the last one's number.
+        """
         ...
 
     def take_failed(self) -> list[Transfer]:
@@ -247,8 +250,8 @@ class RowEngine(Engine, ABC):
         self._file.placement.require(row)
         return self._begin(Request("read", row, block, step))
 
-    def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        self._file.recall(entries, writes)
+    def begin_evaluation(self, evaluation: int, entries: Mapping[int, Entry], writes: int) -> None:
+        self._file.begin_evaluation(evaluation, entries, writes)
 
     def take_failed(self) -> list[Transfer]:
         failed: list[Transfer] = []

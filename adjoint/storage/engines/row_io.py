@@ -20,8 +20,9 @@ from adjoint.errors import AdjointError, NonFiniteError, TransferError
 from adjoint.storage.blocks import Block
 from adjoint.storage.checksums import checksum, first_non_finite
 from adjoint.storage.engines.transfer import Direction
-from adjoint.storage.file_format import ENTRY_BYTES, Entry, Placement
+from adjoint.storage.file_format import Placement
 from adjoint.storage.file_io import closing, cut_short, read_fully, write_fully
+from adjoint.storage.index import ENTRY_BYTES, Entry
 
 __all__ = ["RankFile"]
 
@@ -47,6 +48,7 @@ class RankFile:
         status = os.fstat(self._descriptor)
         self.identity = status.st_dev, status.st_ino
         """Device and inode of the file, whatever its path names later."""
+        self._evaluation = 0
         self._entries: dict[int, Entry] = {}
         self._reserved: set[int] = set()
 
@@ -55,9 +57,13 @@ class RankFile:
         """Whether data pass through the page cache, as far as is known."""
         return True
 
-    def recall(self, entries: Mapping[int, Entry], writes: int) -> None:
-        """Start from what an earlier run left: valid entries by row, and its number of writes."""
-        self._entries = dict(entries)
+    def begin_evaluation(self, evaluation: int, entries: Mapping[int, Entry], writes: int) -> None:
+        """Name the evaluation that writes from now on, and what the file has of it.
+
+        `entries` are valid ones of an earlier run, by row; `writes` is the last one's number.
+        """
+        self._evaluation = evaluation
+        self._entries.update(entries)
         self.writes = writes
 
     def prepare_write(self, row: int) -> None:
@@ -94,7 +100,7 @@ class RankFile:
                 f"{name!r} is not finite in state {step} on rank {self.placement.rank}, found when "
                 "writing it to the file: is the time step stable, are the controls in range?"
             )
-        return Entry(step, sequence, checksum(self._data(block)), cost)
+        return Entry(step, sequence, self._evaluation, checksum(self._data(block)), cost)
 
     def write(self, row: int, block: Block) -> None:
         """Write a block to a row, without its index entry."""

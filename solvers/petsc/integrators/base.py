@@ -16,7 +16,6 @@ running cost over the step.
 
 # ruff: noqa: B027 (methods that need not be overridden do nothing)
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,10 +178,10 @@ class PetscStepper(ABC):
         vectors = len(self.names) + steps * self.num_stages + between
         return vectors * self._state["u"].nbytes
 
-    def fingerprint(self) -> str:
-        """Return a hash of problem, method and steps, the same on all ranks."""
-        identity = repr((type(self).__name__, self.problem.fingerprint(), self.identity()))
-        return hashlib.sha256(identity.encode()).hexdigest()
+    def fingerprint(self) -> dict[str, Any]:
+        """Return method, steps, and what the problem holds."""
+        method = (type(self).__name__, self.identity())
+        return {"method": method, **self.problem.fingerprint()}
 
     def identity(self) -> tuple[Any, ...]:
         """Return what distinguishes this method and its steps from others."""

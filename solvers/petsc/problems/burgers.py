@@ -143,8 +143,8 @@ class Burgers(RhsProblem):
         self.grid.own_array(adjoint)[:, 0] += weight * self.width * miss
         gradient["forces"][...] += weight * self._share() * self.price * m["forces"]
 
-    def fingerprint(self) -> str:
-        return f"Burgers on {self.grid.shape} nodes {self.width} apart, price {self.price}"
+    def fingerprint(self) -> dict[str, Any]:
+        return {**super().fingerprint(), "grid": (self.grid.shape, self.width, self.price)}
 
     def _second_difference(self, v: Array) -> Array:
         return (v[2:] - 2 * v[1:-1] + v[:-2]) / self.width**2

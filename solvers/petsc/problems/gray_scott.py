@@ -165,8 +165,8 @@ class GrayScott(RhsProblem):
         else:
             out += area * (self.grid.read(u) - self.observed)
 
-    def fingerprint(self) -> str:
-        return f"Gray-Scott on {self.grid.shape} cells"
+    def fingerprint(self) -> dict[str, Any]:
+        return {**super().fingerprint(), "grid": (self.grid.shape, self.cell)}
 
     def _laplacian(self, cells: Array) -> Array:
         """Return the five-point Laplacian of cells with ghosts."""

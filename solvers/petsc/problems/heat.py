@@ -185,8 +185,14 @@ class Heat(RhsProblem):
         misfit = self._misfit(index, u) / self.sensors.sigma
         np.add.at(self.grid.own_array(adjoint)[..., 0], self._places, misfit)
 
-    def fingerprint(self) -> str:
-        return f"heat on {self.grid.shape} cells of {self.cell}"
+    def fingerprint(self) -> dict[str, Any]:
+        sensors = self.sensors
+        return {
+            **super().fingerprint(),
+            "grid": (self.grid.shape, self.cell),
+            "sensors": (sensors.cells, sensors.times, sensors.sigma),
+            "observed": None if sensors.observed is None else np.asarray(sensors.observed),
+        }
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -34,9 +34,9 @@ def printed(capsys, *arguments):
 def test_as_text(path, capsys):
     text = printed(capsys, path)
     lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert lines[0] == f"{path}: snapshot file, format 2, written by 2 ranks"
+    assert lines[0] == f"{path}: snapshot file, format 3, written by 2 ranks"
     for expected in (
-        "problem " + 64 * "f",
+        "problem by hand",
         "on rank 0: 4.7 KiB",
         "height float64 30 x 20",
         "seed int64 3",

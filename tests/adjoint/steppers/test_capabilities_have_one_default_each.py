@@ -50,7 +50,7 @@ def test_a_stepper_without_any_has_the_defaults():
     assert has.accept_steps(np.zeros((1, 2))) is None
     assert has.first_non_finite is None
     assert has.tape_bytes(3) == 3 * state_bytes(bare.state)
-    assert has.fingerprint() == b""
+    assert has.fingerprint() == {}
     assert has.adopting is None
 
 
@@ -63,7 +63,7 @@ def test_a_stepper_with_all_is_read_as_it_is():
     assert has.per_step == {"force"}
     assert has.finds_end
     assert has.tape_bytes(3) == 3000
-    assert has.fingerprint() == "μ".encode()
+    assert has.fingerprint() == {"fingerprint()": "μ"}
     assert has.adopting is full
     assert has.restorable is None
     assert Capabilities.of(CopiedPendulums(2, 5)).restorable is not None

@@ -18,7 +18,8 @@ SOUND = note("forward", 12)
 def raw(text, length=None):
     """Return a header with any text."""
     length = len(text) if length is None else length
-    return struct.pack("<QQQ", 3, xxhash.xxh3_64_intdigest(text), length) + text
+    arrays = xxhash.xxh3_64_intdigest(b"")
+    return snapshot_files.sealed(struct.pack("<QQQ", 3, arrays, length) + text)
 
 
 HOSTILE = {
@@ -33,8 +34,8 @@ HOSTILE = {
     "a negative step": snapshot_files.header_of(3, note(step=-1)),
     "a huge step": snapshot_files.header_of(3, note(step=1 << 70)),
     "a cost that is text": snapshot_files.header_of(3, note(cost="0")),
-    "a sequence that is true": snapshot_files.header_of(3, note(first_sequence=True)),
-    "controls that are a list": snapshot_files.header_of(3, note(controls=[])),
+    "a sequence that is true": snapshot_files.header_of(3, note(evaluation=True)),
+    "data that are a list": snapshot_files.header_of(3, note(data=[])),
 }
 
 
@@ -54,11 +55,10 @@ def test_arrays_are_compared_with_their_checksum(tmp_path):
     path = tmp_path / "run.h5"
     snapshot_files.make(path, {0: STATE}, journal=[[(2, SOUND)], [(1, note())]])
     data = STATE[0]["u"].view(np.uint8)
-    text = snapshot_files.header_of(2, SOUND)[24:]
-    checksum = xxhash.xxh3_64_intdigest(text + data.tobytes())
+    header = np.frombuffer(snapshot_files.header_of(2, SOUND, data.tobytes()), np.uint8)
     with h5py.File(path, "r+") as file:
         file["journal"][0, 4096 : 4096 + data.size] = data
-        file["journal"][0, 8:16] = np.frombuffer(struct.pack("<Q", checksum), np.uint8)
+        file["journal"][0, : header.size] = header
     with open_snapshots(path) as snapshots:
         assert [record.is_whole for record in snapshots.journal()] == [None, None]
         assert [record.is_whole for record in snapshots.journal(verify=True)] == [True, True]
@@ -66,3 +66,23 @@ def test_arrays_are_compared_with_their_checksum(tmp_path):
         file["journal"][0, 4100] ^= 1
     with open_snapshots(path) as snapshots:
         assert [record.is_whole for record in snapshots.journal(verify=True)] == [False, True]
+
+
+@pytest.mark.parametrize("position", [1, 9, 17, 25, 60])
+def test_a_header_that_was_changed_is_ignored(position, tmp_path):
+    path = tmp_path / "run.h5"
+    snapshot_files.make(path, {0: STATE}, journal=[[(2, SOUND)], [(1, note())]])
+    with h5py.File(path, "r+") as file:
+        file["journal"][0, position] ^= 4
+    with open_snapshots(path) as snapshots:
+        assert [record.number for record in snapshots.journal()] == [1]
+        assert snapshots.contents().damaged_headers == 1
+
+
+def test_parts_of_two_records_of_one_number_are_no_record(tmp_path):
+    # Two runs may both have begun to write a record of this number, on different ranks.
+    path = tmp_path / "run.h5"
+    parts = [(3, note("forward", 9)), (3, note("forward", 12))]
+    snapshot_files.make(path, {0: STATE * 2}, journal=[[(2, SOUND)] * 2, parts])
+    with open_snapshots(path) as snapshots:
+        assert [record.number for record in snapshots.journal()] == [2]

@@ -19,7 +19,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(3000)})
 
 @pytest.fixture
 def file(tmp_path):
-    with create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, b""), 6) as file:
+    with create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, ""), 6) as file:
         yield file
 
 

@@ -18,19 +18,19 @@ ONE_RANK = communicator(None)
 
 def make_both_ways(folder, complaint):
     with pytest.raises(SnapshotFileError, match=complaint):
-        create_file(folder / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1000)
+        create_file(folder / "run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 1000)
     with pytest.raises(SnapshotFileError, match=complaint):
-        create_file(folder, ONE_RANK, FileSpec(LAYOUT, b""), 1000)
+        create_file(folder, ONE_RANK, FileSpec(LAYOUT, ""), 1000)
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(SnapshotFileError, match=r"there is no folder .*missing: create it"):
-        create_file(tmp_path / "missing" / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1000)
+        create_file(tmp_path / "missing" / "run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 1000)
 
 
 def test_folder_that_cannot_be_written_to():
     with pytest.raises(SnapshotFileError, match=r"/proc/sys/run\.h5"):
-        create_file("/proc/sys/run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1)
+        create_file("/proc/sys/run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 1)
 
 
 def test_limit_on_the_size_of_files(tmp_path):

@@ -18,7 +18,8 @@ import h5py
 import numpy as np
 import pytest
 import snapshot_files
-from snapshot_files import INDEX, dataset
+import xxhash
+from snapshot_files import INDEX, dataset, entry
 
 from adjoint import SnapshotFileError, cli, open_snapshots
 
@@ -35,7 +36,7 @@ def made(path, **changed):
 def described(path, **changed):
     """Make a file whose description has been changed: of the whole, or of its field "u"."""
     fields = snapshot_files.fields_of(STATE)
-    document = {"layouts": [fields], "ranks": [0]}
+    document = {"problem": "by hand", "layouts": [fields], "ranks": [0]}
     document |= {name: value for name, value in changed.items() if name in document}
     fields[0] |= {name: value for name, value in changed.items() if name not in document}
     return made(path, layout=json.dumps(document).encode())
@@ -122,7 +123,7 @@ def another_hdf5_file(path):
         file["snapshots"] = np.arange(9)
 
 
-@case("format version 99, not 2")
+@case("format version 99: this version of adjoint reads 3")
 def later_version(path):
     with h5py.File(made(path), "r+") as file:
         file.attrs["format_version"] = 99
@@ -134,28 +135,23 @@ def version_that_is_long(path):
         file.attrs["format_version"] = np.zeros(1 << 12, np.int64)
 
 
-@case("'fingerprint' is of another type")
-def fingerprint_of_any_length(path):
+@case("format version 2: this version of adjoint reads 3")
+def earlier_version(path):
     with h5py.File(made(path), "r+") as file:
-        file.attrs["fingerprint"] = "x" * 10**6
+        file.attrs["format_version"] = 2
 
 
-@case("made on -1 ranks")
-def negative_ranks(path):
+@case("'layout_checksum' is of another type")
+def checksum_of_any_length(path):
     with h5py.File(made(path), "r+") as file:
-        file.attrs["communicator_size"] = -1
+        file.attrs["layout_checksum"] = "x" * 10**6
 
 
-@case("made on 1152921504606846976 ranks")
-def too_many_ranks(path):
+@case("the description of its states has another checksum")
+def description_with_a_changed_letter(path):
     with h5py.File(made(path), "r+") as file:
-        file.attrs["communicator_size"] = HUGE
-
-
-@case("made on 3")
-def other_ranks_than_columns(path):
-    with h5py.File(made(path), "r+") as file:
-        file.attrs["communicator_size"] = 3
+        text = file["layout"][...].tobytes()
+        file["layout"][text.index(b'"u"') + 1] = ord("w")
 
 
 # -- datasets -------------------------------------------------------------------------------------
@@ -429,12 +425,14 @@ def test_reading_a_state_larger_than_memory_is_an_error(tmp_path):
     path = tmp_path / "run.h5"
     large = 1 << 40
     fields = [{"name": "u", "shape": [large], "dtype": "|u1", "type": "uint8", "offset": 0}]
-    text = json.dumps({"layouts": [fields], "ranks": [0]}).encode()
+    document = {"problem": "by hand", "layouts": [fields], "ranks": [0]}
+    text = json.dumps(document).encode()
     made(path, leave_out=["snapshots", "layout"])
     with h5py.File(path, "r+") as file:
         dataset(file, "layout", np.uint8, (len(text),))[...] = np.frombuffer(text, np.uint8)
         dataset(file, "snapshots", np.uint8, (8, large))
-        file["index"][3] = np.array([(12, 1, 1, 0.0)], INDEX)
+        file.attrs["layout_checksum"] = np.uint64(xxhash.xxh3_64_intdigest(text))
+        file["index"][3] = np.array([entry(12, 1, 1, 1, 0.0)], INDEX)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     with open_snapshots(path) as snapshots:
         assert snapshots.steps == [12]

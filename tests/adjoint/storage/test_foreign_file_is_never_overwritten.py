@@ -17,8 +17,8 @@ LAYOUT = StateLayout.of({"u": np.zeros(10)})
 ONE_RANK = communicator(None)
 
 
-def make(path, layout=LAYOUT, rows=4, fingerprint=b"mine"):
-    create_file(path, ONE_RANK, FileSpec(layout, fingerprint), rows).close()
+def make(path, layout=LAYOUT, rows=4, problem="mine"):
+    create_file(path, ONE_RANK, FileSpec(layout, problem), rows).close()
 
 
 def is_text(path):
@@ -40,7 +40,7 @@ def is_cut_off(path):
 
 
 def is_another_problem(path):
-    make(path, fingerprint=b"yours")
+    make(path, problem="yours")
 
 
 def has_another_state(path):
@@ -73,9 +73,9 @@ def is_open_to_others(path):
         (is_empty, "not an HDF5 file"),
         (is_hdf5, "not a snapshot file"),
         (is_cut_off, "cannot be opened as HDF5"),
-        (is_another_problem, "another problem"),
-        (has_another_state, "other names, shapes or types"),
-        (has_other_names, "other names, shapes or types"),
+        (is_another_problem, "another problem: yours, not mine"),
+        (has_another_state, "other arrays: state 'u' is float32"),
+        (has_other_names, "other arrays: state 'u' is missing"),
         (is_of_more_ranks, "on 2 ranks, not 1"),
         (is_of_a_later_version, "format version 99"),
         (is_open_to_others, "open to other users"),
@@ -90,7 +90,7 @@ def test_another_file_is_refused_and_kept(tmp_path, occupy, complaint):
     assert str(path) in str(raised.value)
     assert path.read_bytes() == before
     with pytest.raises(SnapshotFileError, match=complaint):
-        rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+        rows_at(path, ONE_RANK, FileSpec(LAYOUT, "mine"))
 
 
 def test_file_of_another_user_is_refused_and_kept(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_symbolic_links_are_not_followed(tmp_path):
         with pytest.raises(SnapshotFileError, match="symbolic link"):
             make(path)
         with pytest.raises(SnapshotFileError, match="symbolic link"):
-            rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+            rows_at(path, ONE_RANK, FileSpec(LAYOUT, "mine"))
     assert not (tmp_path / "nowhere.h5").exists()
 
 
@@ -128,15 +128,15 @@ def test_pipes_are_refused(tmp_path):
 
 def test_folders_have_no_rows_and_stay_empty(tmp_path):
     make(tmp_path)
-    assert rows_at(tmp_path, ONE_RANK, FileSpec(LAYOUT, b"mine")) is None
+    assert rows_at(tmp_path, ONE_RANK, FileSpec(LAYOUT, "mine")) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_rows_at_creates_and_changes_nothing(tmp_path):
     path = tmp_path / "run.h5"
-    rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+    rows_at(path, ONE_RANK, FileSpec(LAYOUT, "mine"))
     assert not path.exists()
     make(path)
     before = path.read_bytes()
-    rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+    rows_at(path, ONE_RANK, FileSpec(LAYOUT, "mine"))
     assert path.read_bytes() == before

@@ -71,16 +71,33 @@ def test_the_latest_of_several_rows_of_a_step_counts(path, states, rng):
 
 def test_states_of_an_earlier_evaluation_are_ignored(states, tmp_path):
     path = tmp_path / "run.h5"
-    older, newer = note(first_sequence=1), note(first_sequence=3)
-    # The third evaluation's record was not written by all ranks: the second's counts.
-    torn = note(first_sequence=4)
-    snapshot_files.make(path, states, journal=[[(6, newer), (6, newer)], [(5, older)] * 2])
+    older, newer, torn = note(evaluation=7), note(evaluation=4), note(evaluation=9)
+    for other in ([(5, older)] * 2, [(7, torn), (5, older)], [None, None]):
+        # A record that was not written by all ranks does not count: the other one does.
+        snapshot_files.make(path, states, evaluation=7, journal=[[(6, newer)] * 2, other])
+        with h5py.File(path, "r+") as file:
+            snapshot_files.write_row(file, 2, 20, 3, states[20], evaluation=4)
+        with open_snapshots(path) as snapshots:
+            assert snapshots.steps == [20]
+        path.unlink()
+
+
+def test_without_a_record_the_last_write_names_the_evaluation(states, tmp_path):
+    path = tmp_path / "run.h5"
+    snapshot_files.make(path, states, evaluation=7)
+    with h5py.File(path, "r+") as file:
+        snapshot_files.write_row(file, 1, 40, 99, states[10], evaluation=4)
     with open_snapshots(path) as snapshots:
-        assert snapshots.steps == [20]
-    path.unlink()
-    snapshot_files.make(path, states, journal=[[(6, newer), (6, newer)], [(7, torn), (5, older)]])
+        assert snapshots.steps == [40]
+
+
+@pytest.mark.parametrize("name", snapshot_files.INDEX.names)
+def test_an_entry_that_was_changed_is_dropped(name, path):
+    position = offset_of(path, "index") + 2 * snapshot_files.INDEX.itemsize
+    spoil(path, position + snapshot_files.INDEX.fields[name][1] + 2)
     with open_snapshots(path) as snapshots:
-        assert snapshots.steps == [20]
+        assert snapshots.steps == [0, 20]
+        assert snapshots.contents().damaged_entries == 1
 
 
 def test_row_overwritten_while_the_file_is_open(path, rng):
@@ -103,7 +120,7 @@ def test_row_cleared_while_it_is_read(path, monkeypatch):
             read(descriptor, data, offset)
             with open(path, "r+b") as file:
                 file.seek(start)
-                file.write(bytes(2 * 32))
+                file.write(bytes(2 * snapshot_files.INDEX.itemsize))
 
         monkeypatch.setattr(reader, "read_fully", cleared_meanwhile)
         with pytest.raises(KeyError, match="no state 0"):

@@ -66,7 +66,7 @@ def opened(tmp_path, monkeypatch):
     def make(*refusing, **options):
         system = System(*refusing, **options)
         monkeypatch.setattr(direct_io, "os", system)
-        file = create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, b""), 4)
+        file = create_file(tmp_path / "run.h5", communicator(None), FileSpec(LAYOUT, ""), 4)
         engines.append((file, ThreadEngine(DirectRankFile(file.placement))))
         return engines[-1][1], system
 

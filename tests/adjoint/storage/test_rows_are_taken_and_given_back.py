@@ -14,7 +14,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(10)})
 
 @pytest.fixture
 def file(tmp_path):
-    with create_file(tmp_path, communicator(None), FileSpec(LAYOUT, b""), 4) as file:
+    with create_file(tmp_path, communicator(None), FileSpec(LAYOUT, ""), 4) as file:
         yield file
 
 

@@ -7,6 +7,8 @@ import stat
 import h5py
 import numpy as np
 import pytest
+import snapshot_files
+import xxhash
 
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import communicator
@@ -19,7 +21,7 @@ ONE_RANK = communicator(None)
 
 
 def test_structure(tmp_path):
-    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b"pendulum"), 6) as made:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, "pendulum"), 6) as made:
         path, row_bytes = made.path, made.row_bytes
     assert row_bytes == 4096
     with h5py.File(path, "r") as file:
@@ -27,19 +29,19 @@ def test_structure(tmp_path):
         assert (file["snapshots"].shape, file["snapshots"].dtype) == ((6, 4096), np.uint8)
         assert file["snapshots"].chunks is None
         assert file["index"].shape == (6, 1)
-        assert file["index"].dtype.names == ("step", "sequence", "checksum", "cost")
+        assert file["index"].dtype == snapshot_files.INDEX
         assert not file["index"][...]["sequence"].any()
-        described = json.loads(file["layout"][...].tobytes())
-        assert described == {"layouts": [LAYOUT.description()], "ranks": [0]}
-        assert file.attrs["format_version"] == 2
-        assert file.attrs["communicator_size"] == 1
-        assert len(file.attrs["fingerprint"]) == 64
+        text = file["layout"][...].tobytes()
+        expected = {"problem": "pendulum", "layouts": [LAYOUT.description()], "ranks": [0]}
+        assert json.loads(text) == expected
+        assert file.attrs["format_version"] == 3
+        assert file.attrs["layout_checksum"] == xxhash.xxh3_64_intdigest(text)
 
 
 @pytest.mark.parametrize(("state_bytes", "alignment"), [(100, 4096), (3 * 2**20, 2**20)])
 def test_rows_are_aligned_in_the_file(tmp_path, state_bytes, alignment):
     layout = StateLayout.of({"u": np.zeros(state_bytes, np.uint8)})
-    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, b""), 3) as file:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, ""), 3) as file:
         offsets = [file.placement.offset(row) for row in range(3)]
     assert [offset % alignment for offset in offsets] == [0, 0, 0]
     with h5py.File(file.path, "r") as found:
@@ -48,7 +50,7 @@ def test_rows_are_aligned_in_the_file(tmp_path, state_bytes, alignment):
 
 def test_terabyte_takes_no_space(tmp_path):
     layout = StateLayout.of({"u": np.zeros(2**20, np.uint8)})
-    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, b""), 2**20) as file:
+    with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(layout, ""), 2**20) as file:
         found = os.stat(file.path)
         assert found.st_size > 2**40
         assert found.st_blocks * 512 < 2**20
@@ -58,7 +60,7 @@ def test_terabyte_takes_no_space(tmp_path):
 def test_only_the_owner_can_read_it(tmp_path):
     before = os.umask(0)
     try:
-        with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 1) as file:
+        with create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 1) as file:
             assert stat.S_IMODE(os.stat(file.path).st_mode) == 0o600
     finally:
         os.umask(before)
@@ -66,7 +68,7 @@ def test_only_the_owner_can_read_it(tmp_path):
 
 def test_file_without_rows_or_states_is_refused(tmp_path):
     with pytest.raises(ArgumentError, match="at least one state"):
-        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, b""), 0)
+        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(LAYOUT, ""), 0)
     with pytest.raises(StepperError, match="no rank has any state"):
-        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(StateLayout.of({}), b""), 1)
+        create_file(tmp_path / "run.h5", ONE_RANK, FileSpec(StateLayout.of({}), ""), 1)
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ ONE_RANK = communicator(None)
 
 def write_all_rows(path, rows, value):
     with (
-        create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), rows) as file,
+        create_file(path, ONE_RANK, FileSpec(LAYOUT, "mine"), rows) as file,
         ThreadEngine(RankFile(file.placement)) as engine,
     ):
         block = Block(LAYOUT)
@@ -36,7 +36,7 @@ def test_reused(tmp_path):
     write_all_rows(path, rows=5, value=1.0)
     assert sequences(path) == [1, 2, 3, 4, 5]
     inode = path.stat().st_ino
-    create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), 3).close()
+    create_file(path, ONE_RANK, FileSpec(LAYOUT, "mine"), 3).close()
     assert sequences(path) == [0, 0, 0, 0, 0]
     write_all_rows(path, rows=2, value=2.0)
     assert sequences(path) == [1, 2, 0, 0, 0]
@@ -48,6 +48,6 @@ def test_reused(tmp_path):
 def test_replaced_if_it_has_too_few_rows(tmp_path):
     path = tmp_path / "run.h5"
     write_all_rows(path, rows=2, value=1.0)
-    create_file(path, ONE_RANK, FileSpec(LAYOUT, b"mine"), 5).close()
+    create_file(path, ONE_RANK, FileSpec(LAYOUT, "mine"), 5).close()
     assert sequences(path) == [0, 0, 0, 0, 0]
     assert path.stat().st_mode & 0o777 == 0o600

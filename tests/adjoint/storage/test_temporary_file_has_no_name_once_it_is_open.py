@@ -19,7 +19,7 @@ from adjoint.storage.opening import create_file, open_store
 from adjoint.storage.state_layout import StateLayout
 
 LAYOUT = StateLayout.of({"u": np.zeros(700)})
-SPEC = FileSpec(LAYOUT, b"")
+SPEC = FileSpec(LAYOUT, "")
 ONE_RANK = communicator(None)
 
 PROGRAM = """

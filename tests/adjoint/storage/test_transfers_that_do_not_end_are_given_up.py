@@ -141,7 +141,7 @@ def open_stuck(tmp_path):
         store = open_store(
             tmp_path / "run.h5",
             communicator(None),
-            FileSpec(LAYOUT, b""),
+            FileSpec(LAYOUT, ""),
             ROWS,
             engine=Stuck(**stuck),
             deadline=0.05,

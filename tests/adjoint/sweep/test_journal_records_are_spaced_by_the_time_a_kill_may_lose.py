@@ -36,7 +36,8 @@ class Paper:
 def journal():
     stepper = CoupledPendulums(3, NUM_STEPS)
     journal = Journal(Paper(stepper), stepper, communicator(None), share=0.05)
-    journal.begin("0", 1, {}, None)
+    journal.describe({}, {})
+    journal.begin()
     journal._longest = 0.0
     return journal
 

@@ -100,7 +100,7 @@ def test_no_two_attempts_have_the_same_number_or_spoil_the_last_whole_record(tmp
     per_step = JournalLayout.of(
         stepper.state, stepper.adjoint, stepper.accumulators, stepper.per_step
     )
-    spec = FileSpec(StateLayout.of(stepper.state), b"", per_step)
+    spec = FileSpec(StateLayout.of(stepper.state), "", per_step)
     numbers = failing(monkeypatch, "write", {3, 4, 7})
     with create_file(tmp_path / "run.h5", comm, spec, 1) as file:
         journal, reader = (

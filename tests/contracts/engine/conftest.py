@@ -117,7 +117,7 @@ def make_bench(
     def make(rows: int = 8, blocks: int = 8, folder: Path = tmp_path) -> Bench:
         layout = StateLayout.of(STATE)
         comm = communicator(MPI.COMM_SELF if ENGINES[kind].needs_mpi else None)
-        file = create_file(folder / "snapshots.h5", comm, FileSpec(layout, b"bench"), rows)
+        file = create_file(folder / "snapshots.h5", comm, FileSpec(layout, "bench"), rows)
         try:
             engine = open_engine(file.placement, comm, kind)
         except SnapshotFileError:

@@ -27,7 +27,7 @@ ROWS = 6
 def on_disk(request, tmp_path) -> Iterator:
     """Return an engine on a disk with the given faults."""
     comm = communicator(None)
-    with create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, b""), ROWS) as file:
+    with create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, ""), ROWS) as file:
         engines = []
 
         def make(**faults):

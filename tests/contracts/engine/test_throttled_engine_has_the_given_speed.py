@@ -17,7 +17,7 @@ def busy(tmp_path, throttle, count):
     """Return the seconds of each of `count` writes, and of one read."""
     comm = communicator(None)
     with (
-        create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, b""), 1) as file,
+        create_file(tmp_path / "run.h5", comm, FileSpec(LAYOUT, ""), 1) as file,
         open_engine(file.placement, comm, throttle) as engine,
     ):
         block, taken = Block(LAYOUT), [0.0]
