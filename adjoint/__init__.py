@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from adjoint.errors import (
         AdjointError,
         ArgumentError,
+        CallError,
         NonFiniteError,
         RunInterruptedError,
         ScheduleError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdjointError",
     "ArgumentError",
+    "CallError",
     "Capabilities",
     "FunctionStepper",
     "Functional",

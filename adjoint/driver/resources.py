@@ -8,7 +8,7 @@ from adjoint.driver.run import Run, RunPlan
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers
-from adjoint.sweep.journal import Journal, SavedRecord, hash_of
+from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ class Resources:
         """Return the engine's figures so far; all zero without a file."""
         return Statistics() if self.store is None else self.store.engine.statistics
 
-    def begin(self, plan: RunPlan) -> SavedRecord | None:
+    def begin(self, plan: RunPlan, controls: str) -> SavedRecord | None:
         """Begin an evaluation: empty buffers and file, or return the record to continue from.
 
         Collective. The record of an earlier run is used at most once, and only if that had the same
-        controls on every rank.
+        controls on every rank, by their hash.
         """
         self.buffers.clear()
         if self.store is None:
@@ -88,7 +88,6 @@ class Resources:
             self.store.clear()
             return None
         record, self._record = self._record, None
-        controls = hash_of(self._run.stepper.controls)
         same = record is not None and record.header.controls == controls
         if not all(self._run.comm.gather(same)):
             record = None

@@ -10,10 +10,11 @@ returns, ends all ranks (`Communicator.failing`): with a traceback, never a hang
 """
 
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -217,12 +218,22 @@ class _ManyProcesses:
             yield
         except BaseException as error:
             if error is not self._agreed and not self._all_fail():
-                traceback.print_exc()
-                print(
-                    f"rank {self.rank} failed alone: ending all ranks", file=sys.stderr, flush=True
-                )
-                self.mpi.Abort(1)
+                self._end_all_ranks(error)
             raise
+
+    def _end_all_ranks(self, error: BaseException) -> None:
+        """Print an error and end all ranks, whether or not standard error can be written.
+
+        A thread prints, because a pipe that nobody reads blocks for ever.
+        """
+        trace = "".join(traceback.format_exception(error))
+        message = f"{trace}rank {self.rank} failed alone: ending all ranks\n"
+        try:
+            printing = threading.Thread(target=_print_error, args=[message], daemon=True)
+            printing.start()
+            printing.join(GRACE_SECONDS)
+        finally:
+            self.mpi.Abort(1)
 
     def _all_fail(self) -> bool:
         request = self._failures.Ibarrier()
@@ -244,6 +255,13 @@ class _ManyProcesses:
     def free(self) -> None:
         self.mpi.Free()
         self._failures.Free()
+
+
+def _print_error(message: str) -> None:
+    # An AttributeError if there is no standard error, a ValueError if it is closed.
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(message)
+        sys.stderr.flush()
 
 
 def _same_kind(kind: Callable[[str], Exception], message: str) -> Exception:

@@ -10,6 +10,7 @@ has about ``log(T) / share`` records. It has fewer where a record takes long, so
 at most one part in `MIN_GAP` of the run.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper
-from adjoint.storage.checksums import RunningChecksum
+from adjoint.storage.checksums import RunningChecksum, first_non_finite
 from adjoint.storage.file_format import RowField
 from adjoint.storage.journal_file import BEGUN, FORWARD, REVERSE, JournalFile, RecordHeader
 from adjoint.storage.state_layout import StateLayout
@@ -224,8 +225,11 @@ class Journal:
     # -- inside ---------------------------------------------------------------------------------
 
     def _write(self, header: RecordHeader, arrays: list[tuple[int, NDArray[Any]]]) -> None:
-        """Write the next record; afterwards it is whole on all ranks, or the journal has ended."""
-        if self.failure is not None:
+        """Write the next record; afterwards it is whole on all ranks, or the journal has ended.
+
+        Nothing is written if a value is not finite on any rank: no later run could make it so.
+        """
+        if self.failure is not None or not self._is_finite(header.cost, arrays):
             return
         began, failure = time.perf_counter(), self._accepted_failure
         try:
@@ -243,6 +247,11 @@ class Journal:
         self.seconds += ended - began
         if self.observer is not None:
             self.observer("Journal", header.step, began, ended)
+
+    def _is_finite(self, cost: float, arrays: list[tuple[int, NDArray[Any]]]) -> bool:
+        """Return whether cost and arrays are finite on all ranks. Collective."""
+        named = {str(offset): array for offset, array in arrays}
+        return all(self._comm.gather(math.isfinite(cost) and first_non_finite(named) is None))
 
     def _agree(self, failure: str | None, seconds: float = 0.0) -> float:
         """End the journal if a rank has a failure; return the longest of the ranks' times."""

@@ -107,7 +107,9 @@ class Recovery:
             return None
         header, state = found.header, self.state
         end = math.inf if state.num_steps is None else state.num_steps
-        known = [s for s, (_, entry) in states.items() if s < end and math.isfinite(entry.cost)]
+        known = {s for s, (_, entry) in states.items() if s < end and math.isfinite(entry.cost)}
+        # Only where the cost is known on all ranks: they must go on from the same state.
+        known = set[int].intersection(*self.comm.gather(known))
         later = sorted((s for s in known if s in self.store and s > header.step), reverse=True)
         at = next((s for s in later if self._read_live(s)), None)
         if at is not None:

@@ -127,6 +127,8 @@ class Sweep:
             self._file = self._file_tier(self._store, schedule, costs)
             with self._file as file:
                 stream = self._play(file.begin(stream, found), observer)
+                if self._state.adjoint_at == 0:
+                    file.heed_signals()
         self._finish()
         return self._result(schedule, stream)
 
