@@ -9,6 +9,7 @@ some ranks meet inside the computation, while the others wait for them in a call
 returns, ends all ranks (`Communicator.failing`): with a traceback, never a hang.
 """
 
+import os
 import sys
 import threading
 import time
@@ -183,6 +184,7 @@ class _ManyProcesses:
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._agreed: BaseException | None = None
+        self._process = os.getpid()
         # Taken from the module of the caller's communicator, because nothing here imports mpi4py.
         self._largest = sys.modules[type(comm).__module__].MAX
 
@@ -217,7 +219,8 @@ class _ManyProcesses:
         try:
             yield
         except BaseException as error:
-            if error is not self._agreed and not self._all_fail():
+            is_a_child = os.getpid() != self._process  # which may call no MPI
+            if not (is_a_child or error is self._agreed or self._all_fail()):
                 self._end_all_ranks(error)
             raise
 
