@@ -31,7 +31,7 @@ def memory_per_rank(comm: Communicator) -> int:
     finally:
         node.free()
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(machine, *_group_limits(), *_slurm_limits()) // ranks
+    return min([machine, *_group_limits(), *_slurm_limits()]) // ranks
 
 
 def _group_limits() -> Iterator[int]:

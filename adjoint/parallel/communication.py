@@ -227,7 +227,8 @@ class _ManyProcesses:
     def _end_all_ranks(self, error: BaseException) -> None:
         """Print an error and end all ranks, whether or not standard error can be written.
 
-        A thread prints, because a pipe that nobody reads blocks for ever.
+        A thread prints, because a pipe that nobody reads blocks for ever; then what MPI prints when
+        it aborts goes nowhere.
         """
         trace = "".join(traceback.format_exception(error))
         message = f"{trace}rank {self.rank} failed alone: ending all ranks\n"
@@ -235,6 +236,8 @@ class _ManyProcesses:
             printing = threading.Thread(target=_print_error, args=[message], daemon=True)
             printing.start()
             printing.join(GRACE_SECONDS)
+            if printing.is_alive():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         finally:
             self.mpi.Abort(1)
 

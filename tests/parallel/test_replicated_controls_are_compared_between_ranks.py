@@ -1,4 +1,4 @@
-"""A replicated control that differs between ranks is refused on all; a distributed one may differ."""
+"""A replicated control that differs between ranks is refused on all of them."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ NUM_STEPS = 16
 
 
 class Driven(adjoint.FunctionStepper):
-    """``u[k+1] = w u[k] + f[k] + s``: `f` has a row per step, `own` is this rank's initial state."""
+    """``u[k+1] = w u[k] + f[k] + s``: `f` has a row per step, `own` is the initial state."""
 
     distributed = ("own",)
     per_step = ("f",)
@@ -83,7 +83,7 @@ def test_controls_in_another_order(comm):
     with adjoint.Functional(stepper, NUM_STEPS, comm=comm) as functional:
         if comm.rank == 1:
             stepper._controls = dict(reversed(stepper._controls.items()))
-        with pytest.raises(ArgumentError, match="controls are .* on rank 0, but .* on rank 1"):
+        with pytest.raises(ArgumentError, match=r"controls are .* on rank 0, but .* on rank 1"):
             functional.value()
 
 
@@ -112,9 +112,7 @@ def test_distributed_controls_may_differ_in_values_and_shape(comm):
 
 
 def on_disk(comm, tmp_path, rows):
-    values = np.memmap(
-        tmp_path / f"f-{comm.rank}", dtype=float, mode="w+", shape=(NUM_STEPS, 4)
-    )
+    values = np.memmap(tmp_path / f"f-{comm.rank}", dtype=float, mode="w+", shape=(NUM_STEPS, 4))
     values[...] = rows
     return values
 

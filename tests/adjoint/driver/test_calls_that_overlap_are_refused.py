@@ -1,4 +1,4 @@
-"""Calls of one `Functional` that overlap are refused; one after the other they come from any thread."""
+"""Calls of one `Functional` that overlap are refused; in turn they may come from any threads."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

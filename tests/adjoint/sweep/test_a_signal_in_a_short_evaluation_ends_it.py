@@ -98,4 +98,3 @@ def test_a_functional_goes_on_after_it(tmp_path):
             functional.value_and_gradient()
         cost, _ = functional.value_and_gradient()
     assert cost == adjoint.gradient(Signalled(), NUM_STEPS).cost
-
