@@ -7,6 +7,7 @@ schedule, adapted to what was measured, in the same buffers and the same file.
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Self, Unpack
 
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,7 @@ from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
-from adjoint.errors import ArgumentError, StepperError
+from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
@@ -159,7 +160,7 @@ class Functional:
         ArgumentError, SnapshotFileError
             On every rank: memory or disk is too small, the file cannot be used.
         """
-        with self._calls.one_at_a_time():
+        with self._calls.one_at_a_time(), self._comm.failing():
             agreed_hash(self._run)
             plan = self._planned()
         return Plan(plan.schedule, plan.predicted_seconds, plan.reason)
@@ -169,7 +170,7 @@ class Functional:
 
         `controls` are first copied into the stepper's, which otherwise stay as they are.
         """
-        with self._calls.one_at_a_time():
+        with self._calls.one_at_a_time(), self._comm.failing():
             self._set(controls)
             agreed_hash(self._run)
             rows = RowsOnDisk.of(self._run)
@@ -197,7 +198,7 @@ class Functional:
         RunInterruptedError
             SIGUSR1 or SIGTERM asked the process to end; what `resume` needs is in the file.
         """
-        with self._calls.one_at_a_time():
+        with self._calls.one_at_a_time(), self._comm.failing():
             self._set(controls)
             controls_hash = agreed_hash(self._run)
             part = self._sweep(self._planned(), controls_hash)
@@ -220,8 +221,18 @@ class Functional:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except AdjointError as failure:
+            if error is None:
+                raise
+            error.add_note(f"besides, {failure}")
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -20,8 +20,7 @@ class Calls:
     Parameters
     ----------
     comm
-        The ranks. An exception of a call that is admitted ends all of them if it is one rank's
-        alone.
+        The ranks. They end if only some of them refuse a call that overlaps, since the others wait.
     """
 
     def __init__(self, comm: Communicator) -> None:
@@ -59,13 +58,13 @@ class Calls:
             The object is closed, it was inherited by a fork, or another call is under way.
         """
         self.require_usable()
-        with self._comm.failing():
-            if not self._lock.acquire(blocking=False):
+        if not self._lock.acquire(blocking=False):
+            with self._comm.failing():
                 raise CallError(
                     "another call of this functional is under way, in this thread or another: make "
                     "one call after the other, or one functional a thread"
                 )
-            try:
-                yield
-            finally:
-                self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.release()
