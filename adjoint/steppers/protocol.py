@@ -113,7 +113,7 @@ class Stepper(Protocol):
         ...
 
     def turn(self, cost: float) -> float:
-        """Return `cost` plus the terminal cost, this rank's part; set the adjoint to its derivative.
+        """Return `cost` plus this rank's terminal cost; set the adjoint to its derivative.
 
         The state is ``u[n]``. A terminal cost that depends on the controls adds that derivative to
         the accumulators.
