@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from adjoint.errors import (
         AdjointError,
         ArgumentError,
+        CallError,
         NonFiniteError,
         ReplayError,
         RunInterruptedError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdjointError",
     "ArgumentError",
+    "CallError",
     "Capabilities",
     "FunctionStepper",
     "Functional",

@@ -7,6 +7,7 @@ and says what to do.
 __all__ = [
     "AdjointError",
     "ArgumentError",
+    "CallError",
     "NonFiniteError",
     "ReplayError",
     "RunInterruptedError",
@@ -24,6 +25,10 @@ class AdjointError(Exception):
 
 class ArgumentError(AdjointError, ValueError):
     """An argument that cannot be used: a bad value, a budget too small, ranks that disagree."""
+
+
+class CallError(AdjointError, RuntimeError):
+    """A call that is not possible now: of a closed object, during another call, after a fork."""
 
 
 class ScheduleError(AdjointError, ValueError):

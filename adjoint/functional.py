@@ -4,23 +4,26 @@
 schedule, adapted to what was measured, in the same buffers and the same file.
 """
 
-import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Self, Unpack
 
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.driver import constants
+from adjoint.driver.calls import Calls
+from adjoint.driver.controls import RowsOnDisk, agreed_hash
+from adjoint.driver.costs import sum_costs, warn_of_forgotten_comm
 from adjoint.driver.evaluate import Driver
 from adjoint.driver.gradients import sum_gradients
 from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
-from adjoint.errors import ArgumentError, NonFiniteError, StepperError
-from adjoint.parallel import Communicator, communicator, require_same
+from adjoint.errors import AdjointError, ArgumentError, StepperError
+from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
 from adjoint.reporting.report import Report
@@ -68,6 +71,9 @@ class Functional:
     Collective on `comm`: every rank makes every call, with the same arguments. A context manager;
     leaving it, or `close`, gives back memory and file.
 
+    One call after the other may come from any threads; calls that overlap are refused. In a forked
+    child every call is refused, and nothing of the parent's is closed or removed.
+
     Parameters
     ----------
     stepper
@@ -85,8 +91,17 @@ class Functional:
     ------
     ArgumentError, StepperError, SnapshotFileError
         On every rank, before anything is computed or overwritten.
+    CallError
+        By its methods: it is closed, was made by the parent of a forked process, or another call is
+        under way.
     TypeError
         There is no option of that name.
+
+    Warns
+    -----
+    UserWarning
+        Without `comm`, if there are several ranks, unless ``comm=MPI.COMM_SELF`` says that this is
+        meant; and if all ranks of MPI's world return the same cost for different parts.
     """
 
     def __init__(
@@ -99,6 +114,9 @@ class Functional:
         """When each action of the last gradient ran; None without `trace`."""
         self._stepper = stepper
         self._comm = communicator(options.get("comm"))
+        if self._comm.mpi is None:
+            warn_of_forgotten_comm()
+        self._calls = Calls(self._comm)
         self._plan: RunPlan | None = None
         self._driver: Driver | None = None
         with ExitStack() as opened:
@@ -129,6 +147,7 @@ class Functional:
     @property
     def schedule(self) -> Schedule | None:
         """The schedule of the next gradient; None before the first and before `plan`."""
+        self._calls.require_usable()
         return None if self._plan is None else self._plan.schedule
 
     def plan(self) -> Plan:
@@ -142,7 +161,9 @@ class Functional:
         ArgumentError, SnapshotFileError
             On every rank: memory or disk is too small, the file cannot be used.
         """
-        plan = self._planned()
+        with self._calls.one_at_a_time(), self._comm.failing():
+            agreed_hash(self._run)
+            plan = self._planned()
         return Plan(plan.schedule, plan.predicted_seconds, plan.reason)
 
     def value(self, controls: Mapping[str, ArrayLike] | None = None) -> float:
@@ -150,10 +171,15 @@ class Functional:
 
         `controls` are first copied into the stepper's, which otherwise stay as they are.
         """
-        self._set(controls)
-        with self._comm.failing():
+        with self._calls.one_at_a_time(), self._comm.failing():
+            self._set(controls)
+            agreed_hash(self._run)
+            rows = RowsOnDisk.of(self._run)
             self._stepper.start()
-            return self._total(self._stepper.turn(self._step_to_the_end()))
+            cost = self._stepper.turn(self._step_to_the_end(rows))
+            if rows is not None:
+                rows.require_same(self._comm)
+            return sum_costs(cost, self._run, self._stepper.state)
 
     def value_and_gradient(
         self, controls: Mapping[str, ArrayLike] | None = None
@@ -175,24 +201,41 @@ class Functional:
         RunInterruptedError
             SIGUSR1 or SIGTERM asked the process to end; what `resume` needs is in the file.
         """
-        self._set(controls)
-        plan = self._planned()
-        with self._comm.failing():
-            cost = self._sweep(plan)
-            total = self._total(cost)
+        with self._calls.one_at_a_time(), self._comm.failing():
+            self._set(controls)
+            controls_hash = agreed_hash(self._run)
+            part = self._sweep(self._planned(), controls_hash)
+            cost = sum_costs(part, self._run, self._stepper.accumulators)
             distributed = self._run.capabilities.distributed
-            return total, sum_gradients(self._stepper.accumulators, distributed, self._comm)
+            return cost, sum_gradients(self._stepper.accumulators, distributed, self._comm)
 
     def close(self) -> None:
-        """Give back memory and file; a named file is kept. Collective."""
-        self._driver = None
-        self._opened.close()
+        """Give back memory and file; a named file is kept. Collective.
+
+        Closing again does nothing, and neither does closing in a forked child.
+        """
+        if not self._calls.can_close:
+            return
+        with self._calls.one_at_a_time():
+            self._calls.close()
+            self._driver = None
+            self._opened.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except AdjointError as failure:
+            if error is None:
+                raise
+            error.add_note(f"besides, {failure}")
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -231,24 +274,17 @@ class Functional:
         return options
 
     def _set(self, controls: Mapping[str, ArrayLike] | None) -> None:
-        given = controls or {}
-        error: Exception | None = None
-        try:
-            check_controls(self._stepper, given)
-        except ArgumentError as refused:
-            error = refused
-        with self._comm.failing():
-            self._comm.agree(error)
+        given = {} if controls is None else controls
+        agree_on(lambda: check_controls(self._stepper, given), self._comm, catch=ArgumentError)
         for name, value in given.items():
             self._stepper.controls[name][...] = value
 
     def _planned(self) -> RunPlan:
         if self._plan is None:
-            with self._comm.failing():
-                self._plan = plan_run(self._run)
+            self._plan = plan_run(self._run)
         return self._plan
 
-    def _sweep(self, plan: RunPlan) -> float:
+    def _sweep(self, plan: RunPlan, controls_hash: str) -> float:
         """Evaluate the gradient, with progress bar and timeline; return this rank's cost."""
         if self._driver is None:
             resources = self._opened.enter_context(Resources(self._run, plan))
@@ -257,16 +293,19 @@ class Functional:
         recorder = TimelineRecorder() if trace is not None else None
         self.timeline = None
         with ExitStack() as shown:
-            observers: list[Observer] = [] if recorder is None else [recorder]
+            rows = RowsOnDisk.of(self._run)
+            observers: list[Observer] = [each for each in (recorder, rows) if each is not None]
             if self._options.progress and self._comm.rank == 0:
                 observers.append(shown.enter_context(ProgressBar(self.num_steps)))
-            cost, self.report, self._plan = self._driver.evaluate(plan, observers)
+            cost, self.report, self._plan = self._driver.evaluate(plan, controls_hash, observers)
+            if rows is not None:
+                rows.require_same(self._comm)
             if recorder is not None and trace is not None:
                 self.timeline = recorder.timeline()
                 write_trace(trace, self.timeline, self._comm)
         return cost
 
-    def _step_to_the_end(self) -> float:
+    def _step_to_the_end(self, rows: RowsOnDisk | None) -> float:
         """Step forward to the end; return this rank's cost, the terminal cost excepted."""
         stepper, has, end = self._stepper, self._run.capabilities, self.num_steps
         if end is not None:
@@ -277,22 +316,16 @@ class Functional:
                     f"asked for {end} steps, the stepper came to step {reached}: "
                     "num_steps=None takes as many as there are"
                 )
+            if rows is not None:
+                rows.read_to(end)
             return cost
         cost, step = 0.0, 0
         while not step or not has.finished:
             cost = _counted(stepper.advance(step, step + constants.STEPS_PER_CALL, cost=cost))
             step = has.position or 0
+            if rows is not None:
+                rows.read_to(step)
         return cost
-
-    def _total(self, cost: float) -> float:
-        """Return the cost summed over ranks, once all have found it finite."""
-        total = math.fsum(self._comm.gather(cost))
-        if not math.isfinite(total):
-            steps = self._comm.gather(self._run.capabilities.first_non_finite)
-            known = [step for step in steps if step is not None]
-            where = f", and was not finite first in step {min(known)}" if known else ""
-            self._comm.agree(NonFiniteError(f"the cost is {total}, summed over all ranks{where}"))
-        return total
 
 
 def _counted(cost: float | None) -> float:

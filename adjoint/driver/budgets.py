@@ -4,10 +4,10 @@ All ranks play the same schedule, so the rank with the least room decides. Every
 collective.
 """
 
-import os
 from collections.abc import Sequence
 
 from adjoint.driver import constants
+from adjoint.driver.machine_memory import memory_per_rank
 from adjoint.driver.run import Run
 from adjoint.errors import ArgumentError
 from adjoint.parallel import smallest
@@ -80,8 +80,7 @@ def required_bytes(run: Run, schedule: Schedule, *, adopts: bool) -> int:
 def _memory_bytes(run: Run) -> int:
     if run.options.memory_bytes is not None:
         return run.options.memory_bytes
-    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return smallest(machine // constants.DEFAULT_MEMORY_SHARE // run.comm.size, run.comm)
+    return smallest(memory_per_rank(run.comm) // constants.DEFAULT_MEMORY_SHARE, run.comm)
 
 
 def _slots_by_leaf(run: Run, memory: int, sizes: Sequence[int], *, adopts: bool) -> dict[int, int]:

@@ -29,8 +29,8 @@ CHEAP_MEMORY_BYTES = 64 << 20
 nothing twice: touching it for the first time takes 50 ms at 1.3 GB/s (`adjoint.storage.blocks`)."""
 
 DEFAULT_MEMORY_SHARE = 4
-"""Without ``memory=``, all ranks on a machine together use one part in four of its memory: the rest
-is for the solver, the page cache and others."""
+"""Without ``memory=``, all ranks on a node together use one part in four of the memory that they
+may use there: the rest is for the solver, the page cache and others."""
 
 SPARE_ROWS = 64
 """Rows of a file beyond twice those planned. A row takes no disk space before it is written, and

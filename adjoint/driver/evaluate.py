@@ -45,9 +45,11 @@ class Driver:
         self._resources = resources
 
     def evaluate(
-        self, plan: RunPlan, observers: Sequence[Observer] = ()
+        self, plan: RunPlan, controls_hash: str, observers: Sequence[Observer] = ()
     ) -> tuple[float, Report, RunPlan]:
         """Play one forward and one reverse sweep. Collective.
+
+        `controls_hash` is the hash of this rank's controls, which the journal keeps.
 
         Returns this rank's cost, the figures of the evaluation on this rank, and the plan for the
         next one, which is the same on all ranks. The gradient is in the stepper's accumulators.
@@ -59,7 +61,7 @@ class Driver:
         """
         run, resources = self._run, self._resources
         with resources.observed(Observers(observers)):
-            found = resources.begin(plan)
+            found = resources.begin(plan, controls_hash)
             before, began = resources.statistics(), time.perf_counter()
             # Where nothing was measured, nothing is calibrated, and no action need be timed.
             calibration = None if plan.costs is None else Calibration(resources.statistics)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.steppers import Capabilities
-from adjoint.storage.checksums import RunningChecksum, hash_of
+from adjoint.storage.checksums import RunningChecksum
 
 __all__ = ["CONTROLS", "Fingerprints", "differing"]
 
@@ -44,15 +44,18 @@ class Fingerprints:
         self._scratch: set[str] = set()
         self._has_watched = False
 
-    def take(self) -> dict[str, str]:
-        """Return the hashes by name. The stepper has been started, and no step has been taken."""
+    def take(self, controls: str) -> dict[str, str]:
+        """Return the hashes by name, with that of the controls, which is known.
+
+        The stepper has been started, and no step has been taken.
+        """
         held = self._held()
         if len(json.dumps(held)) > MAX_TEXT:
             running = RunningChecksum()
             for name in sorted(held):
                 running.update(_bytes_of(name + held[name]))
             held = {"what the stepper holds": f"{running.value:016x}"}
-        return {CONTROLS: hash_of(self._capabilities.stepper.controls), **held}
+        return {CONTROLS: controls, **held}
 
     @contextmanager
     def watching(self) -> Generator[None, None, None]:

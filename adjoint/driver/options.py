@@ -27,11 +27,13 @@ class RunOptions(TypedDict, total=False):
     """
 
     comm: Any
-    """The mpi4py communicator whose ranks compute together. Default None: a single process."""
+    """The mpi4py communicator whose ranks compute together. Default None: a single process, with a
+    warning if it is one of several ranks, unless ``comm=MPI.COMM_SELF`` says that this is meant."""
 
     memory: int | str | None
     """Bytes per rank for all snapshots, buffers and tapes: an integer, or text like "512 MiB".
-    Default: a quarter of the machine's memory, shared by the ranks."""
+    Default: a quarter of what the node has, or a container or batch job may use of it, divided by
+    the ranks on the node."""
 
     file: str | os.PathLike[str] | None
     """Where snapshots may be stored besides: a path, which is kept, or an existing folder for a
@@ -107,7 +109,7 @@ class Options:
     """The options of a run, parsed. Those of `RunOptions` but for the communicator."""
 
     memory_bytes: int | None
-    """None for `constants.DEFAULT_MEMORY_SHARE` of the machine's memory."""
+    """None for this rank's part of one in `constants.DEFAULT_MEMORY_SHARE` of the memory."""
     file: str | None
     disk_bytes: int | None
     """None for no limit."""

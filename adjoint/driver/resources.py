@@ -82,12 +82,12 @@ class Resources:
         """Return the engine's figures so far; all zero without a file."""
         return Statistics() if self.store is None else self.store.statistics
 
-    def begin(self, plan: RunPlan) -> list[SavedRecord]:
+    def begin(self, plan: RunPlan, controls: str) -> list[SavedRecord]:
         """Start the stepper, and begin an evaluation, with empty buffers and an empty file.
 
         Or with the states of the run to continue: returns its records, the latest first. Those of
         an earlier run are used at most once, and only if nothing that it depends on has changed on
-        any rank. Collective.
+        any rank. `controls` is the hash of the controls. Collective.
         """
         self.buffers.clear()
         self._run.stepper.start()
@@ -97,7 +97,7 @@ class Resources:
         store.clear()
         if journal is None:
             return []
-        journal.describe(self._run.fingerprints.take(), plan.noted())
+        journal.describe(self._run.fingerprints.take(controls), plan.noted())
         found, self._found = self._resumable(journal), []
         if found:
             journal.resume(found[0])

@@ -9,11 +9,13 @@ some ranks meet inside the computation, while the others wait for them in a call
 returns, ends all ranks (`Communicator.failing`): with a traceback, never a hang.
 """
 
+import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -182,6 +184,7 @@ class _ManyProcesses:
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._agreed: BaseException | None = None
+        self._process = os.getpid()
         # Taken from the module of the caller's communicator, because nothing here imports mpi4py.
         self._largest = sys.modules[type(comm).__module__].MAX
 
@@ -216,13 +219,27 @@ class _ManyProcesses:
         try:
             yield
         except BaseException as error:
-            if error is not self._agreed and not self._all_fail():
-                traceback.print_exc()
-                print(
-                    f"rank {self.rank} failed alone: ending all ranks", file=sys.stderr, flush=True
-                )
-                self.mpi.Abort(1)
+            is_a_child = os.getpid() != self._process  # which may call no MPI
+            if not (is_a_child or error is self._agreed or self._all_fail()):
+                self._end_all_ranks(error)
             raise
+
+    def _end_all_ranks(self, error: BaseException) -> None:
+        """Print an error and end all ranks, whether or not standard error can be written.
+
+        A thread prints, because a pipe that nobody reads blocks for ever; then what MPI prints when
+        it aborts goes nowhere.
+        """
+        trace = "".join(traceback.format_exception(error))
+        message = f"{trace}rank {self.rank} failed alone: ending all ranks\n"
+        try:
+            printing = threading.Thread(target=_print_error, args=[message], daemon=True)
+            printing.start()
+            printing.join(GRACE_SECONDS)
+            if printing.is_alive():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        finally:
+            self.mpi.Abort(1)
 
     def _all_fail(self) -> bool:
         request = self._failures.Ibarrier()
@@ -244,6 +261,13 @@ class _ManyProcesses:
     def free(self) -> None:
         self.mpi.Free()
         self._failures.Free()
+
+
+def _print_error(message: str) -> None:
+    # An AttributeError if there is no standard error, a ValueError if it is closed.
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(message)
+        sys.stderr.flush()
 
 
 def _same_kind(kind: Callable[[str], Exception], message: str) -> Exception:

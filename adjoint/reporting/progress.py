@@ -1,7 +1,11 @@
-"""Progress bars on standard error: over the steps of a sweep, and over bytes being read."""
+"""Progress bars on standard error: over the steps of a sweep, and over bytes being read.
 
+A bar that cannot be written, because a disk is full or a pipe was closed, is dropped in silence.
+"""
+
+import sys
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
@@ -12,9 +16,36 @@ __all__ = ["Bar", "ProgressBar"]
 
 
 class Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
-    """A tqdm bar without its monitor, a thread that would outlive the bar."""
+    """A tqdm bar without its monitor, a thread that would outlive the bar; see `tqdm.tqdm`."""
 
     monitor_interval = 0
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(file=_Unfailing(sys.stderr), **options)
+
+
+class _Unfailing:
+    """A stream that ignores what is written to it once that has failed; None is one that has."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.write(text)
+            except (OSError, ValueError):  # a ValueError if it is closed
+                self._stream = None
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._stream = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class ProgressBar(Observer):

@@ -1,7 +1,8 @@
 """Steppers that break their protocol, and arguments out of range, refused before anything runs."""
 
 import operator
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,12 @@ def check_num_steps(num_steps: Any, stepper: Stepper) -> None:
 
 def check_controls(stepper: Stepper, values: Any) -> None:
     """Raise `ArgumentError` unless every value fits the control of its name."""
-    for name, value in values.items():
+    if not isinstance(values, Mapping):
+        raise ArgumentError(
+            f"controls are given by name, {{name: array}}, not as {type(values).__name__}: an "
+            "optimiser over flat arrays needs a function that converts both ways"
+        )
+    for name, value in cast(Mapping[str, Any], values).items():
         control = stepper.controls.get(name)
         if control is None:
             raise ArgumentError(

@@ -130,7 +130,7 @@ class FunctionStepper(ABC):
         """
 
     def step_cost(self, step: int, state: Arrays) -> float:
-        """Return ``g[step](u[step], m)``."""
+        """Return this rank's part of ``g[step](u[step], m)``: the driver adds the parts."""
         del step, state
         return 0.0
 
@@ -138,7 +138,7 @@ class FunctionStepper(ABC):
         """Add ``dg[step]/du`` to `adjoint` and ``dg[step]/dm`` to `gradient`."""
 
     def terminal_cost(self, state: Arrays) -> float:
-        """Return ``G(u[n], m)``."""
+        """Return this rank's part of ``G(u[n], m)``: the driver adds the parts."""
         del state
         return 0.0
 

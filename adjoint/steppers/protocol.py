@@ -99,9 +99,9 @@ class Stepper(Protocol):
     def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
         """Take the state from `start` to `stop`.
 
-        Given a running total `cost`, add the cost of each step to it, one by one in order, and
-        return the total, so that grouping steps differently changes no bit. Given None, compute no
-        cost and return None.
+        Given a running total `cost`, add this rank's part of the cost of each step to it, one by
+        one in order, and return the total, so that grouping steps differently changes no bit. Given
+        None, compute no cost and return None.
         """
         ...
 
@@ -118,7 +118,7 @@ class Stepper(Protocol):
         ...
 
     def turn(self, cost: float) -> float:
-        """Return `cost` plus the terminal cost; set the adjoint to the terminal cost's derivative.
+        """Return `cost` plus this rank's terminal cost; set the adjoint to its derivative.
 
         The state is ``u[n]``. A terminal cost that depends on the controls adds that derivative to
         the accumulators.

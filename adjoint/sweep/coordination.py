@@ -144,13 +144,30 @@ class Coordinator:
         self.stalled = max(self.stalled, int(received.stalled))
         if received.has_error:
             self._state.agree(self._comm)
-        self._save(received)
+        self._save(received.elapsed, is_last=bool(received.is_interrupted))
         if received.is_interrupted:
-            self._comm.agree(RunInterruptedError(self._interruption()))
+            self._interrupt()
         self._tracker.restart_clock()
         if self._state.adjoint_at is None:
             self._tracker.change_write(received)
         self._received.append(received)
+
+    def finish(self) -> None:
+        """Honour a signal that no exchange has brought: the sweep is about to end. Collective.
+
+        Raises
+        ------
+        RunInterruptedError
+            On every rank, as in `exchange`.
+        """
+        if self._journal is None:
+            return
+        is_sound = self._state.error is None
+        ranks = self._comm.gather((self._signals.requested, is_sound, self._tracker.elapsed))
+        requested, sound, elapsed = zip(*ranks, strict=True)
+        if any(requested) and all(sound):
+            self._save(max(elapsed), is_last=True)
+            self._interrupt()
 
     def agree_on_read(self, *, succeeded: bool) -> bool:
         """Return whether a read has succeeded on all ranks. Collective."""
@@ -183,10 +200,10 @@ class Coordinator:
 
     # -- the journal ----------------------------------------------------------------------------
 
-    def _save(self, received: RankStatus) -> None:
+    def _save(self, elapsed: float, *, is_last: bool) -> None:
         """Write a record if one is due, or if it is the last chance to."""
-        journal, state, elapsed = self._journal, self._state, received.elapsed
-        if journal is None or not (received.is_interrupted or journal.due(elapsed)):
+        journal, state = self._journal, self._state
+        if journal is None or not (is_last or journal.due(elapsed)):
             return
         if state.adjoint_at is not None:
             assert state.num_steps is not None
@@ -199,15 +216,15 @@ class Coordinator:
         at, state = self._state.position, self._state
         return 0 < at == state.frontier != state.num_steps and at % self._leaf_steps == 0
 
-    def _interruption(self) -> str:
+    def _interrupt(self) -> None:
+        self._signals.honoured()
         state = self._state
         where = (
             f"the forward sweep, at step {state.position}"
             if state.adjoint_at is None
             else f"the reverse sweep, at step {state.adjoint_at}"
         )
+        outcome = "the same call with resume=True continues from there"
         if self._journal is not None and self._journal.failure is not None:
-            return (
-                f"ended by a signal in {where}, which could not be saved: {self._journal.failure}"
-            )
-        return f"ended by a signal in {where}: the same call with resume=True continues from there"
+            outcome = f"which could not be saved: {self._journal.failure}"
+        self._comm.agree(RunInterruptedError(f"ended by a signal in {where}: {outcome}"))

@@ -107,12 +107,17 @@ class CostTracker:
         """Count steps that were taken in the forward sweep."""
         self._steps += steps
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began, those of the runs that it resumes included."""
+        return time.perf_counter() - self._began
+
     def measure(self) -> RankStatus:
         """Return a status with what was measured up to now on this rank, and begin anew."""
         self._measure_steps()
         done = self._store.statistics
         return RankStatus(
-            elapsed=time.perf_counter() - self._began,
+            elapsed=self.elapsed,
             step_seconds=self._step_seconds,
             write_seconds=self._write_seconds(),
             busy=self._busy,

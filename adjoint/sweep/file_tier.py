@@ -103,6 +103,13 @@ class FileTier:
         """Keep the error of a write that has failed since the last exchange, if there is one."""
         self._state.keep_error(self._store.failed_writes().error)
 
+    def heed_signals(self) -> None:
+        """Raise `RunInterruptedError` on every rank if one of them has a signal. Collective.
+
+        For the end of the reverse sweep: before, exchanges do it.
+        """
+        self._coordinator.finish()
+
     # -- actions ------------------------------------------------------------------------------
 
     def offload(self, step: int) -> None:

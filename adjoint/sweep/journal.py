@@ -11,6 +11,7 @@ at most one part in `MIN_GAP` of the run.
 """
 
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper
+from adjoint.storage.checksums import first_non_finite
 from adjoint.storage.file_format import RowField
 from adjoint.storage.journal_file import (
     BEGUN,
@@ -298,8 +300,12 @@ class Journal:
         arrays: list[tuple[int, NDArray[Any]]],
         failure: str | None = None,
     ) -> bool:
-        """Write the next record, unless there is a failure; return whether all ranks have it."""
-        if self._is_given_up:
+        """Write the next record, unless there is a failure; return whether all ranks have it.
+
+        Nothing is written if a value is not finite on any rank: no later run could make it so.
+        """
+        self._tried_at = header.seconds
+        if self._is_given_up or not self._is_finite(header.cost, arrays):
             return False
         began, failure = time.perf_counter(), failure or self._accepted_failure
         try:
@@ -311,7 +317,6 @@ class Journal:
         ranks = self._comm.gather((failure, time.perf_counter() - began))
         failures = [failure for failure, _ in ranks if failure]
         self._longest = max(self._longest, *(seconds for _, seconds in ranks))
-        self._tried_at = header.seconds
         ended = time.perf_counter()
         self.seconds += ended - began
         if failures:
@@ -332,6 +337,11 @@ class Journal:
         if self.failure is None and self._comm.rank == 0:
             LOG.warning("no run can be resumed from the present state: %s", failure)
         self.failure = failure
+
+    def _is_finite(self, cost: float, arrays: list[tuple[int, NDArray[Any]]]) -> bool:
+        """Return whether cost and arrays are finite on all ranks. Collective."""
+        named = {str(offset): array for offset, array in arrays}
+        return all(self._comm.gather(math.isfinite(cost) and first_non_finite(named) is None))
 
     def _save_rows(self, step: int) -> tuple[int, str | None]:
         """Write the rows that have become final, from `step` on.

@@ -14,7 +14,10 @@ UNDEFINED = -1
 
 @dataclass(slots=True)
 class SweepState:
-    """How far a sweep has come on this rank. All but the cost and the error is equal on ranks."""
+    """How far a sweep has come on this rank.
+
+    The cost, `failed_from` and the error are this rank's; the rest is equal on all ranks.
+    """
 
     num_steps: int | None
     """Where the run ends; None until that is known."""
@@ -34,6 +37,8 @@ class SweepState:
     """Steps taken by `Advance` actions, with repetitions."""
     recorded_steps: int = 0
     """Steps taken by `Record` actions, with repetitions."""
+    failed_from: int | None = None
+    """Where the first steps began whose cost was not finite on this rank."""
     error: Exception | None = None
     """The first error of this rank, kept until all ranks raise it together."""
 

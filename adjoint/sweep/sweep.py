@@ -35,6 +35,7 @@ from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Stepper
 from adjoint.storage.checksums import first_non_finite
 from adjoint.storage.store import FileStore
+from adjoint.sweep.blow_up import name_first_step
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.file_tier import FileTier
 from adjoint.sweep.journal import Journal, SavedRecord
@@ -127,12 +128,18 @@ class Sweep:
             The schedule is not a correct reversal.
         """
         stream = stream_of(schedule)
-        if self._store is None:
-            self._play(stream, observer)
-        else:
-            self._file = self._file_tier(self._store, schedule, costs)
-            with self._file as file:
-                stream = self._play(file.begin(stream, found), observer)
+        try:
+            if self._store is None:
+                self._play(stream, observer)
+            else:
+                self._file = self._file_tier(self._store, schedule, costs)
+                with self._file as file:
+                    stream = self._play(file.begin(stream, found), observer)
+                    if self._state.adjoint_at == 0:
+                        file.heed_signals()
+        except NonFiniteError as error:
+            name_first_step(error, self._state, self._capabilities, self._buffers, self._comm)
+            raise
         self._finish()
         return self._result(schedule, stream)
 
@@ -304,6 +311,7 @@ class Sweep:
                 f"no cost came back for the steps [{start}, {stop}): return the running total"
             )
         if not math.isfinite(total):
+            state.failed_from = start if state.failed_from is None else state.failed_from
             step = self._capabilities.first_non_finite
             place = f"the steps [{start}, {stop})" if step is None else f"step {step}"
             state.keep_error(

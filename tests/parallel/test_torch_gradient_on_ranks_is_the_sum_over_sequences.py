@@ -62,6 +62,7 @@ def test_a_parameter_that_one_rank_uses_gets_its_gradient_on_all(comm):
     last = comm.size - 1
     extra = torch.nn.Linear(6, 1, dtype=torch.float64)
     torch.nn.init.constant_(extra.weight, 0.5)
+    torch.nn.init.zeros_(extra.bias)
 
     def cell(state, inputs, step):
         state = torch.tanh(state + inputs)

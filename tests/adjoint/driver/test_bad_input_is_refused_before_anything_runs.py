@@ -142,6 +142,17 @@ def test_controls_that_do_not_fit(name, value):
         functional.value({name: value})
 
 
+@pytest.mark.parametrize("call", ["value", "value_and_gradient"])
+@pytest.mark.parametrize("controls", [np.zeros(14), [1.0, 2.0], 0.5, {"stiffness"}])
+def test_controls_that_are_not_given_by_name(call, controls):
+    """As an optimiser gives them that is handed the method itself."""
+    with (
+        adjoint.Functional(Untouched(2, 10), 10) as functional,
+        pytest.raises(ArgumentError, match=r"controls are given by name.*flat arrays"),
+    ):
+        getattr(functional, call)(controls)
+
+
 def test_a_state_array_that_is_not_contiguous():
     stepper = Untouched(2, 10)
     stepper._state = {**stepper.state, "u": np.zeros((2, 2))[:, 0]}

@@ -1,7 +1,12 @@
-"""SIGUSR1 and SIGTERM set a flag while watched; the handlers from before are restored."""
+"""SIGUSR1 and SIGTERM set a flag while watched; the handlers from before are restored.
+
+A signal that nobody has honoured when the watch is left ends the process, as it would without one.
+"""
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -27,6 +32,7 @@ def test_a_signal_sets_the_flag(number):
         assert watch.requested
         # A second one is not caught: it ends the process.
         assert signal.getsignal(number) == signal.SIG_DFL
+        watch.honoured()
     assert all(signal.getsignal(n) == signal.SIG_DFL for n in SIGNALS)
 
 
@@ -50,3 +56,49 @@ def test_outside_the_main_thread_nothing_is_watched():
     thread.start()
     thread.join()
     assert found == [False]
+
+
+PROGRAM = """
+import os, signal, sys
+from adjoint.sweep.signals import SignalWatch
+
+try:
+    with SignalWatch() as watch:
+        {meanwhile}
+    print("left the watch")
+finally:
+    print("left")
+"""
+
+SENT = "os.kill(os.getpid(), signal.SIGUSR1); print('requested', watch.requested, flush=True)"
+
+FORKED = """
+        child = os.fork()
+        if child == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), watch.requested)
+"""
+
+
+def run(meanwhile):
+    program = PROGRAM.format(meanwhile=meanwhile)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout.split("\n")[:-1]
+
+
+@pytest.mark.parametrize("leave", ["", "; sys.exit(3)"], ids=["at the end", "by an exception"])
+def test_a_signal_that_nobody_has_honoured_ends_the_process(leave):
+    assert run(SENT + leave) == (-signal.SIGUSR1, ["requested True"])
+
+
+def test_a_signal_that_was_honoured_is_not_sent_again():
+    code, output = run(SENT + "; watch.honoured()")
+    assert (code, output) == (0, ["requested True", "left the watch", "left"])
+
+
+def test_a_forked_child_ends_by_its_first_signal():
+    code, output = run(FORKED)
+    assert (code, output) == (0, [f"{-signal.SIGTERM} False", "left the watch", "left"])
