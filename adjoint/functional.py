@@ -198,7 +198,7 @@ class Functional:
         options, error = None, None
         try:
             check_stepper(self._stepper)
-            check_num_steps(num_steps, self._stepper)
+            num_steps = check_num_steps(num_steps, self._stepper)
             options = Options.parse(given, self._comm)
         except (ArgumentError, StepperError, TypeError) as refused:
             error = refused
@@ -222,7 +222,7 @@ class Functional:
         return options
 
     def _set(self, controls: Mapping[str, ArrayLike] | None) -> None:
-        given = controls or {}
+        given = {} if controls is None else controls
         error: Exception | None = None
         try:
             check_controls(self._stepper, given)
