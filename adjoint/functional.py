@@ -19,6 +19,7 @@ from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
+from adjoint.driver.unchanged_controls import unchanged_controls
 from adjoint.errors import ArgumentError, NonFiniteError, StepperError
 from adjoint.parallel import Communicator, communicator, require_same
 from adjoint.planning.planner import Plan
@@ -29,6 +30,7 @@ from adjoint.reporting.trace_file import write_trace
 from adjoint.schedules import Schedule
 from adjoint.steppers import Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
+from adjoint.steppers.hooks import real_number
 from adjoint.sweep.observers import Observer
 
 __all__ = ["Functional", "Result", "gradient"]
@@ -150,9 +152,9 @@ class Functional:
         `controls` are first copied into the stepper's, which otherwise stay as they are.
         """
         self._set(controls)
-        with self._comm.failing():
+        with self._comm.failing(), unchanged_controls(self._stepper, self._comm):
             self._stepper.start()
-            return self._total(self._stepper.turn(self._step_to_the_end()))
+            return self._total(real_number(self._stepper.turn(self._step_to_the_end()), "turn()"))
 
     def value_and_gradient(
         self, controls: Mapping[str, ArrayLike] | None = None
@@ -168,14 +170,15 @@ class Functional:
         Raises
         ------
         NonFiniteError
-            The cost, the final state or one that was written is not finite.
+            The cost, the final state, one that was written, or the gradient is not finite.
+        StepperError
+            The stepper has changed its controls.
         RunInterruptedError
             SIGUSR1 or SIGTERM asked the process to end; what `resume` needs is in the file.
         """
         self._set(controls)
-        plan = self._planned()
-        with self._comm.failing():
-            cost = self._sweep(plan)
+        with self._comm.failing(), unchanged_controls(self._stepper, self._comm):
+            cost = self._sweep(self._planned())
             total = self._total(cost)
             distributed = self._run.capabilities.distributed
             return total, sum_gradients(self._stepper.accumulators, distributed, self._comm)
@@ -289,4 +292,4 @@ class Functional:
 def _counted(cost: float | None) -> float:
     if cost is None:
         raise StepperError("advance() returned no cost: return the running total if one is given")
-    return cost
+    return real_number(cost, "advance()")

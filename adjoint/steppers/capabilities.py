@@ -50,11 +50,12 @@ class Capabilities:
     def of(cls, stepper: Stepper) -> "Capabilities":
         """Return the capabilities of a stepper, without reading any of its properties."""
         kind = type(stepper)
-        adopts = isinstance(stepper, Adopting) and not getattr(stepper, "writes_ghosts", False)
         return cls(
             stepper,
             frozenset(name for name in OPTIONAL if hasattr(kind, name) or hasattr(stepper, name)),
-            stepper if adopts else None,
+            stepper
+            if isinstance(stepper, Adopting) and not getattr(stepper, "writes_ghosts", False)
+            else None,
             stepper if isinstance(stepper, Restorable) else None,
         )
 

@@ -45,6 +45,15 @@ def check_stepper(stepper: Stepper) -> None:
             f"controls {sorted(stepper.controls)} and accumulators {sorted(stepper.accumulators)} "
             "must have the same names"
         )
+    _check_controls(stepper)
+    has = Capabilities.of(stepper)
+    for attribute, names in (("distributed", has.distributed), ("per_step", has.per_step)):
+        unknown = names - set(stepper.controls)
+        if unknown:
+            raise StepperError(f"{attribute} names {sorted(unknown)}, which are not controls")
+
+
+def _check_controls(stepper: Stepper) -> None:
     for name, control in stepper.controls.items():
         grown = stepper.accumulators[name]
         if is_masked(control):
@@ -52,11 +61,6 @@ def check_stepper(stepper: Stepper) -> None:
         _check_derivable(f"control {name!r}", control)
         _check_derivable(f"accumulator {name!r}", grown)
         _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
-    has = Capabilities.of(stepper)
-    for attribute, names in (("distributed", has.distributed), ("per_step", has.per_step)):
-        unknown = names - set(stepper.controls)
-        if unknown:
-            raise StepperError(f"{attribute} names {sorted(unknown)}, which are not controls")
 
 
 def check_num_steps(num_steps: Any, stepper: Stepper) -> int | None:
@@ -98,7 +102,7 @@ def check_controls(stepper: Stepper, values: Any) -> None:
             )
         if is_masked(value):
             raise ArgumentError(f"control {name!r} cannot be a masked array: fill in its values")
-        if isinstance(control, np.ndarray) and not control.flags.writeable:
+        if _is_read_only(control):
             raise ArgumentError(f"control {name!r} is read-only: give the stepper a copy of it")
         if np.shape(value) != control.shape:
             raise ArgumentError(
@@ -130,6 +134,10 @@ def _check_derivable(what: str, array: NDArray[Any]) -> None:
             f"{what} has dtype {array.dtype}: only floating-point numbers have a derivative. "
             "Give an array of floats; a state without a derivative is replay data"
         )
+
+
+def _is_read_only(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and not array.flags.writeable
 
 
 def _check_same_shape(

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,10 @@ from adjoint.steppers.protocol import Arrays, copy_arrays, state_bytes
 __all__ = ["FunctionStepper", "Scratch"]
 
 
-class Scratch:
+S = TypeVar("S", bound=Arrays)
+
+
+class Scratch(Generic[S]):
     """Memory for tapes that consist of states, allocated when it is first needed and reused.
 
     States are reused last in, first out, while they are in the cache. Those that a whole run did
@@ -28,9 +31,9 @@ class Scratch:
         Allocates one state.
     """
 
-    def __init__(self, make: Callable[[], StateArrays]) -> None:
+    def __init__(self, make: Callable[[], S]) -> None:
         self._make = make
-        self._idle: list[StateArrays] = []
+        self._idle: list[S] = []
         self._lent = 0
         self._peak = 0
 
@@ -39,16 +42,16 @@ class Scratch:
         del self._idle[: max(0, len(self._idle) - self._peak)]
         self._lent = self._peak = 0
 
-    def take(self) -> StateArrays:
+    def take(self) -> S:
         """Return a state with arbitrary values."""
         self._lent += 1
         self._peak = max(self._peak, self._lent)
         return self._idle.pop() if self._idle else self._make()
 
-    def give_back(self, states: Sequence[StateArrays]) -> None:
+    def give_back(self, states: Sequence[Arrays]) -> None:
         """Give back the states of one tape, in the order in which they were taken."""
         self._lent -= len(states)
-        self._idle.extend(reversed(states))
+        self._idle.extend(reversed(cast("Sequence[S]", states)))
 
 
 class FunctionStepper(ABC):
@@ -63,9 +66,12 @@ class FunctionStepper(ABC):
     and of the others those that the problem has: a cost of each step, a terminal cost, an initial
     state that depends on the controls, each with its derivative.
 
-    All arguments are mappings from name to array, in memory of the stepper or of the driver: write
-    only where it says so, and keep no reference. The controls are `self.controls`. `step` must be a
-    function of its arguments and the controls alone.
+    All arguments are mappings from name to array, in memory of the stepper or of the driver: keep no
+    reference. What is to be written can be written in place, ``out["u"][:] = new``, or assigned,
+    ``out["u"] = new``: a number, or an array of the same shape, which is copied and cast. `state`
+    is read-only; a class that refreshes ghost cells in it says ``writes_ghosts = True``, and its
+    states are then copied to slots. The controls are `self.controls`. `step` must be a function of
+    its arguments and the controls alone, and changes neither.
 
     The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them in
     scratch memory that is allocated once. For each step, `pull_back` calls `step_vjp`, then
@@ -109,7 +115,9 @@ class FunctionStepper(ABC):
         self._initial: Arrays = {k: _array("state", k, v) for k, v in _named("state", state)}
         self._controls: Arrays = {
             # What can be shared is: arrays, memory maps and HDF5 datasets.
-            k: v if hasattr(v, "shape") and not isinstance(v, np.generic) else _array("control", k, v)
+            k: v
+            if hasattr(v, "shape") and not isinstance(v, np.generic)
+            else _array("control", k, v)
             for k, v in _named("controls", controls)
         }
         self._check(replay_data, accumulators)
@@ -120,7 +128,7 @@ class FunctionStepper(ABC):
             dict(_like(self._controls)) if accumulators is None else dict(accumulators)
         )
         self._gradient = Assignable(self._accumulators)
-        self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
+        self._has_step_cost = False
         self._scratch = Scratch(partial(_like, self._initial))
         self._tapes: dict[tuple[int, int], list[StateArrays]] = {}
 
@@ -197,6 +205,7 @@ class FunctionStepper(ABC):
             array[...] = 0
         self._tapes.clear()
         self._scratch.begin()
+        self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
         try:
             found = self.initial_state(self._state)
         finally:
@@ -261,20 +270,20 @@ class FunctionStepper(ABC):
         """Take the adjoint from `stop` to `start`."""
         tape = self._tapes.pop((start, stop))
         adjoint, gradient, ghosts = self._adjoint, self._gradient, self.writes_ghosts
-        k, function = stop, "step_vjp"
+        k, has_cost = stop, self._has_step_cost
         try:
             for source in reversed(tape):
                 k -= 1
                 state = source if ghosts else source.read
                 found = self.step_vjp(k, state, adjoint, gradient)
-                if found is None and self._has_step_cost:
-                    function = "step_cost_vjp"
+                if found is not None:
+                    raise returned("step_vjp", found, "adjoint")
+                if has_cost:
                     found = self.step_cost_vjp(k, state, adjoint, gradient)
-                    function = "step_vjp"
+                    if found is not None:
+                        raise returned("step_cost_vjp", found, "adjoint")
                 if adjoint.replaced or gradient.replaced or source.replaced:
                     self._settle(source)
-                if found is not None:
-                    raise returned(function, found, "adjoint")
         except Exception as error:
             self._settle()
             explain_read_only(error)

@@ -22,8 +22,8 @@ ASSIGNMENT = re.compile(r"[-+*/@%&|^<>]*=(?!=)")
 def returned(function: str, value: object, argument: str) -> StepperError:
     """Return the error for a function that returns a value where it must write to an argument."""
     return StepperError(
-        f"{function}() returned a {type(value).__name__}, which would be lost: write to {argument}, "
-        f'as {argument}["name"][:] = new or {argument}["name"] = new, and return nothing'
+        f"{function}() returned a {type(value).__name__}, which would be lost: write it as "
+        f'{argument}["name"][:] = new or {argument}["name"] = new, and return nothing'
     )
 
 
@@ -66,10 +66,10 @@ def explain_read_only(error: Exception) -> None:
     line = place.line or ""
     written = _written(tb, line, states[0]) if states else []
     raise StepperError(
-        f"{called.f_code.co_name}() wrote to {' or '.join(map(repr, written)) or 'an array'}, which "
-        f"is read-only there ({error}; {place.filename}, line {place.lineno}: {line}). The state "
+        f"{called.f_code.co_name}() wrote to {' or '.join(map(repr, written)) or 'an array'}, "
+        f"which is read-only ({error}; {place.filename}, line {place.lineno}: {line}). A state "
         "that a function reads is, and so is an array that it writes once another was assigned to "
-        "its name. A class that refreshes ghost cells of the state it reads says "
+        "the same name. A class that refreshes ghost cells in the state it reads says "
         "writes_ghosts = True"
     ) from error
 

@@ -6,7 +6,7 @@ may write in place or assign: ``out["u"][:] = new`` and ``out["u"] = new`` have 
 
 from collections.abc import MutableMapping
 from types import MappingProxyType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -51,14 +51,12 @@ class Assignable(dict[str, NDArray[Any]]):
         array = self[name]
         self._hold(name, _copied(name, value, array))
         self.replaced = {name: array, **(self.replaced or {})}
-        if isinstance(array, np.ndarray):
-            array.flags.writeable = False
+        _protect(array, protected=True)
 
     def settle(self) -> None:
         """Copy what was assigned to the memory that it is meant for."""
         for name, array in (self.replaced or {}).items():
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = True
+            _protect(array, protected=False)
             array[...] = self[name]
             self._hold(name, array)
         self.replaced = None
@@ -73,11 +71,12 @@ class Assignable(dict[str, NDArray[Any]]):
     def _refuse(self, *_: object) -> NoReturn:
         raise StepperError(f"the arrays {list(self)} stay: write their values")
 
-    __delitem__ = pop = popitem = clear = _refuse  # pyright: ignore
-    setdefault = MutableMapping.setdefault  # pyright: ignore
-    update = MutableMapping.update  # pyright: ignore
+    # A dict's own would pass `__setitem__` by.
+    __delitem__ = pop = popitem = clear = cast(Any, _refuse)
+    setdefault = cast(Any, MutableMapping.setdefault)
+    update = cast(Any, MutableMapping.update)
 
-    def __ior__(self, other: Any) -> Self:  # pyright: ignore
+    def __ior__(self, other: Any) -> Any:
         self.update(other)
         return self
 
@@ -113,6 +112,12 @@ def _copied(name: str, value: ArrayLike, array: NDArray[Any]) -> NDArray[Any]:
     copy = np.empty(array.shape, array.dtype)
     copy[...] = value
     return copy
+
+
+def _protect(array: Any, *, protected: bool) -> None:
+    """Let NumPy refuse, or allow again, what writes to an array; HDF5 datasets stay as they are."""
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = not protected
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

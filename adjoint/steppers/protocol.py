@@ -17,7 +17,6 @@ makes a stepper that copies no state without need.
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Adopting", "Arrays", "Restorable", "Stepper", "copy_arrays", "state_bytes"]

@@ -7,7 +7,6 @@ is in the cache. Memory is not touched before it is used, so a pool may be large
 
 import mmap
 from collections import deque
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray

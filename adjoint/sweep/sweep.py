@@ -32,11 +32,13 @@ from adjoint.schedules.actions import (
 )
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.capabilities import Capabilities
+from adjoint.steppers.hooks import real_number
 from adjoint.steppers.protocol import Stepper
 from adjoint.storage.checksums import first_non_finite
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.file_tier import FileTier
+from adjoint.sweep.gradient_check import GradientCheck
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 from adjoint.sweep.state import UNDEFINED, SweepResult, SweepState
@@ -85,6 +87,7 @@ class Sweep:
         self._journal = journal
         self._state = SweepState(num_steps)
         self._file: FileTier | None = None
+        self._check = GradientCheck(self._capabilities, self._on_rank())
 
     def run(
         self,
@@ -114,7 +117,8 @@ class Sweep:
         Raises
         ------
         NonFiniteError
-            The cost, a state written to the file, or the final state is not finite.
+            The cost, a state written to the file, the final state, the adjoint or the gradient is
+            not finite.
         RunInterruptedError
             A signal has asked the process to end.
         ScheduleError
@@ -194,7 +198,9 @@ class Sweep:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._state.adjoint_at}, not 0"
             )
+        self._keep(self._check.after_pull_back(0, 0, due=True))
         self._stepper.finish()
+        self._keep(self._check.after_finish())
         if self._file is not None:
             self._file.finish()
         self._state.agree(self._comm)
@@ -289,6 +295,8 @@ class Sweep:
             raise StepperError(
                 f"no cost came back for the steps [{start}, {stop}): return the running total"
             )
+        if type(total) is not float:
+            total = real_number(total, f"the stepper, for the steps [{start}, {stop}),")
         if not math.isfinite(total):
             step = self._capabilities.first_non_finite
             place = f"the steps [{start}, {stop})" if step is None else f"step {step}"
@@ -315,6 +323,7 @@ class Sweep:
         state.agree(self._comm)
         self._count_cost(self._stepper.turn(state.cost), end, end)
         state.agree(self._comm)
+        self._keep(self._check.after_turn(end))
         state.adjoint_at = end
         state.turned_at = time.perf_counter()
 
@@ -323,6 +332,7 @@ class Sweep:
         if action.stop != state.adjoint_at:
             raise self._misplaced(action)
         self._stepper.pull_back(action.start, action.stop)
+        self._keep(self._check.after_pull_back(action.start, action.stop))
         state.adjoint_at = action.start
         state.position = UNDEFINED
 
@@ -367,6 +377,13 @@ class Sweep:
         return self._file
 
     # -- errors -------------------------------------------------------------------------------
+
+    def _keep(self, error: Exception | None) -> None:
+        """Keep an error until the ranks agree, which a single one does at once."""
+        if error is not None:
+            self._state.keep_error(error)
+            if self._comm.size == 1:
+                self._state.agree(self._comm)
 
     def _misplaced(self, action: Action) -> ScheduleError:
         state = self._state
