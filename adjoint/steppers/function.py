@@ -66,7 +66,7 @@ class FunctionStepper(ABC):
     and of the others those that the problem has: a cost of each step, a terminal cost, an initial
     state that depends on the controls, each with its derivative.
 
-    All arguments are mappings from name to array, in memory of the stepper or of the driver: keep no
+    All arguments are mappings from name to array, in memory of stepper or driver: keep no
     reference. What is to be written can be written in place, ``out["u"][:] = new``, or assigned,
     ``out["u"] = new``: a number, or an array of the same shape, which is copied and cast. `state`
     is read-only; a class that refreshes ghost cells in it says ``writes_ghosts = True``, and its
