@@ -22,6 +22,7 @@ from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
+from adjoint.driver.unchanged_controls import unchanged_controls
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
@@ -32,6 +33,7 @@ from adjoint.reporting.trace_file import require_writable, write_trace
 from adjoint.schedules import Schedule
 from adjoint.steppers import Capabilities, Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
+from adjoint.steppers.hooks import real_number
 from adjoint.sweep.observers import Observer
 
 __all__ = ["Functional", "Result", "gradient"]
@@ -175,11 +177,12 @@ class Functional:
             self._set(controls)
             agreed_hash(self._run)
             rows = RowsOnDisk.of(self._run)
-            self._stepper.start()
-            cost = self._stepper.turn(self._step_to_the_end(rows))
+            with unchanged_controls(self._stepper, self._comm):
+                self._stepper.start()
+                cost = self._stepper.turn(self._step_to_the_end(rows))
             if rows is not None:
                 rows.require_same(self._comm)
-            return sum_costs(cost, self._run, self._stepper.state)
+            return sum_costs(real_number(cost, "turn()"), self._run, self._stepper.state)
 
     def value_and_gradient(
         self, controls: Mapping[str, ArrayLike] | None = None
@@ -195,16 +198,19 @@ class Functional:
         Raises
         ------
         NonFiniteError
-            The cost, the final state or one that was written is not finite.
+            The cost, the final state, one that was written, or the gradient is not finite.
         ReplayError
             A step gave something else when it was taken again: see `check_replays`.
+        StepperError
+            The stepper has changed its controls.
         RunInterruptedError
             SIGUSR1 or SIGTERM asked the process to end; what `resume` needs is in the file.
         """
         with self._calls.one_at_a_time(), self._comm.failing():
             self._set(controls)
             controls_hash = agreed_hash(self._run)
-            part = self._sweep(self._planned(), controls_hash)
+            with unchanged_controls(self._stepper, self._comm):
+                part = self._sweep(self._planned(), controls_hash)
             cost = sum_costs(part, self._run, self._stepper.accumulators)
             distributed = self._run.capabilities.distributed
             return cost, sum_gradients(self._stepper.accumulators, distributed, self._comm)
@@ -244,7 +250,7 @@ class Functional:
         options, error = None, None
         try:
             check_stepper(self._stepper)
-            check_num_steps(num_steps, self._stepper)
+            num_steps = check_num_steps(num_steps, self._stepper)
             options = Options.parse(given, self._comm)
         except (ArgumentError, StepperError, TypeError) as refused:
             error = refused
@@ -331,4 +337,4 @@ class Functional:
 def _counted(cost: float | None) -> float:
     if cost is None:
         raise StepperError("advance() returned no cost: return the running total if one is given")
-    return cost
+    return real_number(cost, "advance()")

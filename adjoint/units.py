@@ -1,5 +1,6 @@
 """Counts, sizes, times and speeds as text: parsed as people write them, formatted to be read."""
 
+import operator
 import re
 from decimal import Decimal, InvalidOperation
 
@@ -92,9 +93,13 @@ def parse_bytes(size: int | str) -> int:
                 f'{size!r} is not a size: write it as "512 MiB", "200 GB" or in bytes'
             )
         size = int(Decimal(match[1]) * (1024 if match[3] else 1000) ** BYTE_PREFIXES[match[2]])
-    if size <= 0:
+    try:
+        count = operator.index(size)
+    except TypeError:
+        raise ArgumentError(f"a size in bytes must be an integer, not {size!r}") from None
+    if count <= 0:
         raise ArgumentError(f"a size must be positive, not {size}")
-    return int(size)
+    return count
 
 
 def format_seconds(seconds: float) -> str:

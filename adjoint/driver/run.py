@@ -1,5 +1,6 @@
 """A run to be evaluated, and the plan for its next evaluation."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class Run:
     ) -> "Run":
         """Return the run of a stepper. Nothing is measured, created or opened."""
         capabilities = Capabilities.of(stepper)
+        num_steps = None if num_steps is None else operator.index(num_steps)
         layout = StateLayout.of(stepper.state)
         file = None
         if options.file is not None:

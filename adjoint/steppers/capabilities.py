@@ -44,7 +44,8 @@ class Capabilities:
     """Names of the optional attributes that the stepper has, but for those of `adopting` and
     `restorable`."""
     adopting: Adopting | None
-    """The stepper, if it computes in memory that it is given; else None."""
+    """The stepper, if it computes in memory that it is given; else None. One that writes ghost
+    cells to the state it reads does not: that state may be in a slot, or on its way to the file."""
     restorable: Restorable | None
     """The stepper, if it must be notified of a state that was written from outside; else None."""
 
@@ -55,7 +56,9 @@ class Capabilities:
         return cls(
             stepper,
             frozenset(name for name in OPTIONAL if hasattr(kind, name) or hasattr(stepper, name)),
-            stepper if isinstance(stepper, Adopting) else None,
+            stepper
+            if isinstance(stepper, Adopting) and not getattr(stepper, "writes_ghosts", False)
+            else None,
             stepper if isinstance(stepper, Restorable) else None,
         )
 

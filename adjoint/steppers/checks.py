@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.steppers.capabilities import Capabilities
+from adjoint.steppers.mappings import is_masked
 from adjoint.steppers.protocol import Stepper
 
 __all__ = ["check_controls", "check_num_steps", "check_stepper"]
 
 METHODS = ("start", "advance", "record", "turn", "pull_back", "finish")
 ARRAYS = ("state", "adjoint", "controls", "accumulators")
+
+NO_DERIVATIVE = "biumMSUO"
+"""Kinds of dtypes that have no derivative. Those of extensions (bfloat16) are "V", and have."""
 
 
 def check_stepper(stepper: Stepper) -> None:
@@ -33,6 +37,7 @@ def check_stepper(stepper: Stepper) -> None:
     for name, array in stepper.adjoint.items():
         _check_array(f"adjoint {name!r}", array)
         _check_same_shape(f"adjoint {name!r}", array, f"state {name!r}", state.get(name))
+        _check_derivable(f"state {name!r}", stepper.state[name])
     if not stepper.adjoint:
         raise StepperError("the stepper's adjoint has no arrays: nothing would be differentiated")
     if set(stepper.controls) != set(stepper.accumulators):
@@ -40,9 +45,7 @@ def check_stepper(stepper: Stepper) -> None:
             f"controls {sorted(stepper.controls)} and accumulators {sorted(stepper.accumulators)} "
             "must have the same names"
         )
-    for name, control in stepper.controls.items():
-        grown = stepper.accumulators[name]
-        _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
+    _check_controls(stepper)
     has = Capabilities.of(stepper)
     for attribute, names in (("distributed", has.distributed), ("per_step", has.per_step)):
         unknown = names - set(stepper.controls)
@@ -50,8 +53,18 @@ def check_stepper(stepper: Stepper) -> None:
             raise StepperError(f"{attribute} names {sorted(unknown)}, which are not controls")
 
 
-def check_num_steps(num_steps: Any, stepper: Stepper) -> None:
-    """Raise unless `num_steps` is a number of steps, or None and the stepper finds the end.
+def _check_controls(stepper: Stepper) -> None:
+    for name, control in stepper.controls.items():
+        grown = stepper.accumulators[name]
+        if is_masked(control):
+            raise StepperError(f"control {name!r} cannot be a masked array: fill in its values")
+        _check_derivable(f"control {name!r}", control)
+        _check_derivable(f"accumulator {name!r}", grown)
+        _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
+
+
+def check_num_steps(num_steps: Any, stepper: Stepper) -> int | None:
+    """Return `num_steps` as an int, or None for a stepper that finds the end of the run.
 
     Raises
     ------
@@ -64,13 +77,14 @@ def check_num_steps(num_steps: Any, stepper: Stepper) -> None:
                 "num_steps=None is for steppers that know where the run ends: they have `finished` "
                 f"and `position`, {type(stepper).__name__} has not"
             )
-        return
+        return None
     try:
         steps = operator.index(num_steps)
     except TypeError:
         raise ArgumentError(f"num_steps must be an integer, not {num_steps!r}") from None
     if steps < 1:
         raise ArgumentError(f"num_steps={steps}: there must be at least one step to reverse")
+    return steps
 
 
 def check_controls(stepper: Stepper, values: Any) -> None:
@@ -86,6 +100,10 @@ def check_controls(stepper: Stepper, values: Any) -> None:
             raise ArgumentError(
                 f"there is no control {name!r}: there are {sorted(stepper.controls)}"
             )
+        if is_masked(value):
+            raise ArgumentError(f"control {name!r} cannot be a masked array: fill in its values")
+        if _is_read_only(control):
+            raise ArgumentError(f"control {name!r} is read-only: give the stepper a copy of it")
         if np.shape(value) != control.shape:
             raise ArgumentError(
                 f"control {name!r} has shape {control.shape}, not {np.shape(value)}"
@@ -97,6 +115,8 @@ def check_controls(stepper: Stepper, values: Any) -> None:
 
 
 def _check_array(what: str, array: Any) -> None:
+    if is_masked(array):
+        raise StepperError(f"{what} cannot be a masked array: fill in what is masked")
     if not isinstance(array, np.ndarray):
         raise StepperError(f"{what} must be a NumPy array, not {type(array).__name__}")
     if array.dtype.hasobject:
@@ -105,6 +125,19 @@ def _check_array(what: str, array: Any) -> None:
         raise StepperError(
             f"{what} must be C-contiguous and writeable: np.ascontiguousarray makes it so"
         )
+
+
+def _check_derivable(what: str, array: NDArray[Any]) -> None:
+    """Raise `StepperError` unless an array has a derivative: real or complex numbers."""
+    if array.dtype.kind in NO_DERIVATIVE:
+        raise StepperError(
+            f"{what} has dtype {array.dtype}: only floating-point numbers have a derivative. "
+            "Give an array of floats; a state without a derivative is replay data"
+        )
+
+
+def _is_read_only(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and not array.flags.writeable
 
 
 def _check_same_shape(

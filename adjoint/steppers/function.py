@@ -1,21 +1,26 @@
 """A stepper made of functions: a step, its transposed derivative, and costs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
 from adjoint.steppers.held_data import held_arrays
+from adjoint.steppers.hooks import explain_read_only, real_number, require_nothing, returned
+from adjoint.steppers.mappings import Assignable, StateArrays, is_masked
 from adjoint.steppers.protocol import Arrays, copy_arrays, state_bytes
 
 __all__ = ["FunctionStepper", "Scratch"]
 
 
-class Scratch:
+S = TypeVar("S", bound=Arrays)
+
+
+class Scratch(Generic[S]):
     """Memory for tapes that consist of states, allocated when it is first needed and reused.
 
     States are reused last in, first out, while they are in the cache. Those that a whole run did
@@ -27,9 +32,9 @@ class Scratch:
         Allocates one state.
     """
 
-    def __init__(self, make: Callable[[], Arrays]) -> None:
+    def __init__(self, make: Callable[[], S]) -> None:
         self._make = make
-        self._idle: list[Arrays] = []
+        self._idle: list[S] = []
         self._lent = 0
         self._peak = 0
 
@@ -38,7 +43,7 @@ class Scratch:
         del self._idle[: max(0, len(self._idle) - self._peak)]
         self._lent = self._peak = 0
 
-    def take(self) -> Arrays:
+    def take(self) -> S:
         """Return a state with arbitrary values."""
         self._lent += 1
         self._peak = max(self._peak, self._lent)
@@ -47,7 +52,7 @@ class Scratch:
     def give_back(self, states: Sequence[Arrays]) -> None:
         """Give back the states of one tape, in the order in which they were taken."""
         self._lent -= len(states)
-        self._idle.extend(reversed(states))
+        self._idle.extend(reversed(cast("Sequence[S]", states)))
 
 
 class FunctionStepper(ABC):
@@ -62,9 +67,12 @@ class FunctionStepper(ABC):
     and of the others those that the problem has: a cost of each step, a terminal cost, an initial
     state that depends on the controls, each with its derivative.
 
-    All arguments are mappings from name to array, in memory of the stepper or of the driver: write
-    only where it says so, and keep no reference. The controls are `self.controls`. `step` must be a
-    function of its arguments and the controls alone.
+    All arguments are mappings from name to array, in memory of stepper or driver: keep no
+    reference. What is to be written can be written in place, ``out["u"][:] = new``, or assigned,
+    ``out["u"] = new``: a number, or an array of the same shape, which is copied and cast. `state`
+    is read-only; a class that refreshes ghost cells in it says ``writes_ghosts = True``, and its
+    states are then copied to slots. The controls are `self.controls`. `step` must be a function of
+    its arguments and the controls alone, and changes neither.
 
     The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them in
     scratch memory that is allocated once. For each step, `pull_back` calls `step_vjp`, then
@@ -76,8 +84,9 @@ class FunctionStepper(ABC):
         The arrays of one state: their names, shapes and dtypes, and the values of ``u[0]``
         unless `initial_state` says otherwise. Copied.
     controls
-        What the gradient is with respect to. Not copied: writing to them changes the problem. A
-        control whose first axis is the step may be a memory map.
+        What the gradient is with respect to: arrays of floating-point numbers. They are not copied:
+        writing to them changes the problem. Numbers and lists are. A control whose first axis is
+        the step may be a memory map.
     replay_data
         Names in `state` that have no adjoint: random bits, counters, the time.
     accumulators
@@ -93,26 +102,37 @@ class FunctionStepper(ABC):
 
     reproducible: bool = True
 
+    writes_ghosts: bool = False
+    """Whether functions may write to the state that they read, to refresh ghost cells in it."""
+
     def __init__(
         self,
         state: Mapping[str, ArrayLike],
-        controls: Mapping[str, NDArray[Any]],
+        controls: Mapping[str, ArrayLike],
         *,
         replay_data: Collection[str] = (),
         accumulators: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         given = set(vars(self))
-        self._initial: Arrays = {k: np.array(v, order="C") for k, v in state.items()}
-        self._check(replay_data, controls, accumulators)
+        self._initial: Arrays = {k: _array("state", k, v) for k, v in _named("state", state)}
+        self._controls: Arrays = {
+            # What can be shared is: arrays, memory maps and HDF5 datasets.
+            k: v
+            if hasattr(v, "shape") and not isinstance(v, np.generic)
+            else _array("control", k, v)
+            for k, v in _named("controls", controls)
+        }
+        self._check(replay_data, accumulators)
         self._state = _like(self._initial)
         self._spare = _like(self._initial)
         self._adjoint = _like({k: v for k, v in self._initial.items() if k not in replay_data})
-        self._controls: Arrays = dict(controls)
         self._accumulators: Arrays = (
-            _like(self._controls) if accumulators is None else dict(accumulators)
+            dict(_like(self._controls)) if accumulators is None else dict(accumulators)
         )
+        self._gradient = Assignable(self._accumulators)
+        self._has_step_cost = False
         self._scratch = Scratch(partial(_like, self._initial))
-        self._tapes: dict[tuple[int, int], list[Arrays]] = {}
+        self._tapes: dict[tuple[int, int], list[StateArrays]] = {}
         self._not_data = {"_not_data", *vars(self)} - given - {"_initial"}
         """Attributes that are not data of the problem."""
 
@@ -189,15 +209,21 @@ class FunctionStepper(ABC):
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
-        self._state = arrays
+        self._state = StateArrays.of(arrays)
 
     def start(self) -> None:
         """Make the state ``u[0]`` and the accumulators zero."""
-        self.initial_state(self._state)
+        self._gradient = Assignable(self._accumulators)
         for array in self._accumulators.values():
             array[...] = 0
         self._tapes.clear()
         self._scratch.begin()
+        self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
+        try:
+            found = self.initial_state(self._state)
+        finally:
+            self._state.settle()
+        require_nothing("initial_state", found, "out")
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
@@ -206,16 +232,13 @@ class FunctionStepper(ABC):
 
         Steps alternate between that memory and a spare state, such that the last one ends there.
         """
-        home = self._state if out is None else out
-        source = self._state
+        home = self._state if out is None else StateArrays.of(out)
+        source, target, other = self._state, self._spare, home
+        if source is not home and (stop - start) % 2:
+            target, other = home, self._spare
         for k in range(start, stop):
-            if cost is not None:
-                cost += self.step_cost(k, source)
-            target = self._spare if (stop - k) % 2 == 0 else home
-            if target is source:
-                target = home if source is self._spare else self._spare
-            self.step(k, source, target)
-            source = target
+            cost = self._step(k, source, target, cost)
+            source, target, other = target, other, target
         if source is not home:
             copy_arrays(source, home)
         self._state = home
@@ -225,49 +248,101 @@ class FunctionStepper(ABC):
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Take the state from `start` to `stop`, keeping the states before each step."""
-        first = self._state
+        source, last = self._state, stop - 1
         if reach_stop:
-            first = self._scratch.take()
-            copy_arrays(self._state, first)
-        tape = [first]
-        for k in range(start, stop):
-            state = tape[-1]
-            if cost is not None:
-                cost += self.step_cost(k, state)
-            if k + 1 < stop:
-                tape.append(self._scratch.take())
-                self.step(k, state, tape[-1])
-            elif reach_stop:
-                self.step(k, state, self._state)
+            source = self._scratch.take()
+            copy_arrays(self._state, source)
+        tape = [source]
+        for k in range(start, last):
+            target = self._scratch.take()
+            cost = self._step(k, source, target, cost)
+            tape.append(target)
+            source = target
+        if reach_stop or (cost is not None and self._has_step_cost):
+            cost = self._step(last, source, self._state if reach_stop else None, cost)
         self._tapes[start, stop] = tape
         return cost
 
     def turn(self, cost: float) -> float:
         """Add the terminal cost; make the adjoint its derivative."""
+        state = self._state if self.writes_ghosts else self._state.read
         for array in self._adjoint.values():
             array[...] = 0
-        self.terminal_cost_vjp(self._state, self._adjoint, self._accumulators)
-        return cost + self.terminal_cost(self._state)
+        try:
+            found = self.terminal_cost_vjp(state, self._adjoint, self._gradient)
+            terminal = self.terminal_cost(state)
+        except Exception as error:
+            explain_read_only(error)
+            raise
+        finally:
+            self._settle(self._state)
+        require_nothing("terminal_cost_vjp", found, "adjoint")
+        return cost + real_number(terminal, "terminal_cost()")
 
     def pull_back(self, start: int, stop: int) -> None:
         """Take the adjoint from `stop` to `start`."""
         tape = self._tapes.pop((start, stop))
-        for k in range(stop - 1, start - 1, -1):
-            state = tape[k - start]
-            self.step_vjp(k, state, self._adjoint, self._accumulators)
-            self.step_cost_vjp(k, state, self._adjoint, self._accumulators)
+        adjoint, gradient, ghosts = self._adjoint, self._gradient, self.writes_ghosts
+        k, has_cost = stop, self._has_step_cost
+        try:
+            for source in reversed(tape):
+                k -= 1
+                state = source if ghosts else source.read
+                found = self.step_vjp(k, state, adjoint, gradient)
+                if found is not None:
+                    raise returned("step_vjp", found, "adjoint")
+                if has_cost:
+                    found = self.step_cost_vjp(k, state, adjoint, gradient)
+                    if found is not None:
+                        raise returned("step_cost_vjp", found, "adjoint")
+                if adjoint.replaced or gradient.replaced or source.replaced:
+                    self._settle(source)
+        except Exception as error:
+            self._settle()
+            explain_read_only(error)
+            raise
         self._scratch.give_back([state for state in tape if state is not self._state])
 
     def finish(self) -> None:
         """Fold the adjoint at step 0 into the gradients of initial-state controls."""
-        self.initial_state_vjp(self._adjoint, self._accumulators)
+        try:
+            found = self.initial_state_vjp(self._adjoint, self._gradient)
+        finally:
+            self._settle()
+        require_nothing("initial_state_vjp", found, "gradient")
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _step(
+        self, k: int, source: StateArrays, target: StateArrays | None, cost: float | None
+    ) -> float | None:
+        """Add the cost of a step to `cost`, if given; take the step to `target`, if given."""
+        state = source if self.writes_ghosts else source.read
+        try:
+            if cost is not None and self._has_step_cost:
+                added = self.step_cost(k, state)
+                cost += added if type(added) is float else real_number(added, "step_cost()")
+            if target is not None:
+                found = self.step(k, state, target)
+                if target.replaced or source.replaced:
+                    self._settle(source, target)
+                if found is not None:
+                    raise returned("step", found, "out")
+        except Exception as error:
+            self._settle(source, target)
+            explain_read_only(error)
+            raise
+        return cost
+
+    def _settle(self, *states: StateArrays | None) -> None:
+        """Copy what functions have assigned to where it belongs."""
+        for arrays in (*states, self._adjoint, self._gradient):
+            if arrays is not None:
+                arrays.settle()
 
     def _check(
         self,
         replay_data: Collection[str],
-        controls: Mapping[str, NDArray[Any]],
         accumulators: Mapping[str, NDArray[Any]] | None,
     ) -> None:
         unknown = [name for name in replay_data if name not in self._initial]
@@ -275,7 +350,7 @@ class FunctionStepper(ABC):
             raise StepperError(f"replay_data names {unknown}, which the state does not have")
         if all(name in replay_data for name in self._initial):
             raise StepperError("the state has no array with an adjoint")
-        for name, control in controls.items():
+        for name, control in self._controls.items():
             grown = control if accumulators is None else accumulators.get(name)
             if grown is None or grown.shape != control.shape:
                 raise StepperError(
@@ -286,8 +361,24 @@ class FunctionStepper(ABC):
                 raise StepperError(f"{type(self).__name__} has a {cost} but no {cost}_vjp")
 
     def _overrides(self, name: str) -> bool:
-        return getattr(type(self), name) is not getattr(FunctionStepper, name)
+        own = getattr(FunctionStepper, name)
+        return getattr(type(self), name) is not own or name in vars(self)
 
 
-def _like(arrays: Arrays) -> Arrays:
-    return {name: np.zeros(array.shape, array.dtype) for name, array in arrays.items()}
+def _named(what: str, arrays: Any) -> Iterable[tuple[str, Any]]:
+    if not isinstance(arrays, Mapping):
+        raise StepperError(
+            f"{what} must be a mapping from name to array, not {type(arrays).__name__}"
+        )
+    return cast("Mapping[str, Any]", arrays).items()
+
+
+def _array(what: str, name: str, value: ArrayLike) -> NDArray[Any]:
+    """Return a copy of a value as an array."""
+    if is_masked(value):
+        raise StepperError(f"{what} {name!r} cannot be a masked array: fill in what is masked")
+    return np.array(value, order="C")
+
+
+def _like(arrays: Arrays) -> StateArrays:
+    return StateArrays({k: np.zeros(array.shape, array.dtype) for k, array in arrays.items()})

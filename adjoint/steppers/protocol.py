@@ -17,7 +17,6 @@ makes a stepper that copies no state without need.
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Adopting", "Arrays", "Restorable", "Stepper", "copy_arrays", "state_bytes"]
@@ -174,4 +173,4 @@ def state_bytes(arrays: Arrays) -> int:
 def copy_arrays(source: Arrays, target: Arrays) -> None:
     """Copy every array of `target` from the one of the same name in `source`."""
     for name, array in target.items():
-        np.copyto(array, source[name])
+        array[...] = source[name]  # in small arrays twice as fast as np.copyto

@@ -7,12 +7,12 @@ is in the cache. Memory is not touched before it is used, so a pool may be large
 
 import mmap
 from collections import deque
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.errors import ScheduleError
+from adjoint.steppers.mappings import StateArrays
 from adjoint.storage.engines.transfer import Transfer
 from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 
@@ -32,7 +32,7 @@ class Block:
         self.layout = layout
         self.bytes: NDArray[np.uint8] = _pages(layout.memory_bytes)
         """The whole block, `StateLayout.memory_bytes` long."""
-        self.arrays: dict[str, NDArray[Any]] = layout.views(self.bytes)
+        self.arrays = StateArrays(layout.views(self.bytes))
         """The arrays of a state: views of `bytes`."""
         self.taken = False
         """Whether it has been taken from the pool."""

@@ -121,6 +121,8 @@ def first_non_finite(arrays: Mapping[str, NDArray[Any]]) -> str | None:
 
 
 def _all_finite(values: NDArray[Any]) -> bool:
+    if values.size <= CHUNK_ELEMENTS:
+        return bool(np.isfinite(values).all())
     flags = np.empty(min(CHUNK_ELEMENTS, values.size), np.bool_)
     for start in range(0, values.size, CHUNK_ELEMENTS):
         chunk = values[start : start + CHUNK_ELEMENTS]

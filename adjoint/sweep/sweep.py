@@ -32,12 +32,14 @@ from adjoint.schedules.actions import (
 )
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.capabilities import Capabilities
+from adjoint.steppers.hooks import real_number
 from adjoint.steppers.protocol import Stepper
 from adjoint.storage.checksums import first_non_finite
 from adjoint.storage.store import FileStore
 from adjoint.sweep.blow_up import name_first_step
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.file_tier import FileTier
+from adjoint.sweep.gradient_check import GradientCheck
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 from adjoint.sweep.replay_check import NoCheck, ReplayCheck
@@ -90,6 +92,7 @@ class Sweep:
         self._check: NoCheck = NoCheck()
         if check_replays:
             self._check = ReplayCheck(self._capabilities, buffers, store, self._state, comm)
+        self._gradient_check = GradientCheck(self._capabilities, self._on_rank())
 
     def run(
         self,
@@ -119,7 +122,8 @@ class Sweep:
         Raises
         ------
         NonFiniteError
-            The cost, a state written to the file, or the final state is not finite.
+            The cost, a state written to the file, the final state, the adjoint or the gradient is
+            not finite.
         ReplayError
             A step gave something else when it was taken again.
         RunInterruptedError
@@ -208,7 +212,9 @@ class Sweep:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._state.adjoint_at}, not 0"
             )
+        self._keep(self._gradient_check.after_pull_back(0, 0, due=True))
         self._stepper.finish()
+        self._keep(self._gradient_check.after_finish())
         if self._file is not None:
             self._file.finish()
         self._state.agree(self._comm)
@@ -310,6 +316,8 @@ class Sweep:
             raise StepperError(
                 f"no cost came back for the steps [{start}, {stop}): return the running total"
             )
+        if type(total) is not float:
+            total = real_number(total, f"the stepper, for the steps [{start}, {stop}),")
         if not math.isfinite(total):
             state.failed_from = start if state.failed_from is None else state.failed_from
             step = self._capabilities.first_non_finite
@@ -337,6 +345,7 @@ class Sweep:
         state.agree(self._comm)
         self._count_cost(self._stepper.turn(state.cost), end, end)
         state.agree(self._comm)
+        self._keep(self._gradient_check.after_turn(end))
         state.adjoint_at = end
         state.turned_at = time.perf_counter()
 
@@ -345,6 +354,7 @@ class Sweep:
         if action.stop != state.adjoint_at:
             raise self._misplaced(action)
         self._stepper.pull_back(action.start, action.stop)
+        self._keep(self._gradient_check.after_pull_back(action.start, action.stop))
         state.adjoint_at = action.start
         state.position = UNDEFINED
         self._check.pulled_back(action.stop)
@@ -395,6 +405,13 @@ class Sweep:
         return self._file
 
     # -- errors -------------------------------------------------------------------------------
+
+    def _keep(self, error: Exception | None) -> None:
+        """Keep an error until the ranks agree, which a single one does at once."""
+        if error is not None:
+            self._state.keep_error(error)
+            if self._comm.size == 1:
+                self._state.agree(self._comm)
 
     def _misplaced(self, action: Action) -> ScheduleError:
         state = self._state

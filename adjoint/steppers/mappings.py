@@ -1,0 +1,126 @@
+"""The mappings in which a `FunctionStepper` hands arrays to the functions of its user.
+
+A state is read through views that NumPy does not let anybody write to. What a function writes, it
+may write in place or assign: ``out["u"][:] = new`` and ``out["u"] = new`` have the same effect.
+"""
+
+from collections.abc import MutableMapping
+from types import MappingProxyType
+from typing import Any, NoReturn, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adjoint.errors import StepperError
+from adjoint.steppers.protocol import Arrays
+
+__all__ = ["Assignable", "StateArrays", "is_masked"]
+
+
+class Assignable(dict[str, NDArray[Any]]):
+    """Arrays that a function may write in place or assign, under names that stay.
+
+    What is assigned is copied at once, and reaches the array's own memory by `settle`, after the
+    function has returned. So arrays behave as in any dict: one that was read before the assignment
+    keeps its values, and two names can be swapped. It is read-only until then, since what was
+    written to it would be lost.
+
+    Parameters
+    ----------
+    arrays
+        Where values go: arrays, or what can be assigned to like one (HDF5 datasets).
+    """
+
+    __slots__ = ("_held", "replaced")
+
+    def __init__(self, arrays: Arrays) -> None:
+        super().__init__(arrays)
+        self._held = dict(arrays)  # the same once more: a plain dict is read in half the time
+        self.replaced: Arrays | None = None
+        """The arrays of the names that were assigned, which `settle` puts back; None without."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise StepperError(f"there is no array {name!r}: there are {list(self)}")
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        try:
+            if value is self._held[name]:  # what `out["u"] += x` assigns
+                return
+        except KeyError:
+            pass
+        array = self[name]
+        self._hold(name, _copied(name, value, array))
+        self.replaced = {name: array, **(self.replaced or {})}
+        _protect(array, protected=True)
+
+    def settle(self) -> None:
+        """Copy what was assigned to the memory that it is meant for."""
+        for name, array in (self.replaced or {}).items():
+            _protect(array, protected=False)
+            array[...] = self[name]
+            self._hold(name, array)
+        self.replaced = None
+
+    def _hold(self, name: str, array: NDArray[Any]) -> None:
+        self._held[name] = array
+        super().__setitem__(name, array)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise StepperError(f"the arrays {list(self)} stay: write their values")
+
+    # A dict's own would pass `__setitem__` by.
+    __delitem__ = pop = popitem = clear = cast(Any, _refuse)
+    setdefault = cast(Any, MutableMapping.setdefault)
+    update = cast(Any, MutableMapping.update)
+
+    def __ior__(self, other: Any) -> Any:
+        self.update(other)
+        return self
+
+
+class StateArrays(Assignable):
+    """The arrays of one state, and the read-only views that functions get of them, made once."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, arrays: Arrays) -> None:
+        super().__init__(arrays)
+        self.read: Arrays = MappingProxyType({k: _read_only(v) for k, v in arrays.items()})
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "StateArrays":
+        """Return the arrays given, if they are of this class, or a new mapping of them."""
+        return arrays if isinstance(arrays, cls) else cls(arrays)
+
+
+def is_masked(value: object) -> bool:
+    """Return whether a value is a masked array, whose mask would be lost in a copy."""
+    # numpy.ma is imported only where there may be one.
+    return type(value) is not np.ndarray and np.ma.isMaskedArray(value)
+
+
+def _copied(name: str, value: ArrayLike, array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of a value, cast to the dtype of the array that it is assigned to."""
+    if is_masked(value):
+        raise StepperError(f"{name!r} cannot be a masked array: fill in what is masked")
+    shape = np.shape(value)
+    if shape not in ((), array.shape):
+        raise StepperError(f"{name!r} has shape {array.shape}: it cannot hold one of {shape}")
+    copy = np.empty(array.shape, array.dtype)
+    copy[...] = value
+    return copy
+
+
+def _protect(array: Any, *, protected: bool) -> None:
+    """Let NumPy refuse, or allow again, what writes to an array; HDF5 datasets stay as they are."""
+    if isinstance(array, np.ndarray):
+        array.flags.writeable = not protected
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
