@@ -11,7 +11,7 @@ from adjoint.parallel import communicator
 from adjoint.steppers import Arrays, Stepper
 from adjoint.verification.differences import compare, measure_noise
 from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment, together
-from adjoint.verification.verdicts import Comparison, Verdict, by_part, overall, table
+from adjoint.verification.verdicts import Comparison, Verdict, by_part, doubted, overall, table
 
 __all__ = ["DotProductResult", "compare_steps", "dot_product_test"]
 
@@ -116,41 +116,30 @@ def compare_steps(runs: Runs, num_steps: int) -> DotProductResult:
         last = Segment(start, min(start + leaf, num_steps), state)
         end = runs.state_after(last)
         if not is_wrong:
-            direction = _direction(runs, state, (end, first), start)
-            comparisons += (found := _compare_leaf(runs, last, end, direction))
+            comparisons += (found := _compare_leaf(runs, last, end, first))
             is_wrong = any(c.verdict == "wrong" for c in found)
         state = end
     turn = Segment(num_steps, num_steps, state, turns=True, after=last)
     refusal = runs.refusal_to_turn(turn)
     if not refusal:
-        direction = _direction(runs, state, (first,), num_steps)
-        comparisons += _compare_terminal_cost(runs, turn, direction)
+        comparisons += _compare_terminal_cost(runs, turn, first)
     return DotProductResult(tuple(comparisons), refusal)
-
-
-def _direction(runs: Runs, state: Arrays, others: Sequence[Arrays], step: int) -> Fields:
-    """Return a direction of a state: towards others of the run if it has entries not free."""
-    if runs.has_bound_entries:
-        return runs.directions_between(state, others, 1, step)[0]
-    return runs.state_direction(state, step)
 
 
 def _compare_initial_state(runs: Runs, state: Arrays) -> list[Comparison]:
     weights = runs.weights(state)
     segment = Segment(0, 0, weights=weights)
     gradients = [Fields(runs.pulled_back(segment, weights).controls, {}), Fields({}, {})]
-    found = _compare(runs, segment, None, gradients, gradients)
+    found = _compare(runs, segment, (), gradients, gradients)
     return [comparison.of(f"initial state in {variable}") for variable, (comparison, _) in found]
 
 
-def _compare_leaf(
-    runs: Runs, leaf: Segment, end: Arrays, direction: Fields
-) -> list[Comparison]:
+def _compare_leaf(runs: Runs, leaf: Segment, end: Arrays, first: Arrays) -> list[Comparison]:
     weights = runs.weights(end, leaf.start)
     both, cost = (runs.pulled_back(leaf, adjoint) for adjoint in (weights, {}))
     step = Fields(_difference(both.controls, cost.controls), _difference(both.state, cost.state))
     segment = replace(leaf, weights=weights)
-    found = _compare(runs, segment, direction, [step, cost], [both, cost])
+    found = _compare(runs, segment, (end, first), [step, cost], [both, cost])
     return [
         comparison.of(f"{function} in {variable}", leaf.start)
         for variable, comparisons in found
@@ -158,39 +147,47 @@ def _compare_leaf(
     ]
 
 
-def _compare_terminal_cost(runs: Runs, turn: Segment, direction: Fields) -> list[Comparison]:
+def _compare_terminal_cost(runs: Runs, turn: Segment, first: Arrays) -> list[Comparison]:
     gradient = runs.pulled_back(turn, {})
-    found = _compare(runs, turn, direction, [gradient], [gradient])
+    found = _compare(runs, turn, (first,), [gradient], [gradient])
     return [comparison.of(f"terminal cost in {variable}") for variable, (comparison,) in found]
 
 
 def _compare(
     runs: Runs,
     segment: Segment,
-    direction: Fields | None,
+    others: Sequence[Arrays],
     gradients: Sequence[Fields],
     computed: Sequence[Fields],
 ) -> list[tuple[str, list[Comparison]]]:
-    """Compare a segment's functions along a direction of the state, and of each control.
+    """Compare a segment's functions along a direction of its state, if any, and of each control.
 
-    `gradients` are theirs; `computed` is what these were computed from: it has the round-off.
+    `others` are other states of the run. `gradients` are those of the functions; `computed` is what
+    these were computed from: it has the round-off.
     """
-    directions = {
-        f"control {name!r}": runs.control_direction(name, segment.start)
-        for name in runs.control_names
-    }
-    if direction is not None:
-        directions = {"state": direction, **directions}
+    state, key = segment.state, segment.start
+    directions: dict[str, Fields] = {}
+    between: list[Fields] = []
+    if state is not None:
+        between = runs.directions_between(state, others, 1, key)
+        free = runs.state_direction(state, key)
+        directions["state"] = between[0] if runs.has_bound_entries else free
+    for name in runs.control_names:
+        directions[f"control {name!r}"] = runs.control_direction(name, key)
     around = partial(runs.sample, segment, together(directions.values()), gradients)
     step, noise = measure_noise(around, runs.precision)
-    num_steps = segment.stop - segment.start
-    found: list[tuple[str, list[Comparison]]] = []
-    for name, along in directions.items():
-        sample = partial(runs.sample, segment, along, gradients)
-        slopes = [runs.slope(gradient, along) for gradient in gradients]
-        roundings = [runs.rounding(fields, along, num_steps) for fields in computed]
-        found.append((name, compare(sample, slopes, roundings, step, noise, runs.precision)))
-    return found
+
+    def compared(direction: Fields) -> list[Comparison]:
+        sample = partial(runs.sample, segment, direction, gradients)
+        slopes = [runs.slope(gradient, direction) for gradient in gradients]
+        num_steps = segment.stop - segment.start
+        roundings = [runs.rounding(fields, direction, num_steps) for fields in computed]
+        return compare(sample, slopes, roundings, step, noise, runs.precision)
+
+    found = {name: compared(direction) for name, direction in directions.items()}
+    if any(comparison.verdict == "wrong" for comparison in found.get("state", ())):
+        found["state"] = list(map(doubted, found["state"], compared(between[0])))
+    return list(found.items())
 
 
 def _difference(a: Arrays, b: Arrays) -> Arrays:

@@ -139,6 +139,11 @@ class Runs:
         drawn = self._draw(name, self._base[name], rank, (0, self.control_names.index(name), *key))
         return Fields({name: drawn}, {})
 
+    def is_left_out(self, name: str) -> bool:
+        """Whether the user's scale of an array is zero throughout, on all ranks."""
+        own = name in self._scale and not np.any(self._scale[name])
+        return all(self.comm.gather(own))
+
     def directions_between(
         self, state: Arrays, others: Iterable[Arrays], count: int, *key: int
     ) -> list[Fields]:

@@ -5,13 +5,19 @@ from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan
 from typing import Literal
 
-__all__ = ["Comparison", "Verdict", "by_part", "overall", "table"]
+__all__ = ["Comparison", "Verdict", "by_part", "doubted", "overall", "table"]
 
 Verdict = Literal["right", "wrong", "cannot tell"]
 
 MAX_ERRORS = 5.0
 """Estimated errors by which two right derivatives may differ. A derivative that is off by ten of
 them is found even if the true error is nearly five."""
+
+
+NOT_FREE = (
+    "wrong in a random direction, right between states of the run: if it has entries that are not "
+    "free, such as ghost cells, give a scale that is zero there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,8 @@ class Comparison:
     """What was differentiated with respect to what."""
     step: int | None = None
     """The first step of those that were differentiated, unless it was the whole run."""
+    doubt: str = ""
+    """Why a difference is no proof that the derivative is wrong."""
 
     @property
     def scale(self) -> float:
@@ -58,7 +66,7 @@ class Comparison:
     def verdict(self) -> Verdict:
         """Whether the two agree."""
         if self.distance > MAX_ERRORS:
-            return "wrong"
+            return "cannot tell" if self.doubt else "wrong"
         return "right" if self.relative_error <= self.limit else "cannot tell"
 
     @property
@@ -66,10 +74,12 @@ class Comparison:
         """Why nothing can be said; empty if something can."""
         if self.verdict != "cannot tell":
             return ""
+        if self.doubt:
+            return self.doubt
         if not isfinite(self.error):
             return "no step gave finite values"
         if self.scale <= MAX_ERRORS * self.error:
-            return "the derivative is zero to within its error: test at other values"
+            return "the derivative is too small to be seen in the values: test where it is larger"
         return (
             f"the differences are exact to {self.relative_error:.0e} only, {self.limit:.0e} is "
             "needed: the function is not smooth here, or has too much round-off"
@@ -78,6 +88,19 @@ class Comparison:
     def of(self, part: str, step: int | None = None) -> "Comparison":
         """Return the same with a name."""
         return replace(self, part=part, step=step)
+
+
+def doubted(wrong: Comparison, reached: Comparison) -> Comparison:
+    """Return a wrong derivative in a state, in doubt if one between states of the run is right.
+
+    Then the state may have entries that are not free. The second one must be exact enough to have
+    shown the error of the first.
+    """
+    if wrong.verdict != "wrong" or reached.verdict != "right":
+        return wrong
+    if 2 * MAX_ERRORS * reached.relative_error > wrong.relative_difference:
+        return wrong
+    return replace(wrong, doubt=NOT_FREE)
 
 
 def by_part(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
