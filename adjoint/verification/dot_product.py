@@ -32,7 +32,7 @@ class DotProductResult:
 
     @property
     def verdict(self) -> Verdict:
-        """ "right", "wrong" or "cannot tell": the worst of all parts."""
+        """The worst of all parts: "right", "wrong" or "cannot tell"."""
         return overall(self.parts)
 
     @property

@@ -157,8 +157,8 @@ class Runs:
         for other in others:
             for total in totals:
                 factor = generator.standard_normal()
-                for name, array in total.items():
-                    array += factor * (_wide(other[name]) - state[name])
+                for name in names:
+                    total[name] += factor * (_wide(other[name]) - state[name])
         return [Fields({}, self._normalised(total, state)) for total in totals]
 
     def state_direction(self, state: Arrays, *key: int) -> Fields:

@@ -20,6 +20,11 @@ __all__ = ["TaylorResult", "taylor_test"]
 
 INITIAL_STATE = "initial state"
 
+LIES_BETWEEN = (
+    "No step, cost or initial state is found wrong on its own, so the error lies between them: see "
+    "bitwise_test and replay_test."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TaylorResult:
@@ -42,7 +47,7 @@ class TaylorResult:
 
     @property
     def verdict(self) -> Verdict:
-        """ "right", "wrong" or "cannot tell": the worst of all parts.
+        """The worst of all parts: "right", "wrong" or "cannot tell".
 
         A run may forget its initial state: that nothing can be said about its derivative does not
         count where there are controls.
@@ -72,8 +77,7 @@ class TaylorResult:
         elif self.steps is not None:
             lines += [
                 str(self.steps),
-                "Each step, each cost and the initial state alone is not found wrong: what is "
-                "lies between them. See bitwise_test and replay_test.",
+                LIES_BETWEEN,
             ]
         return "\n".join(lines)
 

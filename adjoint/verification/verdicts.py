@@ -77,7 +77,10 @@ class Comparison:
         if self.doubt:
             return self.doubt
         if not isfinite(self.error):
-            return "no step gave finite values"
+            return (
+                "the values are not finite or mostly round-off at every step that was tried: give "
+                "a scale for the directions, or take fewer steps"
+            )
         if self.scale <= MAX_ERRORS * self.error:
             return "the derivative is too small to be seen in the values: test where it is larger"
         return (
@@ -116,7 +119,9 @@ def by_part(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
 def overall(parts: Iterable[Comparison]) -> Verdict:
     """Return the verdict on all parts together."""
     verdicts = {part.verdict for part in parts}
-    return next((v for v in ("wrong", "cannot tell") if v in verdicts), "right")
+    if "wrong" in verdicts:
+        return "wrong"
+    return "cannot tell" if "cannot tell" in verdicts else "right"
 
 
 def table(parts: Sequence[Comparison]) -> str:

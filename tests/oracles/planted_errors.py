@@ -1,4 +1,4 @@
-"""Smooth problems in double and single precision, whose gradients can be made wrong by a given part.
+"""Smooth problems in double and single precision, whose gradients can be made wrong.
 
 An error ``e`` planted in a part, a control or the initial state, multiplies the derivative with
 respect to it by ``1 + e``: it is relative to the directional derivative in every direction.
@@ -23,15 +23,15 @@ class Planted(FunctionStepper):
     def finish(self):
         super().finish()
         part, error = self.planted
-        arrays = self.adjoint.values() if part == "initial state" else []
-        for array in [self.accumulators[part]] if part in self.accumulators else arrays:
-            array *= 1 + error
+        group = self.adjoint if part == "initial state" else self.accumulators
+        for name in self.adjoint if part == "initial state" else {part} & set(group):
+            group[name][...] *= 1 + error
 
 
 class Diffusion(Planted):
     """``u' = u + m lap(u)`` on a ring; the cost is ``|u - 1|^2 / 2`` at the end."""
 
-    num_steps = 100
+    num_steps = 30
 
     @classmethod
     def make(cls, dtype, cells: int = 200):
@@ -54,7 +54,7 @@ class Diffusion(Planted):
 class Growth(Planted):
     """Logistic growth that spreads on a ring; the cost is ``sum h |u|^2 / 2``, of every step."""
 
-    num_steps = 60
+    num_steps = 30
     h = 0.1
 
     @classmethod
@@ -88,7 +88,7 @@ class Growth(Planted):
 class Cell(Planted):
     """``h' = 0.95 h + 0.2 tanh(W h + x[k])``; the cost is ``|h|^2 / 2 + |W|^2 / 20`` at the end."""
 
-    num_steps = 40
+    num_steps = 20
 
     @classmethod
     def make(cls, dtype, size: int = 12):
