@@ -1,6 +1,6 @@
 """The gradient of a functional against differences of its cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isnan, nan
@@ -19,6 +19,9 @@ from adjoint.verification.verdicts import Comparison, Verdict, by_part, doubted,
 __all__ = ["TaylorResult", "taylor_test"]
 
 INITIAL_STATE = "initial state"
+
+NUM_CANDIDATES = 4
+"""Of a single one the derivative could happen to be small, and its relative error large."""
 
 LIES_BETWEEN = (
     "No step, cost or initial state is found wrong on its own, so the error lies between them: see "
@@ -157,14 +160,14 @@ class _Trial:
         for name in runs.control_names:
             if not runs.is_left_out(name):
                 count = num_directions if runs.size_of_control(name) > 1 else 1
-                parts += [
-                    (f"control {name!r}", runs.control_direction(name, i)) for i in range(count)
-                ]
+                drawn = partial(runs.control_direction, name)
+                parts += [(f"control {name!r}", self._steepest(drawn, i)) for i in range(count)]
         if not all(runs.is_left_out(name) for name in runs.state_names):
-            state = runs.initial_state()
-            moves = [runs.state_direction(state, i) for i in range(num_directions)]
             if runs.has_bound_entries:
                 moves = self._moves_of_the_run(num_directions)
+            else:
+                drawn = partial(runs.state_direction, runs.initial_state())
+                moves = [self._steepest(drawn, i) for i in range(num_directions)]
             parts += [(INITIAL_STATE, move) for move in moves]
         if not parts:
             raise ArgumentError("nothing to test: no control or state has a scale that is not zero")
@@ -192,6 +195,11 @@ class _Trial:
     def _sample(self, direction: Fields, position: float) -> Samples:
         self.evaluations += 1
         return self._runs.sample(self._whole, direction, [self._gradient], position)
+
+    def _steepest(self, drawn: Callable[[int, int], Fields], index: int) -> Fields:
+        """Return of a few random directions the one along which the gradient says most."""
+        candidates = (drawn(index, i) for i in range(NUM_CANDIDATES))
+        return max(candidates, key=lambda d: abs(self._runs.slope(self._gradient, d)))
 
     def _moves_of_the_run(self, count: int) -> list[Fields]:
         state = self._runs.initial_state()

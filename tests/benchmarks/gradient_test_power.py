@@ -62,9 +62,11 @@ def main(num_seeds: int) -> None:
     print("\nmissed: errors above ten times the printed estimate that were not found\n")
     for dtype in (np.float64, np.float32):
         for problem in PROBLEMS:
-            seeds = range(10 * num_seeds)
-            verdicts = Counter(tested(problem.make(dtype), seed).verdict for seed in seeds)
-            print(f"right, {np.dtype(dtype).name} {problem.__name__}: {dict(verdicts)}", flush=True)
+            results = [tested(problem.make(dtype), seed) for seed in range(10 * num_seeds)]
+            verdicts = dict(Counter(result.verdict for result in results))
+            estimate = max(result.error_estimate for result in results)
+            where = f"right, {np.dtype(dtype).name} {problem.__name__}"
+            print(f"{where}: {verdicts}, largest estimate {estimate:.0e}", flush=True)
 
 
 if __name__ == "__main__":

@@ -35,14 +35,14 @@ class Schroedinger(FunctionStepper):
 
     def step(self, step, state, out):
         psi = state["psi"]
-        out["psi"][:] = self.matrix @ psi + 0.02j * self.controls["m"] * abs(psi) ** 2 * psi
+        out["psi"][:] = self.matrix @ psi + 0.005j * self.controls["m"] * abs(psi) ** 2 * psi
 
     def step_vjp(self, step, state, adjoint, gradient):
         psi, w, m = state["psi"], adjoint["psi"], self.controls["m"]
-        gradient["m"] += (0.02j * abs(psi) ** 2 * psi).conj() * w
+        gradient["m"] += (0.005j * abs(psi) ** 2 * psi).conj() * w
         matrix = self.matrix.conj().T if self.is_conjugated else self.matrix.T
         # d(|psi|^2 psi) = 2 |psi|^2 dpsi + psi^2 conj(dpsi)
-        factor = 0.02j * m
+        factor = 0.005j * m
         nonlinear = (factor * 2 * abs(psi) ** 2).conj() * w + factor * psi**2 * w.conj()
         adjoint["psi"][:] = matrix @ w + nonlinear
 

@@ -1,4 +1,4 @@
-"""Where a cost does not show whether its gradient is right, the test has not passed, and says why."""
+"""Where a cost does not show whether its gradient is right, the test has not passed."""
 
 import numpy as np
 from planted_errors import Diffusion, Growth
