@@ -103,7 +103,7 @@ def taylor_test(
     What is found is an error that is seen along the directions: one wrong entry of ``n`` changes a
     derivative by ``1 / sqrt(n)`` of its own error. `dot_product_test`, on single steps, sees more.
 
-    Evaluates one gradient, and the cost ten times in all and seven times for each part and
+    Evaluates one gradient, and the cost nine times in all and seven times for each part and
     direction; up to 21 times where the cost is not smooth. If the gradient is wrong, single steps
     are tested until the first wrong one is found.
 
