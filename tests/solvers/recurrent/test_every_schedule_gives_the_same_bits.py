@@ -49,6 +49,6 @@ def test_bitwise_twice_and_after_the_weights_change(problem, schedule, tmp_path)
 def test_verification(problem):
     network = PROBLEMS[problem].network(leaf_steps=LEAF)
     assert replay_test(network, NUM_STEPS).passed
-    assert dot_product_test(network, NUM_STEPS, step=1e-3).passed
+    assert dot_product_test(network, NUM_STEPS).passed
     with adjoint.Functional(network, NUM_STEPS, memory="1 MiB") as functional:
         assert taylor_test(functional).passed

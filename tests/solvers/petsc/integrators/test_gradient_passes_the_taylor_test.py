@@ -31,7 +31,6 @@ def test_every_control(problem, method):
     num_steps = round(end / stepper.steps.size(0))
     with adjoint.Functional(stepper, num_steps, schedule=Revolve(num_steps, 2)) as functional:
         assert bitwise_test(functional).passed
-        for name, control in stepper.controls.items():
-            assert taylor_test(functional, {name: 0.1 * control}).passed, name
+        assert taylor_test(functional).passed
     assert dot_product_test(stepper, num_steps).passed
     assert replay_test(stepper, num_steps).passed

@@ -36,8 +36,7 @@ def test_the_gradient_is_correct_with_fixed_steps(tableau):
     with adjoint.Functional(stepper, num_steps, schedule=Revolve(num_steps, 2)) as functional:
         assert functional.value_and_gradient()[0] == cost
         assert bitwise_test(functional).passed
-        for name, control in stepper.controls.items():
-            assert taylor_test(functional, {name: 0.1 * control}).passed, name
+        assert taylor_test(functional).passed
     assert dot_product_test(stepper, num_steps).passed
     assert replay_test(stepper, num_steps).passed
     assert_array_equal(stepper.accepted_steps, rows)
