@@ -79,12 +79,13 @@ def graph_before(roots: Iterable[Any]) -> Graph:
     visited = set(waiting)
     while waiting:
         node = waiting.pop()
-        if hasattr(node, "variable"):
-            leaves.setdefault(id(node.variable), node.variable)
-        for following, _ in node.next_functions:
+        edges = node.next_functions
+        for following, _ in edges:
             if following is not None and following not in visited:
                 visited.add(following)
                 waiting.append(following)
+        if not edges and hasattr(node, "variable"):
+            leaves.setdefault(id(node.variable), node.variable)
     return Graph(list(leaves.values()), NODE_BYTES * len(visited))
 
 
