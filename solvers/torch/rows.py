@@ -1,10 +1,10 @@
 """The rows of inputs and targets in one leaf, and the sequences of a padded batch that are alive.
 
-After its end a sequence's state stays unchanged and its losses are not counted. Padding, and the
-state of an ended sequence, never enter a step: zero times the infinite slope of a norm or a
-logarithm at zero would spoil the gradient. In their place the step takes state and row of a
-sequence that is alive at the start of the leaf, as they are there, so that only what is computed
-anyway is computed again. Afterwards ``torch.where`` puts the old state back.
+The final state of a sequence is that after its own last step, and its losses are not counted after
+it. Padding, and the state of an ended sequence, never enter a step: zero times the infinite slope
+of a norm or a logarithm at zero would spoil the gradient. In their place the step takes state and
+row of a sequence that is alive at the start of the leaf, as they are there, so that only what is
+computed anyway is computed again.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -58,11 +58,9 @@ class LeafData:
         self.batched = batched
         self.alive = alive
         self.inputs = list(inputs)
-        self._all_alive = [True] * self.num_steps
-        self._example = 0
         if alive is not None:
-            self._all_alive = alive.all(1).tolist()
-            self._example = int(alive[0].long().argmax())
+            self.example = int(alive[0].long().argmax())
+            """A sequence that is alive at the start."""
             self.inputs = [self._without_padding(rows) for rows in inputs]
 
     def steps(self) -> list[Any]:
@@ -73,22 +71,12 @@ class LeafData:
             return list(self.inputs[0].unbind(0))
         return list(zip(*(rows.unbind(0) for rows in self.inputs), strict=True))
 
-    def alive_at(self, step: int) -> Any:
-        """Return the mask of the sequences alive at a step; None if all are."""
-        index = step - self.start
-        return None if self._all_alive[index] else self.alive[index]
-
-    def example_of(self, tensors: Sequence[Any]) -> list[Any]:
-        """Return the state of a sequence alive at the start, given that of all; without a graph."""
-        index = self._example
-        return [tensor[index : index + 1].detach().clone() for tensor in tensors]
-
     def _without_padding(self, rows: Any) -> Any:
         """Replace rows of ended sequences by the first row of one that is alive there."""
         if rows.dim() < 2 or rows.shape[1] != self.alive.shape[1]:
             return rows
         alive = self.alive.reshape(*self.alive.shape, *(1,) * (rows.dim() - 2))
-        return torch.where(alive, rows, rows[0, self._example].detach())
+        return torch.where(alive, rows, rows[0, self.example].detach())
 
     def __str__(self) -> str:
         return f"the steps [{self.start}, {self.stop})"
@@ -102,30 +90,35 @@ class Padding:
     first
         The tensors of the first state.
     data
-        The leaf's rows.
+        The leaf's rows; not all sequences are alive at all steps.
     form
         Form of the state.
     """
 
     def __init__(self, first: list[Any], data: LeafData, form: StateForm) -> None:
-        self._data = data
+        self.ends = first
+        """Each sequence's state at its end, or at the end of the leaf."""
         self._form = form
-        self._example = [] if data.alive is None else data.example_of(first)
+        self._start = data.start
+        self._alive = list(data.alive)
+        self._all_alive = data.alive.all(1).tolist()
+        same = (data.alive[1:] == data.alive[:-1]).all(1)
+        self._some_end = [*(~same).tolist(), True]
+        example = slice(data.example, data.example + 1)
+        self._example = [tensor[example].detach().clone() for tensor in first]
 
-    def before(self, state: Tree, tensors: list[Any], step: int) -> Tree:
-        """Return the state that a step is given."""
-        alive = self._data.alive_at(step)
-        return state if alive is None else self._form.join(_where(alive, tensors, self._example))
+    def before(self, step: int, tensors: list[Any], state: Tree) -> Tree:
+        """Return the state that a step is given, from that after the last one."""
+        index = step - self._start
+        if self._all_alive[index]:
+            return state
+        return self._form.join(_where(self._alive[index], tensors, self._example))
 
-    def after(
-        self, state: Tree, new: list[Any], old: list[Any], step: int
-    ) -> tuple[list[Any], Tree]:
-        """Return the state after a step: the old one of sequences that have ended."""
-        alive = self._data.alive_at(step)
-        if alive is None:
-            return new, state
-        merged = _where(alive, new, old)
-        return merged, self._form.join(merged)
+    def after(self, step: int, tensors: list[Any]) -> None:
+        """Take note of the state after a step."""
+        index = step - self._start
+        if self._some_end[index]:
+            self.ends = _where(self._alive[index], tensors, self.ends)
 
 
 def _where(alive: Any, tensors: list[Any], others: list[Any]) -> list[Any]:

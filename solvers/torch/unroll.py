@@ -14,8 +14,8 @@ The first two have a separate loss of outputs and targets, which is called once 
 its rows (`RowLoss`): a read-out layer over 64 steps is then one matrix product instead of 64 small
 ones, and a replay that needs no losses does not compute them.
 
-A fused module gets the sequences of a padded batch as a packed sequence; see `solvers.torch.rows`
-for the others.
+A fused module gets the sequences of a padded batch as a packed sequence; `solvers.torch.rows` keeps
+padding out of the steps of the others.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -69,16 +69,18 @@ class CellUnroll:
         """Take the steps one by one."""
         outputs: list[Any] = []
         tensors = form.split(state, data.start)
-        padding = Padding(tensors, data, form)
+        padding = None if data.alive is None else Padding(tensors, data, form)
         for step, inputs in enumerate(data.steps(), data.start):
-            returned = self._cell(inputs, padding.before(state, tensors, step))
+            given = state if padding is None else padding.before(step, tensors, state)
+            returned = self._cell(inputs, given)
             output, state = _output_and_state(returned, form)
-            new = form.split(state, step + 1)
+            tensors = form.split(state, step + 1)
             check(step, step + 1)
             if self._loss is not None:
-                outputs.append(_output(new[0] if output is None else output, step))
-            tensors, state = padding.after(state, new, tensors, step)
-        return tensors, outputs
+                outputs.append(_output(tensors[0] if output is None else output, step))
+            if padding is not None:
+                padding.after(step, tensors)
+        return tensors if padding is None else padding.ends, outputs
 
     def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the losses of the outputs."""
@@ -106,20 +108,22 @@ class FunctionUnroll:
         """Take the steps one by one."""
         losses: list[Any] = []
         tensors = form.split(state, data.start)
-        padding = Padding(tensors, data, form)
+        padding = None if data.alive is None else Padding(tensors, data, form)
         for step, inputs in enumerate(data.steps(), data.start):
-            returned = self._function(padding.before(state, tensors, step), inputs, step)
+            given = state if padding is None else padding.before(step, tensors, state)
+            returned = self._function(given, inputs, step)
             if not isinstance(returned, tuple | list) or len(returned) != 2:
                 raise StepperError(
                     f"step {step} returned {type(returned).__name__}: without loss=, the cell "
                     "returns (state, loss)"
                 )
             state, loss = returned
-            new = form.split(state, step + 1)
+            tensors = form.split(state, step + 1)
             check(step, step + 1)
             losses.append(loss)
-            tensors, state = padding.after(state, new, tensors, step)
-        return tensors, losses
+            if padding is not None:
+                padding.after(step, tensors)
+        return tensors if padding is None else padding.ends, losses
 
     def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the sum of each step's losses, which `run` returned."""
