@@ -60,6 +60,8 @@ def test_the_next_call_is_as_before(call, lengths):
         expected = loss, [None if g is None else g.clone() for g in gradients]
         call(sequence)
         found = gradients_of(sequence, model)
+        if call is not not_finite:
+            assert sequence.loss(targets=model.targets) == expected[0]
     assert found[0] == expected[0]
     for gradient, wanted in zip(found[1], expected[1], strict=True):
         assert (gradient is None) == (wanted is None)

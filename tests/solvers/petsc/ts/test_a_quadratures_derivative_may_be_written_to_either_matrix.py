@@ -21,8 +21,6 @@ class SecondMatrix(Oscillator):
 @pytest.mark.parametrize("method", ["rk 4", "cn"])
 def test_the_gradient_has_the_same_bits(method):
     expected = adjoint.gradient(Oscillator(method, quadrature=True).stepper(), NUM_STEPS).gradient
-    problem = SecondMatrix(method, quadrature=True)
-    for stepper in (problem.stepper(), problem.stepper()):
-        found = adjoint.gradient(stepper, NUM_STEPS).gradient
-        for name, gradient in found.items():
-            np.testing.assert_array_equal(gradient, expected[name])
+    stepper = SecondMatrix(method, quadrature=True).stepper()
+    for name, gradient in adjoint.gradient(stepper, NUM_STEPS).gradient.items():
+        np.testing.assert_array_equal(gradient, expected[name])
