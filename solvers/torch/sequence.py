@@ -99,8 +99,9 @@ class TorchSequence:
         different lengths: all take as many steps as the longest.
     lengths
         Steps of each sequence, if they differ. After its end a sequence's state stays unchanged and
-        its losses are not counted; padding may hold anything. Sequences are along the first axis of every tensor of the state
-        (the second for a fused module), and along the second axis of all rows.
+        its losses are not counted; padding may hold anything. Sequences are along the first axis of
+        every tensor of the state (the second for a fused module), and along the second axis of all
+        rows.
     leaf_steps
         Steps whose graph is held at once. More take more memory; the time depends on it little.
     **options
