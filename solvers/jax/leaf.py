@@ -15,8 +15,11 @@ to 10 % faster. XLA reports the scratch memory of a program.
 might fuse a program without losses differently, with another last bit in its carry. So a recomputed
 carry has the bits of the first one.
 
-*Unequal lengths.* At step ``k`` the sequences with ``k < length`` are alive. The body runs on all
-of them; the new carry and the loss of ended sequences are discarded.
+*Unequal lengths.* At step ``k`` the sequences with ``k < length`` are alive. The body runs on the
+whole batch, and the new carry and the loss of ended sequences are discarded. Padding and the carry
+of an ended sequence never enter the body: zero times the infinite slope of a norm or a logarithm at
+zero would spoil the gradient. In their place it gets carry and rows of a sequence that is alive at
+the start of the leaf, as they are there, so that only what is computed anyway is computed again.
 """
 
 from collections.abc import Callable, Collection
@@ -153,6 +156,29 @@ class LeafPrograms:
         memory = self._program("pull_back", steps).memory_analysis()
         return int(memory.temp_size_in_bytes + memory.output_size_in_bytes)
 
+    def check_mixing(self, params: list[Any], carry: list[Any], rows: list[Any]) -> None:
+        """Raise `StepperError` if the step of a sequence depends on other sequences.
+
+        The first step is taken with the last sequence replaced by the first, and without: padding
+        is kept out of steps in this way.
+        """
+        batch = self.forms.batch
+        if batch is None or batch < 2:
+            return
+        alive = np.ones((1, batch), bool)
+        step = jax.jit(self._mixing)
+        whole = jax.tree.leaves(step(params, carry, rows, alive))
+        alive[0, -1] = False
+        for found, other in zip(
+            whole, jax.tree.leaves(step(params, carry, rows, alive)), strict=True
+        ):
+            if not _close(np.asarray(found), np.asarray(other)):
+                raise StepperError(
+                    "with lengths, the step of a sequence must not depend on the others of the "
+                    "batch, and all rows whose first axis has the size of the batch must have one "
+                    "entry for each sequence: another last sequence changed the first ones"
+                )
+
     # -- compiling ----------------------------------------------------------------------------
 
     def _program(self, kind: str, steps: int) -> Any:
@@ -182,18 +208,24 @@ class LeafPrograms:
     ) -> tuple[list[Any], Any]:
         forms, split = self.forms, len(self.forms.xs.types)
         weights = forms.params.tree(params)
+        example: Any = None
+        if alive is not None:
+            example = jnp.argmax(alive[0])
+            rows = self._without_padding(rows, alive, example)
+        start = forms.carry.tree(carry)
         inputs = forms.xs.tree(rows[:split]), forms.targets.tree(rows[split:]), alive
 
         def step(before: Any, row: tuple[Any, Any, Any]) -> tuple[Any, Any]:
             x, target, live = row
-            after, y = self.model.body(weights, before, x)
+            given = before if live is None else self._living(live, before, start, example)
+            after, y = self.model.body(weights, given, x)
             losses = self._step_loss(weights, y, target)
             if live is None:
                 return after, jnp.sum(losses)
             losses = jnp.where(_along(live, 0, losses), losses, 0)
             return self._carried(live, after, before), jnp.sum(losses)
 
-        after, losses = lax.scan(step, forms.carry.tree(carry), inputs, length=steps)
+        after, losses = lax.scan(step, start, inputs, length=steps)
         return [bits_of(leaf) for leaf in jax.tree.leaves(after)], losses
 
     def _step_loss(self, weights: Any, y: Any, target: Any) -> Any:
@@ -208,6 +240,28 @@ class LeafPrograms:
                 f"each of {batch} sequences, so that ended sequences are not counted"
             )
         return losses
+
+    def _without_padding(self, rows: list[Any], alive: Any, example: Any) -> list[Any]:
+        """Replace rows of ended sequences by the first row of one that is alive there."""
+        replaced: list[Any] = []
+        for row, kind in zip(rows, self.forms.rows, strict=True):
+            per_sequence = kind.traced_shape[:1] == (self.forms.batch,)
+            flags = alive if per_sequence else jnp.any(alive, axis=1)
+            first = row[0, example] if per_sequence else row[0]
+            flags = flags.reshape(*flags.shape, *(1,) * (row.ndim - flags.ndim))
+            replaced.append(jnp.where(flags, row, lax.stop_gradient(first)))
+        return replaced
+
+    def _living(self, live: Any, before: Any, start: Any, example: Any) -> Any:
+        """Return the carry, with that of a living sequence in place of those that have ended."""
+        olds, structure = jax.tree.flatten(before)
+        leaves: list[Any] = []
+        triples = zip(olds, jax.tree.leaves(start), self.forms.batch_axes, strict=True)
+        for old, first, axis in triples:
+            kept = jnp.any(live) if axis is None else _along(live, axis, old)
+            other = first if axis is None else lax.dynamic_index_in_dim(first, example, axis)
+            leaves.append(jnp.where(kept, old, lax.stop_gradient(other)))
+        return jax.tree.unflatten(structure, leaves)
 
     def _carried(self, live: Any, after: Any, before: Any) -> Any:
         """Return the new carry, except for ended sequences, which keep the old one."""
@@ -242,6 +296,25 @@ class LeafPrograms:
         (_, losses), transpose = jax.vjp(leaf, *parts)
         return transpose((adjoint, jnp.ones_like(losses)))
 
+    def _mixing(
+        self, params: list[Any], carry: list[Any], rows: list[Any], alive: Any
+    ) -> tuple[list[Any], Any]:
+        """Return the carries after a step, and the losses, of all sequences but the last."""
+        forms, split = self.forms, len(self.forms.xs.types)
+        weights, before = forms.params.tree(params), forms.carry.tree(carry)
+        example = jnp.argmax(alive[0])
+        rows = [row[0] for row in self._without_padding(rows, alive, example)]
+        given = self._living(alive[0], before, before, example)
+        after, y = self.model.body(weights, given, forms.xs.tree(rows[:split]))
+        losses = self._step_loss(weights, y, forms.targets.tree(rows[split:]))
+        pairs = zip(jax.tree.leaves(after), forms.batch_axes, strict=True)
+        ends = [
+            lax.slice_in_dim(bits_of(leaf), 0, -1, axis=axis)
+            for leaf, axis in pairs
+            if axis is not None
+        ]
+        return ends, losses[:-1]
+
     def _end(
         self, params: list[Any], carry: list[Any], target: list[Any]
     ) -> tuple[Any, tuple[list[Any], list[Any]]]:
@@ -257,6 +330,15 @@ class LeafPrograms:
 
         parts = chosen(params, self.selected.params), chosen(carry, moving)
         return jax.value_and_grad(loss, argnums=(0, 1))(*parts)
+
+
+def _close(found: Any, other: Any) -> bool:
+    """Return whether arrays are equal but for round-off."""
+    if not jnp.issubdtype(found.dtype, jnp.inexact):
+        return np.array_equal(found, other)
+    size = np.abs(found[np.isfinite(found)]).max(initial=0)
+    round_off = float(size) * float(jnp.finfo(found.dtype).eps) ** 0.5
+    return np.allclose(found, other, 0, round_off, equal_nan=True)
 
 
 def _real(value: Any, what: str) -> Any:

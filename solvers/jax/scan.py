@@ -32,6 +32,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 import jax
+import jax.core
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
@@ -179,17 +180,19 @@ class ScanValueAndGrad:
             Number of steps; by default the number of rows.
         lengths
             Steps of each sequence of the batch. After its end a sequence's carry stays unchanged
-            and its losses are not counted. Padding must be finite; from the longest length on
-            nothing is read. All ranks take as many steps as the longest sequence of any rank.
+            and its losses are not counted. Rows have one entry for each sequence along their first
+            axis; those of another size are the same for all. Padding may hold anything; from the
+            longest length on nothing is read. All ranks take as many steps as the longest sequence
+            of any rank.
 
         Raises
         ------
         ArgumentError
             Rows are missing, an argument has the wrong form, or ranks without `lengths` have
-            different numbers of steps.
+            different numbers of steps; or this is called inside ``jax.jit``, ``grad`` or ``vmap``.
         StepperError
             The body changes structure, shape or dtype of the carry, or the rows of a function
-            change theirs. The message names the step.
+            change theirs. The message names the step. With lengths, a sequence depends on others.
         NonFiniteError
             The loss of a step, which the message names, or the last carry is not finite.
         """
@@ -224,6 +227,7 @@ class ScanValueAndGrad:
         with self._ranks.failing():
             given, error = None, None
             try:
+                _refuse_tracers(params, carry0, xs, targets, final_target, length, lengths)
                 given = Batch.of(
                     self._model,
                     params,
@@ -311,3 +315,13 @@ class ScanValueAndGrad:
         functional, self._functional, self._stepper = self._functional, None, None
         if functional is not None:
             functional.close()
+
+
+def _refuse_tracers(*arguments: Tree) -> None:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
+        raise ArgumentError(
+            "this gradient is computed outside of JAX, with checkpoints, and cannot be traced: "
+            "call it outside of jax.jit, jax.vmap and jax.grad. For the gradient of something "
+            "computed before the scan, take that of xs or carry0 by argnums=, and continue it by "
+            "jax.vjp"
+        )

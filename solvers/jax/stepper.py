@@ -70,6 +70,9 @@ class ScanStepper:
         self._tapes: dict[tuple[int, int], Arrays] = {}
         self._loss_dtypes: dict[str, np.dtype[Any]] = {}
         self.use(batch)
+        if batch.lengths is not None:
+            first = [row for tree in (batch.xs, batch.targets) for row in tree.read(0, 1, 1)]
+            programs.check_mixing(self._params, self._initial, first)
 
     def use(self, batch: Batch) -> None:
         """Replace parameters, initial carry and data by others that `accepts` accepts."""

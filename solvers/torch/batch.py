@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 
 from adjoint.errors import ArgumentError
 from solvers.sequences import Lengths, Rows
+from solvers.torch.rows import LeafData
 from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable, leaves, tensor_of
-from solvers.torch.unroll import LeafData
 
 __all__ = ["Batch"]
 

@@ -75,17 +75,17 @@ def graph_before(roots: Iterable[Any]) -> Graph:
     """Traverse the graph that ends in the roots."""
     tensors = list(roots)
     leaves = {id(root): root for root in tensors if root.is_leaf and root.requires_grad}
-    waiting = [root.grad_fn for root in tensors if root.grad_fn is not None]
-    visited = set(waiting)
-    while waiting:
-        node = waiting.pop()
-        if hasattr(node, "variable"):
-            leaves.setdefault(id(node.variable), node.variable)
-        for following, _ in node.next_functions:
-            if following is not None and following not in visited:
+    nodes = list(dict.fromkeys(root.grad_fn for root in tensors if root.grad_fn is not None))
+    visited = {None, *nodes}
+    for node in nodes:  # which grows meanwhile
+        edges = node.next_functions
+        for following, _ in edges:
+            if following not in visited:
                 visited.add(following)
-                waiting.append(following)
-    return Graph(list(leaves.values()), NODE_BYTES * len(visited))
+                nodes.append(following)
+        if not edges and hasattr(node, "variable"):
+            leaves.setdefault(id(node.variable), node.variable)
+    return Graph(list(leaves.values()), NODE_BYTES * len(nodes))
 
 
 @contextmanager

@@ -8,7 +8,12 @@ for the losses.
 Running the same steps without a graph takes less time. But some kernels that torch chooses without
 gradients have other bits (oneDNN's LSTM, for example); then the graph is built and discarded. A
 trial run of the first leaf decides between the two, whenever training mode, autocast or the like
-have changed. It also measures the tape, and finds models that cannot be replayed.
+have changed. It also measures the tape, and finds models that cannot be replayed, and losses that
+depend on how steps are grouped.
+
+A tensor that requires a gradient but is not known here would get none, without an error. So every
+graph is searched for such tensors before it is pulled back: a module may be used only from some
+step on, or only by the final loss.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
@@ -17,18 +22,21 @@ have changed. It also measures the tape, and finds models that cannot be replaye
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 
 from adjoint.errors import StepperError
 from solvers.torch.batch import Batch
 from solvers.torch.graph import SavedBytes, graph_before, without_hooks
-from solvers.torch.replay import BufferWatch, mode_of, randomness
+from solvers.torch.modules import Modules
+from solvers.torch.replay import BufferWatch, BufferWrittenError, mode_of, randomness
+from solvers.torch.rows import LeafData
 from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable
-from solvers.torch.unroll import LeafData, Unroll
+from solvers.torch.unroll import Unroll
 
-__all__ = ["LeafRunner", "Tape", "bits_of", "raise_trim_threshold"]
+__all__ = ["LeafRunner", "Tape", "bits_of", "other_results", "raise_trim_threshold"]
 
 Tensors = list[Any]
 
@@ -41,6 +49,8 @@ MAX_BLOCK_BYTES = 31 << 20
 class Tape:
     """The graph of one leaf, by its inputs and outputs."""
 
+    where: str
+    """The steps, for messages."""
     firsts: Tensors
     """Tensors of the first state: leaves of the graph."""
     inputs: Mapping[str, Any]
@@ -49,6 +59,17 @@ class Tape:
     """Tensors of the last state."""
     losses: Any
     """One loss per step; None without losses."""
+
+
+class Findings(NamedTuple):
+    """What a trial run of the first leaf found out about a model in one mode."""
+
+    needs_graph: bool = False
+    """Whether running without a graph would give other bits."""
+    leaf_bytes: int = 0
+    """Memory of the leaf's tape."""
+    scratch: tuple[int, ...] = ()
+    """See `solvers.torch.replay.BufferWatch`."""
 
 
 class LeafRunner:
@@ -60,39 +81,39 @@ class LeafRunner:
         The model.
     form
         Form of its states.
-    modules
-        All modules that run, by name, for their buffers and modes.
-    parameters
-        Parameters that have a gradient, by name.
     rank
         Rank of this process, which enters the seeds of its random numbers.
+    modules
+        The modules that run, and their parameters.
     """
 
     def __init__(
         self,
         unroll: Unroll,
         form: StateForm,
-        modules: Mapping[str, Any],
-        parameters: Mapping[str, Any],
         rank: int,
+        modules: Modules,
     ) -> None:
-        self.leaf_bytes = 0
-        """Memory of the tape of the leaf that `examine` ran."""
         self._unroll = unroll
         self._form = form
-        self._modules = list(modules.values())
-        self._parameters = parameters
+        self._modules = list(modules.modules.values())
+        self._parameters = modules.parameters
         self._rank = rank
-        self._watch = BufferWatch(modules.items())
+        self._watch = BufferWatch(modules.modules)
         self._differentiable = [i for i, t in enumerate(form.tensors) if is_differentiable(t)]
-        self._mode: tuple[Any, ...] | None = None
-        self._needs_graph = False
+        self._findings: dict[tuple[Any, ...], Findings] = {}
+        self._found = Findings()
+
+    @property
+    def leaf_bytes(self) -> int:
+        """Memory of the tape of the leaf that `examine` ran."""
+        return self._found.leaf_bytes
 
     def advance(
         self, data: LeafData, state: Tensors, seed: int, *, with_losses: bool
     ) -> tuple[Tensors, Any]:
         """Return the state after a leaf and, if asked for, its losses."""
-        if self._needs_graph:
+        if self._found.needs_graph:
             tape = self.record(data, state, seed, with_losses=with_losses)
             return tape.lasts, tape.losses
         return self._without_graph(data, state, seed, with_losses=with_losses)
@@ -103,8 +124,9 @@ class LeafRunner:
         """Run a leaf, from a copy of `state`, and return its tape."""
         with self._replayable(data.start, data.stop, seed), torch.enable_grad():
             firsts, copies = self._linked(state)
-            tensors, losses = self._run(data, copies, with_losses)
-        return Tape(firsts, data.leaves, tensors, losses)
+            tensors, outputs = self._run(data, copies)
+            losses = self._unroll.losses(outputs, data) if with_losses else None
+        return Tape(str(data), firsts, data.leaves, tensors, losses)
 
     def record_end(self, function: Any, state: Tensors, step: int, seed: int) -> Tape:
         """Compute the final loss and return its tape, as of a leaf without steps."""
@@ -113,7 +135,7 @@ class LeafRunner:
             loss = function(self._form.join(copies))
         if not isinstance(loss, torch.Tensor) or loss.dim():
             raise StepperError(f"final_loss returned {loss!r}: return a tensor of one number")
-        return Tape(firsts, {}, copies, loss.reshape(1))
+        return Tape("the final loss", firsts, {}, copies, loss.reshape(1))
 
     def pull_back(
         self, tape: Tape, adjoint: Collection[Any]
@@ -122,6 +144,11 @@ class LeafRunner:
 
         `adjoint` and the gradients of the first state have only the differentiable tensors of a
         state. A gradient is None if nothing depends on its tensor.
+
+        Raises
+        ------
+        StepperError
+            The graph begins at a tensor that would get no gradient, or before this leaf.
         """
         roots: Tensors = []
         vectors: Tensors = []
@@ -137,57 +164,69 @@ class LeafRunner:
         tensors = [*firsts, *tape.inputs.values(), *parameters.values()]
         gradients: Tensors = [None] * len(tensors)
         if roots:
+            self._refuse_others(graph_before(roots).leaves, tape)
             with torch.autocast("cpu", enabled=False), without_hooks(parameters.values()):
-                gradients = list(torch.autograd.grad(roots, tensors, vectors, allow_unused=True))
+                gradients = _gradients(roots, tensors, vectors, tape.where)
         rest = iter(gradients[len(firsts) :])
         inputs = {name: next(rest) for name in tape.inputs}
         return gradients[: len(firsts)], inputs, {name: next(rest) for name in parameters}
 
     def examine(self, batch: Batch, leaf_steps: int, seed: int) -> None:
-        """Run the first leaf with and without a graph, unless nothing changed since the last time.
+        """Run the first leaf with and without a graph, once for each mode of the modules.
 
         Raises
         ------
         StepperError
-            The model wrote a buffer (which is restored), or uses a parameter that would get no
-            gradient.
+            The model wrote a buffer, gives other results when it runs again, or uses a parameter
+            that would get no gradient; or the loss of a row depends on other rows.
         """
         mode = mode_of(self._modules)
-        data = batch.read(0, leaf_steps)
-        if mode == self._mode or data is None:
-            return
-        copies = self._watch.copies()
+        known = self._findings.get(mode)
+        data = None if known is not None else batch.read(0, leaf_steps)
+        if data is not None:
+            self._watch.scratch = ()
+            try:
+                known = self._examined(data, batch.initial, seed)
+            except BufferWrittenError:
+                run = partial(self._results, data, batch.initial, seed, watched=False)
+                self._watch.scratch = self._watch.find_scratch(run)
+                if not self._watch.scratch:
+                    raise
+                known = self._examined(data, batch.initial, seed)
+            self._findings[mode] = known
+            raise_trim_threshold(2 * known.leaf_bytes)
+        if known is not None:
+            self._found, self._watch.scratch = known, known.scratch
+
+    def _examined(self, data: LeafData, state: Tensors, seed: int) -> "Findings":
         parameters = [p for module in self._modules for p in module.parameters(recurse=False)]
-        try:
+        with self._watch.copies(data.start, data.stop):
             with SavedBytes([*data.inputs, *parameters]) as saved:
-                tape = self.record(data, batch.initial, seed)
-            state = [tensor.clone() for tensor in batch.initial]
-            tensors, _ = self._without_graph(data, state, seed, with_losses=True)
-        except BaseException:
-            self._watch.restore(copies)
-            raise
-        self._watch.compare(copies, 0, data.stop)
+                tape = self.record(data, state, seed)
+            recorded = bits_of([*tape.lasts, tape.losses])
+            needs_graph = self._results(data, state, seed) != recorded
+            if needs_graph:
+                again = self.record(data, state, seed)
+                if bits_of([*again.lasts, again.losses]) != recorded:
+                    raise other_results(data)
+            self._compare_groupings(data, state, seed)
         graph = graph_before([*tape.lasts, *([] if tape.losses is None else [tape.losses])])
         self._refuse_others(graph.leaves, tape)
-        self.leaf_bytes = saved.total + graph.node_bytes
-        self._needs_graph = bits_of(tensors) != bits_of(tape.lasts)
-        self._mode = mode
-        raise_trim_threshold(2 * self.leaf_bytes)
+        return Findings(needs_graph, saved.total + graph.node_bytes, self._watch.scratch)
 
     # -- running ------------------------------------------------------------------------------
 
     @contextmanager
     def _replayable(self, start: int, stop: int, seed: int) -> Generator[None, None, None]:
-        self._watch.note()
-        with randomness(seed, self._rank, start):
+        with self._watch.leaf(start, stop), randomness(seed, self._rank, start):
             yield
-        self._watch.check(start, stop)
 
     def _without_graph(
         self, data: LeafData, state: Tensors, seed: int, *, with_losses: bool
     ) -> tuple[Tensors, Any]:
         with self._replayable(data.start, data.stop, seed), torch.no_grad():
-            return self._run(data, state, with_losses)
+            tensors, outputs = self._run(data, state)
+            return tensors, self._unroll.losses(outputs, data) if with_losses else None
 
     def _linked(self, state: Tensors) -> tuple[Tensors, Tensors]:
         """Return leaves of a new graph, and copies in the graph, which a cell may write to."""
@@ -196,21 +235,51 @@ class LeafRunner:
             firsts[index].requires_grad_()
         return firsts, [first.clone() for first in firsts]
 
-    def _run(self, data: LeafData, state: Tensors, with_losses: bool) -> tuple[Tensors, Any]:
+    def _run(self, data: LeafData, state: Tensors) -> tuple[Tensors, Any]:
         check = self._watch.check if self._watch else _no_check
-        tree: Tree = self._form.join(state)
-        tensors, outputs = self._unroll.run(tree, data, self._form, check)
-        return tensors, self._unroll.losses(outputs, data) if with_losses else None
+        return self._unroll.run(self._form.join(state), data, self._form, check)
+
+    # -- trials -------------------------------------------------------------------------------
+
+    def _results(
+        self, data: LeafData, state: Tensors, seed: int, *, watched: bool = True
+    ) -> list[bytes]:
+        """Return the bits of last state and losses, without a graph; `state` is not changed."""
+        copies = [tensor.clone() for tensor in state]
+        if watched:
+            tensors, losses = self._without_graph(data, copies, seed, with_losses=True)
+            return bits_of([*tensors, losses])
+        with randomness(seed, self._rank, data.start), torch.no_grad():
+            tree: Tree = self._form.join(copies)
+            tensors, outputs = self._unroll.run(tree, data, self._form, _no_check)
+            return bits_of([*tensors, self._unroll.losses(outputs, data)])
+
+    def _compare_groupings(self, data: LeafData, state: Tensors, seed: int) -> None:
+        copies = [tensor.clone() for tensor in state]
+        with self._replayable(data.start, data.stop, seed), torch.no_grad():
+            _, outputs = self._run(data, copies)
+            self._unroll.compare_groupings(outputs, data)
 
     def _refuse_others(self, leaves: Tensors, tape: Tape) -> None:
-        known = [*tape.firsts, *tape.inputs.values(), *self._parameters.values()]
+        known = {id(tensor) for tensor in (*tape.firsts, *tape.inputs.values())}
+        known.update(map(id, self._parameters.values()))
         for other in leaves:
-            if not any(other is tensor for tensor in known):
+            if id(other) not in known:
                 raise StepperError(
-                    f"the model uses a tensor of shape {tuple(other.shape)} that requires a "
+                    f"{tape.where} used a tensor of shape {tuple(other.shape)} that requires a "
                     "gradient and would get none: pass the module that it is a parameter of in "
-                    "modules=. (If it was frozen until now, construct the sequence again)"
+                    "modules=, or detach it"
                 )
+
+
+def other_results(data: LeafData) -> StepperError:
+    """Return the error of a leaf that was computed twice, with different results."""
+    return StepperError(
+        f"{data} had other results when they were taken again: the model and its loss must be "
+        "functions of state, inputs and step. Numbers from torch's global generator are drawn "
+        "again, those of NumPy, of Python's random or of a torch.Generator of your own are not; "
+        "nor may a module keep something else between steps"
+    )
 
 
 def raise_trim_threshold(nbytes: int) -> None:
@@ -226,8 +295,21 @@ def raise_trim_threshold(nbytes: int) -> None:
 
 
 def bits_of(tensors: Tensors) -> list[bytes]:
-    """Return the bytes of tensors."""
-    return [array_of(tensor).tobytes() for tensor in tensors]
+    """Return the bytes of tensors; those of None are empty."""
+    return [b"" if tensor is None else array_of(tensor).tobytes() for tensor in tensors]
+
+
+def _gradients(roots: Tensors, tensors: Tensors, vectors: Tensors, where: str) -> Tensors:
+    try:
+        return list(torch.autograd.grad(roots, tensors, vectors, allow_unused=True))
+    except RuntimeError as error:
+        if "backward through the graph a second time" not in str(error):
+            raise
+        raise StepperError(
+            f"{where} used a tensor that was computed before, from something that requires a "
+            "gradient: a model may use only its state, its inputs, and parameters themselves. "
+            "Compute that tensor in the cell"
+        ) from error
 
 
 def _no_check(start: int, stop: int) -> None:

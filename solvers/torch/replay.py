@@ -8,7 +8,8 @@ the evaluation's seed, the rank and the leaf's first step (`randomness`), so tha
 same numbers without any stored generator state. Afterwards the generator's state is restored.
 
 *Buffers* written in the forward pass, such as the running statistics of batch normalisation, would
-be updated again by every replay. `BufferWatch` refuses them.
+be updated again by every replay. `BufferWatch` refuses them, unless nothing depends on what they
+held before.
 
 *Kernels.* Some operations choose another kernel, with other round-off, when no gradient is needed
 (oneDNN's LSTM, for example). `solvers.torch.leaf` compares both and, if they differ, always builds
@@ -21,7 +22,8 @@ its leaf, so the cache is cleared at the start of every leaf.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
 
-from collections.abc import Generator, Iterable
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +33,7 @@ import torch
 from adjoint.errors import StepperError
 from solvers.torch.trees import array_of
 
-__all__ = ["BufferWatch", "mode_of", "randomness"]
+__all__ = ["BufferWatch", "BufferWrittenError", "mode_of", "randomness"]
 
 
 @contextmanager
@@ -56,63 +58,129 @@ def mode_of(modules: Iterable[Any]) -> tuple[Any, ...]:
     return flags, frozen, cast
 
 
+class BufferWrittenError(StepperError):
+    """A step wrote a buffer of a module."""
+
+
 class BufferWatch:
     """Detects that a module's buffer was written or replaced.
 
-    A write increases the buffer's version counter, except in some kernels: `compare` compares the
-    bytes.
+    A write increases the buffer's version counter, except in some kernels, for which `copies`
+    compares the bytes.
+
+    A spiking cell may keep in a buffer what it returns as its state as well, without ever reading
+    the buffer: this is *scratch*. It gets other contents at the start of every leaf, and afterwards
+    the buffer is what it was before.
     """
 
-    def __init__(self, modules: Iterable[tuple[str, Any]]) -> None:
+    def __init__(self, modules: Mapping[str, Any]) -> None:
         self._places: list[tuple[str, Any, str]] = []
-        for prefix, module in modules:
+        for prefix, module in modules.items():
             own = module.named_buffers(prefix, recurse=False)
             self._places += [(name, module, name.rpartition(".")[2]) for name, _ in own]
-        self._versions: list[tuple[Any, int]] = []
+        self.scratch: tuple[int, ...] = ()
+        """Indices of the buffers that are scratch."""
+        self._noted: list[tuple[int, Any, int]] = []
 
     def __bool__(self) -> bool:
         return bool(self._places)
 
-    def note(self) -> None:
-        """Record the present version of every buffer."""
-        self._versions = [(buffer, buffer._version) for buffer in self._buffers()]  # noqa: SLF001
+    @contextmanager
+    def leaf(self, start: int, stop: int) -> Generator[None, None, None]:
+        """Raise `BufferWrittenError` if a buffer is written that is not scratch."""
+        with self._replaced(self._poisoned(self.scratch, 0)):
+            self._noted = [
+                (index, buffer, buffer._version)  # noqa: SLF001
+                for index, buffer in enumerate(self._buffers())
+                if index not in self.scratch
+            ]
+            yield
+            self.check(start, stop)
 
     def check(self, start: int, stop: int) -> None:
-        """Raise `StepperError` if a buffer has changed since `note`."""
-        for index, (buffer, (noted, version)) in enumerate(
-            zip(self._buffers(), self._versions, strict=True)
-        ):
+        """Raise `BufferWrittenError` if a buffer was written since the start of the leaf."""
+        for index, noted, version in self._noted:
+            buffer = self._buffer(index)
             if buffer is not noted or buffer._version != version:  # noqa: SLF001
                 raise self._written(index, start, stop)
 
-    def copies(self) -> list[Any]:
-        """Return copies of all buffers."""
-        return [buffer.clone() for buffer in self._buffers()]
+    @contextmanager
+    def copies(self, start: int, stop: int) -> Generator[None, None, None]:
+        """Replace the buffers by copies; raise `BufferWrittenError` if their bytes change."""
+        with self._copied() as before:
+            yield
+            for index in self._changed(before):
+                if index not in self.scratch:
+                    raise self._written(index, start, stop)
 
-    def compare(self, copies: list[Any], start: int, stop: int) -> None:
-        """Restore the copies, and raise `StepperError` if a buffer had other bytes."""
-        changed = [
-            index
-            for index, (buffer, copy) in enumerate(zip(self._buffers(), copies, strict=True))
-            if array_of(buffer).tobytes() != array_of(copy).tobytes()
-        ]
-        self.restore(copies)
-        if changed:
-            raise self._written(changed[0], start, stop)
+    def find_scratch(self, run: Callable[[], list[bytes]]) -> tuple[int, ...]:
+        """Return the buffers that a run writes, if they are scratch; else none.
 
-    def restore(self, copies: list[Any]) -> None:
-        """Copy the bytes of copies to the buffers."""
-        with torch.no_grad():
-            for buffer, copy in zip(self._buffers(), copies, strict=True):
-                buffer.copy_(copy)
+        They are if neither the result of the run nor what it leaves in them depends on what they
+        held before. So running statistics are not: their last value depends on the first.
+        """
+        with self._copied() as before:
+            run()
+            written = self._changed(before)
+        results: list[list[bytes]] = []
+        for variant in range(3):
+            with self._replaced(self._poisoned(written, variant)):
+                results.append([*run(), *(_bytes(self._buffer(index)) for index in written)])
+        return tuple(written) if all(result == results[0] for result in results) else ()
+
+    @contextmanager
+    def _copied(self) -> Generator[list[bytes], None, None]:
+        """Replace all buffers by copies; yield the bytes of each."""
+        copies = {index: buffer.clone() for index, buffer in enumerate(self._buffers())}
+        with self._replaced(copies):
+            yield [_bytes(copy) for copy in copies.values()]
+
+    def _changed(self, before: list[bytes]) -> list[int]:
+        """Return the indices of the buffers whose bytes are not those before."""
+        return [i for i, buffer in enumerate(self._buffers()) if _bytes(buffer) != before[i]]
+
+    @contextmanager
+    def _replaced(self, tensors: Mapping[int, Any]) -> Generator[None, None, None]:
+        originals = {index: self._buffer(index) for index in tensors}
+        self._put(tensors)
+        try:
+            yield
+        finally:
+            self._put(originals)
+
+    def _put(self, tensors: Mapping[int, Any]) -> None:
+        for index, tensor in tensors.items():
+            _, module, key = self._places[index]
+            module._buffers[key] = tensor  # noqa: SLF001
+
+    def _poisoned(self, indices: Iterable[int], variant: int) -> dict[int, Any]:
+        """Return tensors like some buffers, filled with what no step would leave in them."""
+        filled: dict[int, Any] = {}
+        for index in indices:
+            buffer = self._buffer(index)
+            floating = buffer.is_floating_point() or buffer.is_complex()
+            values: tuple[Any, ...] = (math.nan, math.inf, -math.inf)
+            if not floating:
+                whole = buffer.dtype is not torch.bool
+                values = (torch.iinfo(buffer.dtype).max, 0, 1) if whole else (True, False, True)
+            filled[index] = torch.full_like(buffer, values[variant])
+        return filled
 
     def _buffers(self) -> list[Any]:
-        return [getattr(module, name) for _, module, name in self._places]
+        return [self._buffer(index) for index in range(len(self._places))]
 
-    def _written(self, index: int, start: int, stop: int) -> StepperError:
+    def _buffer(self, index: int) -> Any:
+        _, module, key = self._places[index]
+        return module._buffers[key]  # noqa: SLF001
+
+    def _written(self, index: int, start: int, stop: int) -> BufferWrittenError:
         steps = f"step {start}" if stop == start + 1 else f"the steps [{start}, {stop})"
-        return StepperError(
+        return BufferWrittenError(
             f"{steps} wrote the buffer {self._places[index][0]!r}, and a replay would write it "
             "again. Make it part of the state or freeze it; for batch normalisation call .eval(), "
             "or use layer normalisation"
         )
+
+
+def _bytes(tensor: Any) -> bytes:
+    return b"" if tensor is None else array_of(tensor).tobytes()

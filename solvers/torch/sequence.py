@@ -36,7 +36,8 @@ Only tensors on the CPU are supported.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -44,13 +45,14 @@ import torch
 from numpy.typing import ArrayLike
 
 import adjoint
-from adjoint.errors import ArgumentError
+from adjoint.errors import AdjointError, ArgumentError
 from solvers.sequences import common_num_steps
 from solvers.torch.batch import Batch, num_rows
 from solvers.torch.graph import graph_before, without_hooks
+from solvers.torch.losses import RowLoss
 from solvers.torch.stepper import TorchStepper
 from solvers.torch.trees import Tree
-from solvers.torch.unroll import CellUnroll, FunctionUnroll, FusedUnroll, RowLoss, Unroll
+from solvers.torch.unroll import CellUnroll, FunctionUnroll, FusedUnroll, Unroll
 
 __all__ = ["TorchSequence"]
 
@@ -97,8 +99,9 @@ class TorchSequence:
         different lengths: all take as many steps as the longest.
     lengths
         Steps of each sequence, if they differ. After its end a sequence's state stays unchanged and
-        its losses are not counted. Sequences are along the first axis of every tensor of the state
-        (the second for a fused module), and along the second axis of all rows.
+        its losses are not counted; padding may hold anything. Sequences are along the first axis of
+        every tensor of the state (the second for a fused module), and along the second axis of all
+        rows.
     leaf_steps
         Steps whose graph is held at once. More take more memory; the time depends on it little.
     **options
@@ -136,16 +139,16 @@ class TorchSequence:
         self._num_steps = common_num_steps(
             num_rows(inputs) if num_steps is None else num_steps, comm
         )
-        named = dict(_modules(cell=cell, loss=loss, final_loss=final_loss, modules=modules))
+        self._first = self._batch({})
         self._stepper = TorchStepper(
             _unroll(cell, loss, final_loss),
-            self._batch(),
-            dict(_parameters(named)),
-            named,
+            self._first,
+            {"cell": cell, "loss": loss, "final_loss": final_loss, "modules": modules},
             final_loss=final_loss,
             leaf_steps=min(leaf_steps, self._num_steps),
             rank=0 if comm is None else comm.Get_rank(),
         )
+        self._journalled = _forms(self._stepper) if options.get("resume") else None
         self._functional = adjoint.Functional(self._stepper, self._num_steps, **options)
 
     @property
@@ -174,41 +177,39 @@ class TorchSequence:
         Parameters
         ----------
         **batch
-            New `inputs`, `targets`, `state` or `lengths` for this and later calls: the next batch
-            of a training loop. The state must have the shapes of the previous one. If it is
-            computed from something that gets a gradient, compute it again before every call, as for
-            ``loss.backward()``.
+            `inputs`, `targets`, `state` or `lengths` of this call, in place of those that the
+            sequence was constructed with; later calls do not remember them. `inputs` without
+            `lengths` are equally long. The state must have the shapes of the first one. If it is
+            computed from something that gets a gradient, give it again, computed again, in every
+            call, as for ``loss.backward()``.
 
         Raises
         ------
         NonFiniteError
             The loss of a step is not finite; the message names the step. Gradients are unchanged.
         StepperError
-            The model cannot be replayed; the message names the step.
+            The model cannot be replayed, or uses something that would get no gradient; the message
+            names the steps.
         ArgumentError
-            The batch has the wrong form, or gradients are disabled.
+            The batch has the wrong form, or gradients are disabled. On all ranks.
         """
-        if not torch.is_grad_enabled():
-            raise ArgumentError(
-                "backward() under torch.no_grad(): loss() gives the value without a gradient"
+        with self._evaluating(batch, gradient=True):
+            value, gradient = self._functional.value_and_gradient()
+            tensors = {name: torch.from_numpy(array) for name, array in gradient.items()}
+            own = self._stepper.batch
+            used = self._used(gradient)
+            _accumulate(
+                (tensor, tensors[name])
+                for name, tensor in {**self._stepper.parameters, **own.input_tensors}.items()
+                if name in used and tensor.requires_grad
             )
-        self._use(batch)
-        value, gradient = self._functional.value_and_gradient()
-        tensors = {name: torch.from_numpy(array) for name, array in gradient.items()}
-        own = self._stepper.batch
-        used = self._used(gradient)
-        _accumulate(
-            (tensor, tensors[name])
-            for name, tensor in (self._stepper.parameters | own.input_tensors).items()
-            if name in used and tensor.requires_grad
-        )
-        self._through_initial_state([tensors[name] for name in own.given])
+            self._through_initial_state([tensors[name] for name in own.given])
         return value
 
     def loss(self, **batch: Any) -> float:
         """Return the loss, summed over ranks, without a gradient. Arguments as of `backward`."""
-        self._use(batch)
-        return self._functional.value()
+        with self._evaluating(batch, gradient=False):
+            return self._functional.value()
 
     def close(self) -> None:
         """Release memory and file. Collective."""
@@ -227,20 +228,48 @@ class TorchSequence:
 
     # -- batches and gradients ----------------------------------------------------------------
 
-    def _batch(self) -> Batch:
-        return Batch(self._num_steps, self._own_steps, **self._given, batch_axis=self._batch_axis)
-
-    def _use(self, changed: dict[str, Any]) -> None:
-        """Replace what has changed of the batch, and draw the seed of this evaluation."""
+    def _batch(self, changed: dict[str, Any]) -> Batch:
+        """Return the batch of the constructor, with changes."""
         unknown = sorted(set(changed) - set(self._given))
         if unknown:
             raise ArgumentError(
                 f"a batch has no {', '.join(unknown)}: it has {', '.join(self._given)}"
             )
-        if changed:
-            self._given |= changed
-            self._stepper.use(self._batch())
+        ends = {"lengths": None} if "inputs" in changed else {}
+        data = self._given | ends | changed
+        return Batch(self._num_steps, self._own_steps, **data, batch_axis=self._batch_axis)
+
+    @contextmanager
+    def _evaluating(
+        self, changed: dict[str, Any], *, gradient: bool
+    ) -> Generator[None, None, None]:
+        """Use a batch for one evaluation, once all ranks have found theirs in order."""
+        comm, error = self._functional.comm, None
+        with comm.failing():
+            try:
+                self._prepare(changed, gradient=gradient)
+            except AdjointError as refused:
+                error = refused
+            try:
+                comm.agree(error)
+                yield
+            finally:
+                self._stepper.use(self._first)
+
+    def _prepare(self, changed: dict[str, Any], *, gradient: bool) -> None:
+        """Give the stepper a batch, the present modules, and the seed of an evaluation."""
+        if gradient and not torch.is_grad_enabled():
+            raise ArgumentError(
+                "backward() under torch.no_grad(): loss() gives the value without a gradient"
+            )
+        self._stepper.use(self._batch(changed) if changed else self._first)
         self._stepper.batch.refresh()
+        self._stepper.find_modules()
+        if self._journalled is not None and self._journalled != _forms(self._stepper):
+            raise ArgumentError(
+                "with resume=True parameters, and inputs and states that require a gradient, must "
+                "keep names, shapes and dtypes, which the file has room for: make a new sequence"
+            )
         self._stepper.seed = int(torch.randint(2**62, ()))
 
     def _used(self, gradient: dict[str, Any]) -> set[str]:
@@ -277,35 +306,9 @@ def _unroll(cell: Any, loss: Any, final_loss: Any) -> Unroll:
     return CellUnroll(cell, rows)
 
 
-def _modules(**given: Any) -> Iterator[tuple[str, Any]]:
-    """Yield every module once, named by the argument that it was passed in."""
-    seen: set[int] = set()
-    for argument, value in given.items():
-        several: dict[str, Any] = {argument: value}
-        if isinstance(value, tuple | list):
-            several = {f"{argument}.{index}": top for index, top in enumerate(value)}
-        for prefix, top in several.items():
-            if not isinstance(top, torch.nn.Module):
-                continue
-            for name, module in top.named_modules(prefix=prefix):
-                if id(module) not in seen:
-                    seen.add(id(module))
-                    yield name, module
-
-
-def _parameters(modules: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield every parameter that requires a gradient, once."""
-    seen: set[int] = set()
-    for prefix, module in modules.items():
-        for name, parameter in module.named_parameters(prefix, recurse=False):
-            if id(parameter) in seen or not parameter.requires_grad:
-                continue
-            seen.add(id(parameter))
-            if parameter.device.type != "cpu":
-                raise ArgumentError(
-                    f"{name} is on {parameter.device}: only the CPU is supported; .cpu() moves it"
-                )
-            yield name, parameter
+def _forms(stepper: TorchStepper) -> list[Any]:
+    """Return names, shapes and dtypes of the gradients."""
+    return [(name, a.shape, a.dtype) for name, a in stepper.accumulators.items()]
 
 
 def _accumulate(pairs: Iterable[tuple[Any, Any]]) -> None:

@@ -78,6 +78,8 @@ class StateForm:
 
     def join(self, tensors: list[Any]) -> Tree:
         """Return the state that consists of these tensors."""
+        if self._flat and type(self._example) is tuple:
+            return tuple(tensors)
         remaining = iter(tensors)
         return _map(lambda _: next(remaining), self._example)
 

@@ -12,28 +12,27 @@ There are three kinds of model, all used through `Unroll`:
 
 The first two have a separate loss of outputs and targets, which is called once per leaf with all of
 its rows (`RowLoss`): a read-out layer over 64 steps is then one matrix product instead of 64 small
-ones, and a replay that needs no losses does not compute them. It returns one loss per row, not
-reduced, so that the losses do not depend on the size of leaves.
+ones, and a replay that needs no losses does not compute them.
 
-*Unequal lengths.* After its end a sequence's state stays unchanged and its losses are not counted.
-A fused module gets a packed sequence. Step by step, old and new states are merged by
-``torch.where``. Padding is replaced by zeros before that, because zero times infinity would spoil
-the gradient. Rows of ended sequences are not passed to the loss.
+A fused module gets the sequences of a padded batch as a packed sequence; `solvers.torch.rows` keeps
+padding out of the steps of the others.
 """
 
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from adjoint.errors import ArgumentError, StepperError
+from solvers.torch.losses import RowLoss
+from solvers.torch.rows import LeafData, Padding
 from solvers.torch.trees import StateForm, Tree
 
-__all__ = ["CellUnroll", "FunctionUnroll", "FusedUnroll", "RowLoss", "Unroll"]
+__all__ = ["CellUnroll", "FunctionUnroll", "FusedUnroll", "Unroll"]
 
 Check = Callable[[int, int], None]
 """Called with the range of steps just taken; raises if they wrote a buffer of a module."""
@@ -43,109 +42,18 @@ class Unroll(Protocol):
     """A model that can be run over several steps."""
 
     def run(
-        self, state: Tree, data: "LeafData", form: StateForm, check: Check
+        self, state: Tree, data: LeafData, form: StateForm, check: Check
     ) -> tuple[list[Any], Any]:
         """Return the tensors of the state after the steps, and the outputs for `losses`."""
         ...
 
-    def losses(self, outputs: Any, data: "LeafData") -> Any:
+    def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return one loss per step in float64, from the outputs of `run`; None without losses."""
         ...
 
-
-class LeafData:
-    """The rows of the steps of a leaf.
-
-    Parameters
-    ----------
-    start, stop
-        The steps.
-    inputs
-        Tensors whose first axis is the step; may be empty.
-    targets
-        A tensor whose first axis is the step, or None.
-    leaves
-        Inputs that have a gradient, by name.
-    batched
-        Whether sequences are known to be along the second axis of all rows.
-    alive
-        Mask of the sequences alive at each step, ``(steps, batch)``; None if all are.
-    """
-
-    def __init__(
-        self,
-        start: int,
-        stop: int,
-        inputs: Sequence[Any],
-        targets: Any,
-        *,
-        leaves: Mapping[str, Any],
-        batched: bool = False,
-        alive: Any = None,
-    ) -> None:
-        self.start = start
-        self.stop = stop
-        self.num_steps = stop - start
-        self.targets = targets
-        self.leaves = leaves
-        self.batched = batched
-        self.alive = alive
-        self.inputs = [rows if alive is None else _without_padding(rows, alive) for rows in inputs]
-
-    def steps(self) -> list[Any]:
-        """Return the inputs of each step: a tensor, a tuple of them, or None."""
-        if not self.inputs:
-            return [None] * self.num_steps
-        if len(self.inputs) == 1:
-            return list(self.inputs[0].unbind(0))
-        return list(zip(*(rows.unbind(0) for rows in self.inputs), strict=True))
-
-    def __str__(self) -> str:
-        return f"the steps [{self.start}, {self.stop})"
-
-
-class RowLoss:
-    """A loss of rows of outputs: one loss per row.
-
-    Parameters
-    ----------
-    function
-        ``(outputs, targets) -> losses``, or ``outputs -> losses`` without targets. The first axis
-        of each is the row: one sequence at one step. Further axes of the losses are summed.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, outputs: Any, data: LeafData) -> Any:
-        """Return one loss per step of the leaf, in float64."""
-        batched = data.batched or outputs.dim() >= 3
-        given = [outputs] if data.targets is None else [outputs, data.targets]
-        if batched:
-            if min(rows.dim() for rows in given) < 2:
-                raise StepperError(
-                    f"outputs have shape {tuple(outputs.shape)} and targets "
-                    f"{tuple(given[-1].shape)}: give a target for each sequence at each step"
-                )
-            given = [rows.flatten(0, 1) for rows in given]
-        if data.alive is not None:
-            flat = data.alive.flatten()
-            given = [rows[flat] for rows in given]
-        losses = self._function(*given)
-        num_rows = len(given[0])
-        if not isinstance(losses, torch.Tensor) or losses.dim() == 0 or len(losses) != num_rows:
-            is_tensor = isinstance(losses, torch.Tensor)
-            form = f"shape {tuple(losses.shape)}" if is_tensor else f"type {type(losses).__name__}"
-            raise StepperError(
-                f"the loss over {data} has {form}: return one loss for each of {num_rows} rows, "
-                'not reduced (criteria of torch.nn take reduction="none")'
-            )
-        sums = losses.reshape(num_rows, -1).sum(1, dtype=torch.float64)
-        if data.alive is None:
-            return sums.reshape(data.num_steps, -1).sum(1)
-        step_of_row = torch.arange(data.num_steps).repeat_interleave(data.alive.sum(1))
-        zeros = torch.zeros(data.num_steps, dtype=torch.float64)
-        return zeros.index_add(0, step_of_row, sums)
+    def compare_groupings(self, outputs: Any, data: LeafData) -> None:
+        """Raise `StepperError` if losses depend on the steps whose rows are grouped together."""
+        ...
 
 
 class CellUnroll:
@@ -161,19 +69,27 @@ class CellUnroll:
         """Take the steps one by one."""
         outputs: list[Any] = []
         tensors = form.split(state, data.start)
+        padding = None if data.alive is None else Padding(tensors, data, form)
         for step, inputs in enumerate(data.steps(), data.start):
-            returned = self._cell(inputs, state)
+            given = state if padding is None else padding.before(step, tensors, state)
+            returned = self._cell(inputs, given)
             output, state = _output_and_state(returned, form)
-            new = form.split(state, step + 1)
+            tensors = form.split(state, step + 1)
             check(step, step + 1)
             if self._loss is not None:
-                outputs.append(_output(new[0] if output is None else output, step))
-            tensors, state = _carried(tensors, new, state, form, data, step)
-        return tensors, outputs
+                outputs.append(_output(tensors[0] if output is None else output, step))
+            if padding is not None:
+                padding.after(step, tensors)
+        return tensors if padding is None else padding.ends, outputs
 
     def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the losses of the outputs."""
         return None if self._loss is None else self._loss(torch.stack(outputs), data)
+
+    def compare_groupings(self, outputs: Any, data: LeafData) -> None:
+        """Raise `StepperError` if the loss of a row depends on other rows."""
+        if self._loss is not None:
+            self._loss.compare_groupings(torch.stack(outputs), data)
 
 
 class FunctionUnroll:
@@ -192,24 +108,30 @@ class FunctionUnroll:
         """Take the steps one by one."""
         losses: list[Any] = []
         tensors = form.split(state, data.start)
+        padding = None if data.alive is None else Padding(tensors, data, form)
         for step, inputs in enumerate(data.steps(), data.start):
-            returned = self._function(state, inputs, step)
+            given = state if padding is None else padding.before(step, tensors, state)
+            returned = self._function(given, inputs, step)
             if not isinstance(returned, tuple | list) or len(returned) != 2:
                 raise StepperError(
                     f"step {step} returned {type(returned).__name__}: without loss=, the cell "
                     "returns (state, loss)"
                 )
             state, loss = returned
-            new = form.split(state, step + 1)
+            tensors = form.split(state, step + 1)
             check(step, step + 1)
             losses.append(loss)
-            tensors, state = _carried(tensors, new, state, form, data, step)
-        return tensors, losses
+            if padding is not None:
+                padding.after(step, tensors)
+        return tensors if padding is None else padding.ends, losses
 
     def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the sum of each step's losses, which `run` returned."""
         sums = [self._sum(loss, index, data) for index, loss in enumerate(outputs)]
         return torch.stack(sums).to(torch.float64) if sums else None
+
+    def compare_groupings(self, outputs: Any, data: LeafData) -> None:
+        """Do nothing: every step has a loss of its own."""
 
     def _sum(self, loss: Any, index: int, data: LeafData) -> Any:
         if loss is None:
@@ -262,6 +184,11 @@ class FusedUnroll:
         """Return the losses of the outputs."""
         return None if self._loss is None else self._loss(outputs, data)
 
+    def compare_groupings(self, outputs: Any, data: LeafData) -> None:
+        """Raise `StepperError` if the loss of a row depends on other rows."""
+        if self._loss is not None:
+            self._loss.compare_groupings(outputs, data)
+
     def _run_packed(
         self, state: Tree, rows: Any, alive: Any, form: StateForm, data: LeafData
     ) -> tuple[Any, list[Any]]:
@@ -275,20 +202,6 @@ class FusedUnroll:
         new = StateForm(ended).split(ended, data.stop)
         merged = [t.index_copy(1, live, n) for t, n in zip(old, new, strict=True)]
         return whole.index_copy(1, live, outputs), form.split(form.join(merged), data.stop)
-
-
-def _carried(
-    old: list[Any], new: list[Any], state: Tree, form: StateForm, data: LeafData, step: int
-) -> tuple[list[Any], Tree]:
-    """Return the new state, except for sequences that have ended, which keep the old one."""
-    if data.alive is None:
-        return new, state
-    alive = data.alive[step - data.start]
-    merged = [
-        torch.where(alive.reshape(-1, *(1,) * (n.dim() - 1)), n, o)
-        for n, o in zip(new, old, strict=True)
-    ]
-    return merged, form.join(merged)
 
 
 def _output_and_state(returned: Any, form: StateForm) -> tuple[Any, Tree]:
@@ -306,9 +219,3 @@ def _output(output: Any, step: int) -> Any:
         f"the output of step {step} is of type {type(output).__name__}: with loss= it must be a "
         "tensor. A cell (state, inputs, step) -> (state, loss) may have outputs of any type"
     )
-
-
-def _without_padding(rows: Any, alive: Any) -> Any:
-    if rows.dim() < 2 or rows.shape[1] != alive.shape[1]:
-        return rows
-    return rows.masked_fill(~alive.reshape(*alive.shape, *(1,) * (rows.dim() - 2)), 0)

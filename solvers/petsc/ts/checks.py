@@ -74,6 +74,7 @@ def check_quadrature(ts: TS, *, parameters: bool) -> None:
         raise StepperError("create the quadrature by ts.createQuadratureTS(forward=True)")
     if quadrature.getDict().get("__rhsjacobian__") is None:
         raise StepperError("the quadrature TS has no derivative: call its setRHSJacobian")
+    _give_both_matrices(quadrature)
     if parameters and quadrature.getDict().get("__rhsjacobianp__") is None:
         raise StepperError(
             "the quadrature TS has no derivative with respect to the parameters: call its "
@@ -127,6 +128,29 @@ def is_reproducible(ts: TS) -> bool:
     if options.hasName("ksp_guess_type") or any(_flag(prefix, name) for name in persisting):
         return False
     return not ts.getSNES().getKSP().getInitialGuessNonzero()
+
+
+class _BothMatrices:
+    """A Jacobian callback that is given a valid second matrix.
+
+    The adjoint step calls the callback of a quadrature with the null matrix in place of the second
+    one, which callbacks usually write; PETSc then dies of a segmentation fault.
+    """
+
+    def __init__(self, callback: Any) -> None:
+        self._callback = callback
+
+    def __call__(
+        self, ts: TS, time: float, u: Vec, first: Any, second: Any, *rest: Any, **more: Any
+    ):
+        return self._callback(ts, time, u, first, second or first, *rest, **more)
+
+
+def _give_both_matrices(quadrature: TS) -> None:
+    first, second, (callback, arguments, keywords) = quadrature.getRHSJacobian()
+    if not isinstance(callback, _BothMatrices):
+        wrapped = _BothMatrices(callback)
+        quadrature.setRHSJacobian(wrapped, first, second, arguments, keywords)
 
 
 def _check_type(ts: TS, *, parameters: bool) -> None:

@@ -40,6 +40,7 @@ from adjoint.errors import StepperError
 from solvers.petsc.accepted_steps import AcceptedSteps
 from solvers.petsc.errors import ts_diverged, ts_failed
 from solvers.petsc.ts.last_stage import LastStage
+from solvers.petsc.ts.linear_solves import as_accurate_as_newton
 
 __all__ = ["StepCost", "StepCostVjp", "Steps"]
 
@@ -325,7 +326,8 @@ class Steps:
                 self._step_cost_vjp(ts, k, ts.getTime(), self._u, self._part, gradient)
             size = self._take_for_reversal(k)
             ts.setTimeStep(-size)
-            ts.adjointStep()
+            with as_accurate_as_newton(ts):
+                ts.adjointStep()
             if ts.getConvergedReason() < 0:
                 raise ts_diverged(ts, "the transposed system was not solved")
             if self._part is not None:

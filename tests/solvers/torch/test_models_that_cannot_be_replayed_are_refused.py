@@ -92,9 +92,9 @@ def test_batch_normalisation_without_running_statistics_is_accepted():
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_buffer_of_the_users_module(replace):
-    # Two trials of the first leaf, then 7 steps.
+    # Three trials of the first leaf, then 7 steps.
     with (
-        sequence_of(Counting(2 * 5 + 7, replace)) as sequence,
+        sequence_of(Counting(3 * 5 + 7, replace)) as sequence,
         pytest.raises(StepperError, match=r"step 7 wrote the buffer 'cell.before.count'"),
     ):
         sequence.loss()
