@@ -77,6 +77,6 @@ def _faster_without_file(schedule: Schedule, costs: Costs, seconds: float) -> Ca
     problem = Problem(
         schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, schedule.tape_slots, costs
     )
-    best = min([*in_memory(problem), *with_tapes(problem)], key=lambda found: found.seconds)
+    best = min([in_memory(problem), *with_tapes(problem)], key=lambda found: found.seconds)
     saves = best.seconds <= (1 - constants.MIN_SAVING_WITHOUT_FILE) * seconds
     return best if saves else None

@@ -5,30 +5,18 @@ Each function gives the best of its kind for one size of leaves, if the budget h
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from math import ceil, log
+from math import log
 
 from adjoint.planning.closed_forms import closed_form_seconds, mixed_seconds
-from adjoint.schedules import (
-    Asynchronous,
-    DiskRevolve,
-    Mixed,
-    Multistage,
-    Periodic,
-    Revolve,
-    Schedule,
-    StoreAll,
-    num_leaves,
-)
+from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, StoreAll, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed import mixed_steps
-from adjoint.schedules.periodic import interval_of_fewest_slots
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.schedules.spilling.segments import LeafCosts
 
 __all__ = [
     "Candidate",
     "Problem",
-    "asynchronous",
     "in_memory",
     "interpolate_costs",
     "synchronous",
@@ -36,12 +24,8 @@ __all__ = [
 ]
 
 MIN_UNREACHED = 0.1
-"""Share of an advance that recording a step which is not reached must take for tapes to be kept:
-otherwise a tape saves nothing that a state would not."""
-
-MAX_MULTISTAGE_PLACES = 100
-"""States of `Multistage` in the file: choosing its levels takes the square of that, and with room
-for more, `DiskRevolve` is better."""
+"""Share of an advance over a leaf that recording it must take, if its end is not needed, for tapes
+to be kept: otherwise a tape saves nothing that a state would not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +58,7 @@ class Problem:
     @property
     def keeps_tapes(self) -> bool:
         """Whether a kept tape can save anything, and fits."""
-        saves = self.costs.unreached > MIN_UNREACHED * self.costs.advance
-        return saves and 0 < self.tape_slots <= self.num_slots
+        return self.leaf.unreached > MIN_UNREACHED and 0 < self.tape_slots <= self.num_slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +68,8 @@ class Candidate:
     schedule: Schedule
     seconds: float
     reason: str
-    relative_error: float = 0.0
-    """Share by which the simulated machine may take longer; 0 if `seconds` is exact."""
     is_adaptive: bool = False
     """Whether its stream adapts to what transfers turn out to cost."""
-
-    @property
-    def pessimistic_seconds(self) -> float:
-        """Seconds to compare it by: the prediction may be an extrapolation."""
-        return (1 + self.relative_error) * self.seconds
 
 
 def interpolate_costs(leaf_steps: int, costs: Mapping[int, Costs]) -> Costs:
@@ -113,22 +89,16 @@ def interpolate_costs(leaf_steps: int, costs: Mapping[int, Costs]) -> Costs:
     return replace(costs[below], **between)
 
 
-def in_memory(problem: Problem) -> Iterator[Candidate]:
-    """Give the schedules that need no file and keep no tapes."""
+def in_memory(problem: Problem) -> Candidate:
+    """Return the schedule that needs no file and keeps no tapes."""
     n, leaf, count = problem.num_steps, problem.leaf_steps, problem.num_leaves
     slots = min(problem.num_slots, count - 1)
     if slots == count - 1:
         reason = "every state fits in memory" if leaf == 1 else "every leaf's start fits in memory"
-        yield _candidate(StoreAll(n, leaf_steps=leaf), problem, reason)
-        return
+        return _candidate(StoreAll(n, leaf_steps=leaf), problem, reason)
     advances = leaf * minimal_advances(count, slots) / n
     reason = f"{advances:.2f} advances a step with {slots} slots and leaves of {leaf}"
-    yield _candidate(Revolve(n, slots, leaf_steps=leaf), problem, reason)
-    interval = interval_of_fewest_slots(n, leaf_steps=leaf)
-    periodic = Periodic(n, interval, leaf_steps=leaf)
-    if periodic.num_slots <= slots:
-        reason = f"every segment of {interval} steps is advanced over twice"
-        yield _candidate(periodic, problem, reason)
+    return _candidate(Revolve(n, slots, leaf_steps=leaf), problem, reason)
 
 
 def with_tapes(problem: Problem) -> Iterator[Candidate]:
@@ -149,7 +119,7 @@ def with_tapes(problem: Problem) -> Iterator[Candidate]:
 
 
 def synchronous(problem: Problem) -> Iterator[Candidate]:
-    """Give the schedules that wait for the file."""
+    """Give the schedule that waits for the file, if there is room for one."""
     n, leaf, costs = problem.num_steps, problem.leaf_steps, problem.costs
     slots, room = problem.num_slots, problem.file_states
     if room < 1 or problem.num_leaves < 2 or slots < 1 or costs.advance == 0:
@@ -163,26 +133,6 @@ def synchronous(problem: Problem) -> Iterator[Candidate]:
         max_file_states=None if room >= n else room,
     )
     yield _candidate(disk, problem, "the computation waits for every transfer")
-    places = min(room, MAX_MULTISTAGE_PLACES)
-    if slots + places < problem.num_leaves:
-        multistage = Multistage(n, slots, places, leaf_steps=leaf)
-        reason = "the least used of Revolve's states are in the file"
-        yield _candidate(multistage, problem, reason)
-
-
-def asynchronous(problem: Problem) -> Iterator[Candidate]:
-    """Give the scheme of Kukreja et al. (2018, arXiv:1806.01117), with 4 staging slots and 1."""
-    n, leaf, costs = problem.num_steps, problem.leaf_steps, problem.costs
-    if problem.num_slots < 2 or problem.file_states < 1 or problem.leaf.advance == 0:
-        return
-    hidden = costs.write / problem.leaf.advance
-    interval = leaf * ceil(max(hidden, problem.num_leaves / problem.file_states, 1))
-    if interval >= n:
-        return
-    reason = f"a state to the file every {interval} steps, segments reversed by Revolve"
-    for staging in (4, 1):
-        schedule = Asynchronous(n, problem.num_slots, interval, leaf_steps=leaf, staging=staging)
-        yield _candidate(schedule, problem, reason)
 
 
 def _candidate(schedule: Schedule, problem: Problem, reason: str) -> Candidate:

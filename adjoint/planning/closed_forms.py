@@ -2,28 +2,15 @@
 
 Every leaf is recorded and pulled back once, whatever the schedule: schedules differ in the steps
 that they advance besides, and in the states that they move. Store and restore are counted once a
-leaf. The asynchronous scheme is followed from event to event (`asynchronous_clock`).
+leaf.
 """
 
 import math
 from functools import singledispatch
 
-from adjoint.planning.asynchronous_clock import asynchronous_seconds
-from adjoint.schedules import (
-    Asynchronous,
-    DiskRevolve,
-    Mixed,
-    Multistage,
-    Periodic,
-    Revolve,
-    Schedule,
-    StoreAll,
-    num_leaves,
-)
+from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, StoreAll, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed import mixed_steps
-from adjoint.schedules.multistage import multistage_transfers
-from adjoint.schedules.periodic import periodic_advances
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.schedules.spilling.segments import LeafCosts
 
@@ -48,13 +35,9 @@ def _(schedule: StoreAll, costs: Costs) -> float:
 
 @closed_form_seconds.register
 def _(schedule: Revolve, costs: Costs) -> float:
-    return _revolving(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, costs)
-
-
-@closed_form_seconds.register
-def _(schedule: Periodic, costs: Costs) -> float:
     n, leaf = schedule.num_steps, schedule.leaf_steps
-    advances = periodic_advances(n, schedule.interval, leaf_steps=leaf)
+    leaves = num_leaves(n, leaf)
+    advances = leaf * minimal_advances(leaves, schedule.num_slots) if leaves > 1 else 0
     return advances * costs.advance + _reversing(n, leaf, costs)
 
 
@@ -76,37 +59,12 @@ def _(schedule: DiskRevolve, costs: Costs) -> float:
     return seconds + _reversing(schedule.num_steps, schedule.leaf_steps, costs)
 
 
-@closed_form_seconds.register
-def _(schedule: Multistage, costs: Costs) -> float:
-    n, leaf = schedule.num_steps, schedule.leaf_steps
-    slots, places = schedule.num_slots, schedule.file_states
-    write, read = costs.write + costs.post, costs.read + costs.post
-    writes, reads = multistage_transfers(n, slots, places, leaf_steps=leaf)
-    leaves = num_leaves(n, leaf)
-    advances = leaf * minimal_advances(leaves, slots + places) if leaves > 1 else 0
-    seconds = advances * costs.advance + writes * write + reads * read
-    return seconds + _reversing(n, leaf, costs)
-
-
-@closed_form_seconds.register
-def _(schedule: Asynchronous, costs: Costs) -> float:
-    if schedule.file_states == 0:
-        return _revolving(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, costs)
-    return asynchronous_seconds(schedule, costs)
-
-
 def mixed_seconds(num_steps: int, leaf_steps: int, forward_leaves: float, costs: Costs) -> float:
     """Return the makespan of a `Mixed` whose forward steps are those of `forward_leaves` leaves."""
     seconds = forward_leaves * LeafCosts.of(costs, leaf_steps).advance
     seconds += num_steps * (costs.record + costs.pull_back) + costs.turn
     each_leaf = costs.driver_overhead + costs.restart_overhead + costs.store + costs.restore
     return seconds + num_leaves(num_steps, leaf_steps) * each_leaf
-
-
-def _revolving(num_steps: int, leaf_steps: int, num_slots: int, costs: Costs) -> float:
-    leaves = num_leaves(num_steps, leaf_steps)
-    advances = leaf_steps * minimal_advances(leaves, num_slots) if leaves > 1 else 0
-    return advances * costs.advance + _reversing(num_steps, leaf_steps, costs)
 
 
 def _reversing(num_steps: int, leaf_steps: int, costs: Costs) -> float:

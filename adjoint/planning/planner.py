@@ -1,10 +1,9 @@
 """Which schedule to play: measured costs and budgets in, the best of all schedules out.
 
-Every family is priced: in closed form (`adjoint.planning.closed_forms`), or by rehearsing a few
-variants on a virtual clock (`adjoint.planning.spilling_search`). The cheapest is taken, so a plan
-is never slower than Revolve, than keeping everything, than the schedules that wait for the file, or
-than the asynchronous scheme of Kukreja, Hückelheim and Gorman. The work does not grow with the
-number of steps.
+Schedules in memory, and the one that waits for the file, are priced in closed form
+(`adjoint.planning.closed_forms`); of those that do not wait, a few are rehearsed on a virtual clock
+(`adjoint.planning.spilling_search`). The cheapest is taken, so a plan is never slower than Revolve,
+than keeping everything, or than Disk-Revolve. The work does not grow with the number of steps.
 
 Leaves of every size that fits are compared, because a leaf's tape takes memory that slots would
 have. The file is used only where a plan with it wins.
@@ -19,14 +18,12 @@ from adjoint.planning.budget import Budget
 from adjoint.planning.candidates import (
     Candidate,
     Problem,
-    asynchronous,
     in_memory,
     interpolate_costs,
     synchronous,
     with_tapes,
 )
-from adjoint.planning.spilling_estimate import estimated_seconds
-from adjoint.planning.spilling_search import best_spilling
+from adjoint.planning.spilling_search import best_spilling, estimated_seconds
 from adjoint.schedules import Schedule, StoreAll, num_leaves
 from adjoint.schedules.costs import Costs
 
@@ -124,9 +121,9 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
     for candidate in _candidates(num_steps, costs, budget):
         family = type(candidate.schedule).__name__
         rival = best.get(family)
-        if rival is None or candidate.pessimistic_seconds < rival.pessimistic_seconds:
+        if rival is None or candidate.seconds < rival.seconds:
             best[family] = candidate
-    ranked = sorted(best.values(), key=lambda candidate: candidate.pessimistic_seconds)
+    ranked = sorted(best.values(), key=lambda candidate: candidate.seconds)
     return [Plan(best.schedule, best.seconds, best.reason, best.is_adaptive) for best in ranked]
 
 
@@ -144,19 +141,18 @@ def _candidates(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> I
     ]
     if not problems:
         raise ArgumentError("the budget has no room for a single leaf: allow more memory")
-    in_slots = [(problem, found) for problem in problems for found in in_memory(problem)]
-    for problem, candidate in in_slots:
-        yield candidate
+    in_slots = [in_memory(problem) for problem in problems]
+    yield from in_slots
+    for problem in problems:
         yield from with_tapes(problem)
     if not budget.file_states:
         return
-    quickest, _ = min(in_slots, key=lambda found: found[1].seconds)
-    yield from synchronous(quickest)
+    seconds = [candidate.seconds for candidate in in_slots]
+    yield from synchronous(problems[seconds.index(min(seconds))])
     with_room = [problem for problem in problems if problem.num_slots and problem.num_leaves > 1]
     if not with_room:
         return
     plain = min((problem.without_tapes() for problem in with_room), key=estimated_seconds)
-    yield from asynchronous(plain)
     keeping = [problem for problem in with_room if problem.keeps_tapes]
     spilling = best_spilling(min([plain, *keeping], key=estimated_seconds))
     if spilling is not None:

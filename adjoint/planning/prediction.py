@@ -6,10 +6,9 @@ from functools import singledispatch
 from itertools import islice
 
 from adjoint.planning.closed_forms import closed_form_seconds
-from adjoint.planning.spilling_rehearsals import Rehearsals, TooManyActionsError
+from adjoint.planning.spilling_rehearsals import rehearse
 from adjoint.schedules import Schedule, Spilling
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.spilling.segments import LeafCosts, SegmentCosts
 from adjoint.simulation.replay import price
 
 __all__ = ["Prediction", "predicted_seconds"]
@@ -18,9 +17,9 @@ MAX_PLAYED_ACTIONS = 5_000
 """Actions that are played of a schedule without closed form, at some 4 microseconds each: 20
 milliseconds, which go unnoticed where a report is printed."""
 
-MAX_REHEARSED_ACTIONS = 25_000
-"""Actions of all rehearsals of one spilling stack, at some 2 microseconds each: a run of 3,000
-leaves, the longest that is rehearsed as a whole, has some 20,000."""
+MAX_REHEARSED_ACTIONS = 50_000
+"""Actions of the rehearsal of a spilling stack, at some 2 microseconds each: a run of 3,000 leaves,
+the longest that is rehearsed as a whole, has some 20,000."""
 
 MAX_RELATIVE_ERROR = 0.1
 """Where an extrapolation may be further off than this, nothing is predicted."""
@@ -64,11 +63,7 @@ def predicted_seconds(schedule: Schedule, costs: Costs) -> float:
 
 @predicted_seconds.register
 def _(schedule: Spilling, costs: Costs) -> float:
-    tapes, timing = schedule.tapes, schedule.timing
-    segments = SegmentCosts(LeafCosts.of(costs, schedule.leaf_steps), schedule.split, tapes)
-    rehearsals = Rehearsals(segments, MAX_REHEARSED_ACTIONS)
-    try:
-        seconds, error = rehearsals.estimate(replace(schedule, costs=costs), tapes, timing)
-    except TooManyActionsError:
-        return math.nan
-    return seconds if error <= MAX_RELATIVE_ERROR else math.nan
+    other = replace(schedule, costs=costs)
+    estimate = rehearse(other, schedule.tapes, max_actions=MAX_REHEARSED_ACTIONS)
+    believed = estimate.seconds < math.inf and estimate.relative_error <= MAX_RELATIVE_ERROR
+    return estimate.seconds if believed else math.nan

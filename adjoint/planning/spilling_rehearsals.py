@@ -1,167 +1,109 @@
-"""What a spilling stack takes: rehearsed, and of a long run only the last segments.
+"""What a spilling stack takes: rehearsed, and of a long run only its end.
 
-The schedule's own virtual clock plays a short run as a whole. Of a longer one it plays the end: a
-*window*, from which the rest follows, if the time that a segment takes no longer changes. That is
-checked, and where it does change the result is doubted. So the work does not grow with the number
-of steps.
+The schedule's own virtual clock plays a short run as a whole. Of a longer one it plays the last
+segments, a *window*. Once the states that are in slots at the turn are used up, every further
+segment takes the same time, and so the rest of the run follows. The work does not grow with the
+number of steps.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from math import ceil, gcd
-from typing import NamedTuple
+from math import ceil, gcd, inf
 
 from adjoint.schedules import Spilling, num_leaves
 from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.spilling.rehearsal import Rehearsal
-from adjoint.schedules.spilling.segments import SegmentCosts
+from adjoint.schedules.spilling.segments import LeafCosts, SegmentCosts
 from adjoint.schedules.spilling.spacing import GRID
-from adjoint.schedules.spilling.timed_table import TimedTable
 
-__all__ = ["MAX_ERROR", "MAX_WINDOW_LEAVES", "SHORT_LEAVES", "Rehearsals", "TooManyActionsError"]
+__all__ = ["WHOLE_LEAVES", "Estimate", "rehearse"]
 
-MAX_WINDOW_ACTIONS = 2_500
-"""Actions of one window, at one to three microseconds each: it is made as long as they allow."""
-
-MAX_WINDOW_LEAVES = 10_000
-"""Leaves of one window at the most: enough for `MIN_SEGMENTS` of 1,250 leaves."""
-
-MIN_SEGMENTS = 8
-"""Segments, besides the tail, of the shortest window that is believed: fewer hardly show whether
-the time of a segment still changes."""
-
-SHORT_LEAVES = 3_000
+WHOLE_LEAVES = 3_000
 """Runs of up to this many leaves are rehearsed as a whole. For them, more may be sent to the file
 than it can take, with slots to hold the rest: the end of the run would not show that."""
 
-MIN_ERROR = 0.002
-"""Relative error allowed for where the window is settled. Over 10,000 random runs predictions were
-off by 0.005 % on average, some by more."""
+MIN_WINDOW_LEAVES = 1_000
+MIN_SEGMENTS = 12
+"""A window has at least this many leaves, and segments besides the tail."""
 
-MAX_ERROR = 0.2
-"""Relative error allowed for where the window does not bear out the extrapolation."""
+MAX_WINDOW_LEAVES = 10_000
+"""Leaves of a window at the most, some 20 milliseconds. Segments of more than 800 leaves are too
+few in it to show that their time has settled."""
 
-
-class TooManyActionsError(Exception):
-    """A rehearsal takes more actions than are left."""
-
-
-class Estimate(NamedTuple):
-    """What a schedule takes."""
-
-    seconds: float
-    relative_error: float
-    """Share by which it may take longer; 0 where all of it was rehearsed."""
-
-
-class Rehearsals:
-    """Rehearses spilling stacks, within a number of actions.
-
-    Parameters
-    ----------
-    segments
-        What reversing segments takes.
-    max_actions
-        Actions of all rehearsals together; any single one may have `MAX_WINDOW_ACTIONS`.
-    """
-
-    def __init__(self, segments: SegmentCosts, max_actions: int) -> None:
-        self.actions_left = max_actions
-        self._segments = segments
-
-    def estimate(
-        self, schedule: Spilling, tapes: TapeTable | None = None, timing: TimedTable | None = None
-    ) -> Estimate:
-        """Return what a schedule takes. Tables that are given are looked up instead of its own.
-
-        Raises
-        ------
-        TooManyActionsError
-            It takes more actions than are left.
-        """
-
-        def play(leaves: int, marks: Collection[int] = ()) -> Rehearsal:
-            steps = schedule.num_steps if leaves == whole else leaves * schedule.leaf_steps
-            end_of_run = replace(schedule, num_steps=steps)
-            end_of_run.share_tables(tapes, timing)
-            return self._played(Rehearsal(end_of_run), marks)
-
-        def play_window(leaves: int) -> "_Window":
-            marks = _marks(schedule, leaves)
-            return _Window(leaves, marks, play(leaves, marks))
-
-        assert schedule.num_steps is not None
-        whole = num_leaves(schedule.num_steps, schedule.leaf_steps)
-        plan = schedule.forward_plan(whole, schedule.pitch)
-        tail = whole - plan.tail[0][0] if plan.tail else 0
-        each = ceil(plan.spaced.pitch / GRID)
-        segments, is_enough = self._needed_segments(schedule, plan.spaced.pitch)
-        if whole <= SHORT_LEAVES or tail + segments * each >= whole:
-            return Estimate(play(whole).seconds, 0.0)
-        window = play_window(tail + segments * each)
-        affordable = segments * MAX_WINDOW_ACTIONS // window.rehearsal.actions
-        if affordable > segments:
-            leaves = tail + affordable * each
-            if leaves >= whole:
-                return Estimate(play(whole).seconds, 0.0)
-            window = play_window(leaves)
-        costs, moved = schedule.costs, max(0, plan.file_states - schedule.num_slots)
-        seconds = window.extended(whole, moved * costs.write, moved * costs.read)
-        return Estimate(seconds, max(MIN_ERROR, window.unrest) if is_enough else MAX_ERROR)
-
-    def _played(self, rehearsal: Rehearsal, marks: Collection[int]) -> Rehearsal:
-        done = rehearsal.run(marks, max_actions=max(self.actions_left, MAX_WINDOW_ACTIONS))
-        self.actions_left -= rehearsal.actions
-        if not done:
-            raise TooManyActionsError
-        return rehearsal
-
-    def _needed_segments(self, schedule: Spilling, pitch: int) -> tuple[int, bool]:
-        """Return the segments to rehearse, and whether they suffice to be believed."""
-        each = ceil(pitch / GRID)
-        needed = max(MIN_SEGMENTS, 2 * _period(pitch) + 3)
-        alone, _ = self._segments.seconds_and_split(each, schedule.num_slots, True)
-        if schedule.costs.read > alone:
-            # Reads are late from the turn on: the states still in slots at the turn are used up
-            # before the time of a segment settles.
-            needed += schedule.num_slots
-        if needed * each <= MAX_WINDOW_LEAVES:
-            return needed, True
-        return MIN_SEGMENTS, needed == MIN_SEGMENTS
+MAX_UNREST = 0.2
+"""Relative error of an estimate where the window cannot show whether segments have settled."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """The last leaves of a run, rehearsed, with three leaves at which the time was noted.
+class Estimate:
+    """What playing a schedule takes."""
 
-    Below the highest nothing changes any more: if so, both stretches between them are as quick.
+    seconds: float
+    """Infinite if the rehearsal was broken off."""
+    relative_error: float
+    """Share by which it may be off; 0 where all of it was rehearsed."""
+    actions: int
+    """Actions of the rehearsal, at one to three microseconds each."""
+
+
+def rehearse(
+    schedule: Spilling, tapes: TapeTable | None = None, *, max_actions: float = inf
+) -> Estimate:
+    """Return what a schedule of known length takes; break off after `max_actions` actions.
+
+    `tapes`, if given, is looked up instead of the schedule's own table.
     """
+    assert schedule.num_steps is not None
+    schedule.share_tapes(tapes)
+    whole = num_leaves(schedule.num_steps, schedule.leaf_steps)
+    leaves, is_long_enough = _window_leaves(schedule, whole)
+    window = schedule
+    if leaves < whole:
+        window = replace(schedule, num_steps=leaves * schedule.leaf_steps)
+        window.share_tapes(schedule.tapes)
+    marks = _marks(schedule, leaves) if leaves < whole else ()
+    rehearsal = Rehearsal(window)
+    if not rehearsal.run(marks, max_actions=max_actions):
+        return Estimate(inf, 0.0, rehearsal.actions)
+    if leaves == whole:
+        return Estimate(rehearsal.seconds, 0.0, rehearsal.actions)
+    seconds = _extended(schedule, rehearsal, marks, leaves, whole)
+    unrest = _unrest(rehearsal.at, marks) if is_long_enough else MAX_UNREST
+    return Estimate(seconds, unrest, rehearsal.actions)
 
-    leaves: int
-    marks: tuple[int, int, int]
-    rehearsal: Rehearsal
 
-    def extended(self, leaves: int, written: float, read: float) -> float:
-        """Return what a run of `leaves` takes: no less than its writes and then its reads take."""
-        rehearsal = self.rehearsal
-        forward = max(rehearsal.turned_at * leaves / self.leaves, written)
-        reverse = rehearsal.seconds - rehearsal.turned_at
-        reverse += (leaves - self.leaves) * self._slope(self.marks[0], self.marks[2])
-        return forward + max(reverse, read)
+def _window_leaves(schedule: Spilling, whole: int) -> tuple[int, bool]:
+    """Return how many leaves to rehearse, of `whole`, and whether that shows what segments take."""
+    plan = schedule.forward_plan(whole, schedule.pitch)
+    if plan.spaced.count < 3:
+        return whole, True
+    pitch = plan.spaced.pitch
+    each = ceil(pitch / GRID)
+    segments = max(MIN_SEGMENTS, 2 * _period(pitch) + 3)
+    costs = SegmentCosts(LeafCosts.of(schedule.costs, schedule.leaf_steps), schedule.tapes)
+    if schedule.costs.read > costs.seconds_and_split(each, schedule.num_slots, True)[0]:
+        # Reads are late from the turn on: the states still in slots at the turn are used up before
+        # the time of a segment settles.
+        segments += schedule.num_slots
+    tail = whole - plan.tail[0][0] if plan.tail else 0
+    needed = max(tail + segments * each, MIN_WINDOW_LEAVES)
+    if whole <= max(WHOLE_LEAVES, min(needed, MAX_WINDOW_LEAVES)):
+        return whole, True
+    if needed <= MAX_WINDOW_LEAVES:
+        return needed, True
+    return min(whole, max(MAX_WINDOW_LEAVES, tail + MIN_SEGMENTS * each)), False
 
-    @property
-    def unrest(self) -> float:
-        """The share by which the two stretches differ."""
-        low, middle, high = self.marks
-        if not low < middle < high:
-            return MAX_ERROR
-        below, above = self._slope(low, middle), self._slope(middle, high)
-        return abs(above - below) / max(above, below)
 
-    def _slope(self, low: int, high: int) -> float:
-        """Return the seconds a leaf between two marks."""
-        at = self.rehearsal.at
-        return (at[low] - at[high]) / (high - low)
+def _extended(
+    schedule: Spilling, rehearsal: Rehearsal, marks: Collection[int], leaves: int, whole: int
+) -> float:
+    """Return the seconds of the whole run: no less than its writes and then its reads take."""
+    plan, costs = schedule.forward_plan(whole, schedule.pitch), schedule.costs
+    moved = max(0, plan.file_states - schedule.num_slots)
+    forward = max(rehearsal.turned_at * whole / leaves, moved * costs.write)
+    reverse = rehearsal.seconds - rehearsal.turned_at
+    reverse += (whole - leaves) * _slope(rehearsal.at, min(marks), max(marks))
+    return forward + max(reverse, moved * costs.read)
 
 
 def _marks(schedule: Spilling, leaves: int) -> tuple[int, int, int]:
@@ -171,6 +113,20 @@ def _marks(schedule: Spilling, leaves: int) -> tuple[int, int, int]:
     span = max(1, spaced.count // (4 * period)) * period
     low, middle, high = (spaced.leaf(min(spaced.count - 1, 1 + k * span)) for k in range(3))
     return low, middle, high
+
+
+def _unrest(at: Mapping[int, float], marks: Collection[int]) -> float:
+    """Return the share by which the times a leaf between the marks differ."""
+    low, middle, high = marks
+    if not low < middle < high:
+        return MAX_UNREST
+    below, above = _slope(at, low, middle), _slope(at, middle, high)
+    return abs(above - below) / max(above, below)
+
+
+def _slope(at: Mapping[int, float], low: int, high: int) -> float:
+    """Return the seconds a leaf between two marks."""
+    return (at[low] - at[high]) / (high - low)
 
 
 def _period(pitch: int) -> int:

@@ -34,7 +34,7 @@ SCHEDULES = {
     "Spilling": lambda n: Spilling(n, 4, 9.5, costs=COSTS),
     "Spilling, leaves": lambda n: Spilling(n, 4, 12.0, costs=COSTS, leaf_steps=3),
     "Spilling, tapes": lambda n: Spilling(n, 6, 10.0, costs=COSTS, tape_slots=1),
-    "Spilling, timed": lambda n: Spilling(n, 4, 20.0, costs=SLOW, tape_slots=1, timed=True),
+    "Spilling, few slots": lambda n: Spilling(n, 4, 20.0, costs=SLOW, tape_slots=1),
 }
 
 

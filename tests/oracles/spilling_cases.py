@@ -8,18 +8,15 @@ from adjoint.schedules import Spilling
 from adjoint.schedules.costs import Costs
 
 TRANSFERS = [0, 0.01, 0.3, 1, 1.2, 2, 5, 10, 50, 200, 1000]
-TIMED_STEPS = 40
 PLAIN = Costs(advance=1, pull_back=2, write=3, read=3)
 SLOW_READS = Costs(advance=1, record=0.5, unreached=1, pull_back=1, write=0.3, read=20, post=0.1)
 SLOW_COPIES = Costs(pull_back=7, write=6, read=1, store=0.5, restore=0.25, slowdown=2)
 KINDS = [
     (PLAIN, {"tail_slots": 1}),
-    (SLOW_READS, {"tape_slots": 1, "split": 1, "patience": 1}),
-    (SLOW_COPIES, {"tail_repeats": 0, "patience": 4}),
+    (SLOW_READS, {"tape_slots": 1}),
+    (SLOW_COPIES, {"tail_repeats": 0}),
     (PLAIN, {"tape_slots": 2, "tail_slots": 2}),
-    (SLOW_COPIES, {"tape_slots": 3, "tail_repeats": 2, "split": 0}),
-    (SLOW_READS, {"tape_slots": 1, "patience": 1, "timed": True}),
-    (PLAIN, {"tail_slots": 1, "timed": True}),
+    (SLOW_COPIES, {"tape_slots": 3, "tail_repeats": 2}),
 ]
 
 
@@ -81,11 +78,7 @@ def draw_options(draw, num_steps, leaf, max_slots):
         "leaf_steps": leaf,
         "tail_slots": draw(st.integers(0, slots)),
         "tail_repeats": draw(st.integers(0, 5)),
-        "split": draw(st.sampled_from([0, 0.5, 1]) | st.floats(0, 1)),
-        "patience": draw(st.sampled_from([1, 1.5, 4, 1e9])),
         "tape_slots": min(slots, draw(st.integers(0, 3))),
-        # a table that reckons with transfers takes a while for long pieces
-        "timed": interval < TIMED_STEPS and draw(st.booleans()),
     }
 
 

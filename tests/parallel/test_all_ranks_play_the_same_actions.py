@@ -34,7 +34,7 @@ THROTTLES = {
 SCHEDULES = {
     "Spilling": Spilling(NUM_STEPS, 6, 4.0, costs=COSTS),
     "Spilling, tapes": Spilling(NUM_STEPS, 8, 5.0, costs=COSTS, tape_slots=1),
-    "Spilling, timed": Spilling(NUM_STEPS, 4, 20.0, costs=SLOW, tape_slots=1, timed=True),
+    "Spilling, few slots": Spilling(NUM_STEPS, 4, 20.0, costs=SLOW, tape_slots=1),
     "Asynchronous": Asynchronous(NUM_STEPS, 5, 20),
 }
 

@@ -46,11 +46,9 @@ class Bookkeeping:
         self.leaf_steps = schedule.leaf_steps
         self.max_in_file = schedule.file_states
         """States that the file has room for."""
-        self.costs = self._planned = schedule.costs
+        self.costs = schedule.costs
         """Costs of single steps and states: the virtual clock goes by them."""
         self.clock = VirtualClock(schedule.costs)
-        self.timed = schedule.timing
-        """Where states are kept while transfers hold slots; None if that is not considered."""
         self.kept: deque[Entry] = deque()
         """What is listed, oldest first: the top is the last."""
         self.archived = LeafRuns()
@@ -60,7 +58,7 @@ class Bookkeeping:
         self.reserved = 0
         """1 while the next free slot is wanted for a read that is due."""
         self.locked = 0
-        """Slots of what is not in the file, or keeps its slot all the same."""
+        """Slots of what is not in the file."""
         self.in_file = 0
         """States in the file, those being written included."""
         self.clean: list[Entry] = []
@@ -100,48 +98,17 @@ class Bookkeeping:
         """Return how many slots discarding a state frees at once: 0 or 1."""
         return int(state is not None and state.in_slot and not self.is_moving(state))
 
-    def until_written(self) -> float:
-        """Return the seconds for which a write still takes a slot."""
-        for state in self.writing:
-            if not state.held:
-                return max(0.0, self.clock.busy_until - self.clock.now)
-        return 0.0
-
     # -- what reversing takes ------------------------------------------------------------------
 
     def seconds(self, leaves: int, entry: Entry) -> float:
         """Return the seconds to reverse `leaves` leaves from a kept state, or by a kept tape."""
         if entry.is_tape:
             return self._segments.leaf.pull_back
-        timed = self.timed
-        if timed is not None and 0 < leaves <= timed.max_leaves and entry.locked < self.num_slots:
-            unit, ahead = self._segments.leaf.advance, self.ahead(entry)
-            cost, _ = timed.look(leaves, entry.locked, ahead / unit, in_file=entry.in_file)
-            if cost < inf:
-                return cost * unit
         slots = self.num_slots - entry.locked
         return self._segments.seconds_and_split(leaves, slots, entry.in_file)[0]
 
-    def ahead(self, state: Entry, segment_seconds: float | None = None) -> float:
-        """Return how long after the segment of a kept state is reversed the next read is wanted.
-
-        With `segment_seconds`, what the state's segment takes, return how long after the segment
-        above it.
-        """
-        from_now = state.below
-        if segment_seconds is not None:
-            if state.in_file and not state.held:
-                return 0.0
-            from_now += segment_seconds
-        for other in reversed(self.kept):
-            if other.leaf < state.leaf and other.in_file and not other.held:
-                return from_now - other.above
-        return 0.0 if self.archived.count else inf
-
     def update_costs(self, costs: Costs) -> None:
         """Go by other costs from now on; transfers under way take what they were to take."""
-        if self.timed is not None and _differ(costs, self._planned):
-            self.timed = None
         self.costs = costs
         self.clock.update_costs(costs)
         self.revalue()
@@ -155,7 +122,7 @@ class Bookkeeping:
             entry.locked, entry.below = locked, below
             if entry.is_tape:
                 locked += self.tape_slots
-            elif entry.locks:
+            elif not entry.in_file:
                 locked += 1
             under = entry
 
@@ -171,27 +138,6 @@ class Bookkeeping:
             Entry(leaf, self.locked, self._below(leaf), is_tape=True), self.tape_slots
         )
 
-    def hold(self, state: Entry) -> None:
-        """Have a state in the file keep its slot."""
-        state.held = True
-        self.locked += 1
-        if state in self.clean:
-            self.clean.remove(state)
-
-    def release(self, state: Entry) -> None:
-        """Let a state in the file be evicted again."""
-        if not state.held:
-            return
-        state.held = False
-        self.locked -= 1
-        if state not in self.writing:
-            insort(self.clean, state, key=by_leaf)
-
-    def release_top(self, leaf: int) -> None:
-        """Let the top be evicted again, if it is the state of a leaf."""
-        if self.kept and self.kept[-1].leaf == leaf:
-            self.release(self.kept[-1])
-
     def settle(self) -> None:
         """Take note of the writes that are done by now, on the virtual clock."""
         writing, now = self.writing, self.clock.now
@@ -199,9 +145,7 @@ class Bookkeeping:
             transfer = writing[0].transfer
             if transfer is not None and transfer.ends > now:
                 return
-            state = writing.popleft()
-            if not state.held:
-                insort(self.clean, state, key=by_leaf)
+            insort(self.clean, writing.popleft(), key=by_leaf)
 
     def archive_bottom(self) -> None:
         """Take states that are in the file alone off the bottom of the list, if these are many."""
@@ -283,13 +227,3 @@ def _in_file_alone(leaf: int, place: Place) -> Entry:
     state.in_file = True
     state.place = place
     return state
-
-
-def _differ(costs: Costs, planned: Costs) -> bool:
-    """Return whether a table for the planned costs is of no use for others."""
-    pairs = ((costs.read, planned.read), (costs.write, planned.write))
-    return any(
-        max(now * planned.advance, before * costs.advance)
-        > MAX_TABLE_ERROR * min(now * planned.advance, before * costs.advance)
-        for now, before in pairs
-    )

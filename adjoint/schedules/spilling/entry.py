@@ -17,7 +17,6 @@ class Entry:
     __slots__ = (
         "above",
         "below",
-        "held",
         "in_file",
         "in_slot",
         "is_tape",
@@ -34,8 +33,6 @@ class Entry:
         self.is_tape = is_tape
         self.in_slot = True
         self.in_file = False
-        self.held = False
-        """Keeps its slot although it is in the file."""
         self.pinned = False
         """Being read ahead, or read and not used yet."""
         self.pending_discard = False
@@ -50,11 +47,6 @@ class Entry:
         """Seconds that reversing all that is below it takes, up to a constant."""
         self.above = below
         """`below`, and the seconds of its own segment, which ends where the next entry begins."""
-
-    @property
-    def locks(self) -> bool:
-        """Whether its slot is locked: a state that is in the file may be evicted."""
-        return self.held or not self.in_file
 
     @property
     def is_resident(self) -> bool:

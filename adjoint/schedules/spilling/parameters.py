@@ -18,7 +18,6 @@ from adjoint.schedules.mixed_table import TapeTable
 from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.spilling.segments import LeafCosts
 from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_forward
-from adjoint.schedules.spilling.timed_table import TimedTable
 
 __all__ = ["TABLE_LEAVES", "SpillingParameters"]
 
@@ -33,8 +32,9 @@ MAX_TABLE_DRIFT = 1.04
 """Factor by which the ratio of a write to a step may change before tables are made anew: that
 takes up to 0.1 s."""
 
-MAX_PATIENCE = 1e9
-"""A patience that no run exhausts: no state is evicted. Infinity times a read of no time is nan."""
+REREAD = 0.1
+"""Share of a read's time that evicting a state is taken to cost when it is decided where tapes are
+kept: reads are hidden, but each takes a slot for a while."""
 
 MAX_TAIL_REPEATS = 64
 """Far more than ever pays; it bounds the binomials that are worked out."""
@@ -52,8 +52,6 @@ INTEGERS = (
     "tape_slots",
     "max_file_states",
 )
-REAL_NUMBERS = ("interval", "split", "patience", "foresight", "reread")
-"""Parameters that are converted: NumPy's numbers are given, too."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,7 @@ class SpillingParameters(ABC):
     leaf_steps: int = 1
     tail_slots: int = 0
     tail_repeats: int = 1
-    split: float = 0.5
-    patience: float = 1.5
-    foresight: float = 0.0
-    reread: float = 0.1
     tape_slots: int = 0
-    timed: bool = False
     max_file_states: int | None = None
 
     file_states: int = field(init=False, repr=False, compare=False)
@@ -83,8 +76,7 @@ class SpillingParameters(ABC):
         for name in INTEGERS:
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, index(value))
-        for name in REAL_NUMBERS:
-            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "interval", float(self.interval))
         self._check()
         object.__setattr__(self, "file_states", self._needed_file_states())
 
@@ -157,11 +149,8 @@ class SpillingParameters(ABC):
         widening = min(MAX_RESPACING, max(least, widening))
         changed = self.respaced(costs, round(widening * self.pitch), file_states)
         if max(widening, 1 / widening) < MAX_TABLE_DRIFT:
-            made = vars(self)
-            vars(changed).update({name: made[name] for name in ("tapes", "timing") if name in made})
+            changed.share_tapes(vars(self).get("tapes"))
         return changed
-
-    # -- tables --------------------------------------------------------------------------------
 
     @cached_property
     def tapes(self) -> TapeTable | None:
@@ -174,36 +163,13 @@ class SpillingParameters(ABC):
             self.num_slots,
             tape_slots=self.tape_slots,
             unreached=leaf.unreached,
-            reread=leaf.in_advances(self.reread * self.costs.read),
+            reread=leaf.in_advances(REREAD * self.costs.read),
         )
 
-    @cached_property
-    def timing(self) -> TimedTable | None:
-        """Where states and tapes are kept while transfers hold slots; None if not `timed`."""
-        leaf = LeafCosts.of(self.costs, self.leaf_steps)
-        if not self.timed or leaf.advance == 0 or not self.costs.read or not self.costs.write:
-            return None
-        # segments are as long as the interval, give or take what rounding adds
-        longest = 2 + -(-int(1.05 * self.interval) // self.leaf_steps)
-        return TimedTable(
-            self._within_run(min(TABLE_LEAVES, longest)),
-            self.num_slots,
-            tape_slots=self.tape_slots,
-            unreached=leaf.unreached,
-            pull_back=leaf.in_advances(leaf.pull_back),
-            extra=leaf.in_advances(leaf.keep - leaf.advance),
-            read=leaf.in_advances(self.costs.read),
-            write=leaf.in_advances(self.costs.write),
-        )
-
-    def share_tables(
-        self, tapes: TapeTable | None = None, timing: TimedTable | None = None
-    ) -> None:
-        """Look up tables that were made for the same costs instead of making them again."""
+    def share_tapes(self, tapes: TapeTable | None) -> None:
+        """Look up a table that was made for the same costs instead of making it again."""
         if tapes is not None:
             vars(self)["tapes"] = tapes
-        if timing is not None:
-            vars(self)["timing"] = timing
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -229,10 +195,6 @@ class SpillingParameters(ABC):
         ranges = {
             "tail_slots": (self.tail_slots, 0, self.num_slots),
             "tail_repeats": (self.tail_repeats, 0, MAX_TAIL_REPEATS),
-            "split": (self.split, 0, 1),
-            "patience": (self.patience, 1, MAX_PATIENCE),
-            "foresight": (self.foresight, 0, 1),
-            "reread": (self.reread, 0, 1),
             "tape_slots": (self.tape_slots, 0, max(1, self.num_slots)),
         }
         for name, (value, least, most) in ranges.items():

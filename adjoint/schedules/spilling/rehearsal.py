@@ -64,8 +64,6 @@ def _known_seconds(sweep: ReverseSweep, live: int) -> float | None:
     scarce = slots < (left - 1) * max(1, books.tape_slots)
     if scarce and (books.clean or books.writing or books.reserved):
         return None  # more slots may come, and when is not known
-    if sweep.is_timed(left):
-        return None  # every decision depends on transfers
     seconds, _ = segments.seconds_and_split(left, slots, False)
     leaf = segments.leaf.record + segments.leaf.pull_back
     return None if seconds == inf or _is_read_due(sweep, live, seconds + leaf) else seconds

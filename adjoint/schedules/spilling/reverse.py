@@ -11,11 +11,8 @@ from adjoint.schedules.protocol import num_leaves
 from adjoint.schedules.spilling.bookkeeping import Bookkeeping
 from adjoint.schedules.spilling.entry import Entry
 from adjoint.schedules.spilling.forecast import Forecast
-from adjoint.schedules.spilling.outlook import Outlook, timed_outlook
 from adjoint.schedules.spilling.segments import SegmentCosts
-from adjoint.schedules.spilling.spacing import EvenSteps
 from adjoint.schedules.spilling.stack import Stack
-from adjoint.schedules.spilling.timed_table import SEND
 
 __all__ = ["PassOver", "ReverseSweep"]
 
@@ -85,15 +82,9 @@ class ReverseSweep:
         That is the live state, or `from_slot` the one in the slot of the top.
         """
         books, stack = self.books, self._stack
-        books.release_top(live)
         while (left := self.end - live) > 1:
             if self._pass_over is not None and self._reverse_at_once(live, self._pass_over):
                 return
-            if self.is_timed(left):
-                stop = yield from self._follow_timed_table(live, from_slot=from_slot)
-                if stop is not None:
-                    live, from_slot = stop, from_slot and stop == live
-                    continue
             slots, in_file = yield from self._slots_right_of(live)
             split = self.segments.seconds_and_split(left, slots, in_file)[1]
             if split == 0:
@@ -139,20 +130,12 @@ class ReverseSweep:
 
     # -- what can be known beforehand ----------------------------------------------------------
 
-    def is_timed(self, left: int) -> bool:
-        """Return whether the table that accounts for transfers decides about a segment."""
-        timed = self.books.timed
-        return self.has_turned and timed is not None and left <= timed.max_leaves
-
     def outlook(self, live: int, top: Entry) -> tuple[float, float, int]:
         """Return when the top is needed again, when what is below it is, and the split until then.
 
         In seconds from now, if what is right of the live state is reversed next.
         """
         books, segments, left = self.books, self.segments, self.end - live
-        if (outlook := self._timed_outlook(live)) is not None:
-            until_top, until_below, move = outlook
-            return until_top, until_below, 0 if move == SEND else abs(move)
         if top.leaf != live:
             slots = books.num_slots - books.locked
             until_top, split = segments.seconds_and_split(left, slots, False)
@@ -162,13 +145,6 @@ class ReverseSweep:
         if split == 0:
             return below, below, split  # its tape is kept: the state is not needed again
         return below - segments.seconds_and_split(split, slots, top.in_file)[0], below, split
-
-    def _timed_outlook(self, live: int) -> Outlook | None:
-        books, left = self.books, self.end - live
-        if not self.is_timed(left):
-            return None
-        assert books.timed is not None
-        return timed_outlook(books, books.timed, live, left, self.segments.leaf.advance)
 
     # -- decisions -----------------------------------------------------------------------------
 
@@ -195,47 +171,14 @@ class ReverseSweep:
             slots = min(1, books.free)
         return max(0, slots), False
 
-    def _follow_timed_table(
-        self, live: int, *, from_slot: bool
-    ) -> Generator[Action, None, int | None]:
-        """Do what the table says next; return where the live state is, None if it cannot be done.
-
-        Only a live state that is sent to the file does not move.
-        """
-        books, stack, outlook = self.books, self._stack, self._timed_outlook(live)
-        if outlook is None:
-            return None
-        until_top, until_below, move = outlook
-        if books.has_absent:
-            ahead = 0 if move == SEND else abs(move)
-            yield from stack.prefetch(until_top, until_below, ahead * self.segments.leaf.advance)
-        own = books.top() if books.top().leaf == live else None
-        if own is not None and move > 0 and not own.is_resident:
-            return None
-        needed = int(own is None) if move else books.tape_slots - books.frees_slot(own)
-        if not (yield from stack.make_room_for(needed, until_top, until_below)):
-            return None
-        if move == 0:
-            return live + 1 if (yield from self._keep_tape(live, from_slot=from_slot)) else None
-        if own is None and not (yield from self._keep_state(live, send=move == SEND)):
-            return None
-        if move == SEND:
-            return live
-        if from_slot:
-            yield stack.restore(books.top())
-        if own is not None and move > 0 and own.in_file:
-            books.hold(own)
-        yield self.advance(live, live + abs(move))
-        return live + abs(move)
-
-    def _keep_state(self, live: int, *, send: bool = False) -> Generator[Action, None, bool]:
+    def _keep_state(self, live: int) -> Generator[Action, None, bool]:
         """Keep the live state in a slot; return False if there is none after all."""
         books, stack = self.books, self._stack
         while books.free <= books.reserved and books.clean:
             yield from stack.evict(books.clean[0])
         if not books.free:
             return False
-        yield from stack.store(live, (EvenSteps.single(live), 0) if send else None)
+        yield from stack.store(live)
         return True
 
     def _keep_tape(self, live: int, *, from_slot: bool) -> Generator[Action, None, bool]:

@@ -55,22 +55,8 @@ class Spilling(SpillingParameters):
         The most states that stay in memory and are never written: those nearest to the end.
     tail_repeats
         Their distances are those of a Revolve that takes no step more often than this.
-    split
-        Which of Revolve's best splits are taken: 0 the nearest, 1 the farthest, or between.
-    patience
-        A written state is evicted if it is not needed for this many times what reading it back
-        takes; at least 1.
-    foresight
-        A slot is reserved for a read that will be due before this share is reversed of what is
-        reversed next; 0 to reserve none until it is due. It pays where tapes are kept.
-    reread
-        Share of a read's time that evicting a state is taken to cost when it is decided where tapes
-        are kept: between 0 and 1.
     tape_slots
         Slots that each tape takes that is kept while others are recorded; 0 to keep none.
-    timed
-        Whether the reverse sweep accounts for the slots that transfers hold, as `TimedTable` does.
-        It pays where slots are few; then states are sent to the file in the reverse sweep, too.
     max_file_states
         States that the file may hold at once; None for as many as the interval asks for. It must be
         given if `num_steps` is not: when the file is full, every other state is discarded and the

@@ -75,16 +75,13 @@ class SegmentCosts:
     ----------
     leaf
         Costs of a leaf.
-    split
-        Which of Revolve's best splits to take: 0 the smallest, 1 the largest, or between.
     table
         Where tapes are kept; None where they are not. Segments longer than it reaches are split as
         Revolve does.
     """
 
-    def __init__(self, leaf: LeafCosts, split: float, table: TapeTable | None) -> None:
+    def __init__(self, leaf: LeafCosts, table: TapeTable | None) -> None:
         self.leaf = leaf
-        self._split = split
         self._table = table
         self._known: dict[tuple[int, int, bool], tuple[float, int]] = {}
 
@@ -127,4 +124,4 @@ class SegmentCosts:
             return moves * leaf.advance + leaves * rest, table.decision(leaves, slots, in_file)
         advances, low, high = revolve_splits(leaves, slots + in_file)
         seconds = advances * leaf.advance + leaves * (leaf.record + leaf.pull_back)
-        return seconds, low + int(self._split * (high - low))
+        return seconds, (low + high) // 2

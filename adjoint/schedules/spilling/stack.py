@@ -5,7 +5,7 @@ taken, what is waited for, and what is discarded.
 """
 
 from bisect import insort
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 from adjoint.schedules.actions import (
     Action,
@@ -35,15 +35,11 @@ class Stack:
         What is kept; changed by this class alone.
     forecast
         When it is needed again.
-    foresight
-        Share of what is reversed next: for a read that is due before it is reversed, a slot is
-        reserved.
     """
 
-    def __init__(self, books: Bookkeeping, forecast: Forecast, foresight: float) -> None:
+    def __init__(self, books: Bookkeeping, forecast: Forecast) -> None:
         self._books = books
         self._forecast = forecast
-        self._foresight = foresight
         self._leaf_steps = books.leaf_steps
 
     # -- the forward sweep ---------------------------------------------------------------------
@@ -206,36 +202,17 @@ class Stack:
                 yield from self._unpin(pinned)
                 yield from self.make_room()
 
-    def make_room_for(
-        self, needed: int, until_top: float, until_below: float
-    ) -> Generator[Action, None, bool]:
-        """Free `needed` slots, evicting what may be evicted; return whether that suffices."""
-        books = self._books
-        live_top = books.kept[-1] if needed else None
-        while books.free - books.reserved < needed:
-            if not self._forecast.evictable(until_top, until_below) or (
-                books.clean[0] is live_top and until_top == until_below
-            ):
-                return False
-            yield from self.evict(books.clean[0])
-        return True
-
     def prefetch(self, until_top: float, until_below: float, look: float) -> Iterator[Action]:
-        """Read ahead what is due within `look` seconds; reserve a slot where none is free for it.
-
-        A slot is reserved for a read that is due a little later, too: see `foresight`.
-        """
+        """Read ahead what is due within `look` seconds; reserve a slot where none is free for it."""
         books = self._books
         books.reserved = 0
-        while (due := self._forecast.until_due(until_top, until_below)) <= look:
-            if books.timed is not None and books.clock.busy_until - books.clock.now > look:
+        while self._forecast.until_due(until_top, until_below) <= look:
+            if books.clock.busy_until - books.clock.now > look:
                 return  # it would only queue, in a slot
             if not books.free:
                 books.reserved = 1
                 return
             yield from self._read_ahead(books.absent[-1])
-        if due < self._foresight * until_top:
-            books.reserved = 1
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -266,7 +243,6 @@ class Stack:
         step = state.leaf * self._leaf_steps
         if state.pinned:
             yield from self._unpin(state)
-        books.release(state)
         if state.transfer is not None and state.transfer.begins > books.clock.now:
             yield self._cancel(state)
         if state is books.kept[-1]:

@@ -45,10 +45,10 @@ class SpillingStream(AdaptiveStream):
     ) -> None:
         self._schedule = schedule
         leaf = LeafCosts.of(schedule.costs, schedule.leaf_steps)
-        self._segments = SegmentCosts(leaf, schedule.split, schedule.tapes)
+        self._segments = SegmentCosts(leaf, schedule.tapes)
         self.books = Bookkeeping(schedule, self._segments)
-        forecast = Forecast(self.books, schedule.patience)
-        self._stack = Stack(self.books, forecast, schedule.foresight)
+        forecast = Forecast(self.books)
+        self._stack = Stack(self.books, forecast)
         self.reversal = ReverseSweep(self.books, self._stack, forecast, self._segments, pass_over)
         self._pitch = self._planned_pitch = schedule.pitch
         """The present spacing in the file, in units of ``1 / GRID`` leaves; and without the changes

@@ -52,7 +52,7 @@ class LosingOne(Losing):
 @pytest.mark.parametrize("steps", [5, 9])
 def test_any_one_state_at_any_moment(steps, slots, tape_slots, repeats):
     costs = Costs(pull_back=2, write=1, read=0.3)
-    options = {"costs": costs, "tape_slots": tape_slots, "patience": 1, "tail_repeats": repeats}
+    options = {"costs": costs, "tape_slots": tape_slots, "tail_repeats": repeats}
     schedule = Spilling(steps, slots, 1, **options)
     losses = 0
     for moment in range(1, len(list(schedule))):

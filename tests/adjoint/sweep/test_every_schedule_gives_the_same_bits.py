@@ -47,10 +47,7 @@ def assert_same_bits(found, expected):
 QUICK = Costs(advance=1, unreached=1, pull_back=1, write=0.5, read=0.5)
 SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2, read_slowdown=1.4)
 
-SENDING = Costs(advance=1, unreached=1, pull_back=1, write=5, read=5)
-
 SCHEDULES = [
-    Spilling(NUM_STEPS, 3, 10.0, costs=SENDING, tape_slots=1, timed=True),
     Revolve(NUM_STEPS, 1),
     Revolve(NUM_STEPS, 4),
     Revolve(NUM_STEPS, 3, leaf_steps=4),
@@ -68,7 +65,7 @@ SCHEDULES = [
     Online(2, leaf_steps=4),
     Spilling(NUM_STEPS, 1, 1, costs=QUICK),
     Spilling(NUM_STEPS, 3, 4.5, costs=SLOW, tail_slots=1),
-    Spilling(NUM_STEPS, 3, 5, costs=SLOW, tape_slots=1, patience=1.0),
+    Spilling(NUM_STEPS, 3, 5, costs=SLOW, tape_slots=1),
     Spilling(NUM_STEPS, 4, 4, costs=SLOW, tape_slots=2, leaf_steps=4),
     Spilling(None, 3, 2.5, costs=SLOW, max_file_states=4),
 ]
