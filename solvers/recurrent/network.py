@@ -110,6 +110,7 @@ class RecurrentNetwork:
     """
 
     reproducible = True
+    reaches_stop = True  # `record` computes the state at its stop in any case
 
     def __init__(
         self,

@@ -64,6 +64,7 @@ class TorchStepper:
     """
 
     reproducible = True
+    reaches_stop = True  # `record` computes the state at its stop in any case
 
     def __init__(
         self,

@@ -203,7 +203,7 @@ class Stack:
                 yield from self.make_room()
 
     def prefetch(self, until_top: float, until_below: float, look: float) -> Iterator[Action]:
-        """Read ahead what is due within `look` seconds; reserve a slot where none is free for it."""
+        """Read ahead what is due within `look` seconds; reserve a slot if none is free."""
         books = self._books
         books.reserved = 0
         while self._forecast.until_due(until_top, until_below) <= look:

@@ -17,7 +17,7 @@ LAYOUT = StateLayout.of({"u": np.zeros(50)})
 path = os.path.join(sys.argv[1], "run.h5")
 
 def make(rows=4):
-    return create_file(path, communicator(None), FileSpec(LAYOUT, b"mine"), rows)
+    return create_file(path, communicator(None), FileSpec(LAYOUT, "mine"), rows)
 
 def dying(call, count):
     def wrapped(*given, **named):

@@ -100,7 +100,7 @@ def test_file_of_another_user_is_refused_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     before = path.read_bytes()
     with pytest.raises(SnapshotFileError, match="belongs to another user"):
-        rows_at(path, ONE_RANK, FileSpec(LAYOUT, b"mine"))
+        rows_at(path, ONE_RANK, FileSpec(LAYOUT, "mine"))
     with pytest.raises(SnapshotFileError, match="belongs to another user"):
         make(path)
     assert path.read_bytes() == before

@@ -181,6 +181,7 @@ def test_its_block_and_its_row_are_never_used_again(open_stuck):
     for block in (lost, other):
         pool.give_back(block)
     assert all(block is not lost for block in (pool.take(), pool.take()))
+    store.close()
     again = open_stuck()
     steps = range(again.file.usable_rows)
     assert len(steps) == ROWS - 1

@@ -18,7 +18,7 @@ from adjoint.storage.opening import create_file, rows_at
 from adjoint.storage.reader import open_snapshots
 from adjoint.storage.state_layout import StateLayout
 
-SPEC = FileSpec(StateLayout.of({"u": np.zeros(30)}), b"mine")
+SPEC = FileSpec(StateLayout.of({"u": np.zeros(30)}), "mine")
 ONE_RANK = communicator(None)
 
 PROGRAM = """
@@ -30,7 +30,7 @@ from adjoint.parallel import communicator
 from adjoint.storage.file_format import FileSpec
 from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
-spec = FileSpec(StateLayout.of({"u": np.zeros(30)}), b"mine")
+spec = FileSpec(StateLayout.of({"u": np.zeros(30)}), "mine")
 file = create_file(path, communicator(None), spec, 3)
 number = 0
 if child == "fork":
