@@ -1,11 +1,11 @@
 """Whether a stepper has left the controls as they were, as the derivative supposes."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
-from adjoint.errors import StepperError
+from adjoint.errors import ReplayError, StepperError
 from adjoint.parallel import Communicator
 from adjoint.steppers import Stepper
 from adjoint.storage.checksums import checksum
@@ -20,7 +20,15 @@ def unchanged_controls(stepper: Stepper, comm: Communicator) -> Generator[None]:
     Compares checksums; controls that are not in memory (memory maps, HDF5 datasets) are left out.
     """
     before = _checksums(stepper)
-    yield
+    try:
+        yield
+    except ReplayError:  # other controls are the likeliest reason
+        _require_same(before, stepper, comm)
+        raise
+    _require_same(before, stepper, comm)
+
+
+def _require_same(before: Mapping[str, int], stepper: Stepper, comm: Communicator) -> None:
     after = _checksums(stepper)
     changed = [name for name in before if after.get(name) != before[name]]
     rank = f" on rank {comm.rank}" if comm.size > 1 else ""

@@ -100,7 +100,8 @@ class Stepper(Protocol):
 
         Given a running total `cost`, add this rank's part of the cost of each step to it, one by
         one in order, and return the total, so that grouping steps differently changes no bit. Given
-        None, compute no cost and return None.
+        None, compute no cost and return None. A total may be given again when steps are taken
+        again, to be compared.
         """
         ...
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
+from weakref import finalize
 
 __all__ = ["Worker"]
 
@@ -23,6 +24,8 @@ class Worker:
         self._thread = threading.Thread(
             target=_carry_out, args=(self._tasks,), name=name, daemon=True
         )
+        # Garbage collection of a worker that was not closed ends the thread.
+        finalize(self, self._tasks.put, None).atexit = False
         self._thread.start()
 
     def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:

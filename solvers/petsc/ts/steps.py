@@ -86,6 +86,8 @@ class Steps:
         self.clock = np.array(self.first)
         """Part of the state: its time, and the length with which the next step is attempted."""
         self.position = 0
+        self._monitored = 0
+        """The monitors have been called for the steps before this one."""
         self._proposed = array("d")
         self._last_size = self.first[1]
         self._ts = ts
@@ -122,6 +124,7 @@ class Steps:
         """Begin a run: the solution is its initial state."""
         self.accepted.discard_new()
         del self._proposed[:]
+        self._monitored = 0
         self.clock[:] = self.first
         self.place(0)
 
@@ -148,8 +151,8 @@ class Steps:
     def advance(self, stop: int, cost: float | None) -> float | None:
         """Take steps up to `stop`, or to the end of the TS; return the running total.
 
-        Collective. Monitors are called if a cost is wanted, that is, when steps are taken for the
-        first time, as in ``TSSolve``.
+        Collective. Monitors are called the first time that the cost of a step is wanted, as in
+        ``TSSolve``.
 
         Raises
         ------
@@ -232,8 +235,9 @@ class Steps:
             self._ts.monitor(self.position, self._ts.getTime(), self._u)
 
     def _begin_cost(self, k: int, time: float, cost: float) -> float:
-        if self._integral is None:
+        if self._integral is None and k >= self._monitored:
             self._ts.monitor(k, time, self._u)
+            self._monitored = k + 1
         if self._step_cost is not None:
             cost += self._step_cost(self._ts, k, time, self._u)
         return cost

@@ -22,10 +22,10 @@ def made(source):
 def changed(source, change):
     """Return the names of what differs after a change to the stepper."""
     stepper, taken = made(source)
-    before = taken.take()
-    assert differing(before, taken.take()) == []
+    before = taken.take("")
+    assert differing(before, taken.take("")) == []
     change(stepper)
-    return differing(before, taken.take())
+    return differing(before, taken.take(""))
 
 
 def test_values_shapes_and_dtypes_count():
@@ -101,21 +101,21 @@ def test_arrays_that_steps_change_do_not_count():
     stepper.work = np.zeros(4)
     with taken.watching():
         stepper.work[...] = 3.0
-    before = taken.take()
+    before = taken.take("")
     stepper.work[...] = 4.0
-    assert differing(before, taken.take()) == []
+    assert differing(before, taken.take("")) == []
     stepper.source[...] = 1.0
-    assert differing(before, taken.take()) == ["source"]
+    assert differing(before, taken.take("")) == ["source"]
     with taken.watching():
         stepper.source[...] = 2.0
-    assert differing(before, taken.take()) == ["source"]
+    assert differing(before, taken.take("")) == ["source"]
 
 
 @pytest.mark.parametrize("number", [3, 300])
 def test_many_arrays_fit_in_the_journal(number):
     stepper, taken = made(np.zeros(4))
     stepper.parts = [np.zeros(2) for _ in range(number)]
-    before = taken.take()
+    before = taken.take("")
     assert len(str(before)) < 2000
     stepper.parts[-1][0] = 1
-    assert len(differing(before, taken.take())) == 1
+    assert len(differing(before, taken.take(""))) == 1

@@ -17,7 +17,7 @@ from adjoint.storage.state_layout import StateLayout
 ONE_RANK = communicator(None)
 
 
-def spec(size=20, fingerprint=b"mine"):
+def spec(size=20, fingerprint="mine"):
     return FileSpec(StateLayout.of({"u": np.zeros(size)}), fingerprint)
 
 

@@ -64,7 +64,7 @@ def test_the_evaluation_ends_and_is_resumed(name, at, number, tmp_path):
     resumed = adjoint.gradient(again, NUM_STEPS, resume=True, **options)
     assert_same(resumed, expected)
     assert resumed.report.resumed_from == "reverse, step 0"
-    assert again.calls == 0
+    assert again.calls < NUM_STEPS // 4, "only a stretch between two states is compared"
 
 
 def test_a_run_of_unknown_length_is_resumed(tmp_path):

@@ -147,8 +147,8 @@ class Scribbling(Drawing):
 
     def step(self, step, state, out):
         super().step(step, state, out)
-        if step == 5:
-            self.kept = state["u"]
+        if step == 4:
+            self.kept = out["u"]
         if step == 9:
             self.kept[0] += 1e-7
 
