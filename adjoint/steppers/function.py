@@ -32,7 +32,8 @@ class FunctionStepper(ABC):
 
     All arguments are mappings from name to array, in memory of stepper or driver: keep no
     reference. What is to be written can be written in place, ``out["u"][:] = new``, or assigned,
-    ``out["u"] = new``: a number, or an array of the same shape, which is copied and cast. `state`
+    ``out["u"] = new``: a number, or an array of the same shape, which is copied and cast. It may
+    be one of JAX or PyTorch; to add one, write ``adjoint["u"] += np.asarray(new)``. `state`
     is read-only; a class that refreshes ghost cells in it says ``writes_ghosts = True``, and its
     states are then copied to slots. The controls are `self.controls`. `step` must be a function of
     its arguments and the controls alone, and changes neither.
