@@ -1,7 +1,7 @@
 """What a solver exposes: the `Stepper` protocol, and `FunctionStepper`, which implements it."""
 
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.function import FunctionStepper, Scratch
+from adjoint.steppers.function import FunctionStepper
 from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.protocol import (
     Adopting,
@@ -11,6 +11,7 @@ from adjoint.steppers.protocol import (
     copy_arrays,
     state_bytes,
 )
+from adjoint.steppers.scratch import Scratch
 
 __all__ = [
     "Adopting",

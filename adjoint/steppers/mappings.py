@@ -31,11 +31,10 @@ class Assignable(dict[str, NDArray[Any]]):
         Where values go: arrays, or what can be assigned to like one (HDF5 datasets).
     """
 
-    __slots__ = ("_held", "replaced")
+    __slots__ = ("replaced",)
 
     def __init__(self, arrays: Arrays) -> None:
         super().__init__(arrays)
-        self._held = dict(arrays)  # the same once more: a plain dict is read in half the time
         self.replaced: Arrays | None = None
         """The arrays of the names that were assigned, which `settle` puts back; None without."""
 
@@ -43,13 +42,10 @@ class Assignable(dict[str, NDArray[Any]]):
         raise StepperError(f"there is no array {name!r}: there are {list(self)}")
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
-        try:
-            if value is self._held[name]:  # what `out["u"] += x` assigns
-                return
-        except KeyError:
-            pass
         array = self[name]
-        self._hold(name, _copied(name, value, array))
+        if value is array:  # what `out["u"] += x` assigns
+            return
+        super().__setitem__(name, _copied(name, value, array))
         self.replaced = {name: array, **(self.replaced or {})}
         _protect(array, protected=True)
 
@@ -58,12 +54,8 @@ class Assignable(dict[str, NDArray[Any]]):
         for name, array in (self.replaced or {}).items():
             _protect(array, protected=False)
             array[...] = self[name]
-            self._hold(name, array)
+            super().__setitem__(name, array)
         self.replaced = None
-
-    def _hold(self, name: str, array: NDArray[Any]) -> None:
-        self._held[name] = array
-        super().__setitem__(name, array)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
@@ -93,7 +85,7 @@ class StateArrays(Assignable):
     @classmethod
     def of(cls, arrays: Arrays) -> "StateArrays":
         """Return the arrays given, if they are of this class, or a new mapping of them."""
-        return arrays if isinstance(arrays, cls) else cls(arrays)
+        return arrays if type(arrays) is cls else cls(arrays)
 
 
 def is_masked(value: object) -> bool:
