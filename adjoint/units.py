@@ -3,6 +3,7 @@
 import operator
 import re
 from decimal import Decimal, InvalidOperation
+from reprlib import repr as short_repr
 
 from adjoint.errors import ArgumentError
 
@@ -94,9 +95,11 @@ def parse_bytes(size: int | str) -> int:
             )
         size = int(Decimal(match[1]) * (1024 if match[3] else 1000) ** BYTE_PREFIXES[match[2]])
     try:
+        if isinstance(size, bool):
+            raise TypeError
         count = operator.index(size)
     except TypeError:
-        raise ArgumentError(f"a size in bytes must be an integer, not {size!r}") from None
+        raise ArgumentError(f"a size in bytes must be an integer, not {short_repr(size)}") from None
     if count <= 0:
         raise ArgumentError(f"a size must be positive, not {size}")
     return count

@@ -1,9 +1,13 @@
 """The options of a run: what a caller may ask for, and the same parsed and checked once."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from reprlib import repr as short_repr
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import numpy as np
 
 from adjoint.errors import ArgumentError
 from adjoint.parallel import Communicator
@@ -134,29 +138,24 @@ class Options:
         ArgumentError
             A value that cannot be used, or two that contradict each other.
         """
-        memory, disk = given.get("memory"), given.get("disk")
         schedule = given.get("schedule")
         options = cls(
-            memory_bytes=None if memory is None else parse_bytes(memory),
-            file=_path(given.get("file")),
-            disk_bytes=None if disk is None else parse_bytes(disk),
+            memory_bytes=_size("memory", given.get("memory")),
+            file=_path("file", given.get("file")),
+            disk_bytes=_size("disk", given.get("disk")),
             schedule=None if schedule is None else require_schedule(schedule),
             engine=given.get("engine"),
             transfer_deadline=parse_deadline(given.get("transfer_deadline")),
-            file_per_node=given.get("file_per_node", False),
-            resume=given.get("resume", False),
-            overwrite=given.get("overwrite", False),
-            max_lost_share=given.get("max_lost_share", DEFAULT_MAX_LOST_SHARE),
-            check_replays=given.get("check_replays", True),
-            progress=given.get("progress", False),
-            trace=_path(given.get("trace")),
+            file_per_node=_switch("file_per_node", given.get("file_per_node", False)),
+            resume=_switch("resume", given.get("resume", False)),
+            overwrite=_switch("overwrite", given.get("overwrite", False)),
+            max_lost_share=_share("max_lost_share", given.get("max_lost_share")),
+            check_replays=_switch("check_replays", given.get("check_replays", True)),
+            progress=_switch("progress", given.get("progress", False)),
+            trace=_path("trace", given.get("trace")),
         )
         if options.engine is not None:
             require_engine(options.engine, comm)
-        if not 0 < options.max_lost_share < 1:
-            raise ArgumentError(
-                f"max_lost_share={options.max_lost_share}: it must be between 0 and 1"
-            )
         if options.disk_bytes is not None and options.file is None:
             raise ArgumentError("disk= limits the size of file=, which is not given")
         if options.resume and (options.file is None or os.path.isdir(options.file)):
@@ -167,5 +166,38 @@ class Options:
         return options
 
 
-def _path(given: str | os.PathLike[str] | None) -> str | None:
-    return None if given is None else os.fspath(given)
+def _path(name: str, given: object) -> str | None:
+    if given is None:
+        return None
+    try:
+        path = os.fsdecode(cast(str, given))
+        is_name = path != "" and b"\0" not in os.fsencode(path)
+    except (TypeError, UnicodeError):
+        path, is_name = "", False
+    if not is_name:
+        raise ArgumentError(f"{name}={short_repr(given)}: give the path of a file, as text")
+    return path
+
+
+def _size(name: str, given: Any) -> int | None:
+    try:
+        return None if given is None else parse_bytes(given)
+    except ArgumentError as error:
+        raise ArgumentError(f"{name}: {error}") from None
+
+
+def _switch(name: str, given: object) -> bool:
+    """Return a bool, from NumPy's or from 0 or 1; text that says "no" would count as true."""
+    if isinstance(given, int | np.integer | np.bool_) and given in {0, 1}:
+        return bool(given)
+    raise ArgumentError(f"{name}={short_repr(given)}: give True or False")
+
+
+def _share(name: str, given: object) -> float:
+    try:
+        share = DEFAULT_MAX_LOST_SHARE if given is None else float(cast(float, given))
+    except (TypeError, ValueError, OverflowError):
+        share = math.nan
+    if not 0 < share < 1:
+        raise ArgumentError(f"{name}={short_repr(given)}: it must be a number between 0 and 1")
+    return share

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from reprlib import repr as short_repr
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,7 +104,7 @@ def communicator(comm: Any) -> Communicator:
     if comm is None:
         return _OneProcess()
     if not hasattr(comm, "Get_rank"):
-        raise ArgumentError(f"comm must be an mpi4py communicator or None, not {comm!r}")
+        raise ArgumentError(f"comm must be an mpi4py communicator or None, not {short_repr(comm)}")
     if not comm or comm.Is_inter():
         raise ArgumentError(
             "comm must be an intracommunicator: this one is null or an intercommunicator"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adjoint.printable import printable
 from adjoint.reporting.progress import Bar
 from adjoint.storage.file_format import FORMAT_VERSION
 from adjoint.storage.journal_file import JournalRecord
@@ -92,12 +93,13 @@ class SnapshotSummary:
     def as_text(self) -> str:
         """Return what the file holds as a list of facts."""
         written_by = format_count(self.ranks, "rank")
+        path = printable(self.path)
         lines = [
-            f"{self.path}: snapshot file, format {FORMAT_VERSION}, written by {written_by}",
+            f"{path}: snapshot file, format {FORMAT_VERSION}, written by {written_by}",
             "",
         ]
         for name, facts in (
-            ("problem", [_plain(self.problem)]),
+            ("problem", [printable(self.problem)]),
             (
                 "size",
                 [f"{format_bytes(self.disk_bytes)} on disk, of {format_bytes(self.file_bytes)}"],
@@ -152,7 +154,7 @@ class SnapshotSummary:
                 yield f"  on {where} {as_ranges(ranks)}: {format_bytes(layout.nbytes)}"
             for field in layout.fields:
                 shape = " x ".join(f"{count:,}" for count in field.shape) or "scalar"
-                yield f"  {_plain(field.name)}  {field.dtype.name}  {shape}"
+                yield f"  {printable(field.name)}  {printable(field.dtype.name)}  {shape}"
 
     def _rows_line(self) -> str:
         line = f"{self.contents.used:,} used of {self.rows:,}"
@@ -302,7 +304,3 @@ def _record_as_json(record: JournalRecord) -> dict[str, Any]:
         "accepted": note.accepted,
         "whole": record.is_whole,
     }
-
-
-def _plain(text: str) -> str:
-    return text if text.isprintable() else ascii(text)

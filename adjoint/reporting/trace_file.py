@@ -8,14 +8,16 @@ thread for the computation and one for the transfers. Only complete events (``"p
 import json
 import logging
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import IO, Any, TypeGuard
 
 from adjoint.errors import ArgumentError
 from adjoint.parallel import Communicator
 from adjoint.simulation.timeline import NO_STEP, EventLog, Timeline, Track
+from adjoint.units import format_bytes
 
 __all__ = ["Trace", "read_trace", "require_writable", "write_trace"]
 
@@ -33,6 +35,12 @@ MAX_INTEGER = 1 << 62
 
 MAX_MICROSECONDS = 1e18
 """Larger times, from thirty thousand years on, are refused: a float would lose microseconds."""
+
+MAX_TRACE_BYTES = 1 << 30
+"""Longer files are refused: these are some seven million events, and take twenty seconds."""
+
+FIRST_BYTES = 100
+"""A JSON document begins here, after spaces if need be."""
 
 MAX_QUOTED = 99
 """Characters of a malformed event that an error message quotes."""
@@ -122,16 +130,39 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     name = os.fspath(path)
     reader = _Reader()
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            _require_document(file, name)
             json.load(file, object_hook=reader.take)
     except OSError as error:
         raise ArgumentError(f"cannot read the trace {name!r}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise ArgumentError(f"{name!r} is not a trace of a run: {error}") from None
+    except MemoryError:
+        raise ArgumentError(f"the trace {name!r} does not fit into memory") from None
     if not reader.logs:
         raise ArgumentError(f"{name!r} is not a trace of a run: it contains no events")
     ranks = {rank: log.timeline() for rank, log in sorted(reader.logs.items())}
     return Trace(name, ranks, 0.0, max(timeline.end for timeline in ranks.values()))
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to and a terminal are opened at once, too."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _require_document(file: IO[bytes], name: str) -> None:
+    """Raise unless a file may be JSON, and is no longer than a trace that is read."""
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise ArgumentError(f"the trace {name!r} is not a regular file")
+    if status.st_size > MAX_TRACE_BYTES:
+        raise ArgumentError(
+            f"the trace {name!r} takes {format_bytes(status.st_size)}, of which at most "
+            f"{format_bytes(MAX_TRACE_BYTES)} can be read: record a shorter run"
+        )
+    if file.read(FIRST_BYTES).strip()[:1] not in {b"{", b"["}:
+        raise ArgumentError(f"{name!r} is not a trace of a run: it does not begin as JSON does")
+    file.seek(0)
 
 
 def _as_json(rank: int, timeline: Timeline) -> Iterator[dict[str, Any]]:

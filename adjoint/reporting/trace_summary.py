@@ -1,5 +1,10 @@
 """What a run spent its time on: the text that ``adjoint trace`` prints."""
 
+from collections import defaultdict
+
+import numpy as np
+
+from adjoint.printable import printable
 from adjoint.reporting.columns import aligned
 from adjoint.reporting.trace_file import Trace
 from adjoint.schedules.actions import Advance, PullBack, Record, Turn, Wait
@@ -13,6 +18,12 @@ COMPUTING = tuple(action.__name__ for action in (Advance, Record, Turn, PullBack
 
 WAITING = Wait.__name__
 
+MAX_KINDS = 48
+"""Kinds of actions that get a line of their own: a run has a dozen."""
+
+MAX_NAME = 40
+"""Characters of the name of a kind."""
+
 MAX_RANKS = 16
 """Ranks that get a line of their own."""
 
@@ -24,7 +35,11 @@ def summarise(trace: Trace) -> str:
     if trace.since:
         part += f" from {format_seconds(trace.since)} on"
     ranks = format_count(len(trace.ranks), "rank")
-    lines = [f"{trace.path}: {ranks}, {part}, {format_count(events, 'event')}", "", *_table(trace)]
+    lines = [
+        f"{printable(trace.path)}: {ranks}, {part}, {format_count(events, 'event')}",
+        "",
+        *_table(trace),
+    ]
     lines.append("")
     lines += [_of_rank(rank, own) for rank, own in list(trace.ranks.items())[:MAX_RANKS]]
     if len(trace.ranks) > MAX_RANKS:
@@ -35,28 +50,35 @@ def summarise(trace: Trace) -> str:
 def _table(trace: Trace) -> list[str]:
     """Return a row for each kind of action, the longest first; times are means over ranks."""
     ranks = [own.select_track(Track.COMPUTATION) for own in trace.ranks.values()]
-    names = dict.fromkeys(
-        name for own in ranks for name, track in own.kinds if track == Track.COMPUTATION
-    )
-    taken: dict[str, tuple[int, list[float]]] = {}
-    for name in names:
-        selected = [own.select(name) for own in ranks]
-        count = max(map(len, selected))
-        if count:
-            taken[name] = count, [own.seconds for own in selected]
-    ordered = sorted(taken, key=lambda name: -sum(taken[name][1]))
-    rows = [_cells(name, f"{taken[name][0]:,}", taken[name][1], trace.seconds) for name in ordered]
+    taken: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+    for own in ranks:
+        counts = np.bincount(own.kind, minlength=len(own.kinds)).tolist()
+        times = np.bincount(own.kind, own.ends - own.begins, len(own.kinds)).tolist()
+        for (name, _), count, seconds in zip(own.kinds, counts, times, strict=True):
+            if count:
+                taken[name].append((count, seconds))
+    ordered = sorted(taken, key=lambda name: -sum(seconds for _, seconds in taken[name]))
+    rows: list[tuple[str, ...]] = []
+    for name in ordered[:MAX_KINDS]:
+        counts, times = zip(*taken[name], strict=True)
+        absent = [0.0] * (1 if len(times) < len(ranks) else 0)
+        rows.append(_cells(name, f"{max(counts):,}", [*times, *absent], len(ranks), trace.seconds))
     between = [max(0.0, trace.seconds - own.seconds) for own in ranks]
-    rows.append(_cells("between", "", between, trace.seconds))
+    rows.append(_cells("between", "", between, len(ranks), trace.seconds))
     headings = ("action", "count", "time", "share", "min", "max")
     columns = 6 if len(ranks) > 1 else 4
-    return aligned([headings[:columns], *(row[:columns] for row in rows)], left={0})
+    lines = aligned([headings[:columns], *(row[:columns] for row in rows)], left={0})
+    if len(ordered) > MAX_KINDS:
+        lines.append(f"and {format_count(len(ordered) - MAX_KINDS, 'more kind')} of actions")
+    return lines
 
 
-def _cells(name: str, count: str, seconds: list[float], duration: float) -> tuple[str, ...]:
-    mean = sum(seconds) / len(seconds)
+def _cells(
+    name: str, count: str, seconds: list[float], num_ranks: int, duration: float
+) -> tuple[str, ...]:
+    mean = sum(seconds) / num_ranks
     return (
-        name,
+        printable(name, MAX_NAME),
         count,
         format_seconds(mean),
         f"{mean / duration if duration else 0:.1%}",

@@ -195,6 +195,11 @@ def require_schedule(value: object) -> Schedule:
         name = value.__name__
         raise ArgumentError(f"the schedule is the class {name}: give an instance, {name}(...)")
     missing = [name for name in (*MEMBERS, "__iter__") if not hasattr(value, name)]
+    if len(missing) >= len(MEMBERS):
+        raise ArgumentError(
+            f"{short_repr(value)} is not a schedule: give an object such as "
+            "adjoint.schedules.Revolve(num_steps, num_slots)"
+        )
     if missing:
         raise ArgumentError(
             f"{short_repr(value)} is not a schedule: it lacks {', '.join(missing)}; "

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from adjoint.printable import printable
 from adjoint.storage.file_format import Structure
 from adjoint.storage.state_layout import StateLayout
 
@@ -16,7 +17,10 @@ def difference(wanted: Structure, found: Structure) -> str | None:
     if found.ranks != wanted.ranks:
         return f"was made on {found.ranks} ranks, not {wanted.ranks}"
     if found.problem != wanted.problem:
-        return f"belongs to another problem: {found.problem}, not {wanted.problem}"
+        return (
+            f"belongs to another problem: {printable(found.problem)}, "
+            f"not {printable(wanted.problem)}"
+        )
     needed, there = _arrays(wanted), _arrays(found)
     for name in dict.fromkeys([*needed, *there]):
         if needed.get(name) != there.get(name):

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from reprlib import repr as short_repr
 
 from adjoint.errors import ArgumentError
 from adjoint.storage.blocks import Block
@@ -71,10 +72,10 @@ def parse_deadline(given: float | None) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not seconds > 0:
-        raise ArgumentError(f"{source}={value!r}: give a positive number of seconds")
+        raise ArgumentError(f"{source}={short_repr(value)}: give a positive number of seconds")
     return seconds
 
 

@@ -4,9 +4,10 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from reprlib import repr as short_repr
 from typing import Any
 
-from adjoint.errors import ArgumentError
+from adjoint.errors import ArgumentError, SnapshotFileError
 from adjoint.parallel import Communicator
 from adjoint.storage.agreement import on_all_ranks
 from adjoint.storage.engines.base import Engine
@@ -112,14 +113,18 @@ def _survives_disk_errors(comm: Any) -> bool:
 
 def require_engine(engine: object, comm: Communicator) -> None:
     """Raise `ArgumentError` unless `engine=` is None, callable, or a name usable with `comm`."""
-    if engine is None or callable(engine) or engine in engine_names(comm):
+    if (
+        engine is None
+        or callable(engine)
+        or (isinstance(engine, str) and engine in engine_names(comm))
+    ):
         return
     if isinstance(engine, str) and engine in ENGINES:
         raise ArgumentError(f"engine={engine!r} needs comm=, an MPI communicator")
     names = ", ".join(f'"{name}"' for name in engine_names(comm))
     raise ArgumentError(
-        f"engine={engine!r}: choose one of {names}, or pass a function of (comm, placement) that "
-        "returns an engine"
+        f"engine={short_repr(engine)}: choose one of {names}, or pass a function of "
+        "(comm, placement) that returns an engine"
     )
 
 
@@ -146,8 +151,18 @@ def open_engine(
         # Loaded on all ranks, or on none, before any of them makes a collective call.
         else on_all_ranks(ENGINES[engine].load, comm, failing=failing, catch=Exception)
     )
+
+    def made() -> Engine:
+        opened = factory(comm, placement)
+        if not hasattr(opened, "give_up_after"):
+            raise SnapshotFileError(
+                f"engine= returned {short_repr(opened)}: it must return an object with the methods "
+                "of adjoint.storage.engines.base.Engine"
+            )
+        return opened
+
     return on_all_ranks(
-        lambda: factory(comm, placement),
+        made,
         comm,
         failing=failing,
         undo=lambda opened: opened.close(),

@@ -21,10 +21,8 @@ class OwnSchedule:
 
 @pytest.mark.parametrize("value", ["Revolve", [Advance(0, 1)], 3, None, object()])
 def test_what_is_no_schedule_at_all(value):
-    with pytest.raises(ArgumentError, match="is not a schedule: it lacks") as refused:
+    with pytest.raises(ArgumentError, match=r"is not a schedule: give .*Revolve\(num_steps, num_s"):
         require_schedule(value)
-    assert all(name in str(refused.value) for name in MEMBERS)
-    assert ("__iter__" in str(refused.value)) == (not hasattr(value, "__iter__"))
 
 
 @pytest.mark.parametrize("missing", [*MEMBERS, "__iter__"])
