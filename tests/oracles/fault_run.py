@@ -4,7 +4,7 @@
 
 `CASE` is JSON: ``seed``, ``steps``, ``schedule`` (a name below), ``engine``, ``resume``,
 ``pause``. The gradient's bytes go to ``FOLDER/result-RANK``, what there was of it to
-``FOLDER/said-RANK``. Without a schedule every state is kept in memory: that is the reference.
+``FOLDER/said-RANK``, or its error to ``FOLDER/refused-RANK``. Without a schedule every state is kept in memory: that is the reference.
 """
 
 import json
@@ -86,7 +86,11 @@ def main():
     rank = 0 if comm is None else comm.Get_rank()
     CoupledPendulums.started = folder / f"process-{rank}"
     CoupledPendulums.ended = folder / f"ended-{rank}"
-    result = evaluate(case, comm, folder)
+    try:
+        result = evaluate(case, comm, folder)
+    except adjoint.AdjointError as error:
+        (folder / f"refused-{rank}").write_text(f"{type(error).__name__}: {error}")
+        raise
     (folder / f"said-{rank}").write_text(str(result.report))
     (folder / f"result-{rank}").write_bytes(bytes_of(result))
 
