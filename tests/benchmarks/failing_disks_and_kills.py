@@ -1,6 +1,6 @@
 """Hundreds of gradients on failing disks, and of runs that are killed and resumed.
 
-    python tests/benchmarks/failing_disks_and_kills.py [--disks 200] [--kills 100] [--ranks 1 2 3] [--seed 0]
+    python tests/benchmarks/failing_disks_and_kills.py [--disks 200] [--kills 100] [--seed 0]
 
 Every one must end, within its timeout, in the very bits of the gradient for which all states were
 kept in memory. Exit code 1 if one does not. Run it with the Python of an environment that has

@@ -66,9 +66,7 @@ def in_forks(options, folder):
         with fault_forks.Forks(folder / f"forks-{number}") as forks:
             bar = tqdm(points[number :: options.at_once], f"process {number}", position=number)
             stop = time.monotonic() + 60 * options.minutes
-            return [
-                told(point, forks.play(point)) for point in bar if time.monotonic() < stop
-            ]
+            return [told(point, forks.play(point)) for point in bar if time.monotonic() < stop]
 
     with ThreadPoolExecutor(options.at_once) as pool:
         for outcomes in pool.map(share, range(options.at_once)):

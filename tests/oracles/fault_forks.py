@@ -33,7 +33,7 @@ FAULTS = {"EIO": 5, "ENOSPC": 28, "EDQUOT": 122, "EINTR": 4, "short": "short", "
 
 SCHEDULES = ("Asynchronous", "Multistage", "Spilling")
 LASTING = 1_000_000
-"""So many calls in a row are all that follow."""
+"""More calls in a row than there are."""
 
 RIGHT, REFUSED, KILLED, WRONG, HANG = "right", "refused", "killed", "wrong", "hang"
 NOISE = ("Traceback", "HDF5-DIAG", "Exception ignored", "Fatal Python error")
@@ -67,7 +67,7 @@ class Outcome:
 
 
 COUNTS = {"kill": (1,), "EINTR": (1, 2)}
-"""A call that is interrupted for ever is tried again for ever. Of the others, also all that follow."""
+"""What is interrupted for ever is tried again for ever. Of other faults, also all that follow."""
 
 
 def every_point(runs, numbers):
@@ -174,7 +174,9 @@ class Warmed:
         after = self.fork(Run(point.engine, point.schedule, True), expected, resume=True)
         left = {path.name for path in self.folder.iterdir()} - {"run.h5"}
         if after.end != RIGHT:
-            after = Outcome(HANG if after.end == HANG else WRONG, f"then {after.end}: {after.trouble}")
+            after = Outcome(
+                HANG if after.end == HANG else WRONG, f"then {after.end}: {after.trouble}"
+            )
         elif left:
             after = Outcome(WRONG, f"left behind: {sorted(left)}")
         return after if after.end != RIGHT else outcome

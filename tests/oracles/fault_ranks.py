@@ -14,7 +14,20 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fault_forks import FAULTS, HANG, KILLED, REFUSED, RIGHT, SCHEDULES, WRONG, Outcome, Point, Run
+from fault_forks import (
+    COUNTS,
+    FAULTS,
+    HANG,
+    KILLED,
+    LASTING,
+    REFUSED,
+    RIGHT,
+    SCHEDULES,
+    WRONG,
+    Outcome,
+    Point,
+    Run,
+)
 from io_faults import IoFaults
 
 PROGRAM = Path(__file__).with_name("fault_run.py")
@@ -48,14 +61,15 @@ class Campaign:
             self.calls[run] = self.number_of_calls(run)
         first = draw.randint(1, self.calls[run][rank])
         fault = draw.choice(list(FAULTS))
-        count = 1 if fault == "kill" else draw.choice([1, 1, 3, 1_000_000])
+        count = draw.choice(COUNTS.get(fault, (1, 2, LASTING)))
         point = RankPoint(**asdict(run), fault=fault, first=first, count=count, rank=rank)
         folder = self.scratch / f"run-{seed}"
-        folder.mkdir()
+        (folder / "disk").mkdir(parents=True)
         return point, self.judged(folder, point)
 
     def judged(self, folder, point) -> Outcome:
-        faults = IoFaults(folder, "any", point.first, FAULTS[point.fault], point.count, point.rank)
+        what = FAULTS[point.fault]
+        faults = IoFaults(folder / "disk", "any", point.first, what, point.count, point.rank)
         outcome = self.start(folder, point, faults=faults)
         hit = any(call.is_fault for call in faults.calls(self.scratch, point.rank))
         if outcome.end == KILLED and not (point.fault == "kill" and hit):
@@ -80,8 +94,8 @@ class Campaign:
     def number_of_calls(self, run):
         """Return how many calls there are on each rank, without a fault."""
         folder = self.scratch / f"count-{run.engine}-{run.schedule}"
-        folder.mkdir()
-        faults = IoFaults(folder)
+        (folder / "disk").mkdir(parents=True)
+        faults = IoFaults(folder / "disk")
         outcome = self.start(folder, run, faults=faults)
         assert outcome.end == RIGHT, outcome
         return [len(faults.calls(self.scratch, rank)) for rank in range(self.ranks)]
@@ -95,7 +109,7 @@ class Campaign:
         for path in (*folder.glob("result-*"), *folder.glob("refused-*")):
             path.unlink()
         case = {"seed": 4, "steps": NUM_STEPS, "schedule": run.schedule, "engine": run.engine}
-        case["resume"] = resume
+        case |= {"resume": resume, "disk": "disk"}
         if run.engine == "memory":
             case["schedule"] = None
         environment = dict(os.environ) if faults is None else faults.environment(self.scratch)
