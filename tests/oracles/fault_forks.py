@@ -6,8 +6,9 @@ started with `IoFaults.environment`, so that the library is there and idle. A li
 is a `Point` in JSON, a line of standard output what became of it, `Outcome`. Nothing of the package
 has been started when the process forks: no thread, file or `Functional`.
 
-A run with a fault must end with the right bits, or with an `AdjointError`, or be killed if that was
-the fault; and then, resumed without one, in the right bits, with nothing left beside its file.
+A run with a fault must end with the right bits, or with an error of files (one that blames the
+stepper is wrong), or be killed if that was the fault; and then, resumed without one, in the right
+bits, with nothing left beside its file.
 """
 
 import ctypes
@@ -256,7 +257,7 @@ class Warmed:
             result = fault_run.evaluate(case, None, self.folder, run.engine)
             (self.scratch / "bits").write_bytes(fault_run.bytes_of(result))
             (self.scratch / "modules").write_text("\n".join(sys.modules))
-        except adjoint.AdjointError as error:
+        except (errors.SnapshotFileError, errors.TransferError) as error:
             (self.scratch / "error").write_text(f"{type(error).__name__}: {error}")
             sys.exit(3)
         except Exception:
@@ -299,9 +300,8 @@ if __name__ == "__main__":
     import fault_run
     import h5py  # noqa: F401
 
-    import adjoint
-    import adjoint.functional
-    import adjoint.storage.opening
+    import adjoint.functional  # noqa: F401
+    from adjoint import errors
     from adjoint.parallel import status_exchange
     from adjoint.sweep import journal
 

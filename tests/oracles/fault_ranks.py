@@ -1,12 +1,13 @@
 """System calls that fail, fall short or kill a rank, at random places of runs under mpirun.
 
 What must come of it is that of `fault_forks`: on all ranks the right bits, or on all an
-`AdjointError`, or a kill; and then, resumed, the right bits.
+error of files, or a kill; and then, resumed, the right bits.
 """
 
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from io_faults import IoFaults
 
 PROGRAM = Path(__file__).with_name("fault_run.py")
 RUN_SECONDS = 60
+ONE_LINE = re.compile("(SnapshotFileError|TransferError): .*")
 NUM_STEPS = 60
 
 
@@ -142,6 +144,6 @@ class Campaign:
             return Outcome(WRONG, "other bits")
         if code == 0 and all(results):
             return Outcome(RIGHT)
-        if len(refusals) == self.ranks and all("\n" not in text for text in refusals):
+        if len(refusals) == self.ranks and all(ONE_LINE.fullmatch(text) for text in refusals):
             return Outcome(REFUSED)
         return Outcome(KILLED, f"exit code {code}, {refusals}: {output[-2000:]}")
