@@ -8,6 +8,7 @@ no hang on the others.
 
 import fcntl
 import os
+import re
 from typing import Any
 
 import h5py
@@ -41,7 +42,23 @@ def is_reservable(descriptor: int) -> bool:
 
 
 def write_structure(path: str, structure: Structure) -> dict[str, int]:
-    """Write the structure to a claimed file; return the byte at which each dataset begins."""
+    """Write the structure to a claimed file; return the byte at which each dataset begins.
+
+    Raises
+    ------
+    OSError
+        The operating system reported an error, of which HDF5 makes several lines.
+    """
+    try:
+        return _written(path, structure)
+    except Exception as failure:
+        number = re.search(r"errno = (\d+)", str(failure))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from failure
+
+
+def _written(path: str, structure: Structure) -> dict[str, int]:
     large = structure.row_bytes >= LARGEST_ALIGNMENT
     with h5py.File(
         path,

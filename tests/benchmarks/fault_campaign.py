@@ -1,117 +1,91 @@
-"""Hundreds of gradients on failing disks, and of runs that are killed and resumed.
+"""System calls that fail, fall short or kill the process, at every place of small runs.
 
-    python tests/benchmarks/fault_campaign.py [--disks 200] [--kills 100] [--ranks 1 2 3] [--seed 0]
+    python tests/benchmarks/fault_campaign.py [--count 10000] [--seed 0] [--engine thread direct]
+    python tests/benchmarks/fault_campaign.py --ranks 2 [--count 60] [--engine thread mpi]
 
-Every one must end, within its timeout, in the very bits of the gradient for which all states were
-kept in memory. Exit code 1 if one does not. Run it with the Python of an environment that has
-mpirun beside it.
+One process: a fault at each call of runs that begin, and of runs that resume a killed one, or as
+many of these as `--count` says. On ranks: at random calls of random ranks. Each run is then resumed
+without a fault. Prints how they ended; exit code 1 if one hangs, has other bits, ends in anything
+but an error of this package, or is not right after its resume. Needs Linux and a C compiler.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "oracles")]
 
-from disk_faults import failed  # noqa: E402
-from fault_run import communicator  # noqa: E402
-from kill_campaign import Campaign  # noqa: E402
+import fault_forks  # noqa: E402
+import fault_ranks  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-AT_ONCE = 10
-"""Gradients in one start of mpirun."""
-
-SECONDS_EACH = 60
+ENDS = (fault_forks.RIGHT, fault_forks.REFUSED, fault_forks.KILLED, "wrong", "hang")
 
 
 def main():
     """Run the campaign; return the exit code."""
     options = parsed()
-    if options.within:
-        return within(options)
-    wrong = []
-    with tempfile.TemporaryDirectory(prefix="adjoint-campaign-") as folder:
-        told = failing_disks(options, Path(folder))
-        wrong += [line for line in told if not line["ok"]]
-        campaign = Campaign(folder, options.mpirun)
-        seeds = range(options.seed, options.seed + options.kills)
-        kills = [campaign.run(seed) for seed in tqdm(seeds, "kills")]
-        wrong += [outcome for outcome in kills if not outcome.ok]
-    print(f"failing disks: {len(told)}, by ranks {dict(Counter(line['ranks'] for line in told))}")
-    print(f"  states lost and recomputed: {sum(line['lost'] for line in told)}")
-    print(f"kills: {len(kills)}, by kind {dict(Counter(outcome.kind for outcome in kills))}")
-    print(f"  attempts: {sum(outcome.attempts for outcome in kills)}")
-    phases = Counter(place.partition(",")[0] for outcome in kills for place in outcome.resumed)
-    print(f"  resumed in: {dict(phases)}")
-    print(f"not the right bits, or no end: {len(wrong)}")
-    for outcome in wrong:
-        print(" ", outcome)
-    return int(bool(wrong))
+    with tempfile.TemporaryDirectory(prefix="adjoint-faults-") as folder:
+        play = on_ranks if options.ranks > 1 else in_forks
+        outcomes = list(tqdm(play(options, Path(folder)), "faults"))
+    table = Counter((point.fault, outcome.end) for point, outcome in outcomes)
+    print("".join(f"{word:>9}" for word in ("fault", *ENDS)))
+    for fault in fault_forks.FAULTS:
+        print(f"{fault:>9}" + "".join(f"{table[fault, end]:9,}" for end in ENDS))
+    return int(any(outcome.trouble for _, outcome in outcomes))
 
 
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--disks", type=int, default=200, help="gradients on failing disks")
-    parser.add_argument("--kills", type=int, default=100, help="runs that are killed")
-    parser.add_argument("--ranks", type=int, nargs="*", default=[1, 2, 3])
+    parser.add_argument("--count", type=int, help="10,000, on ranks 60")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--engine", nargs="*", help="thread and direct, on ranks thread and mpi")
+    parser.add_argument("--minutes", type=float, default=600, help="play no further ones after")
+    parser.add_argument("--at-once", type=int, default=2, help="processes, if not on ranks")
     beside = Path(sys.executable).with_name("mpirun")
     parser.add_argument("--mpirun", default=str(beside) if beside.exists() else "mpirun")
-    parser.add_argument("--within", nargs=3, metavar=("FOLDER", "FROM", "TO"), help="a part of it")
     return parser.parse_args()
 
 
-def failing_disks(options, folder):
-    """Return what became of each gradient on a failing disk."""
-    told = []
-    starts = range(options.seed, options.seed + options.disks, AT_ONCE)
-    for number, start in enumerate(tqdm(starts, "failing disks")):
-        ranks = options.ranks[number % len(options.ranks)]
-        stop = min(start + AT_ONCE, options.seed + options.disks)
-        command = [sys.executable, __file__, "--within", str(folder), str(start), str(stop)]
-        if ranks > 1:
-            command = [options.mpirun, "-n", str(ranks), *command]
-        try:
-            done = subprocess.run(
-                command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=SECONDS_EACH * AT_ONCE,
-                check=False,
-            )
-            lines = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
-            trouble = done.stdout[-2000:]
-        except subprocess.TimeoutExpired as hang:
-            lines, trouble = [], f"no end: {hang}"
-        missing = {"seed": [start, stop], "ranks": ranks, "ok": False, "lost": 0, "why": trouble}
-        told += lines if len(lines) == stop - start else [*lines, missing]
-    return told
+def in_forks(options, folder):
+    """Yield the points of one process, and what became of them."""
+    runs = fault_forks.every_run(options.engine or ("thread", "direct"))
+    with fault_forks.Forks(folder / "count") as forks:
+        numbers = {run: forks.number_of_calls(run) for run in runs}
+    print(f"calls: {sum(numbers.values()):,} in {len(runs)} runs")
+    points = fault_forks.every_point(runs, numbers)
+    points = fault_forks.drawn(points, options.count or 10_000, options.seed)
+
+    def share(number):
+        with fault_forks.Forks(folder / f"forks-{number}") as forks:
+            bar = tqdm(points[number :: options.at_once], f"process {number}", position=number)
+            stop = time.monotonic() + 60 * options.minutes
+            return [told(point, forks.play(point)) for point in bar if time.monotonic() < stop]
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        for outcomes in pool.map(share, range(options.at_once)):
+            yield from outcomes
 
 
-def within(options):
-    """Run some gradients, perhaps under mpirun; print a line of JSON for each."""
-    folder, start, stop = Path(options.within[0]), *map(int, options.within[1:])
-    comm = communicator()
-    rank, ranks = (0, 1) if comm is None else (comm.Get_rank(), comm.Get_size())
-    references = {}
-    for seed in range(start, stop):
-        own = folder / f"disk-{seed}"
-        if rank == 0:
-            own.mkdir()
-        if comm is not None:
-            comm.Barrier()
-        trouble, name, faults, report = failed(seed, comm, own, references)
-        if rank == 0:
-            line = {"seed": seed, "ranks": ranks, "ok": trouble is None, "why": trouble}
-            line |= {"schedule": name, "faults": repr(faults), "lost": len(report.lost_states)}
-            print(json.dumps(line), flush=True)
-    return 0
+def on_ranks(options, folder):
+    """Yield random points of runs on ranks, and what became of them."""
+    campaign = fault_ranks.Campaign(folder, options.mpirun, options.ranks)
+    engines = options.engine or ("thread", "mpi")
+    for seed in range(options.seed, options.seed + (options.count or 60)):
+        yield told(*campaign.play(seed, engines))
+
+
+def told(point, outcome):
+    """Return both; print them at once if something is wrong."""
+    if outcome.trouble:
+        tqdm.write(f"{point} {outcome.end}: {outcome.trouble}")
+    return point, outcome
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
     python fault_run.py FOLDER CASE
 
 `CASE` is JSON: ``seed``, ``steps``, ``schedule`` (a name below), ``engine``, ``resume``,
-``pause``. The gradient's bytes go to ``FOLDER/result-RANK``, what there was of it to
-``FOLDER/said-RANK``. Without a schedule every state is kept in memory: that is the reference.
+``pause``, ``disk`` (the folder of its file, in `FOLDER`). The gradient's bytes go to
+``FOLDER/result-RANK``, what there was of it to ``FOLDER/said-RANK``, or its error to
+``FOLDER/refused-RANK``. Without a schedule every state is kept in memory: that is the reference.
 """
 
 import json
@@ -70,7 +71,7 @@ def evaluate(case, comm, folder, engine=None):
         steps,
         comm=comm,
         schedule=SCHEDULES[name](steps),
-        file=folder / "run.h5",
+        file=folder / case.get("disk", "") / "run.h5",
         engine=engine or case.get("engine"),
         resume=case.get("resume", False),
         max_lost_share=0.02,
@@ -86,7 +87,11 @@ def main():
     rank = 0 if comm is None else comm.Get_rank()
     CoupledPendulums.started = folder / f"process-{rank}"
     CoupledPendulums.ended = folder / f"ended-{rank}"
-    result = evaluate(case, comm, folder)
+    try:
+        result = evaluate(case, comm, folder)
+    except adjoint.AdjointError as error:
+        (folder / f"refused-{rank}").write_text(f"{type(error).__name__}: {error}")
+        raise
     (folder / f"said-{rank}").write_text(str(result.report))
     (folder / f"result-{rank}").write_bytes(bytes_of(result))
 

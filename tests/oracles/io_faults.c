@@ -41,7 +41,10 @@ static const char *setting(const char *name, const char *otherwise) {
     return value && *value ? value : otherwise;
 }
 
-__attribute__((constructor)) static void read_plan(void) {
+static long seen;
+
+/* A process that has forked calls it again, with other variables. */
+__attribute__((constructor)) void io_faults_begin(void) {
     const char *rank = setting("PMI_RANK", setting("OMPI_COMM_WORLD_RANK", "0"));
     const char *wanted = setting("IO_FAULTS_RANK", rank), *what = setting("IO_FAULTS_WHAT", "none");
     char log[PATH_MAX];
@@ -55,6 +58,7 @@ __attribute__((constructor)) static void read_plan(void) {
               : !strcmp(what, "kill") ? KILL : !strcmp(what, "hang") ? HANG : NONE;
     if (plan.folder[1] == 0 || strcmp(rank, wanted)) return;
     snprintf(log, sizeof log, "%s.%s", setting("IO_FAULTS_LOG", "/dev/null"), rank);
+    seen = 0;
     plan.log = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     plan.active = 1;
 }
@@ -90,7 +94,6 @@ static int is_meant(const char *call) {
 
 /* Count a call that is on the folder; return what is to happen to it, with errno set. */
 static int fate(const char *call, long bytes) {
-    static long seen;
     char line[96];
     if ((bytes >= 0 && bytes < plan.least) || !is_meant(call)) return NONE;
     long number = __sync_add_and_fetch(&seen, 1);

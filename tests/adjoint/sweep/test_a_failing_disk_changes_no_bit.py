@@ -1,7 +1,7 @@
 """With failing writes and reads, flipped bits or a full disk, the gradient has the same bits.
 
 The reference is the gradient with every state kept in memory. `disk_faults` draws the faults;
-`tests/benchmarks/fault_campaign.py` draws hundreds.
+`tests/benchmarks/failing_disks_and_kills.py` draws hundreds.
 """
 
 import pytest

@@ -1,7 +1,7 @@
 """Runs killed or ended by a signal at random moments, on 1 to 3 ranks, resume to the same bits.
 
 The reference is the gradient for which every state is kept in memory, on as many ranks.
-`tests/benchmarks/fault_campaign.py` does this hundreds of times.
+`tests/benchmarks/failing_disks_and_kills.py` does this hundreds of times.
 """
 
 import pytest
