@@ -24,8 +24,8 @@ __all__ = [
 ]
 
 MIN_UNREACHED = 0.1
-"""Share of an advance over a leaf that recording it must take, if its end is not needed, for tapes
-to be kept: otherwise a tape saves nothing that a state would not."""
+"""Share of an advance that recording a step which is not reached must take for tapes to be kept:
+otherwise a tape saves nothing that a state would not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Problem:
     @property
     def keeps_tapes(self) -> bool:
         """Whether a kept tape can save anything, and fits."""
-        return self.leaf.unreached > MIN_UNREACHED and 0 < self.tape_slots <= self.num_slots
+        saves = self.costs.unreached > MIN_UNREACHED * self.costs.advance
+        return saves and 0 < self.tape_slots <= self.num_slots
 
 
 @dataclass(frozen=True, slots=True)
