@@ -5,6 +5,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from reprlib import repr as short_repr
 
+import numpy as np
+
 from adjoint.errors import ArgumentError
 
 __all__ = [
@@ -95,7 +97,7 @@ def parse_bytes(size: int | str) -> int:
             )
         size = int(Decimal(match[1]) * (1024 if match[3] else 1000) ** BYTE_PREFIXES[match[2]])
     try:
-        if isinstance(size, bool):
+        if isinstance(size, (bool, np.bool_)):
             raise TypeError
         count = operator.index(size)
     except TypeError:

@@ -107,10 +107,13 @@ def tensor_of(rows: Any) -> Any:
 
 
 def array_of(tensor: Any) -> NDArray[Any]:
-    """Return an array that shares the memory of a tensor on the CPU."""
+    """Return an array that shares the memory of a tensor on the CPU.
+
+    NumPy has no bfloat16: such a tensor becomes two opaque bytes an entry.
+    """
     tensor = tensor.detach()
     if tensor.dtype is torch.bfloat16:
-        tensor = tensor.view(torch.int16)
+        return tensor.view(torch.int16).numpy().view("V2")
     return tensor.numpy()
 
 
