@@ -52,6 +52,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(jax|petsc4py|torch)\b.*"),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|EngineFactory|Path|Self)"),
+    (r"py:obj", r"adjoint\.steppers\.scratch\.S"),
     (r"py:class", r"list\[~collections\.abc\.Mapping\[str"),
     # Classes of private modules, which have no page, in signatures: those of any other module in a
     # package.
