@@ -9,7 +9,7 @@ raise it together (`SweepState.agree`). What a file adds is all in `adjoint.swee
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adjoint.errors import NonFiniteError, ScheduleError, StepperError
@@ -42,6 +42,7 @@ from adjoint.sweep.file_tier import FileTier
 from adjoint.sweep.gradient_check import GradientCheck
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
+from adjoint.sweep.open_end import actions_of
 from adjoint.sweep.replay_check import NoCheck, ReplayCheck
 from adjoint.sweep.state import UNDEFINED, SweepResult, SweepState
 
@@ -172,7 +173,7 @@ class Sweep:
         clock = time.perf_counter
         while True:
             self._check.begin()
-            for action in self._actions_of(stream):
+            for action in actions_of(stream, state):
                 if observer is None:
                     handlers[type(action)](action)
                 else:
@@ -187,25 +188,6 @@ class Sweep:
                         break
             else:
                 return stream
-
-    def _actions_of(self, stream: AdaptiveStream) -> Iterator[Action]:
-        """Return the actions of a stream; where it awaits the number of steps, see to that."""
-        if stream.awaits_num_steps and self._state.adjoint_at is None:
-            return self._up_to_the_end(stream)
-        return iter(stream)
-
-    def _up_to_the_end(self, stream: AdaptiveStream) -> Iterator[Action]:
-        """Yield the actions of a stream that awaits the number of steps; announce it in time."""
-        state = self._state
-        for action in stream:
-            if type(action) is Advance and state.num_steps is not None:
-                yield Advance(action.start, min(action.stop, state.num_steps))
-            else:
-                yield action
-            if state.num_steps is not None and state.position == state.num_steps:
-                stream.set_num_steps(state.num_steps)
-                yield from stream
-                return
 
     def _finish(self) -> None:
         if self._state.adjoint_at != 0:
