@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from adjoint.errors import SnapshotFileError
-from adjoint.storage.file_io import write_fully
 from adjoint.storage.lock import FileLock
 
 __all__ = ["Claim"]
@@ -52,15 +51,13 @@ class Claim:
                     os.unlink(self.path)
                 self._lock.note(making=False)
 
-    def make(
-        self, needed_bytes: int, length: int, write: Callable[[str], T], *, replaces: bool
-    ) -> T:
-        """Make a new file at `path`, which `write` fills; return what that returns.
+    def make(self, write: Callable[[int], T], *, replaces: bool) -> T:
+        """Make a new file at `path`; return what `write` returns, which gets its descriptor.
 
         Parameters
         ----------
-        needed_bytes, length
-            What is written at once, and the size of the whole file, which is sparse.
+        write
+            Gives the file its length and its first content. Raises `OSError`.
         replaces
             Whether there is a file which it replaces when it gets its name.
 
@@ -76,9 +73,13 @@ class Claim:
                     taken = f"{self.path}, its name while it is made, is taken: remove that file"
                     raise FileExistsError(errno.EEXIST, taken)
                 self._lock.note(making=True)
-            _allocate(self.path, needed_bytes, length)
+            # For its owner only.
+            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
             self._is_new = True
-            return write(self.path)
+            try:
+                return write(descriptor)
+            finally:
+                os.close(descriptor)
 
     def finish(self) -> None:
         """Give a new file its name, or none if it is temporary. Raises `OSError`."""
@@ -124,26 +125,6 @@ def _creating(name: str) -> Generator[None, None, None]:
         elif failure.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             reason = f"{reason}: give a path in a folder that you can write to"
         raise SnapshotFileError(f"cannot create the snapshot file {name}: {reason}") from failure
-
-
-def _allocate(path: str, needed_bytes: int, length: int) -> None:
-    """Create a file for its owner only, of that length, sparse except for its first bytes.
-
-    Raises
-    ------
-    OSError
-        It cannot be created, or not with that length; then there is no such file afterwards.
-    """
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        # A full disk must show here: what HDF5 could not write, it tries to write at exit again.
-        write_fully(descriptor, memoryview(bytes(needed_bytes)), 0)
-        os.ftruncate(descriptor, length)
-    except BaseException:
-        os.unlink(path)
-        raise
-    finally:
-        os.close(descriptor)
 
 
 def _sync(path: str) -> None:

@@ -1,14 +1,14 @@
 """What HDF5 writes of a new snapshot file: its structure, which never changes afterwards.
 
 Datasets have their places from the beginning and are never filled, so a file of a terabyte takes no
-disk space until its rows are used. One process writes it through an ordinary descriptor, also where
-h5py is built with MPI: that takes no longer than all ranks together, and what fails on one rank is
-no hang on the others.
+disk space until its rows are used. The library writes to memory, and one process copies that to the
+file: HDF5 1.10 ends the process where it cannot write, and a second process that opens the file
+with it is not needed, also where h5py is built with MPI.
 """
 
 import fcntl
+import io
 import os
-import re
 from typing import Any
 
 import h5py
@@ -17,6 +17,7 @@ from h5py import h5d, h5p, h5s, h5t  # pyright: ignore[reportAttributeAccessIssu
 from numpy.typing import DTypeLike
 
 from adjoint.storage.file_format import FORMAT_VERSION, Structure
+from adjoint.storage.file_io import write_fully
 from adjoint.storage.state_layout import LARGEST_ALIGNMENT, PAGE_BYTES
 
 __all__ = ["is_reservable", "write_structure"]
@@ -41,30 +42,56 @@ def is_reservable(descriptor: int) -> bool:
     return True
 
 
-def write_structure(path: str, structure: Structure) -> dict[str, int]:
-    """Write the structure to a claimed file; return the byte at which each dataset begins.
+def write_structure(descriptor: int, structure: Structure) -> dict[str, int]:
+    """Write the structure to an empty file; return the byte at which each dataset begins.
 
     Raises
     ------
     OSError
-        The operating system reported an error, of which HDF5 makes several lines.
+        It could not be written.
     """
-    try:
-        return _written(path, structure)
-    except Exception as failure:
-        number = re.search(r"errno = (\d+)", str(failure))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1]))) from failure
+    written = _Written()
+    starts = _write_to(written, structure)
+    os.ftruncate(descriptor, written.length)
+    for offset, data in written.pieces:
+        write_fully(descriptor, memoryview(data), offset)
+    return starts
 
 
-def _written(path: str, structure: Structure) -> dict[str, int]:
+class _Written(io.RawIOBase):
+    """A file in memory that keeps, in order, what is written and at which byte."""
+
+    def __init__(self) -> None:
+        self.pieces = list[tuple[int, bytes]]()
+        self.length = 0
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (self.length if whence == os.SEEK_END else 0)
+        return self._position
+
+    def write(self, data: Any) -> int:
+        self.pieces.append((self._position, bytes(data)))
+        self.length = max(self.length, self._position + len(data))
+        return len(data)
+
+    def readinto(self, buffer: Any) -> int:
+        raise io.UnsupportedOperation("HDF5 reads nothing of what it has just written")
+
+    def truncate(self, size: int | None = None) -> int:
+        assert size is not None
+        self.length = size
+        return size
+
+    def flush(self) -> None:
+        pass
+
+
+def _write_to(written: _Written, structure: Structure) -> dict[str, int]:
     large = structure.row_bytes >= LARGEST_ALIGNMENT
     with h5py.File(
-        path,
+        written,
         "w",
-        # Some parallel file systems have no locks, and the file is not kept open.
-        locking=False,
         alignment_threshold=PAGE_BYTES,
         alignment_interval=LARGEST_ALIGNMENT if large else PAGE_BYTES,
     ) as file:

@@ -20,7 +20,7 @@ One HDF5 file per run, created once; its structure never changes afterwards.
 attributes       ``format_version``, and ``layout_checksum``: XXH3 of ``/layout``
 ===============  ==================================================================================
 
-The HDF5 library creates the file and closes it; after that, bytes are moved to and from the offsets
+The HDF5 library lays out the file; after that, bytes are moved to and from the offsets
 in a `Placement`, without HDF5. So a killed run leaves an intact file, and any HDF5 tool can open it
 at any time.
 
@@ -60,9 +60,6 @@ T = TypeVar("T")
 
 FORMAT_VERSION = 3
 """Of version 2 the index was not covered by a checksum: nothing is read from such a file."""
-
-HDF5_BYTES = 1 << 16
-"""Upper bound on what the HDF5 library itself writes to a file of six datasets."""
 
 JOURNAL_RECORDS = 2
 """Records are written in turn, so that one of them is always intact."""
@@ -292,20 +289,6 @@ class Structure:
     def checksum(self) -> int:
         """The content of the attribute ``layout_checksum``."""
         return checksum(self.described())
-
-    @property
-    def metadata_bytes(self) -> int:
-        """Upper bound on what is written to the file when it is created."""
-        return HDF5_BYTES + len(self.described())
-
-    @property
-    def file_bytes(self) -> int:
-        """Upper bound on the length of the file, most of which is sparse."""
-        index = self.rows * self.ranks * ENTRY_BYTES
-        journal = JOURNAL_RECORDS * self.record_bytes + self.gradient_bytes
-        journal += self.accepted_steps * ACCEPTED_DTYPE.itemsize
-        gaps = 7 * LARGEST_ALIGNMENT  # before each dataset, and at the end
-        return self.rows * self.row_bytes + index + journal + self.metadata_bytes + gaps
 
     def block_starts(self) -> list[int]:
         """Return where each rank's block begins within a row, and where the row ends."""

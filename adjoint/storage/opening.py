@@ -210,8 +210,7 @@ def _find(claim: Claim, structure: Structure, *, resume: bool, overwrite: bool) 
         found = _existing(name, structure, overwrite=overwrite, empty=not resume)
         if found is not None and (resume or found.rows >= structure.rows):
             return found
-    write = partial(write_structure, structure=structure)
-    starts = claim.make(structure.metadata_bytes, structure.file_bytes, write, replaces=exists)
+    starts = claim.make(partial(write_structure, structure=structure), replaces=exists)
     return _Found(claim.path, structure.rows, starts)
 
 
