@@ -118,6 +118,8 @@ class Recovery:
     def _repeats_a_stretch(self, journal: Journal, found: SavedRecord) -> bool:
         steps = sorted({0, *self.store})
         for start, stop in sorted(pairwise(steps), key=lambda pair: pair[1] - pair[0]):
+            if stop not in self.store:  # it could not be read as the start of a shorter stretch
+                continue
             if self._make_live(start) and self._give_accepted(journal, found, stop):
                 self.buffers.advance(start, stop, None)
                 repeated = hash_of(self.stepper.state)

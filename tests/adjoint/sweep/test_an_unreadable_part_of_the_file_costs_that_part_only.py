@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from adaptive_pendulum import AdaptivePendulum
 from byte_flips import NUM_STEPS, SOURCE, START, M, crash, resumed
-from driven_ring import CrashError, by_hand
+from driven_ring import CrashError, DrivenRing, by_hand
 
 import adjoint
 from adjoint.parallel import status_exchange
-from adjoint.schedules import Spilling
+from adjoint.schedules import Multistage, Spilling
 from adjoint.schedules.costs import Costs
 from adjoint.storage import file_io
 from adjoint.sweep import journal
@@ -64,6 +64,31 @@ def test_the_gradient_is_right(part, times, at, tmp_path, monkeypatch):
     np.testing.assert_allclose(result.gradient["m"], gradient, rtol=1e-11)
     if part in {"latest", "other", "arrays"}:
         assert result.report.resumed_from
+
+
+def unevenly_spaced(path, **options):
+    """Run with a file whose shortest stretch between states is not the first."""
+    at = options.pop("at", None)
+    schedule = Multistage(NUM_STEPS, 2, 4)
+    return adjoint.gradient(
+        DrivenRing(START, M, SOURCE, at=at), NUM_STEPS, schedule=schedule, file=path, **options
+    )
+
+
+@pytest.mark.parametrize("at", [28, 45])
+@pytest.mark.parametrize("row", [0, 1, 2, 3, slice(None)])
+def test_states_that_cannot_be_read_are_computed_again(row, at, tmp_path, monkeypatch):
+    with pytest.raises(CrashError):
+        unevenly_spaced(path := tmp_path / "run.h5", at=at)
+    with h5py.File(path, "r") as file:
+        rows = file["snapshots"]
+        starts = rows.id.get_offset() + rows.shape[1] * np.arange(len(rows))[row]
+        extents = [(start, start + rows.shape[1]) for start in np.atleast_1d(starts).tolist()]
+    fail_to_read(monkeypatch, extents)
+    result = unevenly_spaced(path, resume=True)
+    cost, gradient = by_hand(START, M, SOURCE, NUM_STEPS)
+    np.testing.assert_allclose(result.cost, cost, rtol=1e-12)
+    np.testing.assert_allclose(result.gradient["m"], gradient, rtol=1e-11)
 
 
 class Crashing(AdaptivePendulum):
