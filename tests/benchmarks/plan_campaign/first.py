@@ -1,0 +1,44 @@
+"""First evaluations: a fresh process each, planning included."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from plan_campaign.configurations import Configuration
+from plan_campaign.ways import Rival, Room, functional
+
+from adjoint import schedules
+from adjoint.schedules.costs import Costs
+
+
+def first(
+    configuration: Configuration, folder: Path, schedule: str, comm: Any = None
+) -> dict[str, float]:
+    """Return the seconds of one gradient by a schedule, given as its `repr`; planned if empty."""
+    model = configuration.model
+    rival = None
+    if schedule:
+        names = {name: getattr(schedules, name) for name in schedules.__all__} | {"Costs": Costs}
+        rival = Rival("", eval(schedule, names))
+    leaf = rival.schedule.leaf_steps if rival and model.leaf_sensitive else None
+    stepper = model.make(configuration.state_bytes, configuration.num_steps, comm, leaf)
+    room = Room.of(configuration, stepper)
+    file = {"file": str(folder)} if configuration.file else {}
+    if comm is not None:
+        comm.Barrier()
+    began = time.perf_counter()
+    with functional(configuration, stepper, rival, room, comm=comm, **file) as run:
+        run.value_and_gradient()
+        seconds = time.perf_counter() - began
+        assert run.report is not None
+        found = {"seconds": seconds, "planning": run.report.probe_seconds, "run": run.report.seconds}
+    if comm is None:
+        return found
+    return {name: max(comm.allgather(value)) for name, value in found.items()}
+
+
+def touch(num_bytes: int) -> None:
+    """Write to as much fresh memory: its pages are then known to a virtual machine's host."""
+    np.ones(num_bytes, np.uint8)

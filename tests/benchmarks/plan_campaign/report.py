@@ -1,0 +1,151 @@
+"""What was found about each configuration, held against the bounds, as lines and as a table."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from plan_campaign.statistics import Judged, judge
+from plan_campaign.ways import PLANNED
+
+MAX_RATIO = 1.05
+"""Of a later evaluation to that of the best rival."""
+MAX_FIRST, FIRST_SECONDS = 1.10, 0.05
+"""Of a first evaluation to that of the rival with the best first one, and seconds on top."""
+PLANNING_SECONDS = 0.05
+PLANNING_SHARE = {False: 0.02, True: 0.05}
+"""Planning may take as much, or this share of the run, without and with a file."""
+PREDICTED = (0.85, 1.15)
+"""Of what evaluation 3 was predicted to take, over what it took."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One configuration."""
+
+    name: str
+    file: bool
+    found: dict[str, Any] = field(default_factory=dict)
+    """What `later` returned."""
+    firsts: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    """What `first` returned, by way."""
+    untouched: dict[str, float] = field(default_factory=dict)
+    """The planned way's first evaluation before anything touched the memory; reported only."""
+    failure: str = ""
+    """Why there is nothing else."""
+
+    @property
+    def judged(self) -> Judged | None:
+        """The plan beside the best rival; None if there are no rounds, or no rival."""
+        return _judged(self.found["times"]["by_way"]) if self.found else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the plan is as good as the best rival."""
+        return "not decided" if self.judged is None else self.judged.ratio.verdict(MAX_RATIO)
+
+    @property
+    def prediction(self) -> float:
+        """Predicted over taken."""
+        return self.found["predicted"] / self.found["taken"] if self.found else float("nan")
+
+    @property
+    def planning(self) -> tuple[float, float]:
+        """Seconds of planning, and what they may be."""
+        firsts = self.firsts.get(PLANNED) or [self.found]
+        seconds = median(each["planning"] for each in firsts)
+        run = median(each["run"] for each in firsts)
+        return seconds, max(PLANNING_SECONDS, PLANNING_SHARE[self.file] * run)
+
+    @property
+    def first(self) -> tuple[float, float, str] | None:
+        """Seconds of the planned first evaluation, those of the best rival's, and that rival."""
+        seconds = {name: median(x["seconds"] for x in each) for name, each in self.firsts.items()}
+        if len(seconds) < 2:
+            return None
+        planned = seconds.pop(PLANNED)
+        best = min(seconds, key=lambda name: seconds[name])
+        return planned, seconds[best], best
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong, whatever the time."""
+        if not self.found:
+            return [self.failure] if self.failure else []
+        memory, used = self.found["memory"], self.found["bytes"]
+        over = [name for name, taken in used.items() if memory is not None and taken > memory]
+        faults = [f"{name}: {used[name]} bytes of {memory}" for name in over]
+        return faults + [f"{name}: other gradient" for name in self.found["differing"]]
+
+    def line(self) -> str:
+        """Return the row of the table."""
+        if not self.found:
+            return f"| {self.name} | {self.failure} | | | | | |"
+        cells = [self.name, self.found["schedule"], *_ratio(self), _first(self)]
+        planning, allowed = self.planning
+        cells.append(f"{planning:.3f} of {allowed:.3f}{' !' * (planning > allowed)}")
+        low, high = PREDICTED
+        cells.append(f"{self.prediction:.2f}{' !' * (not low <= self.prediction <= high)}")
+        return "| " + " | ".join(cells) + " |"
+
+
+HEADER = (
+    "| configuration | planned | best rival | planned / rival | first: planned, rival s | "
+    "planning s | predicted / taken |\n|---|---|---|---|---|---|---|"
+)
+
+
+def _judged(times: Mapping[str, Sequence[float]]) -> Judged | None:
+    rivals = {name: taken for name, taken in times.items() if name != PLANNED}
+    return judge(times[PLANNED], rivals) if len(times[PLANNED]) > 1 and rivals else None
+
+
+def _ratio(row: Row) -> tuple[str, str]:
+    void = len(row.found["times"]["of_void"][PLANNED])
+    words = f"; {void} rounds void" * bool(void)
+    judged = row.judged
+    if judged is None:
+        judged = _judged(row.found["times"]["of_void"])
+        words += ", and these are of them"
+    if judged is None:
+        return "", "not decided"
+    ratio = judged.ratio
+    interval = f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+    return judged.rival, f"{interval}, {row.verdict}{words}"
+
+
+def _first(row: Row) -> str:
+    if row.first is None:
+        return ""
+    planned, best, rival = row.first
+    late = planned > MAX_FIRST * best + FIRST_SECONDS
+    return f"{planned:.2f}, {best:.2f} ({rival}){' !' * late}"
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """Return how the campaign as a whole came out."""
+    played = [row for row in rows if row.found]
+    verdicts = [row.verdict for row in played]
+    low, high = PREDICTED
+    near = sum(low <= row.prediction <= high for row in played)
+    timed = [row for row in played if row.first is not None]
+    late = [r for r in timed if r.first[0] > MAX_FIRST * r.first[1] + FIRST_SECONDS]  # type: ignore
+    slow = sum(row.planning[0] > row.planning[1] for row in played)
+    lines = [
+        f"{len(played)} of {len(rows)} configurations played",
+        f"planned within {MAX_RATIO:g} of the best rival: {verdicts.count('kept')}, "
+        f"not: {verdicts.count('missed')}, not decided: {verdicts.count('not decided')}",
+        f"first evaluations too slow: {len(late)} of {len(timed)}",
+        f"planning too slow: {slow} of {len(played)}",
+        f"predictions within 15 %: {near} of {len(played)}",
+    ]
+    if len(rows) == 30 and verdicts.count("not decided") > 3:
+        lines.append("void: the machine was busy with something else")
+    return lines + [f"fault: {row.name}: {fault}" for row in rows for fault in row.faults]
+
+
+def as_json(rows: Iterable[Row], **besides: Any) -> str:
+    """Return everything that was found."""
+    found = [asdict(row) | {"judged": row.judged and asdict(row.judged)} for row in rows]
+    return json.dumps({"configurations": found} | besides, indent=1)
