@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from plan_campaign.configurations import Configuration
-from plan_campaign.ways import Rival, Room, functional
-
 from adjoint import schedules
 from adjoint.schedules.costs import Costs
+from plan_campaign.configurations import Configuration
+from plan_campaign.ways import Rival, Room, functional
 
 
 def first(
@@ -33,7 +32,11 @@ def first(
         run.value_and_gradient()
         seconds = time.perf_counter() - began
         assert run.report is not None
-        found = {"seconds": seconds, "planning": run.report.probe_seconds, "run": run.report.seconds}
+        found = {
+            "seconds": seconds,
+            "planning": run.report.probe_seconds,
+            "run": run.report.seconds,
+        }
     if comm is None:
         return found
     return {name: max(comm.allgather(value)) for name, value in found.items()}

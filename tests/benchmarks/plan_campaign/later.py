@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import adjoint
 from plan_campaign.configurations import Configuration
 from plan_campaign.rounds import MAX_ROUNDS, MIN_ROUNDS, play
 from plan_campaign.statistics import judge
@@ -22,8 +23,6 @@ from plan_campaign.ways import (
     in_memory,
     measure_costs,
 )
-
-import adjoint
 
 PREDICTED = 3
 """The evaluation whose prediction is held against what it took."""
@@ -99,9 +98,7 @@ def later(
         }
 
 
-def rivals_of(
-    configuration: Configuration, room: Room, folder: Path, comm: Any
-) -> list[Rival]:
+def rivals_of(configuration: Configuration, room: Room, folder: Path, comm: Any) -> list[Rival]:
     """Return all rivals that fit, the same on all ranks."""
     rivals = list(in_memory(configuration, room))
     if configuration.file:

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from plan_campaign.waves import HalfTapeWave, Wave
-
 import adjoint
+from plan_campaign.waves import HalfTapeWave, Wave
 
 Make = Callable[[int, int, Any, int | None], Any]
 
@@ -102,7 +101,14 @@ def _gru(state_bytes: int, num_steps: int, comm: Any, leaf: int | None) -> Any:
     targets = data.standard_normal((num_steps, batch, 1))
     leaves = {} if leaf is None else {"leaf_steps": leaf}
     return recurrent.RecurrentNetwork(
-        recurrent.GRU, hidden, hidden, batch=batch, inputs=rows, loss=loss, targets=targets, **leaves
+        recurrent.GRU,
+        hidden,
+        hidden,
+        batch=batch,
+        inputs=rows,
+        loss=loss,
+        targets=targets,
+        **leaves,
     )
 
 

@@ -1,12 +1,11 @@
 """What was found about each configuration, held against the bounds, as lines and as a table."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from plan_campaign.statistics import Judged, judge
+from plan_campaign.statistics import VERDICTS, Interval, Judged, judge
 from plan_campaign.ways import PLANNED
 
 MAX_RATIO = 1.05
@@ -69,6 +68,11 @@ class Row:
         return planned, seconds[best], best
 
     @property
+    def is_late(self) -> bool:
+        """Whether the planned first evaluation takes too long."""
+        return self.first is not None and self.first[0] > MAX_FIRST * self.first[1] + FIRST_SECONDS
+
+    @property
     def faults(self) -> list[str]:
         """What is wrong, whatever the time."""
         if not self.found:
@@ -77,6 +81,14 @@ class Row:
         over = [name for name, taken in used.items() if memory is not None and taken > memory]
         faults = [f"{name}: {used[name]} bytes of {memory}" for name in over]
         return faults + [f"{name}: other gradient" for name in self.found["differing"]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything that was found, and what follows from it."""
+        return asdict(self) | {
+            "judged": self.judged and asdict(self.judged),
+            "verdict": self.verdict,
+            "faults": self.faults,
+        }
 
     def line(self) -> str:
         """Return the row of the table."""
@@ -119,8 +131,36 @@ def _first(row: Row) -> str:
     if row.first is None:
         return ""
     planned, best, rival = row.first
-    late = planned > MAX_FIRST * best + FIRST_SECONDS
-    return f"{planned:.2f}, {best:.2f} ({rival}){' !' * late}"
+    return f"{planned:.2f}, {best:.2f} ({rival}){' !' * row.is_late}"
+
+
+CASES_HEADER = "| case | way | ratio | bound | |\n|---|---|---|---|---|"
+
+
+def case_lines(name: str, bounds: Mapping[str, float], found: Mapping[str, Any]) -> list[str]:
+    """Return the rows of a case: one of each way."""
+    counts = found["rounds"] > 1
+    void = f"; {found['void']} rounds void" * bool(found["void"])
+    lines = []
+    for way, bound in bounds.items():
+        ratio = Interval(**found["ratios"][way])
+        verdict = ratio.verdict(bound) if counts else "not decided"
+        interval = f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+        lines.append(f"| {name} | {way} | {interval} | {bound:g} | {verdict}{void} |")
+    return lines
+
+
+LEAVES_HEADER = (
+    "| wave, 32 states | best leaf | plans within 3 % | mean loss | worst loss | plans |\n"
+    "|---|---|---|---|---|---|"
+)
+
+
+def leaves_line(run: str, found: Mapping[str, Any]) -> str:
+    """Return the row of the planner's leaves of one run."""
+    plans = "; ".join(f"{count}: {plan}" for plan, count in found["plans"].items())
+    losses = f"{found['mean loss']:.1%} | {found['worst loss']:.1%}"
+    return f"| {run} | {found['best']} | {found['near']:.0%} | {losses} | {plans} |"
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
@@ -130,22 +170,16 @@ def summary(rows: Sequence[Row]) -> list[str]:
     low, high = PREDICTED
     near = sum(low <= row.prediction <= high for row in played)
     timed = [row for row in played if row.first is not None]
-    late = [r for r in timed if r.first[0] > MAX_FIRST * r.first[1] + FIRST_SECONDS]  # type: ignore
+    late = sum(row.is_late for row in timed)
     slow = sum(row.planning[0] > row.planning[1] for row in played)
+    counts = ", ".join(f"{word} {verdicts.count(word)}" for word in VERDICTS)
     lines = [
         f"{len(played)} of {len(rows)} configurations played",
-        f"planned within {MAX_RATIO:g} of the best rival: {verdicts.count('kept')}, "
-        f"not: {verdicts.count('missed')}, not decided: {verdicts.count('not decided')}",
-        f"first evaluations too slow: {len(late)} of {len(timed)}",
+        f"planned within {MAX_RATIO:g} of the best rival: {counts}",
+        f"first evaluations too slow: {late} of {len(timed)}",
         f"planning too slow: {slow} of {len(played)}",
         f"predictions within 15 %: {near} of {len(played)}",
     ]
     if len(rows) == 30 and verdicts.count("not decided") > 3:
         lines.append("void: the machine was busy with something else")
     return lines + [f"fault: {row.name}: {fault}" for row in rows for fault in row.faults]
-
-
-def as_json(rows: Iterable[Row], **besides: Any) -> str:
-    """Return everything that was found."""
-    found = [asdict(row) | {"judged": row.judged and asdict(row.judged)} for row in rows]
-    return json.dumps({"configurations": found} | besides, indent=1)

@@ -17,6 +17,7 @@ MAX_WIDTH = 0.04
 MIN_JUDGED = 5
 """The range of fewer ratios holds their median in less than 90 % of all cases."""
 RESAMPLES = 2000
+VERDICTS = ("kept", "missed", "not decided")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plan_campaign.configurations import Configuration
-
 import adjoint
 from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
+from plan_campaign.configurations import Configuration
 
 PLANNED = "planned"
 BLOCK_BYTES = 64
