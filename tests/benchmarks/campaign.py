@@ -11,21 +11,25 @@
 *leaves*  Plans of one run, made forty times, beside leaves given by hand.
 
 Rounds in which two evaluations of the same way differ by more than 6 %, or others took the
-processor, are void. All of it takes hours, on a machine that does nothing else. ``--quick`` plays 7
-rounds and no first evaluations: it shows large losses. ``--only`` plays what has one of the words
-in its name, and ``--only tiny`` something that takes seconds. What is marked with ! is not as it
-should be.
+processor, are void. All of it takes hours, on a machine that does nothing else. ``--quick`` plays
+10 rounds and no first evaluations: it shows large losses. ``--only`` plays what has one of the
+words in its name, and ``--only tiny`` something that takes seconds. What is marked with ! is not as
+it should be.
 """
 
 import argparse
 import importlib
 import importlib.util
 import json
+import os
+import platform
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from plan_campaign.cases import CASES, play_case
 from plan_campaign.child import ChildError, answer, run_child
 from plan_campaign.configurations import Configuration, named, playable
@@ -43,6 +47,8 @@ from plan_campaign.report import (
 )
 from plan_campaign.ways import PLANNED
 
+from adjoint.units import format_bytes
+
 PARTS = ("runs", "cases", "leaves")
 FIRST_PROCESSES = 5
 
@@ -56,7 +62,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="WORDS")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--list", action="store_true", help="print the names and end")
-    parser.add_argument("--quick", action="store_true", help="7 rounds, no first evaluations")
+    parser.add_argument("--quick", action="store_true", help="10 rounds, no first evaluations")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that is found there")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
@@ -64,12 +70,27 @@ def main() -> None:
     if given.child:
         child(*given.child)
         return
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"machine": machine()}
+    if not given.list:
+        print(f"{found['machine']}\n")
     for part, play in zip(PARTS, (runs, cases, leaves_of_plans), strict=True):
         if part in given.parts:
             found[part] = play(given)
             if given.json is not None and not given.list:
                 given.json.write_text(json.dumps(found, indent=1))
+
+
+def machine() -> str:
+    """Return the machine and the versions on which all of it is played."""
+    model = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((x.split(": ")[1] for x in lines if x.startswith("model name")), model)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return (
+        f"{model}, {os.cpu_count()} cores, {format_bytes(memory)}; {platform.platform()}, "
+        f"Python {platform.python_version()}, NumPy {np.__version__}"
+    )
 
 
 def listed(given: argparse.Namespace, names: Iterable[str], header: str) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import adjoint
 from plan_campaign.later import Opened, warm
 from plan_campaign.models import MODELS
-from plan_campaign.rounds import MAX_ROUNDS, MIN_ROUNDS, play
+from plan_campaign.rounds import MAX_ROUNDS, QUICK_ROUNDS, play
 from plan_campaign.statistics import Interval, interval
 from plan_campaign.ways import tape_bytes
 
@@ -55,7 +55,7 @@ def play_case(case: Case, folder: Path, *, quick: bool) -> dict[str, Any]:
 
     with ExitStack() as opened:
         clocks = case.clocks(opened, folder)
-        limit = MIN_ROUNDS if quick else MAX_ROUNDS
+        limit = QUICK_ROUNDS if quick else MAX_ROUNDS
         times = play(clocks, REFERENCE, decided, max_rounds=limit)
     void = len(times.of_void[REFERENCE])
     counted = times.by_way if times.count > 1 else times.of_void

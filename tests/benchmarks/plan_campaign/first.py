@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+import adjoint
 from adjoint import schedules
 from adjoint.schedules.costs import Costs
 from plan_campaign.configurations import Configuration
-from plan_campaign.ways import Rival, Room, functional
+from plan_campaign.ways import Rival, Room, options
 
 
 def first(
@@ -23,20 +24,13 @@ def first(
         rival = Rival("", eval(schedule, names))
     leaf = rival.schedule.leaf_steps if rival and model.leaf_sensitive else None
     stepper = model.make(configuration.state_bytes, configuration.num_steps, comm, leaf)
-    room = Room.of(configuration, stepper)
-    file = {"file": str(folder)} if configuration.file else {}
+    how = options(configuration, rival, Room.of(configuration, stepper), folder, comm)
     if comm is not None:
         comm.Barrier()
     began = time.perf_counter()
-    with functional(configuration, stepper, rival, room, comm=comm, **file) as run:
-        run.value_and_gradient()
-        seconds = time.perf_counter() - began
-        assert run.report is not None
-        found = {
-            "seconds": seconds,
-            "planning": run.report.probe_seconds,
-            "run": run.report.seconds,
-        }
+    report = adjoint.gradient(stepper, configuration.num_steps, **how).report
+    seconds = time.perf_counter() - began
+    found = {"seconds": seconds, "planning": report.probe_seconds, "run": report.seconds}
     if comm is None:
         return found
     return {name: max(comm.allgather(value)) for name, value in found.items()}

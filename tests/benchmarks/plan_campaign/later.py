@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,16 @@ import numpy as np
 
 import adjoint
 from plan_campaign.configurations import Configuration
-from plan_campaign.rounds import MAX_ROUNDS, MIN_ROUNDS, play
+from plan_campaign.rounds import MAX_ROUNDS, QUICK_ROUNDS, play
 from plan_campaign.statistics import judge
 from plan_campaign.ways import (
     PLANNED,
     Rival,
     Room,
-    functional,
     in_file,
     in_memory,
     measure_costs,
+    options,
 )
 
 PREDICTED = 3
@@ -63,13 +64,12 @@ def later(
     make = partial(model.make, configuration.state_bytes, n, comm)
     room = Room.of(configuration, make(None))
     rivals = rivals_of(configuration, room, folder, comm)
-    file = {"file": str(folder)} if configuration.file else {}
     with ExitStack() as opened:
 
         def way(rival: Rival | None) -> Opened:
             leaf = rival.schedule.leaf_steps if rival and model.leaf_sensitive else None
-            run = functional(configuration, make(leaf), rival, room, comm=comm, **file)
-            return Opened(opened.enter_context(run), comm)
+            how = options(configuration, rival, room, folder, comm)
+            return Opened(opened.enter_context(adjoint.Functional(make(leaf), n, **how)), comm)
 
         planned = way(None)
         found = warm(planned)
@@ -81,7 +81,7 @@ def later(
             others = {name: taken for name, taken in times.items() if name != PLANNED}
             return not others or judge(times[PLANNED], others).ratio.is_narrow
 
-        limit = MIN_ROUNDS if quick else MAX_ROUNDS
+        limit = QUICK_ROUNDS if quick else MAX_ROUNDS
         clocks: dict[str, Callable[[], float]] = {name: w.seconds for name, w in ways.items()}
         times = play(clocks, PLANNED, decided, comm=comm, max_rounds=limit)
         planned_schedule = planned.report.schedule
@@ -91,7 +91,7 @@ def later(
             "reason": planned.report.reason,
             "memory": None if configuration.share is None else room.memory_bytes,
             "bytes": {name: each.report.memory_bytes for name, each in ways.items()},
-            "differing": differing(ways, exact=not model.leaf_sensitive),
+            "differing": differing(ways, comm, exact=not model.leaf_sensitive),
             "rivals": {rival.name: repr(rival.schedule) for rival in rivals},
             "leaves": {rival.name: rival.schedule.leaf_steps for rival in rivals},
             "times": asdict(times),
@@ -129,14 +129,15 @@ def warm(planned: Opened) -> dict[str, Any]:
     return found
 
 
-def differing(ways: Mapping[str, Opened], *, exact: bool) -> list[str]:
-    """Return the ways whose gradients are not those of the plan, on this rank."""
+def differing(ways: Mapping[str, Opened], comm: Any, *, exact: bool) -> list[str]:
+    """Return the ways whose gradients are not those of the plan, on any rank."""
     expected = ways[PLANNED].gradient
-    return [
+    found = [
         name
         for name, each in ways.items()
         if not all(_same(each.gradient[key], expected[key], exact=exact) for key in expected)
     ]
+    return found if comm is None else sorted(set(chain(*comm.allgather(found))))
 
 
 def _same(found: np.ndarray, expected: np.ndarray, *, exact: bool) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import adjoint
 from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from plan_campaign.configurations import Configuration
@@ -136,17 +135,18 @@ def measure_costs(stepper: Any, state_bytes: int, folder: Path) -> Costs:
     return Costs(advance=advance, pull_back=both, write=write, read=write)
 
 
-def functional(
-    configuration: Configuration, stepper: Any, rival: Rival | None, room: Room, **options: Any
-) -> adjoint.Functional:
-    """Return what evaluates a configuration: as planned, or as a rival does."""
+def options(
+    configuration: Configuration, rival: Rival | None, room: Room, folder: Path, comm: Any
+) -> dict[str, Any]:
+    """Return the options by which a configuration is evaluated as planned, or as a rival does."""
+    found: dict[str, Any] = {"comm": comm}
     if rival is not None:
-        options["schedule"] = rival.schedule
-        if not rival.schedule.file_states:
-            options.pop("file", None)
+        found["schedule"] = rival.schedule
     elif not math.isinf(room.memory_bytes):
-        options["memory"] = room.memory_bytes
-    return adjoint.Functional(stepper, configuration.num_steps, **options)
+        found["memory"] = room.memory_bytes
+    if configuration.file and (rival is None or rival.schedule.file_states):
+        found["file"] = str(folder)
+    return found
 
 
 def _best(work: Any, repeats: int = 5) -> float:
