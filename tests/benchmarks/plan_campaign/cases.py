@@ -40,27 +40,21 @@ class Case:
     needs: str = "numpy"
 
 
-def play_case(case: Case, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """Play a case; return the ratio of each way, of the void rounds if no others are there."""
+def ratio_to_reference(times: Mapping[str, list[float]], way: str) -> Interval:
+    """Return a way's time over the reference's, by round."""
+    return interval([a / b for a, b in zip(times[way], times[REFERENCE], strict=True)])
 
-    def ratios(times: Mapping[str, list[float]]) -> dict[str, Interval]:
-        reference = times[REFERENCE]
-        return {
-            name: interval([a / b for a, b in zip(times[name], reference, strict=True)])
-            for name in case.bounds
-        }
+
+def play_case(case: Case, folder: Path, *, quick: bool) -> dict[str, Any]:
+    """Play a case; return its times."""
 
     def decided(times: Mapping[str, list[float]]) -> bool:
-        return all(each.is_narrow for each in ratios(times).values())
+        return all(ratio_to_reference(times, way).is_narrow for way in case.bounds)
 
     with ExitStack() as opened:
         clocks = case.clocks(opened, folder)
         limit = QUICK_ROUNDS if quick else MAX_ROUNDS
-        times = play(clocks, REFERENCE, decided, max_rounds=limit)
-    void = len(times.of_void[REFERENCE])
-    counted = times.by_way if times.count > 1 else times.of_void
-    found = {name: asdict(each) for name, each in ratios(counted).items()}
-    return {"ratios": found, "rounds": times.count, "void": void}
+        return {"times": asdict(play(clocks, REFERENCE, decided, max_rounds=limit))}
 
 
 def bare_seconds(stepper: Any, num_steps: int) -> float:

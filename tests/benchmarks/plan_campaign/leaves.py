@@ -43,7 +43,7 @@ def leaves(run: str, folder: Path, *, quick: bool) -> dict[str, Any]:
         for each in ways.values():
             each()
         times = play(ways, "leaf 1", lambda _: True, max_rounds=3 * MIN_ROUNDS)
-    return _shares(times.by_way if times.count > 1 else times.of_void, plans)
+    return _shares(times.by_way if times.count >= MIN_ROUNDS else times.all_rounds, plans)
 
 
 def _shares(times: Mapping[str, list[float]], plans: Counter[Schedule]) -> dict[str, Any]:

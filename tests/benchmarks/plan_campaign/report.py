@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from plan_campaign.statistics import VERDICTS, Interval, Judged, judge
+from plan_campaign.cases import REFERENCE, ratio_to_reference
+from plan_campaign.rounds import Times
+from plan_campaign.statistics import MIN_JUDGED, VERDICTS, Judged, judge
 from plan_campaign.ways import PLANNED
 
 MAX_RATIO = 1.05
@@ -37,7 +39,12 @@ class Row:
     @property
     def judged(self) -> Judged | None:
         """The plan beside the best rival; None if there are no rounds, or no rival."""
-        return _judged(self.found["times"]["by_way"]) if self.found else None
+        return _judged(self.times.by_way) if self.found else None
+
+    @property
+    def times(self) -> Times:
+        """The times of all ways."""
+        return Times(**self.found["times"])
 
     @property
     def verdict(self) -> str:
@@ -114,17 +121,13 @@ def _judged(times: Mapping[str, Sequence[float]]) -> Judged | None:
 
 
 def _ratio(row: Row) -> tuple[str, str]:
-    void = len(row.found["times"]["of_void"][PLANNED])
-    words = f"; {void} rounds void" * bool(void)
-    judged = row.judged
+    judged, verdict = row.judged, row.verdict
+    void = len(row.times.of_void[PLANNED])
+    if judged is None or judged.ratio.count < MIN_JUDGED:
+        judged = _judged(row.times.all_rounds)
     if judged is None:
-        judged = _judged(row.found["times"]["of_void"])
-        words += ", and these are of them"
-    if judged is None:
-        return "", "not decided"
-    ratio = judged.ratio
-    interval = f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
-    return judged.rival, f"{interval}, {row.verdict}{words}"
+        return "", verdict
+    return judged.rival, f"{judged.ratio}, {verdict}" + f"; {void} rounds void" * bool(void)
 
 
 def _first(row: Row) -> str:
@@ -139,14 +142,15 @@ CASES_HEADER = "| case | way | ratio | bound | |\n|---|---|---|---|---|"
 
 def case_lines(name: str, bounds: Mapping[str, float], found: Mapping[str, Any]) -> list[str]:
     """Return the rows of a case: one of each way."""
-    counts = found["rounds"] > 1
-    void = f"; {found['void']} rounds void" * bool(found["void"])
+    times = Times(**found["times"])
+    void = len(times.of_void[REFERENCE])
+    few = times.count < MIN_JUDGED
     lines = []
     for way, bound in bounds.items():
-        ratio = Interval(**found["ratios"][way])
-        verdict = ratio.verdict(bound) if counts else "not decided"
-        interval = f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
-        lines.append(f"| {name} | {way} | {interval} | {bound:g} | {verdict}{void} |")
+        ratio = ratio_to_reference(times.all_rounds if few else times.by_way, way)
+        verdict = "not decided" if few else ratio.verdict(bound)
+        words = verdict + f"; {void} rounds void" * bool(void)
+        lines.append(f"| {name} | {way} | {ratio} | {bound:g} | {words} |")
     return lines
 
 

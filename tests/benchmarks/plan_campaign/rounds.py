@@ -18,7 +18,12 @@ class Times:
     by_way: dict[str, list[float]] = field(default_factory=dict)
     """Of the rounds that count. Of the way that is played twice, the geometric mean."""
     of_void: dict[str, list[float]] = field(default_factory=dict)
-    """The same of the rounds that do not count: they show large ratios at best."""
+    """The same of the rounds that do not count."""
+
+    @property
+    def all_rounds(self) -> dict[str, list[float]]:
+        """The times of all rounds: they show large ratios where too few rounds count."""
+        return {name: taken + self.of_void[name] for name, taken in self.by_way.items()}
 
     @property
     def count(self) -> int:

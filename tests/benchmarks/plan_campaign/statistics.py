@@ -29,6 +29,9 @@ class Interval:
     high: float
     count: int
 
+    def __str__(self) -> str:
+        return f"{self.median:.3f} ({self.low:.3f} to {self.high:.3f})"
+
     @property
     def is_narrow(self) -> bool:
         """Whether there are enough values, and they agree well enough, to decide."""
