@@ -12,7 +12,7 @@
 
 Rounds in which two evaluations of the same way differ by more than 6 %, or others took the
 processor, are void. All of it takes hours, on a machine that does nothing else. ``--quick`` plays
-10 rounds and no first evaluations: it shows large losses. ``--only`` plays what has one of the
+12 rounds and no first evaluations: it shows large losses. ``--only`` plays what has one of the
 words in its name, and ``--only tiny`` something that takes seconds. What is marked with ! is not as
 it should be.
 """
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], metavar="WORDS")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--list", action="store_true", help="print the names and end")
-    parser.add_argument("--quick", action="store_true", help="10 rounds, no first evaluations")
+    parser.add_argument("--quick", action="store_true", help="12 rounds, no first evaluations")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that is found there")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)

@@ -8,7 +8,7 @@ import numpy as np
 
 from plan_campaign.noise import Noise, differ
 
-MIN_ROUNDS, QUICK_ROUNDS, MAX_ROUNDS = 7, 10, 25
+MIN_ROUNDS, QUICK_ROUNDS, MAX_ROUNDS = 7, 12, 25
 
 
 @dataclass(slots=True)
