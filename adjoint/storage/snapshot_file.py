@@ -72,16 +72,6 @@ class SnapshotFile:
         return self.placement.name
 
     @property
-    def row_bytes(self) -> int:
-        """Size of one state, all ranks together."""
-        return self.placement.row_bytes
-
-    @property
-    def disk_bytes_used(self) -> int:
-        """Size of the rows used so far, all ranks together."""
-        return self._touched * self.row_bytes
-
-    @property
     def usable_rows(self) -> int:
         """Number of rows that are not unusable."""
         return self.placement.rows - len(self._unusable)

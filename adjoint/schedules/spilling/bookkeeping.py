@@ -20,10 +20,6 @@ from adjoint.schedules.spilling.spacing import EvenSteps, LeafRuns
 
 __all__ = ["Bookkeeping"]
 
-MAX_TABLE_ERROR = 1.25
-"""Factor by which the ratio of a transfer to a step may differ from the one that a `TimedTable` was
-made for: beyond it the table is not used, since its decisions need no longer be the best."""
-
 
 class Bookkeeping:
     """What is kept, and where.
