@@ -8,11 +8,10 @@ import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from adjoint.closing import Closing
 from adjoint.errors import ScheduleError
 from adjoint.parallel import Communicator
 from adjoint.storage.claim import Claim
@@ -37,7 +36,7 @@ class Recalled:
     """The largest sequence number on any rank."""
 
 
-class SnapshotFile:
+class SnapshotFile(Closing):
     """An open file and its free rows. A context manager.
 
     A row holds one state of all ranks. All ranks take rows and give them back by the same calls in
@@ -173,17 +172,6 @@ class SnapshotFile:
         """Close the file, and remove it if it never got its name. Not collective. Idempotent."""
         self._close()
         self.claim.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _own_entries(placement: Placement) -> tuple[dict[int, Entry], int]:

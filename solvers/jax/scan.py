@@ -28,8 +28,7 @@ A body that closes over its parameters, ``make_body(params) -> body(carry, x)``,
 """
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.core
@@ -37,6 +36,7 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 import adjoint
+from adjoint.closing import Closing
 from adjoint.errors import AdjointError, ArgumentError
 from adjoint.parallel import communicator
 from solvers.jax.batch import Batch, settled_forms
@@ -123,7 +123,7 @@ def value_and_grad(
     )
 
 
-class ScanValueAndGrad:
+class ScanValueAndGrad(Closing):
     """Computes value and gradient of a scan. Created by `value_and_grad`.
 
     The first call compiles, measures and plans; later calls with arguments of the same shapes and
@@ -255,17 +255,6 @@ class ScanValueAndGrad:
         if not self._closed:
             self._closed = True
             self._ranks.free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- preparation --------------------------------------------------------------------------
 

@@ -38,13 +38,13 @@ Only tensors on the CPU are supported.
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import torch
 from numpy.typing import ArrayLike
 
 import adjoint
+from adjoint.closing import Closing
 from adjoint.errors import AdjointError, ArgumentError
 from solvers.sequences import common_num_steps
 from solvers.torch.batch import Batch, num_rows
@@ -57,7 +57,7 @@ from solvers.torch.unroll import CellUnroll, FunctionUnroll, FusedUnroll, Unroll
 __all__ = ["TorchSequence"]
 
 
-class TorchSequence:
+class TorchSequence(Closing):
     """A recurrent model, unrolled over long sequences. All methods are collective on `comm`.
 
     A context manager; leaving it, or `close`, releases memory and file.
@@ -214,17 +214,6 @@ class TorchSequence:
     def close(self) -> None:
         """Release memory and file. Collective."""
         self._functional.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- batches and gradients ----------------------------------------------------------------
 

@@ -79,10 +79,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
-from adjoint.errors import AdjointError
+from adjoint.closing import Closing
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.deadline import Watch
 from adjoint.storage.engines.row_io import RankFile
@@ -202,7 +201,7 @@ class Request:
         return self.what, self.row, self.step
 
 
-class RowEngine(Engine, ABC):
+class RowEngine(Engine, Closing, ABC):
     """What engines share: ordinals of writes, statistics, failures, and closing.
 
     A subclass implements `name`, `_post` and `_release`; the module says how.
@@ -274,22 +273,6 @@ class RowEngine(Engine, ABC):
         for transfer in self._failed:
             if not transfer.reported:
                 transfer.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except AdjointError as failure:
-            if error is None:
-                raise
-            error.add_note(f"besides, {failure}")
 
     # -- what a subclass implements -----------------------------------------------------------
 
