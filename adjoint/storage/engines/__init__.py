@@ -1,6 +1,6 @@
 """Engines: how states are moved to the snapshot file and back.
 
-`adjoint.storage.engines.base` states what an engine must do, and how to write one.
+`adjoint.storage.engines.base` states what an engine must do.
 """
 
 from typing import TYPE_CHECKING

@@ -61,7 +61,7 @@ ENGINES: dict[str, EngineKind] = {}
 def register_engine(name: str, factory: EngineFactory | str, *, needs_mpi: bool = False) -> None:
     """Make a kind of engine known: ``engine=name`` selects it, and plans measure it.
 
-    The module `adjoint.storage.engines.base` says how to write one.
+    The how-to page *Add a storage engine* in the documentation shows how to write one.
 
     Parameters
     ----------
