@@ -231,18 +231,16 @@ class Functional(Closing):
 
     def _admit(self, num_steps: int | None, given: RunOptions) -> Options:
         """Return the options, once all ranks have found everything in order, and the same."""
-        options, error = None, None
-        try:
+
+        def checked() -> tuple[int | None, Options]:
             check_stepper(self._stepper)
-            num_steps = check_num_steps(num_steps, self._stepper)
-            options = Options.parse(given, self._comm)
-        except (ArgumentError, StepperError, TypeError) as refused:
-            error = refused
-        self._comm.agree(error)
-        assert options is not None
+            return check_num_steps(num_steps, self._stepper), Options.parse(given, self._comm)
+
+        refusals = (ArgumentError, StepperError, TypeError)
+        steps, options = agree_on(checked, self._comm, catch=refusals)
         require_same(
             self._comm,
-            num_steps=num_steps,
+            num_steps=steps,
             memory=options.memory_bytes,
             disk=options.disk_bytes,
             file=options.file,

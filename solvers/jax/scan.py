@@ -38,7 +38,7 @@ from numpy.typing import ArrayLike
 import adjoint
 from adjoint.closing import Closing
 from adjoint.errors import AdjointError, ArgumentError
-from adjoint.parallel import communicator
+from adjoint.parallel import agree_on, communicator
 from solvers.jax.batch import Batch, settled_forms
 from solvers.jax.leaf import LeafPrograms, Model, Selected
 from solvers.jax.stepper import ScanStepper
@@ -225,23 +225,11 @@ class ScanValueAndGrad(Closing):
         another call.
         """
         with self._ranks.failing():
-            given, error = None, None
-            try:
-                _refuse_tracers(params, carry0, xs, targets, final_target, length, lengths)
-                given = Batch.of(
-                    self._model,
-                    params,
-                    carry0,
-                    xs,
-                    targets,
-                    final_target=final_target,
-                    length=length,
-                    lengths=lengths,
-                )
-            except AdjointError as refused:
-                error = refused
-            self._ranks.agree(error)
-            assert given is not None
+            arguments = params, carry0, xs, targets
+            named = {"final_target": final_target, "length": length, "lengths": lengths}
+            given = agree_on(
+                lambda: self._checked(*arguments, **named), self._ranks, catch=AdjointError
+            )
             return self._prepared(given, self._common_steps(given))
 
     @property
@@ -257,6 +245,10 @@ class ScanValueAndGrad(Closing):
             self._ranks.free()
 
     # -- preparation --------------------------------------------------------------------------
+
+    def _checked(self, *arguments: Tree, **named: Any) -> Batch:
+        _refuse_tracers(*arguments, *named.values())
+        return Batch.of(self._model, *arguments, **named)
 
     def _common_steps(self, given: Batch) -> int:
         """Return the number of steps that all ranks take. Collective."""
@@ -283,13 +275,9 @@ class ScanValueAndGrad(Closing):
             self._stepper.use(given)
             return made
         self._release()
-        error = None
-        try:
-            self._stepper = self._new_stepper(given, num_steps)
-        except AdjointError as refused:
-            error = refused
-        self._ranks.agree(error)
-        assert self._stepper is not None
+        self._stepper = agree_on(
+            lambda: self._new_stepper(given, num_steps), self._ranks, catch=AdjointError
+        )
         self._functional = adjoint.Functional(self._stepper, num_steps, **self._options)
         return self._functional
 

@@ -38,6 +38,7 @@ Only tensors on the CPU are supported.
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Unpack
 
 import torch
@@ -46,6 +47,7 @@ from numpy.typing import ArrayLike
 import adjoint
 from adjoint.closing import Closing
 from adjoint.errors import AdjointError, ArgumentError
+from adjoint.parallel import agree_on
 from solvers.sequences import common_num_steps
 from solvers.torch.batch import Batch, num_rows
 from solvers.torch.graph import graph_before, without_hooks
@@ -233,14 +235,11 @@ class TorchSequence(Closing):
         self, changed: dict[str, Any], *, gradient: bool
     ) -> Generator[None, None, None]:
         """Use a batch for one evaluation, once all ranks have found theirs in order."""
-        comm, error = self._functional.comm, None
+        comm = self._functional.comm
         with comm.failing():
             try:
-                self._prepare(changed, gradient=gradient)
-            except AdjointError as refused:
-                error = refused
-            try:
-                comm.agree(error)
+                prepare = partial(self._prepare, changed, gradient=gradient)
+                agree_on(prepare, comm, catch=AdjointError)
                 yield
             finally:
                 self._stepper.use(self._first)
