@@ -3,16 +3,12 @@
 import sys
 from types import SimpleNamespace
 
-import pendulums
 import pytest
 
-import adjoint
 from adjoint import ArgumentError
-from adjoint.schedules import Asynchronous
 from adjoint.storage.engines import RankFile, engine_names, register_engine
 from adjoint.storage.engines.registry import ENGINES, candidate_names, require_engine
 
-STEPS = 60
 SERIAL, PARALLEL = SimpleNamespace(mpi=None), SimpleNamespace(mpi=object())
 
 
@@ -27,13 +23,6 @@ def registry():
     yield
     ENGINES.clear()
     ENGINES.update(known)
-
-
-def gradient(folder, engine):
-    model = pendulums.Pendulums(100, STEPS)
-    return adjoint.gradient(
-        model, STEPS, file=folder, schedule=Asynchronous(STEPS, 8, 10), engine=engine
-    )
 
 
 def test_a_name_is_registered_once():
