@@ -1,4 +1,4 @@
-"""The engines by name: the one list that `engine=`, plans, messages and tests go by."""
+"""The engines by name: the one list for `engine=`, plans, messages and tests."""
 
 import importlib
 import sys
