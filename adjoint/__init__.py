@@ -8,22 +8,24 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
+from adjoint.errors import (
+    AdjointError,
+    ArgumentError,
+    CallError,
+    NonFiniteError,
+    ReplayError,
+    RunInterruptedError,
+    ScheduleError,
+    SnapshotFileError,
+    SolveError,
+    StepperError,
+    TransferError,
+)
+from adjoint.lazy_exports import lazy_exports
+
 if TYPE_CHECKING:
     from adjoint import replay, schedules, verification
     from adjoint.driver.options import RunOptions
-    from adjoint.errors import (
-        AdjointError,
-        ArgumentError,
-        CallError,
-        NonFiniteError,
-        ReplayError,
-        RunInterruptedError,
-        ScheduleError,
-        SnapshotFileError,
-        SolveError,
-        StepperError,
-        TransferError,
-    )
     from adjoint.functional import Functional, Result, gradient
     from adjoint.reporting.report import Report
     from adjoint.steppers import Capabilities, FunctionStepper, Stepper
@@ -58,24 +60,6 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_EXPORTS = {
-    "Capabilities": "steppers",
-    "FunctionStepper": "steppers",
-    "Functional": "functional",
-    "Report": "reporting.report",
-    "Result": "functional",
-    "RunOptions": "driver.options",
-    "Snapshots": "storage.reader",
-    "Stepper": "steppers",
-    "gradient": "functional",
-    "open_snapshots": "storage.reader",
-}
-_MODULES = {
-    "replay": "simulation.replay",
-    "schedules": "schedules",
-    "verification": "verification",
-}
-
 
 def _occupy_standard_streams() -> None:
     """Open the null device in place of a standard stream that is closed.
@@ -90,17 +74,32 @@ def _occupy_standard_streams() -> None:
 _occupy_standard_streams()
 
 
+_load, _ = lazy_exports(
+    __name__,
+    {
+        "Capabilities": "steppers",
+        "FunctionStepper": "steppers",
+        "Functional": "functional",
+        "Report": "reporting.report",
+        "Result": "functional",
+        "RunOptions": "driver.options",
+        "Snapshots": "storage.reader",
+        "Stepper": "steppers",
+        "gradient": "functional",
+        "open_snapshots": "storage.reader",
+        "replay": "simulation.replay",
+        "schedules": "schedules",
+        "verification": "verification",
+    },
+)
+
+
 def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        return importlib.import_module(f"adjoint.{_MODULES[name]}")
-    if name not in __all__:
-        raise AttributeError(f"module 'adjoint' has no attribute {name!r}")
-    if name in _EXPORTS:
+    value = _load(name)
+    if name not in {"replay", "schedules", "verification"}:
         # All that a run needs is loaded now, and not when ranks are inside a collective call: where
         # one of them could not load it, the others would wait.
         importlib.import_module("adjoint.functional")
-    value = getattr(importlib.import_module(f"adjoint.{_EXPORTS.get(name, 'errors')}"), name)
-    globals()[name] = value
     return value
 
 

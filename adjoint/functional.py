@@ -7,11 +7,11 @@ schedule, adapted to what was measured, in the same buffers and the same file.
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 from numpy.typing import ArrayLike, NDArray
 
+from adjoint.closing import Closing
 from adjoint.driver import constants
 from adjoint.driver.calls import Calls
 from adjoint.driver.controls import RowsOnDisk, agreed_hash
@@ -23,7 +23,7 @@ from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
 from adjoint.driver.unchanged_controls import unchanged_controls
-from adjoint.errors import AdjointError, ArgumentError, StepperError
+from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
@@ -67,7 +67,7 @@ def gradient(stepper: Stepper, num_steps: int | None, **options: Unpack[RunOptio
         return Result(cost, found, functional.report, functional.timeline)
 
 
-class Functional:
+class Functional(Closing):
     """The cost of a stepper's run and its gradient with respect to the stepper's controls.
 
     Collective on `comm`: every rank makes every call, with the same arguments. A context manager;
@@ -227,38 +227,20 @@ class Functional:
             self._driver = None
             self._opened.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except AdjointError as failure:
-            if error is None:
-                raise
-            error.add_note(f"besides, {failure}")
-
     # -- inside -------------------------------------------------------------------------------
 
     def _admit(self, num_steps: int | None, given: RunOptions) -> Options:
         """Return the options, once all ranks have found everything in order, and the same."""
-        options, error = None, None
-        try:
+
+        def checked() -> tuple[int | None, Options]:
             check_stepper(self._stepper)
-            num_steps = check_num_steps(num_steps, self._stepper)
-            options = Options.parse(given, self._comm)
-        except (ArgumentError, StepperError, TypeError) as refused:
-            error = refused
-        self._comm.agree(error)
-        assert options is not None
+            return check_num_steps(num_steps, self._stepper), Options.parse(given, self._comm)
+
+        refusals = (ArgumentError, StepperError, TypeError)
+        steps, options = agree_on(checked, self._comm, catch=refusals)
         require_same(
             self._comm,
-            num_steps=num_steps,
+            num_steps=steps,
             memory=options.memory_bytes,
             disk=options.disk_bytes,
             file=options.file,

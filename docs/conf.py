@@ -57,5 +57,6 @@ nitpick_ignore_regex = [
     # Classes of private modules, which have no page, in signatures: those of any other module in a
     # package.
     (r"py:class", rf"(?!({PUBLIC_MODULES})\.\w+$)(adjoint|solvers)\.\w+\.\w+\.[\w.]+"),
+    (r"py:class", r"adjoint\.closing\.Closing"),
     (r"py:class", r"solvers\.observations\.Observations"),
 ]

@@ -10,7 +10,7 @@ library.
 
 from typing import TYPE_CHECKING
 
-from solvers.lazy_exports import lazy_exports
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from solvers.grids import Grid, Halo

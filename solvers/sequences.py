@@ -78,7 +78,7 @@ class Rows:
         self.name = name
         self._row: tuple[tuple[int, ...], Any] | None = None
         """Shape and dtype of one row; None for a function that has not been called yet."""
-        self._end: int | None = None
+        self.num_rows: int | None = None
         """Number of rows; None for a function."""
         self.array: Any = None
         """The array that the rows are of; None for a function."""
@@ -87,7 +87,7 @@ class Rows:
             if len(sliceable.shape) == 0:
                 raise ArgumentError(f"{name} has no axes: its first axis must be the step")
             self.array = sliceable
-            self._end = int(sliceable.shape[0])
+            self.num_rows = int(sliceable.shape[0])
             self._row = tuple(sliceable.shape[1:]), sliceable.dtype
             self._take: Callable[[int, int], Any] = lambda start, stop: sliceable[start:stop]
         elif callable(source):
@@ -97,21 +97,6 @@ class Rows:
                 f"{name} is of type {type(source).__name__}: give an array whose first axis is the "
                 "step (or a memory map, an HDF5 dataset), or a function (start, stop) -> rows"
             )
-
-    @property
-    def num_rows(self) -> int | None:
-        """Number of rows; None for a function."""
-        return self._end
-
-    @property
-    def row_shape(self) -> tuple[int, ...] | None:
-        """Shape of one row; None for a function that has not been called yet."""
-        return None if self._row is None else self._row[0]
-
-    @property
-    def dtype(self) -> Any:
-        """Dtype of the rows; None for a function that has not been called yet."""
-        return None if self._row is None else self._row[1]
 
     def read(self, start: int, stop: int) -> Any:
         """Return the rows of the steps ``[start, stop)``, read-only: of an array they are a view.
@@ -124,9 +109,10 @@ class Rows:
             A function returned the wrong number of rows, or rows whose shape or dtype changed.
             The message names the steps.
         """
-        if self._end is not None and stop > self._end:
+        if self.num_rows is not None and stop > self.num_rows:
             raise ArgumentError(
-                f"{self.name} has {self._end} rows: there is none for step {max(start, self._end)}"
+                f"{self.name} has {self.num_rows} rows: there is none for step "
+                f"{max(start, self.num_rows)}"
             )
         rows = self._take(start, stop)
         if not (hasattr(rows, "shape") and hasattr(rows, "dtype")):

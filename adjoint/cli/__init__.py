@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any, NoReturn, TextIO
 
 from adjoint import __version__
+from adjoint.cli.arguments import FAILED
 from adjoint.cli.inspect import add_inspect
 from adjoint.cli.plan import add_plan
 from adjoint.cli.probe import add_probe
@@ -23,9 +24,6 @@ from adjoint.errors import AdjointError, ArgumentError
 from adjoint.printable import printable
 
 __all__ = ["main"]
-
-FAILED = 2
-"""Exit code after an error."""
 
 SIGNALLED = 128
 """Added to the number of a signal: the exit code of a shell whose command it has ended."""

@@ -7,7 +7,10 @@ from typing import Any
 from adjoint import plots
 from adjoint.errors import ArgumentError
 
-__all__ = ["Commands", "add_command", "require_plotting", "with_units"]
+__all__ = ["FAILED", "Commands", "add_command", "require_plotting", "with_units"]
+
+FAILED = 2
+"""Exit code after an error."""
 
 Commands = Any
 """The return type of `argparse.ArgumentParser.add_subparsers`, which has no public name."""

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from adjoint.cli.arguments import Commands, add_command, with_units
+from adjoint.cli.arguments import FAILED, Commands, add_command, with_units
 from adjoint.errors import AdjointError, ArgumentError
 from adjoint.parallel import communicator
 from adjoint.reporting import engine_table
@@ -54,12 +54,14 @@ def _probe(options: argparse.Namespace) -> int:
             rows = engine_table.probe_engines(options.folder, options.state, comm)
     except AdjointError:
         if comm.rank:
-            return 2  # the error is the same on all ranks, and rank 0 prints it
+            return FAILED  # the error is the same on all ranks, and rank 0 prints it
         raise
     else:
         if comm.rank == 0:
-            as_json, as_text = engine_table.as_json, engine_table.as_text
-            print(json.dumps(as_json(rows), indent=2) if options.json else as_text(rows))
+            if options.json:
+                print(json.dumps([row.as_json() for row in rows], indent=2))
+            else:
+                print(engine_table.as_text(rows))
     finally:
         comm.free()
     return 0

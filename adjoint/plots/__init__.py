@@ -4,8 +4,9 @@ The functions are loaded, and matplotlib with them, when they are first used. No
 pyplot: none is shown or stays open.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from adjoint.plots.canvas import check_picture_path, draw_timeline, save_figure
@@ -23,22 +24,15 @@ __all__ = [
     "trace_figure",
 ]
 
-_MODULES = {
-    "check_picture_path": "canvas",
-    "draw_plans": "plan",
-    "draw_schedule": "schedule",
-    "draw_timeline": "canvas",
-    "plan_figure": "plan",
-    "save_figure": "canvas",
-    "trace_figure": "trace",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "check_picture_path": "canvas",
+        "draw_plans": "plan",
+        "draw_schedule": "schedule",
+        "draw_timeline": "canvas",
+        "plan_figure": "plan",
+        "save_figure": "canvas",
+        "trace_figure": "trace",
+    },
+)

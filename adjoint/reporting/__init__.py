@@ -3,8 +3,9 @@
 Names are loaded when they are first used: `inspect_file` needs h5py, which the others do without.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from adjoint.reporting.engine_table import probe_engines
@@ -26,24 +27,17 @@ __all__ = [
     "read_trace",
 ]
 
-_MODULES = {
-    "PlanTable": "reporting.plan_table",
-    "Event": "simulation.timeline",
-    "PlanRequest": "reporting.plan_table",
-    "Report": "reporting.report",
-    "Timeline": "simulation.timeline",
-    "Trace": "reporting.trace_file",
-    "inspect_file": "reporting.snapshot_summary",
-    "probe_engines": "reporting.engine_table",
-    "read_trace": "reporting.trace_file",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"adjoint.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Event": ".simulation.timeline",
+        "PlanRequest": "plan_table",
+        "PlanTable": "plan_table",
+        "Report": "report",
+        "Timeline": ".simulation.timeline",
+        "Trace": "trace_file",
+        "inspect_file": "snapshot_summary",
+        "probe_engines": "engine_table",
+        "read_trace": "trace_file",
+    },
+)

@@ -21,7 +21,7 @@ from adjoint.reporting.columns import aligned
 from adjoint.storage.engines.registry import candidate_names
 from adjoint.units import format_bytes, format_count, format_seconds, format_speed
 
-__all__ = ["STATE_BYTES", "EngineRow", "as_json", "as_text", "probe_engines"]
+__all__ = ["STATE_BYTES", "EngineRow", "as_text", "probe_engines"]
 
 STATE_BYTES = (64 << 10, 2 << 20, 16 << 20)
 """Sizes measured by default: from 64 KiB, where posting counts, to 16 MiB, where bandwidth does."""
@@ -136,11 +136,6 @@ def as_text(rows: Iterable[EngineRow]) -> str:
         ]
         tables.append("\n".join(lines))
     return "\n\n".join(tables)
-
-
-def as_json(rows: Iterable[EngineRow]) -> list[dict[str, Any]]:
-    """Return the rows in types that JSON has."""
-    return [row.as_json() for row in rows]
 
 
 def _probed(

@@ -4,11 +4,11 @@ A bar that cannot be written, because a disk is full or a pipe was closed, is dr
 """
 
 import sys
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from adjoint.closing import Closing
 from adjoint.schedules.actions import Action, Advance, PullBack, Record
 from adjoint.sweep.observers import Observer
 
@@ -48,7 +48,7 @@ class _Unfailing:
         return getattr(self._stream, name)
 
 
-class ProgressBar(Observer):
+class ProgressBar(Observer, Closing):
     """Counts each step twice: when it is first reached, and when it is pulled back.
 
     A context manager. Without a number of steps the bar has no end.
@@ -68,13 +68,5 @@ class ProgressBar(Observer):
             self._bar.update(action.stop - self._frontier)
             self._frontier = action.stop
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._bar.close()

@@ -7,7 +7,7 @@ it are printed so that no control character in them reaches the terminal.
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from adjoint.printable import printable
@@ -139,10 +139,7 @@ class SnapshotSummary:
             "journal": [_record_as_json(record) for record in self.records],
             "accepted_capacity": self.accepted_capacity,
             "verified": self.bad is not None,
-            "bad": [
-                {"step": bad.step, "row": bad.row, "rank": bad.rank, "reason": bad.reason}
-                for bad in self.bad or ()
-            ],
+            "bad": [asdict(bad) for bad in self.bad or ()],
         }
 
     def _state_lines(self) -> Iterator[str]:

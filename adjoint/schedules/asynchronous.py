@@ -29,9 +29,9 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Advance, Discard, Offload, Prefetch, Store, Tier, Wait
 from adjoint.schedules.periodic import segments
 from adjoint.schedules.protocol import describe_members, set_fields
-from adjoint.schedules.revolve import Revolve, minimal_advances, reversal
+from adjoint.schedules.revolve import Revolve, reversal
 
-__all__ = ["Asynchronous", "asynchronous_advances"]
+__all__ = ["Asynchronous"]
 
 
 @dataclass(frozen=True)
@@ -154,29 +154,6 @@ class Asynchronous:
             elif type(action) is Discard:
                 used -= 1
             yield action
-
-
-def asynchronous_advances(
-    num_steps: int, num_slots: int, interval: int, *, leaf_steps: int = 1
-) -> int:
-    """Return the steps that `Advance` actions of an `Asynchronous` take, from the closed form.
-
-    Raises
-    ------
-    ScheduleError
-        As `Asynchronous` does.
-    """
-    schedule = Asynchronous(num_steps, num_slots, interval, leaf_steps=leaf_steps)
-    slots, leaf, boundaries = schedule.num_slots, schedule.leaf_steps, schedule.file_states
-    offloading = boundaries * schedule.interval
-    _boundaries, tail = segments(schedule.num_steps, schedule.interval, leaf)
-    inside = schedule.interval // leaf
-    if boundaries == 0:
-        return leaf * minimal_advances(tail, slots)
-    recomputed = minimal_advances(tail, slots - 1) + minimal_advances(inside, slots)
-    if boundaries > 1:
-        recomputed += (boundaries - 1) * minimal_advances(inside, slots - 1)
-    return offloading + leaf * recomputed
 
 
 def _evict_oldest(resident: deque[int]) -> Iterator[Action]:

@@ -39,6 +39,8 @@ runs of the two sides add up; that no split costs less is known from the tables 
 from bisect import bisect_left
 from math import comb
 
+from adjoint.schedules.revolve import least
+
 __all__ = ["fewest_steps", "most_leaves", "split"]
 
 
@@ -114,17 +116,7 @@ def _repetitions(leaves: int, slots: int, tape_slots: int) -> int:
     """Return the most times that a leaf must be advanced over: the least r with N(s, r) >= l."""
     if leaves <= slots // tape_slots + 1:
         return 0
-    enough = 1
-    while most_leaves(slots, enough, tape_slots) < leaves:
-        enough *= 2
-    too_few = enough // 2
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        if most_leaves(slots, middle, tape_slots) < leaves:
-            too_few = middle
-        else:
-            enough = middle
-    return enough
+    return least(lambda repeats: most_leaves(slots, repeats, tape_slots) >= leaves)
 
 
 def _runs(tapes: int, slots: int, repeats: int, tape_slots: int) -> int:

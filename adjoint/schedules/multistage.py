@@ -35,7 +35,7 @@ from adjoint.schedules.actions import Action, Discard, Offload, Restore, Store, 
 from adjoint.schedules.protocol import num_leaves, set_fields
 from adjoint.schedules.revolve import beta, repetitions, require_slots, reversal
 
-__all__ = ["Multistage", "level_traffic", "multistage_transfers"]
+__all__ = ["Multistage", "level_traffic"]
 
 
 @dataclass(frozen=True)
@@ -116,24 +116,6 @@ class Multistage:
                 yield Restore(action.step)  # straight from the file, not from a slot
             else:
                 yield action
-
-
-def multistage_transfers(
-    num_steps: int, num_slots: int, file_slots: int, *, leaf_steps: int = 1
-) -> tuple[int, int]:
-    """Return the numbers of writes and reads of a `Multistage`, from the closed form.
-
-    Raises
-    ------
-    ScheduleError
-        As `Multistage` does.
-    """
-    in_file = _levels_in_file(Multistage(num_steps, num_slots, file_slots, leaf_steps=leaf_steps))
-    writes, reads = level_traffic(num_leaves(num_steps, leaf_steps), len(in_file))
-    return (
-        sum(count for count, there in zip(writes, in_file, strict=True) if there),
-        sum(count for count, there in zip(reads, in_file, strict=True) if there),
-    )
 
 
 def level_traffic(num_leaves: int, num_levels: int) -> tuple[list[int], list[int]]:

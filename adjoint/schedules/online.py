@@ -42,7 +42,7 @@ from operator import index
 from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action, Advance, Discard, Record, Store, Tier, Turn
 from adjoint.schedules.online_placement import placements
-from adjoint.schedules.protocol import AdaptiveStream, num_leaves, set_fields
+from adjoint.schedules.protocol import OpenStream, num_leaves, set_fields
 from adjoint.schedules.revolve import reversal
 
 __all__ = ["Online", "OnlineStream"]
@@ -91,42 +91,16 @@ class Online:
         return OnlineStream(self.num_slots, self.leaf_steps)
 
 
-class OnlineStream(AdaptiveStream):
-    """The actions of one sweep; they go forward until `set_num_steps` announces the end.
-
-    The last `Advance` before that may be carried out in part.
-    """
-
-    awaits_num_steps = True
+class OnlineStream(OpenStream):
+    """The actions of one sweep. The last `Advance` before the end may be carried out in part."""
 
     def __init__(self, num_slots: int, leaf_steps: int) -> None:
         self._slots = num_slots
         self._leaf = leaf_steps
-        self._swept = (0, 0)
-        """Start and stop of the last `Advance` of the forward sweep."""
-        self._end: int | None = None
         self._actions = self._sweep()
 
     def __next__(self) -> Action:
         return next(self._actions)
-
-    def set_num_steps(self, num_steps: int) -> None:
-        """Announce that the run ends at `num_steps`, where the live state now is.
-
-        Raises
-        ------
-        ScheduleError
-            The end is not within the last `Advance`, or was announced already.
-        """
-        start, stop = self._swept
-        if self._end is not None:
-            raise ScheduleError(f"the run ended at step {self._end}: it cannot end again")
-        if not start < index(num_steps) <= stop:
-            raise ScheduleError(
-                f"the run cannot end at step {num_steps}: the last steps that the schedule asked "
-                f"for are [{start}, {stop}); call set_num_steps as soon as the end is reached"
-            )
-        self._end = index(num_steps)
 
     def _sweep(self) -> Iterator[Action]:
         kept = [0]
@@ -135,15 +109,15 @@ class OnlineStream(AdaptiveStream):
             yield from self._forward_with_one_slot()
         else:
             yield from self._forward(kept)
-        assert self._end is not None, "the forward sweep continues until the end is announced"
-        yield from self._reverse(kept, self._end)
+        assert self._num_steps is not None, "the forward sweep continues until the end is announced"
+        yield from self._reverse(kept, self._num_steps)
 
     def _forward(self, kept: list[int]) -> Iterator[Action]:
         """Sweep forward to the end; the leaves whose states are kept are in `kept`."""
         leaf = self._leaf
         for next_kept, discarded in placements(kept, self._slots):
             yield self._advance(kept[-1] * leaf, next_kept * leaf)
-            if self._end is not None:
+            if self._num_steps is not None:
                 return
             if discarded < len(kept):
                 yield Discard(kept[discarded] * leaf, Tier.MEMORY)
@@ -151,7 +125,7 @@ class OnlineStream(AdaptiveStream):
 
     def _forward_with_one_slot(self) -> Iterator[Action]:
         start, stop = 0, self._leaf
-        while self._end is None:
+        while self._num_steps is None:
             yield self._advance(start, stop)
             start, stop = stop, 2 * stop
 

@@ -32,13 +32,12 @@ t(g, 1) + g`` has the slope `g`, and the slope of ``t(g, 2)`` grows more slowly,
 stays positive once it is.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from math import inf
 
-from adjoint.schedules.revolve import minimal_advances
+from adjoint.schedules.revolve import least, minimal_advances
 
 __all__ = ["placements"]
 
@@ -129,10 +128,7 @@ class _Gaps:
             alone = length * (length + 1) // 2
             return alone > added + t(length, 2) or alone > t(before + length, 2) - now
 
-        beyond = 2
-        while not is_due(beyond):
-            beyond *= 2
-        length = bisect_left(range(beyond), True, beyond // 2, key=is_due)
+        length = least(is_due)
         merging, moving = added + t(length, 2), t(before + length, 2) - now
         return length, index if merging <= moving else len(self._lengths)
 

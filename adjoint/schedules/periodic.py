@@ -29,7 +29,7 @@ from adjoint.schedules.actions import Action, Advance, Store
 from adjoint.schedules.protocol import describe_members, num_leaves, set_fields
 from adjoint.schedules.revolve import reversal
 
-__all__ = ["Periodic", "interval_of_fewest_slots", "periodic_advances", "segments"]
+__all__ = ["Periodic", "interval_of_fewest_slots", "segments"]
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,6 @@ class Periodic:
         inner = max(1, interval // leaf - 1)
         for start in range(last - interval, -1, -interval):
             yield from reversal(start, start + interval, inner, leaf, turn=False)
-
-
-def periodic_advances(num_steps: int, interval: int, *, leaf_steps: int = 1) -> int:
-    """Return the steps that `Advance` actions of a `Periodic` take, from the closed form.
-
-    Raises
-    ------
-    ScheduleError
-        As `Periodic` does.
-    """
-    boundaries, tail = segments(num_steps, interval, leaf_steps)
-    return boundaries * (2 * index(interval) - index(leaf_steps)) + index(leaf_steps) * (tail - 1)
 
 
 def segments(num_steps: int, interval: int, leaf_steps: int) -> tuple[int, int]:

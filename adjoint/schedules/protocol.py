@@ -15,11 +15,13 @@ from typing import Protocol, SupportsIndex, cast, runtime_checkable
 from adjoint.errors import ArgumentError, ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
+from adjoint.units import format_count
 
 __all__ = [
     "AdaptiveSchedule",
     "AdaptiveStream",
     "FixedStream",
+    "OpenStream",
     "ResumePoint",
     "Schedule",
     "describe",
@@ -142,6 +144,33 @@ class FixedStream(AdaptiveStream):
         return next(self._actions)
 
 
+class OpenStream(AdaptiveStream):
+    """The actions of a run whose end is known once it is reached; they go forward until then."""
+
+    awaits_num_steps = True
+    _num_steps: int | None = None
+    _swept = (0, 0)
+    """Start and stop of the last `Advance` of the forward sweep."""
+
+    def set_num_steps(self, num_steps: int) -> None:
+        """Announce that the run ends at `num_steps`, where the live state now is.
+
+        Raises
+        ------
+        ScheduleError
+            The end is not within the last `Advance`, or was announced already.
+        """
+        start, stop = self._swept
+        if self._num_steps is not None:
+            raise ScheduleError(f"the run ended at step {self._num_steps}: it cannot end again")
+        if not start < index(num_steps) <= stop:
+            raise ScheduleError(
+                f"the run cannot end at step {num_steps}: the last steps that the schedule asked "
+                f"for are [{start}, {stop}); call set_num_steps as soon as the end is reached"
+            )
+        self._num_steps = index(num_steps)
+
+
 @runtime_checkable
 class AdaptiveSchedule(Schedule, Protocol):
     """A schedule that depends on costs, and that can be continued from the middle of a run.
@@ -232,7 +261,7 @@ def describe(schedule: Schedule) -> str:
 
 def describe_members(schedule: Schedule, interval: float | None = None) -> str:
     """Return in words what every schedule has, and the steps between its states in the file."""
-    words = [type(schedule).__name__, _counted(schedule.num_slots, "slot")]
+    words = [type(schedule).__name__, format_count(schedule.num_slots, "slot")]
     if schedule.leaf_steps > 1:
         words.append(f"leaves of {schedule.leaf_steps:,}")
     if schedule.num_tapes > 1:
@@ -240,7 +269,7 @@ def describe_members(schedule: Schedule, interval: float | None = None) -> str:
     if interval is not None:
         words.append(f"interval {round(interval, 1):,}")
     if schedule.file_states:
-        words.append(f"{_counted(schedule.file_states, 'state')} in the file")
+        words.append(f"{format_count(schedule.file_states, 'state')} in the file")
     return ", ".join(words)
 
 
@@ -265,7 +294,3 @@ def set_fields(schedule: object, **values: object) -> None:
     """Set fields of a frozen dataclass, as its `__post_init__` may: normalised or derived ones."""
     for name, value in values.items():
         object.__setattr__(schedule, name, value)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -20,7 +20,8 @@ next split follow from the last ones by one multiplication and one division, exa
 The unit is a leaf: a run of `n` steps is reversed like one of ``ceil(n / leaf_steps)`` steps.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 from math import comb
 from operator import index
@@ -39,7 +40,15 @@ from adjoint.schedules.actions import (
 )
 from adjoint.schedules.protocol import num_leaves, set_fields
 
-__all__ = ["Revolve", "beta", "minimal_advances", "repetitions", "require_slots", "reversal"]
+__all__ = [
+    "Revolve",
+    "beta",
+    "least",
+    "minimal_advances",
+    "repetitions",
+    "require_slots",
+    "reversal",
+]
 
 
 @dataclass(frozen=True)
@@ -107,17 +116,15 @@ def repetitions(num_steps: int, num_slots: int) -> int:
     require_slots(num_leaves(num_steps, 1), num_slots)
     if num_steps == 1:
         return 0
+    return least(lambda repeats: beta(num_slots, repeats) >= num_steps)
+
+
+def least(suffices: Callable[[int], bool]) -> int:
+    """Return the least integer from 1 on that suffices, where all larger ones do."""
     enough = 1
-    while beta(num_slots, enough) < num_steps:
+    while not suffices(enough):
         enough *= 2
-    too_few = enough // 2
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        if beta(num_slots, middle) < num_steps:
-            too_few = middle
-        else:
-            enough = middle
-    return enough
+    return bisect_left(range(enough), True, enough // 2 + 1, key=suffices)
 
 
 def minimal_advances(num_steps: int, num_slots: int) -> int:

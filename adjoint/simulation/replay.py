@@ -52,10 +52,6 @@ class Price:
     stall: float
     """The part of it for which the processor waited for the channel."""
 
-    def moved_bytes(self, state_bytes: int) -> int:
-        """Return the bytes written and read in total, for states of `state_bytes` each."""
-        return (self.writes + self.reads) * state_bytes
-
 
 def price(
     actions: Iterable[Action],

@@ -74,11 +74,6 @@ class Event(NamedTuple):
     ended: float
     track: Track = Track.COMPUTATION
 
-    @property
-    def is_transfer(self) -> bool:
-        """Whether it went on beside the computation."""
-        return self.track == Track.TRANSFERS
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timeline:

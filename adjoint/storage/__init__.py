@@ -5,8 +5,9 @@ mpi4py, either of which may initialise MPI. `adjoint.storage.engines` has the re
 is made of.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from adjoint.storage.blocks import Block, BlockPool
@@ -27,26 +28,17 @@ __all__ = [
     "rows_at",
 ]
 
-_EXPORTS = {
-    "Block": "blocks",
-    "BlockPool": "blocks",
-    "Engine": "engines.base",
-    "RowEngine": "engines.base",
-    "Snapshots": "reader",
-    "open_snapshots": "reader",
-    "open_store": "opening",
-    "register_engine": "engines.registry",
-    "rows_at": "opening",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Block": "blocks",
+        "BlockPool": "blocks",
+        "Engine": "engines.base",
+        "RowEngine": "engines.base",
+        "Snapshots": "reader",
+        "open_snapshots": "reader",
+        "open_store": "opening",
+        "register_engine": "engines.registry",
+        "rows_at": "opening",
+    },
+)

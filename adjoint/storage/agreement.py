@@ -21,24 +21,8 @@ def on_all_ranks(
 ) -> T:
     """Return what `work` returns on this rank; if it fails on any rank, raise on every rank.
 
-    Collective on `comm`.
-
-    Parameters
-    ----------
-    work
-        Done by every rank.
-    failing
-        What an error means, such as "cannot open run.h5": how the message begins, unless `work`
-        raised a `SnapshotFileError` itself.
-    catch
-        The errors to agree on.
-    undo
-        Called with the result of `work` where it succeeded, if it failed on another rank.
-
-    Raises
-    ------
-    SnapshotFileError
-        On every rank.
+    As `adjoint.parallel.agree_on`, but for a `SnapshotFileError`, whose message begins with what
+    `failing` says, such as "cannot open run.h5", unless `work` raised one itself.
     """
 
     def translate(failure: Exception) -> Exception:

@@ -39,8 +39,6 @@ MAX_ATTEMPTS = 100
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
-BOOT = "/proc/sys/kernel/random/boot_id"
-
 _held: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
 
 
@@ -74,7 +72,6 @@ class FileLock:
         run = {
             "host": os.uname().nodename,
             "process": os.getpid(),
-            "boot": _boot(),
             "job": (jobs or [""])[0][:MAX_QUOTED],
             "making": making,
         }
@@ -171,14 +168,6 @@ def _described(note: dict[str, Any]) -> str:
     if (process, host) == (ascii(os.getpid()), ascii(os.uname().nodename)):
         where = "this process, which has not closed it"
     return where if job == "''" else f"{where}, job {job}"
-
-
-def _boot() -> str:
-    try:
-        with open(BOOT, encoding="ascii") as file:
-            return file.read().strip()
-    except (OSError, ValueError):
-        return ""
 
 
 def _release(descriptor: int, name: str) -> None:

@@ -189,7 +189,8 @@ def _opened(
     try:
         find = partial(_find, claim, structure, resume=resume, overwrite=overwrite)
         found = _on_rank_zero(find, comm, name)
-        descriptor = _on_all_ranks(partial(_open_soon, found.path), comm, name, undo=os.close)
+        opening = partial(_open_soon, found.path)
+        descriptor = on_all_ranks(opening, comm, failing=_failing(name), undo=os.close)
     except BaseException:
         claim.close()
         raise
@@ -238,26 +239,19 @@ def _give_name(file: SnapshotFile, comm: Communicator) -> None:
     file.placement = replace(file.placement, path=file.path)
 
 
-def _on_all_ranks(
-    work: Callable[[], T],
-    comm: Communicator,
-    path: str,
-    *,
-    undo: Callable[[T], object] | None = None,
-) -> T:
-    """Return what `work` returns; if it fails on any rank, raise on every rank."""
-    failing = f"cannot use the snapshot file {path}"
-    # h5py raises many kinds
-    return on_all_ranks(work, comm, failing=failing, catch=Exception, undo=undo)
-
-
 def _on_rank_zero(work: Callable[[], T], comm: Communicator, path: str) -> T:
     """Return what `work` returns on rank 0, on every rank; if it fails, raise on every rank."""
 
     def on_this_rank() -> T | None:
         return work() if comm.rank == 0 else None
 
-    return comm.gather(_on_all_ranks(on_this_rank, comm, path))[0]
+    # h5py raises many kinds of errors
+    result = on_all_ranks(on_this_rank, comm, failing=_failing(path), catch=Exception)
+    return comm.gather(result)[0]
+
+
+def _failing(path: str) -> str:
+    return f"cannot use the snapshot file {path}"
 
 
 # -- a file that exists -------------------------------------------------------------------------

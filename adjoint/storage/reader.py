@@ -12,12 +12,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adjoint.closing import Closing
 from adjoint.errors import ArgumentError, SnapshotFileError, TransferError
 from adjoint.storage.checksums import RunningChecksum
 from adjoint.storage.file_format import Structure
@@ -61,7 +61,7 @@ class Contents:
     """Headers of journal records, of all ranks, that are not as they were written."""
 
 
-class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
+class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
     """The states in a snapshot file, by step. Made by `open_snapshots`; a context manager.
 
     The file may change meanwhile: `steps`, `len` and iteration read its index each time. Arrays are
@@ -167,17 +167,6 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]]):
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- for those who inspect a file -----------------------------------------------------------
 

@@ -8,11 +8,10 @@ import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from adjoint.closing import Closing
 from adjoint.errors import ScheduleError
 from adjoint.parallel import Communicator
 from adjoint.storage.claim import Claim
@@ -37,7 +36,7 @@ class Recalled:
     """The largest sequence number on any rank."""
 
 
-class SnapshotFile:
+class SnapshotFile(Closing):
     """An open file and its free rows. A context manager.
 
     A row holds one state of all ranks. All ranks take rows and give them back by the same calls in
@@ -70,16 +69,6 @@ class SnapshotFile:
     def path(self) -> str:
         """Absolute path of the file."""
         return self.placement.name
-
-    @property
-    def row_bytes(self) -> int:
-        """Size of one state, all ranks together."""
-        return self.placement.row_bytes
-
-    @property
-    def disk_bytes_used(self) -> int:
-        """Size of the rows used so far, all ranks together."""
-        return self._touched * self.row_bytes
 
     @property
     def usable_rows(self) -> int:
@@ -183,17 +172,6 @@ class SnapshotFile:
         """Close the file, and remove it if it never got its name. Not collective. Idempotent."""
         self._close()
         self.claim.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _own_entries(placement: Placement) -> tuple[dict[int, Entry], int]:

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from math import nan
-from types import TracebackType
-from typing import Self
 
+from adjoint.closing import Closing
 from adjoint.errors import NonFiniteError, ScheduleError, SnapshotFileError, TransferError
 from adjoint.parallel import Communicator
 from adjoint.storage.blocks import Block
@@ -42,7 +41,7 @@ class FailedWrites:
     """An error that must be raised: a state is not finite."""
 
 
-class FileStore:
+class FileStore(Closing):
     """The snapshots of consecutive sweeps in one file. Owns the file and the engine.
 
     Only `close` and `replace_engine` are collective. A state that could not be given a row has row
@@ -278,17 +277,6 @@ class FileStore:
             self.file.close()
         if error is not None:
             raise error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _remove(self, step: int, with_row: Callable[[int], None]) -> None:
         number = self._numbers.pop(step, None)

@@ -4,7 +4,6 @@ Fields are indexed ``[row, column]``: rows go north (y), columns east (x). Every
 one row and one column. The division depends only on the shape and the number of ranks.
 """
 
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -138,14 +137,9 @@ class Grid:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
         # Freeing is collective: a rank that fails alone would wait here for the others.
-        if error is None:
+        if kind is None:
             self.free()
 
     def _check(self) -> None:

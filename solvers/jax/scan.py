@@ -28,8 +28,7 @@ A body that closes over its parameters, ``make_body(params) -> body(carry, x)``,
 """
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Unpack
 
 import jax
 import jax.core
@@ -37,8 +36,9 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 import adjoint
+from adjoint.closing import Closing
 from adjoint.errors import AdjointError, ArgumentError
-from adjoint.parallel import communicator
+from adjoint.parallel import agree_on, communicator
 from solvers.jax.batch import Batch, settled_forms
 from solvers.jax.leaf import LeafPrograms, Model, Selected
 from solvers.jax.stepper import ScanStepper
@@ -123,7 +123,7 @@ def value_and_grad(
     )
 
 
-class ScanValueAndGrad:
+class ScanValueAndGrad(Closing):
     """Computes value and gradient of a scan. Created by `value_and_grad`.
 
     The first call compiles, measures and plans; later calls with arguments of the same shapes and
@@ -225,23 +225,11 @@ class ScanValueAndGrad:
         another call.
         """
         with self._ranks.failing():
-            given, error = None, None
-            try:
-                _refuse_tracers(params, carry0, xs, targets, final_target, length, lengths)
-                given = Batch.of(
-                    self._model,
-                    params,
-                    carry0,
-                    xs,
-                    targets,
-                    final_target=final_target,
-                    length=length,
-                    lengths=lengths,
-                )
-            except AdjointError as refused:
-                error = refused
-            self._ranks.agree(error)
-            assert given is not None
+            arguments = params, carry0, xs, targets
+            named = {"final_target": final_target, "length": length, "lengths": lengths}
+            given = agree_on(
+                lambda: self._checked(*arguments, **named), self._ranks, catch=AdjointError
+            )
             return self._prepared(given, self._common_steps(given))
 
     @property
@@ -256,18 +244,11 @@ class ScanValueAndGrad:
             self._closed = True
             self._ranks.free()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     # -- preparation --------------------------------------------------------------------------
+
+    def _checked(self, *arguments: Tree, **named: Any) -> Batch:
+        _refuse_tracers(*arguments, *named.values())
+        return Batch.of(self._model, *arguments, **named)
 
     def _common_steps(self, given: Batch) -> int:
         """Return the number of steps that all ranks take. Collective."""
@@ -294,13 +275,9 @@ class ScanValueAndGrad:
             self._stepper.use(given)
             return made
         self._release()
-        error = None
-        try:
-            self._stepper = self._new_stepper(given, num_steps)
-        except AdjointError as refused:
-            error = refused
-        self._ranks.agree(error)
-        assert self._stepper is not None
+        self._stepper = agree_on(
+            lambda: self._new_stepper(given, num_steps), self._ranks, catch=AdjointError
+        )
         self._functional = adjoint.Functional(self._stepper, num_steps, **self._options)
         return self._functional
 

@@ -61,11 +61,11 @@ class ScanStepper:
         self._programs = programs
         carry = programs.forms.carry
         values = self._values(batch).items()
-        self._controls = {name: np.array(value, order="C") for name, value in values}
-        self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
-        self._state: Arrays = _zeros(carry)
+        self.controls = {name: np.array(value, order="C") for name, value in values}
+        self.accumulators = {name: np.zeros_like(c) for name, c in self.controls.items()}
+        self.state: Arrays = _zeros(carry)
         moving = chosen(carry.names, carry.differentiable)
-        self._adjoint = {name: np.zeros_like(self._state[name]) for name in moving}
+        self.adjoint = {name: np.zeros_like(self.state[name]) for name in moving}
         self._scratch = Scratch(partial(_zeros, carry))
         self._tapes: dict[tuple[int, int], Arrays] = {}
         self._loss_dtypes: dict[str, np.dtype[Any]] = {}
@@ -78,7 +78,7 @@ class ScanStepper:
         """Replace parameters, initial carry and data by others that `accepts` accepts."""
         self._batch = batch
         for name, value in self._values(batch).items():
-            np.copyto(self._controls[name], value)
+            np.copyto(self.controls[name], value)
         forms = self._programs.forms
         self._fixed = forms.params.arrays(batch.params)
         self._initial = forms.carry.arrays(batch.carry0)
@@ -120,26 +120,6 @@ class ScanStepper:
     # -- the protocol -------------------------------------------------------------------------
 
     @property
-    def state(self) -> Arrays:
-        """The live carry."""
-        return self._state
-
-    @property
-    def adjoint(self) -> Arrays:
-        """The adjoint of the carry's differentiable leaves."""
-        return self._adjoint
-
-    @property
-    def controls(self) -> Arrays:
-        """Copies of the leaves that have a gradient."""
-        return self._controls
-
-    @property
-    def accumulators(self) -> Arrays:
-        """The accumulated gradients."""
-        return self._accumulators
-
-    @property
     def distributed(self) -> tuple[str, ...]:
         """The controls of which every rank has its own: all but the parameters."""
         return (*self._names("carry0"), *self.per_step)
@@ -151,7 +131,7 @@ class ScanStepper:
 
     def tape_bytes(self, steps: int) -> int:
         """Return the memory of a carry, and of the program that pulls back `steps` steps."""
-        return state_bytes(self._state) + self._programs.scratch_bytes(steps)
+        return state_bytes(self.state) + self._programs.scratch_bytes(steps)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return names, shapes, dtypes and values of the arguments, as far as they are arrays."""
@@ -174,9 +154,9 @@ class ScanStepper:
         """Set the carry to the initial one, and the accumulators to zero."""
         self._update_params()
         initial = merged(self._initial, self._selected.carry0, self._controls_of("carry0"))
-        for array, value in zip(self._state.values(), initial, strict=True):
+        for array, value in zip(self.state.values(), initial, strict=True):
             np.copyto(array, value)
-        for total in self._accumulators.values():
+        for total in self.accumulators.values():
             total[...] = 0
         self.first_non_finite = None
         self._tapes.clear()
@@ -184,32 +164,32 @@ class ScanStepper:
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
-        self._state = arrays
+        self.state = arrays
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
         """Advance the carry from `start` to `stop`, in place or into `out`."""
-        source, self._state = self._state, self._state if out is None else out
+        source, self.state = self.state, self.state if out is None else out
         for first in range(start, min(stop, self._end), self.leaf_steps):
             last = min(first + self.leaf_steps, stop)
             after, losses = self._run(source, first, last)
             for name, array in zip(source, after, strict=True):
-                np.copyto(self._state[name], np.asarray(array))
-            source = self._state
+                np.copyto(self.state[name], np.asarray(array))
+            source = self.state
             cost = self._add_losses(losses, first, cost)
-        if source is not self._state:
-            copy_arrays(source, self._state)
+        if source is not self.state:
+            copy_arrays(source, self.state)
         return cost
 
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Advance the carry from `start` to `stop`, keeping that at `start`."""
-        tape = self._state
+        tape = self.state
         if reach_stop:
             tape = self._scratch.take()
-            copy_arrays(self._state, tape)
+            copy_arrays(self.state, tape)
             cost = self.advance(start, stop, cost=cost)
         elif cost is not None and start < self._end:
             cost = self._add_losses(self._run(tape, start, stop)[1], start, cost)
@@ -218,11 +198,11 @@ class ScanStepper:
 
     def turn(self, cost: float) -> float:
         """Add the final loss, and set the adjoint to its derivative."""
-        for array in self._adjoint.values():
+        for array in self.adjoint.values():
             array[...] = 0
         if self._programs.model.final_loss is None:
             return cost
-        carry = list(self._state.values())
+        carry = list(self.state.values())
         program = self._programs.end()
         loss, (params, adjoint) = program(self._params, carry, self._final_target)
         self._loss_dtypes["end"] = loss.dtype
@@ -236,20 +216,20 @@ class ScanStepper:
         if start < self._end:
             leaf = self._params, list(tape.values()), *self._rows(start, stop)
             program = self._programs.pull_back(stop - start)
-            params, adjoint, rows = program(*leaf, list(self._adjoint.values()))
+            params, adjoint, rows = program(*leaf, list(self.adjoint.values()))
             self._add("params", params)
             self._replace_adjoint(adjoint)
             for name, row in zip(self.per_step, rows, strict=True):
-                total = self._accumulators[name][start:stop]
+                total = self.accumulators[name][start:stop]
                 total += np.asarray(row)[: total.shape[0]]
-        if tape is not self._state:
+        if tape is not self.state:
             self._scratch.give_back([tape])
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradient of the initial carry."""
         moving = zip(self._programs.forms.carry.differentiable, self._selected.carry0, strict=True)
         selected = [flag for differentiable, flag in moving if differentiable]
-        self._add("carry0", chosen(self._adjoint.values(), selected))
+        self._add("carry0", chosen(self.adjoint.values(), selected))
 
     # -- running programs ---------------------------------------------------------------------
 
@@ -301,12 +281,12 @@ class ScanStepper:
         return cost
 
     def _replace_adjoint(self, adjoint: list[Any]) -> None:
-        for array, new in zip(self._adjoint.values(), adjoint, strict=True):
+        for array, new in zip(self.adjoint.values(), adjoint, strict=True):
             np.copyto(array, np.asarray(new))
 
     def _add(self, tree: str, gradients: list[Any]) -> None:
         for name, gradient in zip(self._names(tree), gradients, strict=True):
-            total = self._accumulators[name]
+            total = self.accumulators[name]
             np.add(total, np.asarray(gradient), out=total)
 
     def _names(self, tree: str) -> list[str]:
@@ -315,7 +295,7 @@ class ScanStepper:
         return chosen(names, getattr(self._selected, tree))
 
     def _controls_of(self, tree: str) -> list[NDArray[Any]]:
-        return [self._controls[name] for name in self._names(tree)]
+        return [self.controls[name] for name in self._names(tree)]
 
     def _values(self, batch: Batch) -> Named:
         """Return the values of the controls in a batch: views, not to be written to."""

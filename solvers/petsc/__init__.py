@@ -8,7 +8,7 @@ step.
 
 from typing import TYPE_CHECKING
 
-from solvers.lazy_exports import lazy_exports
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from solvers.petsc import problems

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from solvers.lazy_exports import lazy_exports
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from solvers.recurrent.cells import GRU, LSTM, Tanh

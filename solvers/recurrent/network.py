@@ -33,7 +33,6 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.steppers import Arrays, Scratch, copy_arrays
-from solvers.recurrent.cells import GRU, LSTM, Tanh
 from solvers.recurrent.checks import (
     check_input_gradient,
     check_inputs,
@@ -42,10 +41,10 @@ from solvers.recurrent.checks import (
     named_weights,
 )
 from solvers.recurrent.layer import Layer
-from solvers.recurrent.losses import CrossEntropy, Loss, SquaredError
+from solvers.recurrent.losses import Loss
 from solvers.sequences import Lengths, Rows, RowSink, RowSource
 
-__all__ = ["GRU", "LSTM", "CrossEntropy", "RecurrentNetwork", "SquaredError", "Tanh"]
+__all__ = ["RecurrentNetwork"]
 
 Array = NDArray[Any]
 
@@ -151,7 +150,8 @@ class RecurrentNetwork:
         self._final_name = "readout" if final_loss is loss else "final_readout"
         if final_loss is not None:
             self._losses[self._final_name] = final_loss
-        self._controls = named_weights(self._layers, self._losses, self._dtype, seed)
+        self.controls = named_weights(self._layers, self._losses, self._dtype, seed)
+        """Weights and initial states, and the inputs if they have a gradient."""
         self._allocate(hidden_size)
         if input_gradient is not None:
             self._control_inputs(inputs, input_gradient)
@@ -159,12 +159,14 @@ class RecurrentNetwork:
     def _allocate(self, hidden_size: int) -> None:
         batch, names = self._row[0], self._layers[0].memory
         shape = (len(self._layers), batch, hidden_size)
-        self._state: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
-        self._adjoint: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
-        self._controls |= {f"{name}0": np.zeros(shape, self._dtype) for name in names}
-        self._accumulators: dict[str, Any] = {
-            name: np.zeros_like(array) for name, array in self._controls.items()
+        self.state: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        """The live hidden states ``h`` and, of an LSTM, ``c``: ``(layers, batch, hidden)``."""
+        self.adjoint: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        self.controls |= {f"{name}0": np.zeros(shape, self._dtype) for name in names}
+        self.accumulators: dict[str, Any] = {
+            name: np.zeros_like(array) for name, array in self.controls.items()
         }
+        """The accumulated gradients. Each row of that of the inputs is written once."""
         self.distributed = tuple(f"{name}0" for name in names)
         self.per_step: tuple[str, ...] = ()
         self._outer = np.zeros((self.leaf_steps, batch, hidden_size), self._dtype)
@@ -179,33 +181,13 @@ class RecurrentNetwork:
     def _control_inputs(self, inputs: Any, gradient: RowSink) -> None:
         """Make the inputs a control, with `gradient` as its accumulator."""
         check_input_gradient(inputs, gradient, self._row)
-        self._controls["inputs"] = inputs
-        self._accumulators["inputs"] = gradient
+        self.controls["inputs"] = inputs
+        self.accumulators["inputs"] = gradient
         self.distributed += ("inputs",)
         self.per_step = ("inputs",)
         self._inputs_adjoint = np.zeros((self.leaf_steps, *self._row), self._dtype)
 
     # -- the protocol -------------------------------------------------------------------------
-
-    @property
-    def state(self) -> Arrays:
-        """The live hidden states ``h`` and, of an LSTM, ``c``: ``(layers, batch, hidden)``."""
-        return self._state
-
-    @property
-    def adjoint(self) -> Arrays:
-        """The live adjoint of the hidden states."""
-        return self._adjoint
-
-    @property
-    def controls(self) -> Arrays:
-        """Weights and initial states, and the inputs if they have a gradient."""
-        return self._controls
-
-    @property
-    def accumulators(self) -> Arrays:
-        """The accumulated gradients. Each row of that of the inputs is written once."""
-        return self._accumulators
 
     def tape_bytes(self, steps: int) -> int:
         """Return the memory of the tape of `steps` steps, and of pulling it back."""
@@ -219,7 +201,7 @@ class RecurrentNetwork:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the kind of network and its sizes, inputs, targets and lengths."""
-        shapes = {name: array.shape for name, array in self._controls.items()}
+        shapes = {name: array.shape for name, array in self.controls.items()}
         for name in self.distributed:
             del shapes[name]
         identity = (type(self._layers[0]).__name__, shapes, self._dtype.str, self.leaf_steps)
@@ -234,10 +216,10 @@ class RecurrentNetwork:
     def start(self) -> None:
         """Set state and weights from the controls, and the accumulators to zero."""
         for layer in self._layers:
-            layer.start(self._controls)
-        for name, array in self._state.items():
-            array[...] = self._controls[f"{name}0"]
-        for name, total in self._accumulators.items():
+            layer.start(self.controls)
+        for name, array in self.state.items():
+            array[...] = self.controls[f"{name}0"]
+        for name, total in self.accumulators.items():
             if name in self.per_step:
                 self._clear_rows(total)
             else:
@@ -248,7 +230,7 @@ class RecurrentNetwork:
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
-        self._state = arrays
+        self.state = arrays
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
@@ -263,8 +245,8 @@ class RecurrentNetwork:
             Inputs or targets of these steps are missing or have the wrong form.
         """
         if out is not None:
-            copy_arrays(self._state, out)
-            self._state = out
+            copy_arrays(self.state, out)
+            self.state = out
         tape = self._scratch.take()
         with np.errstate(**IGNORE_OVERFLOW):
             for first, last in self._block_ranges(start, stop):
@@ -297,12 +279,12 @@ class RecurrentNetwork:
         """
         if self._lengths is not None:
             self._lengths.check_end(self._reached)
-        for array in self._adjoint.values():
+        for array in self.adjoint.values():
             array[...] = 0
         if self._final_targets is None:
             return cost
         loss, gradient = self._losses[self._final_name], self._gradient_of(self._final_name)
-        hidden, adjoint = self._state["h"][-1:], self._adjoint["h"][-1:]
+        hidden, adjoint = self.state["h"][-1:], self.adjoint["h"][-1:]
         with np.errstate(**IGNORE_OVERFLOW):
             values = loss.values(hidden, self._final_targets, None)
         cost = self._add(cost, values, self._reached)
@@ -320,8 +302,8 @@ class RecurrentNetwork:
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradients of the initial states."""
-        for name, array in self._adjoint.items():
-            self._accumulators[f"{name}0"] += array
+        for name, array in self.adjoint.items():
+            self.accumulators[f"{name}0"] += array
 
     # -- blocks -------------------------------------------------------------------------------
 
@@ -351,8 +333,8 @@ class RecurrentNetwork:
         if dead is not None:
             inputs[dead] = 0
         for layer in self._layers:
-            layer.forward(tape, inputs, self._state, dead)
-            layer.leave(tape, steps, self._state)
+            layer.forward(tape, inputs, self.state, dead)
+            layer.leave(tape, steps, self.state)
             inputs = layer.outputs(tape, steps)
         if cost is None or self._targets is None:
             return cost
@@ -380,13 +362,13 @@ class RecurrentNetwork:
         for layer in reversed(self._layers):
             lowest = layer.index == 0
             below = tape["inputs"] if lowest else self._layers[layer.index - 1].outputs(tape, steps)
-            layer.pull_back(tape, below[:steps], outer, self._adjoint, dead, self._accumulators)
+            layer.pull_back(tape, below[:steps], outer, self.adjoint, dead, self.accumulators)
             if not lowest:
                 layer.inputs_adjoint(tape, outer)
         if self._inputs_adjoint is not None:
             rows = self._inputs_adjoint[:steps]
             self._layers[0].inputs_adjoint(tape, rows)
-            self._accumulators["inputs"][start : start + steps] = rows
+            self.accumulators["inputs"][start : start + steps] = rows
 
     def _read_targets(self, block: _Block) -> Array:
         assert self._targets is not None
@@ -394,7 +376,7 @@ class RecurrentNetwork:
 
     def _gradient_of(self, name: str) -> Arrays:
         parts = self._losses[name].weights
-        return {part: self._accumulators[f"{name}.{part}"] for part in parts}
+        return {part: self.accumulators[f"{name}.{part}"] for part in parts}
 
     # -- memory -------------------------------------------------------------------------------
 

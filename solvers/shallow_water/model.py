@@ -49,14 +49,15 @@ to the cells' owners. The state has the same bits on any number of ranks; costs 
 sums over ranks and differ by round-off.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
+from adjoint.parallel import agree_on, largest
 from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
 from solvers.grids.grid import Grid
 from solvers.grids.halo import Halo
@@ -74,7 +75,6 @@ from solvers.shallow_water.start import (
 __all__ = ["ShallowWater"]
 
 Array = NDArray[Any]
-Value = TypeVar("Value")
 
 OWN = (slice(GHOSTS, -GHOSTS), slice(GHOSTS, -GHOSTS))
 """This rank's own cells in a padded array."""
@@ -147,31 +147,42 @@ class ShallowWater:
         }
         self._open_sides = tuple(sorted(open_sides))
         self._halo = Halo(grid, GHOSTS)
-        self._agreed(lambda: setup.check_physics(self._physics, open_sides))
+        agree_on(
+            lambda: setup.check_physics(self._physics, open_sides), grid.ranks, catch=ArgumentError
+        )
         fields = {"elevation": elevation, "bathymetry": bathymetry, "friction": friction}
         self._dtype = np.dtype(dtype)
-        self._controls = self._agreed(lambda: setup.make_fields(fields, grid, self._dtype))
-        self._wet = self._controls["bathymetry"] >= minimum_depth
+        self.controls = agree_on(
+            lambda: setup.make_fields(fields, grid, self._dtype), grid.ranks, catch=ArgumentError
+        )
+        """The fields that the gradient is taken with respect to."""
+        self.wet: NDArray[np.bool_] = self.controls["bathymetry"] >= minimum_depth
+        """Mask of this rank's wet cells."""
         longest = self._longest_step()
         self.time_step = DEFAULT_COURANT_NUMBER * longest if time_step is None else float(time_step)
         self._check(longest)
         self._constants = setup.make_constants(self.time_step, grid, self._physics, self._dtype)
-        samples = self._agreed(
-            lambda: setup.make_samples(self.gauges, grid, self._wet, self.time_step)
+        samples = agree_on(
+            lambda: setup.make_samples(self.gauges, grid, self.wet, self.time_step),
+            grid.ranks,
+            catch=ArgumentError,
         )
         self._allocate(samples)
 
     def _allocate(self, samples: Samples) -> None:
         rows, columns = self.grid.local_shape
         shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
-        self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
+        self.accumulators = {name: np.zeros_like(c) for name, c in self.controls.items()}
+        """The accumulated gradients; that of the friction is one of the drag until `finish`."""
         make_state = partial(_empty_state, shape, self._dtype)
-        self._state: Arrays = make_state()
-        self._adjoint = make_state()
+        self.state: Arrays = make_state()
+        """The live state: ``eta`` in metres, ``qx`` and ``qy`` in m^2/s, padded arrays."""
+        self.adjoint = make_state()
+        """The live adjoint; its ghost cells are zero."""
         self._adjoint_rows = AdjointRows.allocate(shape[1], self._dtype)
         self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
         self._medium.wet[...] = 0
-        self._medium.wet[OWN] = self._wet
+        self._medium.wet[OWN] = self.wet
         self._halo.exchange([self._medium.wet])
         open_sides = setup.open_here(self._open_sides, self.grid)
         rings = Rows.allocate(shape[1], self._dtype)
@@ -182,29 +193,9 @@ class ShallowWater:
 
     # -- the protocol -------------------------------------------------------------------------
 
-    @property
-    def state(self) -> Arrays:
-        """The live state: ``eta`` in metres, ``qx`` and ``qy`` in m^2/s, padded arrays."""
-        return self._state
-
-    @property
-    def adjoint(self) -> Arrays:
-        """The live adjoint; its ghost cells are zero."""
-        return self._adjoint
-
-    @property
-    def controls(self) -> Arrays:
-        """The fields that the gradient is taken with respect to."""
-        return self._controls
-
-    @property
-    def accumulators(self) -> Arrays:
-        """The accumulated gradients; that of the friction is one of the drag until `finish`."""
-        return self._accumulators
-
     def tape_bytes(self, steps: int) -> int:
         """Return the memory of the tape of `steps` steps: one state per step."""
-        return steps * state_bytes(self._state)
+        return steps * state_bytes(self.state)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return grid, coefficients and observations."""
@@ -226,39 +217,39 @@ class ShallowWater:
         """
         self._check(self._longest_step())
         self._set_medium()
-        copy_arrays(self._initial_state(), self._state)
-        for total in self._accumulators.values():
+        copy_arrays(self._initial_state(), self.state)
+        for total in self.accumulators.values():
             total[...] = 0
         self._tapes.clear()
         self._scratch.begin()
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
-        self._state = arrays
+        self.state = arrays
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
     ) -> float | None:
         """Advance the state from `start` to `stop`, in place or into `out`. Collective."""
-        source, self._state = self._state, self._state if out is None else out
+        source, self.state = self.state, self.state if out is None else out
         if start == stop and out is not None:
             copy_arrays(source, out)
-        return self._move(source, self._state, start, stop, cost)
+        return self._move(source, self.state, start, stop, cost)
 
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Advance the state from `start` to `stop`, keeping the state before each step."""
-        first = self._state
+        first = self.state
         if reach_stop:
             first = self._scratch.take()
-            copy_arrays(self._state, first)
+            copy_arrays(self.state, first)
         tape = [first]
         for k in range(start, stop - 1):
             tape.append(self._scratch.take())
             cost = self._move(tape[-2], tape[-1], k, k + 1, cost)
         if reach_stop:
-            cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
+            cost = self._move(tape[-1], self.state, stop - 1, stop, cost)
         elif cost is not None:
             self.gauges.require_samples(stop)
             cost += float(kernels.misfit(tape[-1]["eta"], self._problem.samples, stop - 1))
@@ -267,7 +258,7 @@ class ShallowWater:
 
     def turn(self, cost: float) -> float:
         """Set the adjoint to zero: there is no terminal cost."""
-        for array in self._adjoint.values():
+        for array in self.adjoint.values():
             array[...] = 0
         return cost
 
@@ -276,17 +267,17 @@ class ShallowWater:
         tape = self._tapes.pop((start, stop))
         for k in range(stop - 1, start - 1, -1):
             self._transpose(tape[k - start], k)
-        self._scratch.give_back([state for state in tape if state is not self._state])
+        self._scratch.give_back([state for state in tape if state is not self.state])
 
     def finish(self) -> None:
         """Add the adjoints of the initial state and of the drag to the gradients. Collective."""
-        controls, totals = self._controls, self._accumulators
-        initial, depth, wet = self._initial_elevation(), self._medium.depth[OWN], self._wet
+        controls, totals = self.controls, self.accumulators
+        initial, depth, wet = self._initial_elevation(), self._medium.depth[OWN], self.wet
         eta, deep = kick_transposed(
-            initial, self._adjoint["qx"], self._adjoint["qy"], self._medium, self._constants
+            initial, self.adjoint["qx"], self.adjoint["qy"], self._medium, self._constants
         )
         self._halo.exchange_transposed([eta, deep])
-        totals["elevation"] += np.where(wet, self._adjoint["eta"][OWN] + eta[OWN], 0)
+        totals["elevation"] += np.where(wet, self.adjoint["eta"][OWN] + eta[OWN], 0)
         friction, rough = drag_transposed(
             totals["friction"], controls["friction"], depth, self._constants.gravity
         )
@@ -294,11 +285,6 @@ class ShallowWater:
         totals["friction"][...] = np.where(wet, friction, 0)
 
     # -- beside the protocol ------------------------------------------------------------------
-
-    @property
-    def wet(self) -> NDArray[np.bool_]:
-        """Mask of this rank's wet cells."""
-        return self._wet
 
     def simulate(self, num_steps: int) -> NDArray[np.float64]:
         """Run from the controls and return the water levels at the gauges. Collective.
@@ -310,7 +296,7 @@ class ShallowWater:
         mine = np.empty((self.gauges.num_samples(num_steps), samples.rows.size))
         self.start()
         for index, k in enumerate(range(0, num_steps, every)):
-            mine[index] = self._state["eta"][samples.rows, samples.columns]
+            mine[index] = self.state["eta"][samples.rows, samples.columns]
             self.advance(k, min(k + every, num_steps))
         series = np.empty((mine.shape[0], len(self.gauges.cells)))
         local, _ = self.gauges.local(self.grid.own)
@@ -337,13 +323,13 @@ class ShallowWater:
 
     def _transpose(self, state: Arrays, k: int) -> None:
         """Pull the adjoint back over step `k`, whose first state is `state`."""
-        before, adjoint = _fields(state), _fields(self._adjoint)
+        before, adjoint = _fields(state), _fields(self.adjoint)
         pull_back_step(before, adjoint, self._problem, self._adjoint_rows, self._totals)
         if self.grid.ranks.size > 1:
             padded = self._totals.depth, self._totals.drag
             self._halo.exchange_transposed([*adjoint, *padded])
             for name, part in zip(("bathymetry", "friction"), padded, strict=True):
-                self._accumulators[name][...] += part[OWN]
+                self.accumulators[name][...] += part[OWN]
                 part[...] = 0
         close_step(k, before, adjoint, self._problem)
 
@@ -354,44 +340,38 @@ class ShallowWater:
         to be added to their owners.
         """
         if self.grid.ranks.size == 1:
-            return Totals(GHOSTS, self._accumulators["bathymetry"], self._accumulators["friction"])
+            return Totals(GHOSTS, self.accumulators["bathymetry"], self.accumulators["friction"])
         return Totals(
             0, np.zeros(self._padded_shape, self._dtype), np.zeros(self._padded_shape, self._dtype)
         )
 
     # -- start --------------------------------------------------------------------------------
 
-    def _agreed(self, call: Callable[[], Value]) -> Value:
-        """Return the result of a call, or raise on all ranks an error that it raises on one."""
-        value, error = None, None
-        try:
-            value = call()
-        except ArgumentError as refused:
-            error = refused
-        self.grid.ranks.agree(error)
-        return cast(Value, value)
-
     def _longest_step(self) -> float:
-        depths = self._controls["bathymetry"][self._wet]
+        depths = self.controls["bathymetry"][self.wet]
         deepest = float(depths.max()) if depths.size else 0.0
-        deepest = max(self.grid.ranks.gather(deepest))
+        deepest = largest(deepest, self.grid.ranks)
         return setup.longest_step(deepest, self.grid, self._physics["gravity"])
 
     def _check(self, longest: float) -> None:
         """Raise on all ranks if controls are out of range, or too deep for the time step."""
         setup.check_time_step(self.time_step, longest, self.grid, self._physics["viscosity"])
-        self._agreed(lambda: setup.check_values(self._controls, self._wet))
+        agree_on(
+            lambda: setup.check_values(self.controls, self.wet),
+            self.grid.ranks,
+            catch=ArgumentError,
+        )
 
     def _set_medium(self) -> None:
-        bathymetry, friction = self._controls["bathymetry"], self._controls["friction"]
+        bathymetry, friction = self.controls["bathymetry"], self.controls["friction"]
         depth, drag, _ = self._medium
-        depth[OWN] = np.where(self._wet, bathymetry, 1)
+        depth[OWN] = np.where(self.wet, bathymetry, 1)
         drag[OWN] = drag_coefficient(friction, depth[OWN], self._constants.gravity)
         self._halo.exchange([depth, drag])
 
     def _initial_elevation(self) -> Array:
         eta = np.zeros(self._padded_shape, self._dtype)
-        eta[OWN] = np.where(self._wet, self._controls["elevation"], 0)
+        eta[OWN] = np.where(self.wet, self.controls["elevation"], 0)
         self._halo.exchange([eta])
         return eta
 

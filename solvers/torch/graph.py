@@ -5,7 +5,6 @@
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -44,13 +43,8 @@ class SavedBytes:
         self._hooks.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._hooks.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._hooks.__exit__(*error)
 
     def _pack(self, tensor: Any) -> Any:
         if tensor.layout is torch.strided:

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from adjoint.errors import StepperError
-from solvers.torch.trees import array_of
+from solvers.torch.trees import bytes_of
 
 __all__ = ["BufferWatch", "BufferWrittenError", "mode_of", "randomness"]
 
@@ -82,9 +82,6 @@ class BufferWatch:
         """Indices of the buffers that are scratch."""
         self._noted: list[tuple[int, Any, int]] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._places)
-
     @contextmanager
     def leaf(self, start: int, stop: int) -> Generator[None, None, None]:
         """Raise `BufferWrittenError` if a buffer is written that is not scratch."""
@@ -125,7 +122,7 @@ class BufferWatch:
         results: list[list[bytes]] = []
         for variant in range(3):
             with self._replaced(self._poisoned(written, variant)):
-                results.append([*run(), *(_bytes(self._buffer(index)) for index in written)])
+                results.append([*run(), *(bytes_of(self._buffer(index)) for index in written)])
         return tuple(written) if all(result == results[0] for result in results) else ()
 
     @contextmanager
@@ -133,11 +130,11 @@ class BufferWatch:
         """Replace all buffers by copies; yield the bytes of each."""
         copies = {index: buffer.clone() for index, buffer in enumerate(self._buffers())}
         with self._replaced(copies):
-            yield [_bytes(copy) for copy in copies.values()]
+            yield [bytes_of(copy) for copy in copies.values()]
 
     def _changed(self, before: list[bytes]) -> list[int]:
         """Return the indices of the buffers whose bytes are not those before."""
-        return [i for i, buffer in enumerate(self._buffers()) if _bytes(buffer) != before[i]]
+        return [i for i, buffer in enumerate(self._buffers()) if bytes_of(buffer) != before[i]]
 
     @contextmanager
     def _replaced(self, tensors: Mapping[int, Any]) -> Generator[None, None, None]:
@@ -180,7 +177,3 @@ class BufferWatch:
             "again. Make it part of the state or freeze it; for batch normalisation call .eval(), "
             "or use layer normalisation"
         )
-
-
-def _bytes(tensor: Any) -> bytes:
-    return b"" if tensor is None else array_of(tensor).tobytes()

@@ -38,14 +38,16 @@ Only tensors on the CPU are supported.
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self, Unpack
+from functools import partial
+from typing import Any, Unpack
 
 import torch
 from numpy.typing import ArrayLike
 
 import adjoint
+from adjoint.closing import Closing
 from adjoint.errors import AdjointError, ArgumentError
+from adjoint.parallel import agree_on
 from solvers.sequences import common_num_steps
 from solvers.torch.batch import Batch, num_rows
 from solvers.torch.graph import graph_before, without_hooks
@@ -57,7 +59,7 @@ from solvers.torch.unroll import CellUnroll, FunctionUnroll, FusedUnroll, Unroll
 __all__ = ["TorchSequence"]
 
 
-class TorchSequence:
+class TorchSequence(Closing):
     """A recurrent model, unrolled over long sequences. All methods are collective on `comm`.
 
     A context manager; leaving it, or `close`, releases memory and file.
@@ -215,17 +217,6 @@ class TorchSequence:
         """Release memory and file. Collective."""
         self._functional.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     # -- batches and gradients ----------------------------------------------------------------
 
     def _batch(self, changed: dict[str, Any]) -> Batch:
@@ -244,14 +235,11 @@ class TorchSequence:
         self, changed: dict[str, Any], *, gradient: bool
     ) -> Generator[None, None, None]:
         """Use a batch for one evaluation, once all ranks have found theirs in order."""
-        comm, error = self._functional.comm, None
+        comm = self._functional.comm
         with comm.failing():
             try:
-                self._prepare(changed, gradient=gradient)
-            except AdjointError as refused:
-                error = refused
-            try:
-                comm.agree(error)
+                prepare = partial(self._prepare, changed, gradient=gradient)
+                agree_on(prepare, comm, catch=AdjointError)
                 yield
             finally:
                 self._stepper.use(self._first)

@@ -97,11 +97,11 @@ class TorchStepper:
         self._seed = np.zeros(1, np.int64)
         names = [f"state.{index}" for index in range(len(self._live))]
         arrays = [array_of(tensor) for tensor in self._live]
-        self._state: Arrays = dict(zip(names, arrays, strict=True)) | {SEED: self._seed}
-        self._adjoint: Arrays = {}
+        self.state: Arrays = dict(zip(names, arrays, strict=True)) | {SEED: self._seed}
+        self.adjoint: Arrays = {}
         for name, tensor in zip(names, self._form.tensors, strict=True):
             if is_differentiable(tensor):
-                self._adjoint[name] = array_of(self._pulled[len(self._adjoint)])
+                self.adjoint[name] = array_of(self._pulled[len(self.adjoint)])
         self._totals: dict[str, Any] = {}
         self._match_totals()
         self._tapes: dict[tuple[int, int], list[Tape | None]] = {}
@@ -109,16 +109,6 @@ class TorchStepper:
         """Hash of the losses of each leaf that has been taken, by its first step."""
 
     # -- the protocol -------------------------------------------------------------------------
-
-    @property
-    def state(self) -> Arrays:
-        """The live state, in the memory of tensors."""
-        return self._state
-
-    @property
-    def adjoint(self) -> Arrays:
-        """The live adjoint."""
-        return self._adjoint
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -155,7 +145,7 @@ class TorchStepper:
         """Return forms of the parameters, initial state, seed, inputs and targets."""
         forms = [(name, tuple(p.shape), str(p.dtype)) for name, p in self.parameters.items()]
         identity = self.leaf_steps, self.batch.num_steps, self.seed, forms
-        initial = {f"initial {name}": array for name, array in self._state.items()}
+        initial = {f"initial {name}": array for name, array in self.state.items()}
         return {"network": identity, **initial, **self.batch.data()}
 
     def use(self, batch: Batch) -> None:
@@ -254,7 +244,7 @@ class TorchStepper:
 
     def finish(self) -> None:
         """Add the adjoint of the initial state to its gradient."""
-        adjoint = dict(zip(self._adjoint, self._pulled, strict=True))
+        adjoint = dict(zip(self.adjoint, self._pulled, strict=True))
         for name in self.batch.given:
             self._totals[name] += adjoint[name]
 

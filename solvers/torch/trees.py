@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError, StepperError
 
-__all__ = ["StateForm", "Tree", "array_of", "is_differentiable", "leaves", "tensor_of"]
+__all__ = ["StateForm", "Tree", "array_of", "bytes_of", "is_differentiable", "leaves", "tensor_of"]
 
 Tree = Any
 """A tensor, or a tuple or list of trees."""
@@ -115,6 +115,11 @@ def array_of(tensor: Any) -> NDArray[Any]:
     if tensor.dtype is torch.bfloat16:
         return tensor.view(torch.int16).numpy().view("V2")
     return tensor.numpy()
+
+
+def bytes_of(tensor: Any) -> bytes:
+    """Return the bytes of a tensor; those of None are empty."""
+    return b"" if tensor is None else array_of(tensor).tobytes()
 
 
 def is_differentiable(tensor: Any) -> bool:

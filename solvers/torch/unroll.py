@@ -21,6 +21,7 @@ padding out of the steps of the others.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -56,12 +57,8 @@ class Unroll(Protocol):
         ...
 
 
-class CellUnroll:
-    """A cell called step by step like those of torch, ``cell(inputs, state)``."""
-
-    def __init__(self, cell: Callable[..., Any], loss: RowLoss | None) -> None:
-        self._cell = cell
-        self._loss = loss
+class _StepUnroll(ABC):
+    """A model called step by step."""
 
     def run(
         self, state: Tree, data: LeafData, form: StateForm, check: Check
@@ -72,15 +69,38 @@ class CellUnroll:
         padding = None if data.alive is None else Padding(tensors, data, form)
         for step, inputs in enumerate(data.steps(), data.start):
             given = state if padding is None else padding.before(step, tensors, state)
-            returned = self._cell(inputs, given)
-            output, state = _output_and_state(returned, form)
+            output, state = self._step(given, inputs, step, form)
             tensors = form.split(state, step + 1)
             check(step, step + 1)
-            if self._loss is not None:
-                outputs.append(_output(tensors[0] if output is None else output, step))
+            outputs.append(self._kept(output, tensors, step))
             if padding is not None:
                 padding.after(step, tensors)
         return tensors if padding is None else padding.ends, outputs
+
+    @abstractmethod
+    def _step(self, state: Tree, inputs: Any, step: int, form: StateForm) -> tuple[Any, Tree]:
+        """Return the output of a step, and the state after it."""
+
+    @abstractmethod
+    def _kept(self, output: Any, tensors: list[Any], step: int) -> Any:
+        """Return what `losses` needs of a step, whose state after it has these tensors."""
+
+
+class CellUnroll(_StepUnroll):
+    """A cell called step by step like those of torch, ``cell(inputs, state)``."""
+
+    def __init__(self, cell: Callable[..., Any], loss: RowLoss | None) -> None:
+        self._cell = cell
+        self._loss = loss
+
+    def _step(self, state: Tree, inputs: Any, step: int, form: StateForm) -> tuple[Any, Tree]:
+        del step
+        return _output_and_state(self._cell(inputs, state), form)
+
+    def _kept(self, output: Any, tensors: list[Any], step: int) -> Any:
+        if self._loss is None:
+            return None
+        return _output(tensors[0] if output is None else output, step)
 
     def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the losses of the outputs."""
@@ -92,7 +112,7 @@ class CellUnroll:
             self._loss.compare_groupings(torch.stack(outputs), data)
 
 
-class FunctionUnroll:
+class FunctionUnroll(_StepUnroll):
     """A function ``(state, inputs, step) -> (state, loss)``.
 
     The loss is None or a tensor, of which the sum counts. With sequences of unequal length it has
@@ -102,28 +122,20 @@ class FunctionUnroll:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
 
-    def run(
-        self, state: Tree, data: LeafData, form: StateForm, check: Check
-    ) -> tuple[list[Any], Any]:
-        """Take the steps one by one."""
-        losses: list[Any] = []
-        tensors = form.split(state, data.start)
-        padding = None if data.alive is None else Padding(tensors, data, form)
-        for step, inputs in enumerate(data.steps(), data.start):
-            given = state if padding is None else padding.before(step, tensors, state)
-            returned = self._function(given, inputs, step)
-            if not isinstance(returned, tuple | list) or len(returned) != 2:
-                raise StepperError(
-                    f"step {step} returned {type(returned).__name__}: without loss=, the cell "
-                    "returns (state, loss)"
-                )
-            state, loss = returned
-            tensors = form.split(state, step + 1)
-            check(step, step + 1)
-            losses.append(loss)
-            if padding is not None:
-                padding.after(step, tensors)
-        return tensors if padding is None else padding.ends, losses
+    def _step(self, state: Tree, inputs: Any, step: int, form: StateForm) -> tuple[Any, Tree]:
+        del form
+        returned = self._function(state, inputs, step)
+        if not isinstance(returned, tuple | list) or len(returned) != 2:
+            raise StepperError(
+                f"step {step} returned {type(returned).__name__}: without loss=, the cell "
+                "returns (state, loss)"
+            )
+        state, loss = returned
+        return loss, state
+
+    def _kept(self, output: Any, tensors: list[Any], step: int) -> Any:
+        del tensors, step
+        return output
 
     def losses(self, outputs: Any, data: LeafData) -> Any:
         """Return the sum of each step's losses, which `run` returned."""

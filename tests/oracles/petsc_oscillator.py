@@ -11,6 +11,7 @@ the integral of ``u^2 + a v^2``, plus ``u v`` before every third step.
 
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 from petsc4py import PETSc
+from petsc_options import option_setter
 import numpy as np
 
 from solvers.petsc import TSStepper
@@ -127,14 +128,7 @@ class Oscillator:
             gradient[1] += self.parameters[1]
 
 
-def set_options(options: dict) -> None:
-    """Set the options of the prefix to these."""
-    database = PETSc.Options()
-    for name in database.getAll():
-        if name.startswith(PREFIX):
-            database.delValue(name)
-    for name, value in options.items():
-        database[PREFIX + name] = value
+set_options = option_setter(PREFIX)
 
 
 def rhs(t, u, parameters):

@@ -6,6 +6,7 @@ which is linear in them, has for one of them at a time.
 
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 from petsc4py import PETSc
+from petsc_options import option_setter
 import numpy as np
 
 from solvers.petsc.problems import GrayScott
@@ -115,11 +116,4 @@ def add_quadrature(ts, problem, u) -> None:
     quadrature.setRHSJacobianP(lambda ts, t, u, a: a.assemble(), of_p)
 
 
-def set_options(options: dict) -> None:
-    """Set the options of the prefix to these."""
-    database = PETSc.Options()
-    for name in database.getAll():
-        if name.startswith(PREFIX):
-            database.delValue(name)
-    for name, value in options.items():
-        database[PREFIX + name] = value
+set_options = option_setter(PREFIX)

@@ -2,6 +2,7 @@
 
 from mpi4py import MPI  # noqa: F401, I001  (before petsc4py: it finds the MPI that that one needs)
 from petsc4py import PETSc
+from petsc_options import option_setter
 import numpy as np
 
 DIRECT = {"ksp_type": "preonly", "pc_type": "lu"}
@@ -85,11 +86,4 @@ def differences(problem, t, u, parameters) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def set_options(options: dict) -> None:
-    """Set the options of the prefix to these."""
-    database = PETSc.Options()
-    for name in database.getAll():
-        if name.startswith(PREFIX):
-            database.delValue(name)
-    for name, value in options.items():
-        database[PREFIX + name] = value
+set_options = option_setter(PREFIX)

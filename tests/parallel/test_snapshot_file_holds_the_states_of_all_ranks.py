@@ -87,7 +87,7 @@ def test_hdf5_finds_every_state(ranks, file, engine):
     with h5py.File(file.path, "r", locking=False) as found:
         rows, index = found["snapshots"][...], found["index"][...]
         described = json.loads(found["layout"][...].tobytes())
-        assert rows.shape[1] == file.row_bytes
+        assert rows.shape[1] == file.placement.row_bytes
     for step in range(NUM_STATES):
         row = rows[NUM_STATES - step]
         entries = index[NUM_STATES - step]

@@ -20,10 +20,6 @@ from adjoint.schedules.spilling.spacing import EvenSteps, LeafRuns
 
 __all__ = ["Bookkeeping"]
 
-MAX_TABLE_ERROR = 1.25
-"""Factor by which the ratio of a transfer to a step may differ from the one that a `TimedTable` was
-made for: beyond it the table is not used, since its decisions need no longer be the best."""
-
 
 class Bookkeeping:
     """What is kept, and where.
@@ -47,7 +43,7 @@ class Bookkeeping:
         self.max_in_file = schedule.file_states
         """States that the file has room for."""
         self.costs = schedule.costs
-        """Costs of single steps and states: the virtual clock goes by them."""
+        """Costs of single steps and states, for the virtual clock."""
         self.clock = VirtualClock(schedule.costs)
         self.kept: deque[Entry] = deque()
         """What is listed, oldest first: the top is the last."""
@@ -108,7 +104,7 @@ class Bookkeeping:
         return self._segments.seconds_and_split(leaves, slots, entry.in_file)[0]
 
     def update_costs(self, costs: Costs) -> None:
-        """Go by other costs from now on; transfers under way take what they were to take."""
+        """Use other costs from now on; transfers under way keep their times."""
         self.costs = costs
         self.clock.update_costs(costs)
         self.revalue()
@@ -139,7 +135,7 @@ class Bookkeeping:
         )
 
     def settle(self) -> None:
-        """Take note of the writes that are done by now, on the virtual clock."""
+        """Move the writes that are done by now, on the virtual clock, to the clean states."""
         writing, now = self.writing, self.clock.now
         while writing:
             transfer = writing[0].transfer

@@ -1,10 +1,9 @@
 """The actions of a spilling schedule that learns the number of steps only at the end of the run."""
 
 from collections.abc import Iterator
-from operator import index
 
-from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
+from adjoint.schedules.protocol import OpenStream
 from adjoint.schedules.spilling.entry import Entry
 from adjoint.schedules.spilling.spacing import GRID, EvenSteps
 from adjoint.schedules.spilling.stream import SpillingStream
@@ -16,31 +15,8 @@ MIN_RING_GAP = 8
 step out of place, and they must cost little."""
 
 
-class OpenEndedStream(SpillingStream):
+class OpenEndedStream(OpenStream, SpillingStream):
     """One iteration over a schedule that waits for `set_num_steps`."""
-
-    awaits_num_steps = True
-    _num_steps: int | None = None
-    _swept = (0, 0)
-    """Where the last `Advance` of the forward sweep begins and ends."""
-
-    def set_num_steps(self, num_steps: int) -> None:
-        """Take note that the run ends at `num_steps`, where the live state now is.
-
-        Raises
-        ------
-        ScheduleError
-            The end is not within the last `Advance`, or is known already.
-        """
-        start, stop = self._swept
-        if self._num_steps is not None:
-            raise ScheduleError(f"the run ended at step {self._num_steps}: it cannot end again")
-        if not start < index(num_steps) <= stop:
-            raise ScheduleError(
-                f"the run cannot end at step {num_steps}: the last steps that the schedule asked "
-                f"for are [{start}, {stop}); set the end as soon as it is reached"
-            )
-        self._num_steps = index(num_steps)
 
     def _play(self) -> Iterator[Action]:
         assert self._point.reversed_to is None, "where a run ends is known once it is reversed"

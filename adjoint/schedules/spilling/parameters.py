@@ -15,7 +15,7 @@ from adjoint.errors import ScheduleError
 from adjoint.schedules.actions import Action
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed_table import TapeTable
-from adjoint.schedules.protocol import num_leaves
+from adjoint.schedules.protocol import num_leaves, set_fields
 from adjoint.schedules.spilling.segments import LeafCosts
 from adjoint.schedules.spilling.spacing import GRID, ForwardPlan, plan_forward
 
@@ -73,12 +73,11 @@ class SpillingParameters(ABC):
     """The most states in the file at once."""
 
     def __post_init__(self) -> None:
-        for name in INTEGERS:
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, index(value))
-        object.__setattr__(self, "interval", float(self.interval))
+        given = {name: getattr(self, name) for name in INTEGERS}
+        integers = {name: index(value) for name, value in given.items() if value is not None}
+        set_fields(self, interval=float(self.interval), **integers)
         self._check()
-        object.__setattr__(self, "file_states", self._needed_file_states())
+        set_fields(self, file_states=self._needed_file_states())
 
     @abstractmethod
     def __iter__(self) -> Iterator[Action]:

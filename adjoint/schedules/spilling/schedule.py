@@ -20,8 +20,8 @@ With *kept tapes*, leaves are recorded ahead where their tapes fit, and pulled b
 other, as `TapeTable` finds best. A segment that fits the slots altogether is then taken once, not
 twice: the largest saving of all.
 
-All decisions come from a virtual clock, which goes by the costs that were given, never by when a
-transfer really is done. So all ranks decide alike.
+All decisions come from a virtual clock, which uses the costs that were given, never the time at
+which a transfer really ends. So all ranks decide alike.
 """
 
 from adjoint.schedules.protocol import AdaptiveStream, ResumePoint, describe_members
@@ -48,7 +48,7 @@ class Spilling(SpillingParameters):
         Mean number of steps between two states in the file, at least `leaf_steps`. It need not be a
         whole number.
     costs
-        Costs of steps and transfers, by which the virtual clock goes.
+        Costs of steps and transfers, for the virtual clock.
     leaf_steps
         Steps that are recorded and pulled back together.
     tail_slots

@@ -86,7 +86,7 @@ class SegmentCosts:
         self._known: dict[tuple[int, int, bool], tuple[float, int]] = {}
 
     def update_costs(self, leaf: LeafCosts) -> None:
-        """Go by other costs from now on; where tapes are kept stays as it was."""
+        """Use other costs from now on; where tapes are kept does not change."""
         self.leaf = leaf
         self._known.clear()
 

@@ -74,7 +74,7 @@ class SpillingStream(AdaptiveStream):
         return self.books.clock.now
 
     def update_costs(self, costs: Costs) -> None:
-        """Go by other costs from now on.
+        """Use other costs from now on.
 
         The spacing of what is still to be written changes as the ratio of a write to a step does,
         but it is not made closer than planned, or than saves a step (`_least_pitch`), where each
@@ -88,7 +88,7 @@ class SpillingStream(AdaptiveStream):
         self._pitch = pitch
 
     def set_capacity(self, file_states: int) -> None:
-        """Take note of how many states the file has room for, more or fewer than announced.
+        """Use another capacity of the file from now on, larger or smaller than announced.
 
         When it is full, the next write that finds no room has every other state discarded, and the
         spacing doubled.

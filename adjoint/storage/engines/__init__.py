@@ -1,10 +1,11 @@
 """Engines: how states are moved to the snapshot file and back.
 
-`adjoint.storage.engines.base` states what an engine must do, and how to write one.
+`adjoint.storage.engines.base` states what an engine must do.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.base import Engine, Request, RowEngine
@@ -27,27 +28,18 @@ __all__ = [
     "register_engine",
 ]
 
-_EXPORTS = {
-    "Engine": "engines.base",
-    "Placement": "file_format",
-    "RankFile": "engines.row_io",
-    "Request": "engines.base",
-    "RowEngine": "engines.base",
-    "Statistics": "engines.transfer",
-    "ThreadEngine": "engines.thread",
-    "Transfer": "engines.transfer",
-    "engine_names": "engines.registry",
-    "register_engine": "engines.registry",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"adjoint.storage.{_EXPORTS[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "Engine": "base",
+        "Placement": ".file_format",
+        "RankFile": "row_io",
+        "Request": "base",
+        "RowEngine": "base",
+        "Statistics": "transfer",
+        "ThreadEngine": "thread",
+        "Transfer": "transfer",
+        "engine_names": "registry",
+        "register_engine": "registry",
+    },
+)

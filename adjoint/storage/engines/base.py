@@ -27,49 +27,10 @@ collective, except opening and closing if the engine says so.
 
 How to write one
 ----------------
-`RankFile` has each step of a write and of a read as a method that blocks. It can be used in two
-ways:
-
-- *Bytes move in another way, by calls that block.* Derive from `RankFile`, override `read` and
-  `write`, and pass the file to `ThreadEngine`, which calls it in its thread. `DirectRankFile` does
-  this.
-- *Transfers are carried out in another way.* Derive from `RowEngine` and implement `name`, `_post`
-  and `_release`; errors, deadlines, statistics, ordinals of writes and closing are taken care of.
-  `_post` starts the transfer and returns it, as an object of a subclass of `Transfer` that says
-  whether it has ended (`done`) and can block for a while until it has (`_pause`). `ThreadEngine`
-  and `MpiEngine` do this.
-
-If a whole transfer is carried out in one place, `_carry_out` does it. This engine moves each state
-inside the call that posts it::
-
-    class Finished(Transfer):
-        done = True
-
-        def _pause(self, seconds: float) -> None:
-            pass
-
-    class BlockingEngine(RowEngine):
-        name = "blocking calls"
-
-        def _post(self, request: Request) -> Transfer:
-            transfer = Finished(*request.identity, self._meter.figures)
-            self._carry_out(request, transfer)
-            return transfer
-
-        def _release(self) -> None:
-            self._file.close()
-
-An engine that carries out the steps one at a time, as `MpiEngine` does, calls `self._meter.begin`
-and `self._meter.end` around the time in which data move, and `self._end` once when the transfer has
-ended.
-
-Then one line in `adjoint.storage.engines.registry`, or a call of `adjoint.storage.register_engine`,
-gives the engine its name::
-
-    register_engine("blocking", lambda comm, placement: BlockingEngine(RankFile(placement)))
-
-after which ``engine="blocking"`` selects it, plans measure it against the others, and the tests in
-``tests/contracts/engine`` run on it.
+`RankFile` has each step of a write and of a read as a method that blocks. Where only the bytes move
+in another way, derive from it, and pass the file to `ThreadEngine`; where transfers are carried out
+in another way, derive from `RowEngine`. The how-to page *Add a storage engine* in the documentation
+shows both.
 """
 
 import errno
@@ -79,10 +40,9 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
-from adjoint.errors import AdjointError
+from adjoint.closing import Closing
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.deadline import Watch
 from adjoint.storage.engines.row_io import RankFile
@@ -202,10 +162,10 @@ class Request:
         return self.what, self.row, self.step
 
 
-class RowEngine(Engine, ABC):
+class RowEngine(Engine, Closing, ABC):
     """What engines share: ordinals of writes, statistics, failures, and closing.
 
-    A subclass implements `name`, `_post` and `_release`; the module says how.
+    A subclass implements `name`, `_post` and `_release`.
 
     Parameters
     ----------
@@ -274,22 +234,6 @@ class RowEngine(Engine, ABC):
         for transfer in self._failed:
             if not transfer.reported:
                 transfer.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except AdjointError as failure:
-            if error is None:
-                raise
-            error.add_note(f"besides, {failure}")
 
     # -- what a subclass implements -----------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The engines by name: the one list that `engine=`, plans, messages and tests go by."""
+"""The engines by name: the one list for `engine=`, plans, messages and tests."""
 
 import importlib
 import sys
@@ -61,7 +61,7 @@ ENGINES: dict[str, EngineKind] = {}
 def register_engine(name: str, factory: EngineFactory | str, *, needs_mpi: bool = False) -> None:
     """Make a kind of engine known: ``engine=name`` selects it, and plans measure it.
 
-    The module `adjoint.storage.engines.base` says how to write one.
+    The how-to page *Add a storage engine* in the documentation shows how to write one.
 
     Parameters
     ----------

@@ -15,7 +15,6 @@ from adjoint.storage.engines.base import Request, RowEngine
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Transfer
 from adjoint.storage.engines.worker import Worker
-from adjoint.storage.file_format import Placement
 
 __all__ = ["ThreadEngine"]
 
@@ -29,12 +28,11 @@ class ThreadEngine(RowEngine):
     Parameters
     ----------
     file
-        The rows of this rank, and how they are read and written; the engine's to close. A placement
-        is opened as a `RankFile`, which goes through the page cache.
+        The rows of this rank, and how they are read and written; the engine's to close.
     """
 
-    def __init__(self, file: RankFile | Placement) -> None:
-        super().__init__(RankFile(file) if isinstance(file, Placement) else file)
+    def __init__(self, file: RankFile) -> None:
+        super().__init__(file)
         self._worker = Worker("adjoint-transfer")
 
     @property

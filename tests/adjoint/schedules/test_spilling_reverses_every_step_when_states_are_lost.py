@@ -34,7 +34,7 @@ def test_on_any(schedule, seed, writes, reads):
 
 
 class LosingOne(Losing):
-    """Loses one of the states that are in the file after so many actions, if there is one."""
+    """Loses one of the states in the file after a given number of actions, if there is one."""
 
     def __init__(self, schedule, moment, which):
         super().__init__(schedule, schedule.num_steps, 0, writes=0, reads=0)

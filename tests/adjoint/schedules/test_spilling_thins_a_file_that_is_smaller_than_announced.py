@@ -13,7 +13,7 @@ COSTS = Costs(advance=1.0, pull_back=2.0, write=3.0, read=3.0)
 
 
 def played(schedule, num_steps, room, after):
-    """Return a toy that has played a schedule that was told, after so many actions, of its room."""
+    """Return a toy that has played a schedule, whose room was announced `after` some actions."""
     toy = Toy(num_steps, schedule.tape_slots)
     stream = iter(schedule)
     in_file = []

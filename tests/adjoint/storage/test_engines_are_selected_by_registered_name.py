@@ -3,16 +3,12 @@
 import sys
 from types import SimpleNamespace
 
-import pendulums
 import pytest
 
-import adjoint
 from adjoint import ArgumentError
-from adjoint.schedules import Asynchronous
-from adjoint.storage.engines import RankFile, base, engine_names, register_engine
+from adjoint.storage.engines import RankFile, engine_names, register_engine
 from adjoint.storage.engines.registry import ENGINES, candidate_names, require_engine
 
-STEPS = 60
 SERIAL, PARALLEL = SimpleNamespace(mpi=None), SimpleNamespace(mpi=object())
 
 
@@ -27,22 +23,6 @@ def registry():
     yield
     ENGINES.clear()
     ENGINES.update(known)
-
-
-def gradient(folder, engine):
-    model = pendulums.Pendulums(100, STEPS)
-    return adjoint.gradient(
-        model, STEPS, file=folder, schedule=Asynchronous(STEPS, 8, 10), engine=engine
-    )
-
-
-def test_the_engine_documented_at_the_seam(tmp_path):
-    example = [line[4:] for line in base.__doc__.splitlines() if line.startswith("    ")]
-    exec("\n".join(example), {**vars(base), "register_engine": register_engine})
-    blocking, thread = gradient(tmp_path, "blocking"), gradient(tmp_path, "thread")
-    assert blocking.report.engine == "blocking calls"
-    assert blocking.report.bytes_written == thread.report.bytes_written > 0
-    assert blocking.gradient["force"].tobytes() == thread.gradient["force"].tobytes()
 
 
 def test_a_name_is_registered_once():

@@ -1,4 +1,4 @@
-"""The library that makes system calls fail hits the call that it was told, and no other."""
+"""The library that makes system calls fail hits the call that it was given, and no other."""
 
 import errno
 import subprocess

@@ -103,7 +103,7 @@ def test_row_that_does_not_exist_is_refused_at_once(bench, row):
 
 def test_full_disk_is_an_error_and_keeps_what_was_written(make_bench, mount, is_state):
     bench = make_bench(rows=100, blocks=101, folder=mount("tmpfs", "size=1m"))
-    assert bench.file.row_bytes * 100 > 2**20
+    assert bench.file.placement.row_bytes * 100 > 2**20
     writes = [bench.engine.write(row, bench.block(row), step=row) for row in range(100)]
     for write in writes:
         write.settle()

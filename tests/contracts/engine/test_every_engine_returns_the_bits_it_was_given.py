@@ -73,7 +73,7 @@ def test_transfers_go_on_after_an_idle_gap(bench, is_state):
 
 def test_rows_beyond_4_gib(make_bench, is_state):
     bench = make_bench(rows=1_000_000)
-    rows = {row: row * bench.file.row_bytes for row in (1, 200_000, 999_999)}
+    rows = {row: row * bench.file.placement.row_bytes for row in (1, 200_000, 999_999)}
     assert max(rows.values()) > 2**32
     for row in rows:
         bench.engine.write(row, bench.block(row), step=row).wait()

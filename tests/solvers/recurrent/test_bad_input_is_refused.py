@@ -7,7 +7,7 @@ from recurrent_unrolled import Problem
 import adjoint
 from adjoint import ArgumentError, StepperError
 from solvers.recurrent import CrossEntropy, SquaredError
-from solvers.sequences import Lengths, Rows
+from solvers.sequences import Lengths
 
 PROBLEM = Problem("gru", num_steps=10)
 DATA = PROBLEM.data()
@@ -83,10 +83,3 @@ def test_losses():
         SquaredError(4, 0)
     with pytest.raises(ArgumentError, match="scale must be finite"):
         SquaredError(4, 1, scale=np.inf)
-
-
-def test_shape_and_dtype_of_a_functions_rows_are_known_after_its_first_call():
-    rows = Rows(lambda i, j: np.zeros((j - i, 3), np.float32), "inputs")
-    assert (rows.num_rows, rows.row_shape, rows.dtype) == (None, None, None)
-    rows.read(0, 2)
-    assert (rows.num_rows, rows.row_shape, rows.dtype) == (None, (3,), np.float32)

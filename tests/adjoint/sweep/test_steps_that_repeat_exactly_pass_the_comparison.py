@@ -1,7 +1,7 @@
-"""Steppers that repeat their steps exactly are compared and never accused, in O(slots) memory.
+"""Steppers that repeat their steps exactly pass the comparison of replays, in O(slots) memory.
 
-That failing disks, kills and every schedule leave the gradient its bits is tested elsewhere, with
-the comparison on. Here it must have happened.
+Other tests show that failing disks, kills and every schedule leave the gradient its bits, with the
+comparison on. Here it is shown to have taken place.
 """
 
 import numpy as np

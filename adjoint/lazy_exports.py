@@ -1,7 +1,7 @@
 """Load the public names of a package when they are first used.
 
-Every package here exports names whose modules import numba, mpi4py, PETSc, PyTorch or JAX.
-Importing a package must import none of these, so it resolves its names by a module-level
+Many packages here export names whose modules import h5py, mpi4py, matplotlib, numba, PETSc, PyTorch
+or JAX. Importing a package must import none of these, so it resolves its names by a module-level
 ``__getattr__`` (PEP 562). A package writes its names three times, each for another reader: in
 imports under ``TYPE_CHECKING``, for type checkers; in ``__all__``; and in the table of where they
 are defined.
@@ -24,14 +24,15 @@ def lazy_exports(
     package
         Its ``__name__``.
     homes
-        The module that defines each public name, relative to `package`. A name that is the last
-        part of its module is that module itself.
+        The module that defines each public name, relative to `package`; one that begins with a dot
+        is relative to the package above. A name that is the last part of its module is that module
+        itself.
     """
 
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{homes[name]}")
+        module = importlib.import_module(f".{homes[name]}", package)
         return module if homes[name].rpartition(".")[2] == name else getattr(module, name)
 
     return load, lambda: sorted(homes)
