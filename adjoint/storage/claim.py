@@ -73,8 +73,8 @@ class Claim:
                     taken = f"{self.path}, its name while it is made, is taken: remove that file"
                     raise FileExistsError(errno.EEXIST, taken)
                 self._lock.note(making=True)
-            # For its owner only.
-            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+            descriptor = os.open(self.path, flags, 0o600)  # for its owner only
             self._is_new = True
             try:
                 return write(descriptor)
