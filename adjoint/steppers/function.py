@@ -150,7 +150,7 @@ class FunctionStepper(ABC):
         copy_arrays(self._initial, out)
 
     def initial_state_vjp(self, adjoint: Arrays, gradient: Arrays) -> None:
-        """Add ``(du[0]/dm)^T adjoint`` to `gradient`."""
+        """Add ``(du[0]/dm)^T adjoint`` to `gradient`; nothing if ``u[0]`` does not depend on ``m``."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the result depends on beside the controls: a resumed run finds it unchanged.
@@ -214,7 +214,7 @@ class FunctionStepper(ABC):
         if self._is_first and start < stop and not self._writes_ghosts:
             first, self._is_first = self._spare if home is self._state else home, False
             mark(first)
-            cost = self.advance(start, start + 1, cost=cost, out=home)
+            cost = FunctionStepper.advance(self, start, start + 1, cost=cost, out=home)
             require_written(first)
             start += 1
         source, target, other = self._state, self._spare, home
