@@ -63,8 +63,7 @@ An engine that carries out the steps one at a time, as `MpiEngine` does, calls `
 and `self._meter.end` around the time in which data move, and `self._end` once when the transfer has
 ended.
 
-Then one line in `adjoint.storage.engines.registry`, or a call of `adjoint.storage.register_engine`,
-gives the engine its name::
+Then a line in `adjoint.storage.engines.registry`, or a call elsewhere, gives the engine its name::
 
     register_engine("blocking", lambda comm, placement: BlockingEngine(RankFile(placement)))
 
