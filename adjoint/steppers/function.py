@@ -215,7 +215,7 @@ class FunctionStepper(ABC):
             first, self._is_first = self._spare if home is self._state else home, False
             mark(first)
             cost = FunctionStepper.advance(self, start, start + 1, cost=cost, out=home)
-            require_written(first)
+            self._require_written(first)
             start += 1
         source, target, other = self._state, self._spare, home
         if source is not home and (stop - start) % 2:
@@ -275,7 +275,7 @@ class FunctionStepper(ABC):
             self._clean_up(error, source, target)
             raise
         if marked is not None:
-            require_written(marked)
+            self._require_written(marked)
         self._tapes[start, stop] = tape
         return cost
 
@@ -332,6 +332,11 @@ class FunctionStepper(ABC):
         mark(state)
         self._scratch.give_back([state])  # last in, first out
         return state
+
+    def _require_written(self, first: StateArrays) -> None:
+        self._is_first = True  # a stepper that fails is tried again
+        require_written(first)
+        self._is_first = False
 
     def _call(self, function: str, written: str, *arguments: Arrays) -> None:
         """Call a function that only writes to arrays, such as to the argument `written`."""
