@@ -150,7 +150,7 @@ class FunctionStepper(ABC):
         copy_arrays(self._initial, out)
 
     def initial_state_vjp(self, adjoint: Arrays, gradient: Arrays) -> None:
-        """Add ``(du[0]/dm)^T adjoint`` to `gradient`; nothing if ``u[0]`` does not depend on ``m``."""
+        """Add ``(du[0]/dm)^T adjoint`` to `gradient`; nothing if ``u[0]`` is fixed."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the result depends on beside the controls: a resumed run finds it unchanged.

@@ -29,5 +29,5 @@ def test_arrays_are_contiguous(stepper):
 
 def test_a_tape_of_more_steps_is_no_smaller(stepper, ends):
     sizes = [Capabilities.of(stepper).tape_bytes(end) for end in ends[1:]]
-    assert 0 <= sizes[0]
+    assert sizes[0] >= 0
     assert sizes == sorted(sizes)
