@@ -36,7 +36,7 @@ from adjoint.steppers.checks import check_controls, check_num_steps, check_stepp
 from adjoint.steppers.hooks import real_number
 from adjoint.sweep.observers import Observer
 
-__all__ = ["Functional", "Result", "gradient"]
+__all__ = ["Functional", "Result", "gradient", "require_functional"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +314,15 @@ class Functional(Closing):
             if rows is not None:
                 rows.read_to(step)
         return cost
+
+
+def require_functional(given: object, test: str) -> None:
+    """Raise `ArgumentError` unless what a test is given is a `Functional`."""
+    if not isinstance(given, Functional):
+        raise ArgumentError(
+            f"{test} takes a Functional, not {type(given).__name__}: write "
+            f"with adjoint.Functional(stepper, num_steps, …) as functional: {test}(functional)"
+        )
 
 
 def _counted(cost: float | None) -> float:

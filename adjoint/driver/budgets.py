@@ -13,6 +13,7 @@ from adjoint.errors import ArgumentError
 from adjoint.parallel import smallest
 from adjoint.planning.budget import Budget, leaf_sizes
 from adjoint.schedules import Schedule, num_leaves
+from adjoint.units import format_count
 
 __all__ = ["find_budget", "max_file_states", "required_bytes", "slots_of_a_tape"]
 
@@ -113,7 +114,7 @@ def _too_small(run: Run, memory: int, leaf_steps: int) -> ArgumentError:
     slots = _min_slots(run, leaf_steps)
     needed = run.capabilities.tape_bytes(leaf_steps) + slots * run.layout.memory_bytes
     return ArgumentError(
-        f"memory={memory} bytes is too little: the tape of {leaf_steps} steps and {slots} "
-        f"slot{'' if slots == 1 else 's'} take {max(run.comm.gather(needed))} bytes on the rank "
-        "with the largest state"
+        f"memory={memory} bytes is too little: the tape of {format_count(leaf_steps, 'step')} and "
+        f"{format_count(slots, 'slot')} take {max(run.comm.gather(needed))} bytes on the rank with "
+        "the largest state"
     )

@@ -1,5 +1,6 @@
 """The cost of a run: the sum of what each rank returns as its part."""
 
+import inspect
 import math
 import warnings
 
@@ -54,8 +55,16 @@ def warn_of_forgotten_comm() -> None:
         warnings.warn(
             f"comm= is not given, but there are {size} ranks: each computes a run of its own. Give "
             "comm=MPI.COMM_WORLD for one run on all ranks, or comm=MPI.COMM_SELF if this is meant",
-            stacklevel=3,
+            stacklevel=_callers_level(),
         )
+
+
+def _callers_level() -> int:
+    """Return the `stacklevel` of the line outside this package that led to a warning."""
+    frame, level = inspect.currentframe(), 0
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("adjoint."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _warn_on_first_rank(message: str, comm: Communicator) -> None:
@@ -63,7 +72,7 @@ def _warn_on_first_rank(message: str, comm: Communicator) -> None:
     error = None
     if comm.rank == 0:
         try:
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(message, stacklevel=_callers_level())
         except UserWarning as raised:
             error = raised
     comm.agree(error)

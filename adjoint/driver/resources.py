@@ -119,7 +119,7 @@ class Resources:
                 same.append(saved)
         if self._found and not same and self._run.comm.rank == 0:
             names = ", ".join(sorted(changed))
-            LOG.warning("the run begins afresh: %s changed since the one in the file", names)
+            LOG.warning("the run begins afresh: the one in the file had other values of %s", names)
         return same
 
     def void(self) -> None:

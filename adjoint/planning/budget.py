@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from adjoint.errors import ArgumentError
 from adjoint.schedules import num_leaves
+from adjoint.units import format_count
 
 __all__ = ["Budget", "leaf_sizes"]
 
@@ -65,8 +66,9 @@ class Budget:
         }
         if not playable:
             raise ArgumentError(
-                f"memory={memory_bytes} bytes is too little: the tape of {sizes[0]} steps and one "
-                f"slot take {tape_bytes(sizes[0]) + state_bytes} bytes"
+                f"memory={memory_bytes} bytes is too little: the tape of "
+                f"{format_count(sizes[0], 'step')} and one slot take "
+                f"{tape_bytes(sizes[0]) + state_bytes} bytes"
             )
         file_states = num_steps if disk_bytes is None else disk_bytes // state_bytes
         tapes = {leaf: max(1, math.ceil(tape_bytes(leaf) / state_bytes)) for leaf in playable}

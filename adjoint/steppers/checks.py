@@ -23,6 +23,10 @@ NO_DERIVATIVE = "biumMSUO"
 
 def check_stepper(stepper: Stepper) -> None:
     """Raise `StepperError` unless the stepper has the members and arrays that a sweep needs."""
+    if isinstance(stepper, type):
+        raise StepperError(
+            f"{stepper.__name__} is a class: give an object of it, {stepper.__name__}(…)"
+        )
     missing = [name for name in (*ARRAYS, *METHODS) if not hasattr(stepper, name)]
     if missing:
         raise StepperError(
@@ -46,9 +50,18 @@ def check_stepper(stepper: Stepper) -> None:
             "must have the same names"
         )
     _check_controls(stepper)
+    _check_names(stepper)
+
+
+def _check_names(stepper: Stepper) -> None:
     has = Capabilities.of(stepper)
-    for attribute, names in (("distributed", has.distributed), ("per_step", has.per_step)):
-        unknown = names - set(stepper.controls)
+    for attribute in ("distributed", "per_step"):
+        given = getattr(stepper, attribute, ())
+        if isinstance(given, str):
+            raise StepperError(
+                f"{attribute}={given!r} must be a collection of names: write ({given!r},)"
+            )
+        unknown = getattr(has, attribute) - set(stepper.controls)
         if unknown:
             raise StepperError(f"{attribute} names {sorted(unknown)}, which are not controls")
 
@@ -129,10 +142,11 @@ def _check_array(what: str, array: Any) -> None:
 
 def _check_derivable(what: str, array: NDArray[Any]) -> None:
     """Raise `StepperError` unless an array has a derivative: real or complex numbers."""
+    replay = "; a state that has no derivative is named in replay_data="
     if array.dtype.kind in NO_DERIVATIVE:
         raise StepperError(
-            f"{what} has dtype {array.dtype}: only floating-point numbers have a derivative. "
-            "Give an array of floats; a state without a derivative is replay data"
+            f"{what} has dtype {array.dtype}, which has no derivative: give an array of "
+            "floating-point numbers" + (replay if what.startswith("state") else "")
         )
 
 

@@ -14,6 +14,7 @@ from adjoint.steppers.hooks import explain_read_only, real_number, require_nothi
 from adjoint.steppers.mappings import Assignable, StateArrays, is_masked
 from adjoint.steppers.protocol import Arrays, copy_arrays, state_bytes
 from adjoint.steppers.scratch import Scratch
+from adjoint.steppers.unwritten import mark, require_written
 
 __all__ = ["FunctionStepper"]
 
@@ -61,7 +62,7 @@ class FunctionStepper(ABC):
     ------
     StepperError
         A name in `replay_data` that is not in `state`, a state without any adjoint, accumulators
-        that do not match the controls, or a cost without its derivative.
+        that do not match the controls, or a function without its derivative, or the reverse.
     """
 
     # `vars` of a stepper are what its class adds. Besides, attributes in slots stay quick to read
@@ -73,6 +74,7 @@ class FunctionStepper(ABC):
         "_gradient",
         "_has_step_cost",
         "_initial",
+        "_is_first",
         "_scratch",
         "_spare",
         "_state",
@@ -110,6 +112,7 @@ class FunctionStepper(ABC):
         )
         self._gradient = Assignable(self._accumulators)
         self._has_step_cost = self._writes_ghosts = False
+        self._is_first = True
         self._scratch = Scratch(partial(_like, self._initial))
         self._tapes: dict[tuple[int, int], list[StateArrays]] = {}
 
@@ -147,7 +150,7 @@ class FunctionStepper(ABC):
         copy_arrays(self._initial, out)
 
     def initial_state_vjp(self, adjoint: Arrays, gradient: Arrays) -> None:
-        """Add ``(du[0]/dm)^T adjoint`` to `gradient`."""
+        """Add ``(du[0]/dm)^T adjoint`` to `gradient`; nothing if ``u[0]`` is fixed."""
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the result depends on beside the controls: a resumed run finds it unchanged.
@@ -208,6 +211,12 @@ class FunctionStepper(ABC):
         Steps alternate between that memory and a spare state, such that the last one ends there.
         """
         home = self._state if out is None else StateArrays.of(out)
+        if self._is_first and start < stop and not self._writes_ghosts:
+            first, self._is_first = self._spare if home is self._state else home, False
+            mark(first)
+            cost = FunctionStepper.advance(self, start, start + 1, cost=cost, out=home)
+            self._require_written(first)
+            start += 1
         source, target, other = self._state, self._spare, home
         if source is not home and (stop - start) % 2:
             target, other = home, self._spare
@@ -241,6 +250,7 @@ class FunctionStepper(ABC):
             source = self._scratch.take()
             copy_arrays(self._state, source)
         tape = [source]
+        marked = self._first_of_scratch() if stop - start > 1 else None
         ghosts, has_cost = self._writes_ghosts, self._has_step_cost
         target = self._state
         try:
@@ -264,6 +274,8 @@ class FunctionStepper(ABC):
         except Exception as error:
             self._clean_up(error, source, target)
             raise
+        if marked is not None:
+            self._require_written(marked)
         self._tapes[start, stop] = tape
         return cost
 
@@ -312,6 +324,20 @@ class FunctionStepper(ABC):
 
     # -- inside -------------------------------------------------------------------------------
 
+    def _first_of_scratch(self) -> StateArrays | None:
+        """Before the first step, mark the state that it will be recorded in."""
+        if not self._is_first or self._writes_ghosts:
+            return None
+        self._is_first, state = False, self._scratch.take()
+        mark(state)
+        self._scratch.give_back([state])  # last in, first out
+        return state
+
+    def _require_written(self, first: StateArrays) -> None:
+        self._is_first = True  # a stepper that fails is tried again
+        require_written(first)
+        self._is_first = False
+
     def _call(self, function: str, written: str, *arguments: Arrays) -> None:
         """Call a function that only writes to arrays, such as to the argument `written`."""
         try:
@@ -348,9 +374,10 @@ class FunctionStepper(ABC):
                 raise StepperError(
                     f"control {name!r} has shape {control.shape}: its accumulator needs that too"
                 )
-        for cost in ("step_cost", "terminal_cost"):
-            if self._overrides(cost) and not self._overrides(f"{cost}_vjp"):
-                raise StepperError(f"{type(self).__name__} has a {cost} but no {cost}_vjp")
+        for function in ("step_cost", "terminal_cost", "initial_state"):
+            pair = sorted((function, f"{function}_vjp"), key=self._overrides)
+            if self._overrides(pair[0]) != self._overrides(pair[1]):
+                raise StepperError(f"{type(self).__name__} has {pair[1]} but no {pair[0]}")
 
     def _overrides(self, name: str) -> bool:
         own = getattr(FunctionStepper, name)

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from reprlib import repr as short_repr
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -11,7 +12,7 @@ from adjoint.errors import StepperError
 from adjoint.steppers.mappings import is_masked
 from adjoint.steppers.protocol import Arrays
 
-__all__ = ["explain_read_only", "real_number", "returned"]
+__all__ = ["explain_read_only", "real_number", "require_nothing", "returned"]
 
 READ_ONLY = re.compile(r"read-?only|mappingproxy", re.IGNORECASE)
 """What NumPy, Cython and Python say of an array or a mapping that must not be written."""
@@ -22,8 +23,8 @@ ASSIGNMENT = re.compile(r"[-+*/@%&|^<>]*=(?!=)")
 def returned(function: str, value: object, argument: str) -> StepperError:
     """Return the error for a function that returns a value where it must write to an argument."""
     return StepperError(
-        f"{function}() returned a {type(value).__name__}, which would be lost: write it as "
-        f'{argument}["name"][:] = new or {argument}["name"] = new, and return nothing'
+        f"{function}() returned its result ({type(value).__name__}), which would be lost: write it "
+        f'as {argument}["name"][:] = new or {argument}["name"] = new, and return nothing'
     )
 
 
@@ -47,7 +48,9 @@ def real_number(value: Any, what: str) -> float:
             return float(value.item() if hasattr(value, "item") else value)
         except (TypeError, ValueError, RuntimeError):
             pass
-    raise StepperError(f"{what} returned {value!r}: a cost is one real number")
+    shape = getattr(value, "shape", ())
+    given = f"an array of shape {shape}" if shape else short_repr(value)
+    raise StepperError(f"{what} returned {given}: a cost is one real number")
 
 
 def explain_read_only(error: Exception) -> None:

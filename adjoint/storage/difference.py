@@ -5,6 +5,7 @@ from dataclasses import replace
 from adjoint.printable import printable
 from adjoint.storage.file_format import Structure
 from adjoint.storage.state_layout import StateLayout
+from adjoint.units import format_count
 
 __all__ = ["difference"]
 
@@ -15,17 +16,17 @@ def difference(wanted: Structure, found: Structure) -> str | None:
     It may have more rows, or fewer.
     """
     if found.ranks != wanted.ranks:
-        return f"was made on {found.ranks} ranks, not {wanted.ranks}"
+        return f"was made on {format_count(found.ranks, 'rank')}, not on {wanted.ranks}"
     if found.problem != wanted.problem:
         return (
-            f"belongs to another problem: {printable(found.problem)}, "
-            f"not {printable(wanted.problem)}"
+            f"belongs to another problem ({printable(found.problem)}, "
+            f"not {printable(wanted.problem)})"
         )
     needed, there = _arrays(wanted), _arrays(found)
     for name in dict.fromkeys([*needed, *there]):
         if needed.get(name) != there.get(name):
             has, needs = there.get(name, "missing"), needed.get(name, "missing")
-            return f"is for other arrays: {name} is {has} in it, {needs} in this run"
+            return f"is for other arrays ({name} is {has} in it, {needs} in this run)"
     if replace(found, rows=wanted.rows) != wanted:
         return "has its arrays in another order, or room for another number of accepted steps"
     return None

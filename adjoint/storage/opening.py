@@ -269,14 +269,14 @@ def _existing(
     SnapshotFileError
         It is not a snapshot file of the same problem, or not of this user.
     """
-    advice = "Give another file name, or remove it yourself"
+    advice = "give another file name, or remove it yourself"
     try:
         descriptor = open_regular(name, writable=True)
         try:
             found, starts = examine(descriptor, name)
             reason = difference(wanted, found)
             if reason is not None and not overwrite:
-                advice = "Give another file name, or overwrite=True to replace it"
+                advice = "give another file name, or overwrite=True to replace it"
                 raise SnapshotFileError(f"{name} {reason}")
             require_own(descriptor, name)
             if reason is not None:
@@ -286,7 +286,7 @@ def _existing(
         finally:
             os.close(descriptor)
     except SnapshotFileError as refused:
-        raise SnapshotFileError(f"{refused}: it is left as it is. {advice}") from refused
+        raise SnapshotFileError(f"{refused}, so it is left as it is: {advice}") from refused
     return _Found(name, found.rows, starts)
 
 

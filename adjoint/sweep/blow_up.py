@@ -48,7 +48,7 @@ def name_first_step(
         if step % STEPS_PER_AGREEMENT == 0 or step == state.frontier - 1:
             everywhere = [each for each in comm.gather(found) if each is not None]
             if everywhere:
-                error.args = (f"{error}; the first step that is not finite is {min(everywhere)}",)
+                error.args = (f"step {min(everywhere)} is the first that is not finite; {error}",)
                 return
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.functional import Functional
+from adjoint.functional import Functional, require_functional
 from adjoint.schedules import StoreAll
 
 __all__ = ["BitwiseResult", "bitwise_test"]
@@ -14,7 +14,7 @@ __all__ = ["BitwiseResult", "bitwise_test"]
 
 @dataclass(frozen=True, slots=True)
 class BitwiseResult:
-    """What differs from keeping everything, on any rank."""
+    """Whether the gradient has the bits of keeping everything, on all ranks. Print it."""
 
     differing: tuple[str, ...]
     """"cost", or the names of controls whose gradient has other bits."""
@@ -24,12 +24,21 @@ class BitwiseResult:
         """Whether nothing differs."""
         return not self.differing
 
+    def __str__(self) -> str:
+        if self.passed:
+            return "the schedule's gradient: the same bits as with every leaf's start kept"
+        return (
+            f"the schedule's gradient: other bits than with every leaf's start kept in "
+            f"{', '.join(self.differing)}. See replay_test"
+        )
+
 
 def bitwise_test(functional: Functional) -> BitwiseResult:
     """Compare a functional's cost and gradient with those of `StoreAll` with the same leaves.
 
     Collective. `StoreAll` keeps a state per leaf in memory: use a run short enough for that.
     """
+    require_functional(functional, "bitwise_test")
     cost, gradient = functional.value_and_gradient()
     assert functional.report is not None
     assert functional.schedule is not None

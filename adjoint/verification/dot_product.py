@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from adjoint.driver.costs import warn_of_forgotten_comm
 from adjoint.parallel import communicator
 from adjoint.steppers import Arrays, Stepper
 from adjoint.verification.differences import compare, measure_noise
@@ -83,7 +84,8 @@ def dot_product_test(
     stepper, num_steps
         The steps ``[0, num_steps)`` are tested. Where the run ends after them, it is tested too.
     comm
-        The communicator of the stepper.
+        The communicator of the stepper's ranks. Without it each rank tests its own part alone, and
+        is warned; a derivative that crosses ranks is then called wrong.
     scale
         By control and by array of the state, what its random numbers are multiplied by: a number or
         an array. ``w`` is divided by it. Zero where an entry is not free, as in ghost cells. By
@@ -96,6 +98,8 @@ def dot_product_test(
         Of the random numbers.
     """
     ranks = communicator(comm)
+    if ranks.mpi is None:
+        warn_of_forgotten_comm()
     try:
         with Runs(stepper, ranks, scale, inner_product, seed) as runs:
             if runs.has.accepted_steps is not None:

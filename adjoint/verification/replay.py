@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adjoint.driver.costs import warn_of_forgotten_comm
 from adjoint.parallel import communicator
 from adjoint.steppers import Capabilities, Stepper, copy_arrays
 from adjoint.storage.checksums import checksum
@@ -16,14 +17,23 @@ __all__ = ["ReplayResult", "replay_test"]
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """The first step whose state had other bits when it was computed again, on any rank."""
+    """Whether steps gave the same bits when they were taken again. Print it."""
 
     first_difference: int | None
+    """The first state, on any rank, that had other bits; None if there is none."""
 
     @property
     def passed(self) -> bool:
         """Whether no step differed."""
         return self.first_difference is None
+
+    def __str__(self) -> str:
+        if self.passed:
+            return "steps taken again: the same bits"
+        return (
+            f"steps taken again: other bits in state {self.first_difference}. Look for random "
+            "numbers, counters, the time, and arrays kept beside the state or left unwritten in it"
+        )
 
 
 def replay_test(
@@ -34,6 +44,8 @@ def replay_test(
     Collective on `comm`. Keeps one checksum per leaf, and one state.
     """
     ranks = communicator(comm)
+    if ranks.mpi is None:
+        warn_of_forgotten_comm()
     has = Capabilities.of(stepper)
     try:
         leaf = has.leaf_steps or 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.functional import Functional
+from adjoint.functional import Functional, require_functional
 from adjoint.verification.differences import Samples, compare, measure_noise
 from adjoint.verification.dot_product import DotProductResult, compare_steps
 from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment, together
@@ -23,9 +23,9 @@ INITIAL_STATE = "initial state"
 NUM_CANDIDATES = 4
 """Of a single one the derivative could happen to be small, and its relative error large."""
 
-LIES_BETWEEN = (
-    "No step, cost or initial state is found wrong on its own, so the error lies between them: see "
-    "bitwise_test and replay_test."
+NO_STEP_IS_WRONG = (
+    "No single step, cost or initial state was found wrong. replay_test shows whether steps give "
+    "something else when they are taken again, bitwise_test whether the schedule matters."
 )
 
 
@@ -80,7 +80,7 @@ class TaylorResult:
         elif self.steps is not None:
             lines += [
                 str(self.steps),
-                LIES_BETWEEN,
+                NO_STEP_IS_WRONG,
             ]
         return "\n".join(lines)
 
@@ -127,6 +127,7 @@ def taylor_test(
     seed
         Of the random directions.
     """
+    require_functional(functional, "taylor_test")
     stepper, comm = functional.stepper, functional.comm
     with Runs(stepper, comm, scale, inner_product, seed) as runs:
         cost, found = functional.value_and_gradient()

@@ -139,7 +139,7 @@ def table(parts: Sequence[Comparison]) -> str:
     lines += [f"{part.part}: {part.reason}" for part in seen if part.reason]
     if len(seen) < len(parts):
         without = [part.part for part in parts if part not in seen]
-        lines.append(f"without influence, by both: {', '.join(without)}")
+        lines.append(f"zero in both ways at these controls: {', '.join(without)}")
     return "\n".join(lines)
 
 

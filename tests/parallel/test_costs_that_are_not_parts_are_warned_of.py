@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import adjoint
+from adjoint.verification import dot_product_test, replay_test
 
 RANKS = (2, 3)
 NUM_STEPS = 9
@@ -49,10 +50,11 @@ def part(comm):
 
 
 def warned(call):
-    """Return the messages of the warnings that a call gives on this rank."""
+    """Return the messages of the warnings that a call gives on this rank, at lines of this file."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         call()
+    assert {warning.filename for warning in caught} <= {__file__}
     return [str(warning.message) for warning in caught]
 
 
@@ -90,6 +92,12 @@ def test_a_forgotten_communicator(comm):
     said = warned(lambda: adjoint.gradient(Growth(part(comm)), NUM_STEPS))
     assert len(said) == 1
     assert f"comm= is not given, but there are {comm.size} ranks" in said[0]
+
+
+@pytest.mark.parametrize("test", [dot_product_test, replay_test])
+def test_a_communicator_that_a_test_is_not_given(comm, test):
+    assert len(warned(lambda: test(Growth(part(comm)), NUM_STEPS))) == 1
+    assert warned(lambda: test(Growth(part(comm)), NUM_STEPS, comm=comm)) == []
 
 
 def test_a_communicator_of_its_own(comm):

@@ -50,7 +50,7 @@ def test_file_of_the_same_sizes_on_other_ranks(ranks, tmp_path):
     swapped = layouts[last if ranks.rank == first else first]
     create_file(tmp_path / "run.h5", ranks, FileSpec(own, ""), 3).close()
     create_file(tmp_path / "run.h5", ranks, FileSpec(own, ""), 3).close()
-    with pytest.raises(SnapshotFileError, match="for other arrays: state 'u' of rank"):
+    with pytest.raises(SnapshotFileError, match=r"for other arrays \(state 'u' of rank"):
         create_file(tmp_path / "run.h5", ranks, FileSpec(swapped, ""), 3)
 
 

@@ -7,7 +7,7 @@ from pendulums import Pendulums
 import adjoint
 from adjoint.errors import ArgumentError, NonFiniteError, SnapshotFileError, StepperError
 from adjoint.schedules import Asynchronous, Revolve
-from adjoint.verification import bitwise_test
+from adjoint.verification import bitwise_test, taylor_test
 
 ONE_SLOT = 2 * 68_000
 """Room for a state of 64 KB and the tape of one step."""
@@ -211,3 +211,22 @@ def test_a_functional_is_usable_after_a_refusal():
             functional.value_and_gradient()
         again, _ = functional.value_and_gradient(Pendulums(2, 10).controls)
         assert again == cost
+
+
+def test_a_class_instead_of_an_object():
+    with pytest.raises(StepperError, match="Untouched is a class: give an object"):
+        adjoint.gradient(Untouched, 10)
+
+
+def test_names_given_as_text():
+    class Textual(Untouched):
+        distributed = "stiffness"
+
+    with pytest.raises(StepperError, match=r"write \('stiffness',\)"):
+        adjoint.gradient(Textual(2, 10), 10)
+
+
+@pytest.mark.parametrize("test", [taylor_test, bitwise_test])
+def test_a_stepper_where_a_functional_is_tested(test):
+    with pytest.raises(ArgumentError, match=f"{test.__name__} takes a Functional, not Untouched"):
+        test(Untouched(2, 10))

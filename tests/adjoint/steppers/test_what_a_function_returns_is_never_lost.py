@@ -35,7 +35,8 @@ def test_a_returned_value(function):
 
     setattr(stepper, function, returning)
     given = ARGUMENTS[function]
-    both = rf'^{function}\(\) returned a dict.*{given}\["name"\]\[:\] = new or {given}\["name"\] ='
+    returned = rf"^{function}\(\) returned its result \(dict\)"
+    both = rf'{returned}.*{given}\["name"\]\[:\] = new or {given}\["name"\] ='
     with pytest.raises(StepperError, match=both):
         evaluated(stepper)
 

@@ -68,7 +68,7 @@ def message(stepper, schedule, **options):
 def test_the_step_is_named(name, at, kind, tmp_path):
     file = {"file": tmp_path} if name == "a file" else {}
     said = message(BlowingUp(at, kind=kind), SCHEDULES[name], **file)
-    assert said.endswith(f"; the first step that is not finite is {at}")
+    assert said.startswith(f"step {at} is the first that is not finite; ")
 
 
 def test_a_stepper_with_memory_of_its_own():
@@ -77,7 +77,7 @@ def test_a_stepper_with_memory_of_its_own():
     for member in ("start", "record", "turn", "pull_back", "finish", "tape_bytes"):
         setattr(stepper, member, getattr(stepper._inner, member))
     said = message(stepper, Revolve(NUM_STEPS, 3))
-    assert said.endswith("is 77")
+    assert said.startswith("step 77 is the first")
 
 
 def test_a_step_that_the_stepper_knows_is_not_searched_for():
@@ -95,7 +95,7 @@ def test_a_step_that_the_stepper_knows_is_not_searched_for():
     stepper = Knowing(20, kind="cost")
     said = message(stepper, Revolve(NUM_STEPS, 3))
     assert "in step 20" in said
-    assert "first step" not in said
+    assert "is the first" not in said
 
 
 def test_a_terminal_cost_blames_no_step():
@@ -103,7 +103,7 @@ def test_a_terminal_cost_blames_no_step():
         def terminal_cost(self, state):
             return np.inf
 
-    assert "first step" not in message(Final(2, NUM_STEPS), Revolve(NUM_STEPS, 3))
+    assert "is the first" not in message(Final(2, NUM_STEPS), Revolve(NUM_STEPS, 3))
 
 
 def test_an_error_of_closing_the_file_does_not_replace_it(tmp_path):
@@ -114,7 +114,7 @@ def test_an_error_of_closing_the_file_does_not_replace_it(tmp_path):
             schedule=SCHEDULES["a file"],
             file=tmp_path,
         )
-    assert "is 63" in str(raised.value)
+    assert str(raised.value).startswith("step 63 is the first")
     # Whether a write is found to have failed before the file is closed is a matter of time.
     said = [str(raised.value), *getattr(raised.value, "__notes__", [])]
     assert any("when writing it to the file" in each for each in said)

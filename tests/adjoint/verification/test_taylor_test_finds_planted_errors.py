@@ -97,4 +97,4 @@ def test_what_is_printed_names_the_part_and_the_step():
 def test_an_error_outside_the_steps_is_said_to_be_there():
     stepper = Growth.make(np.float64)
     stepper.planted = "initial state", 0.01
-    assert "the error lies between" in str(result_of(stepper))
+    assert "No single step, cost or initial state was found wrong" in str(result_of(stepper))

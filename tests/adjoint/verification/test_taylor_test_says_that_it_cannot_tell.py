@@ -99,7 +99,7 @@ def test_a_control_without_influence_is_right_and_a_gradient_of_it_wrong():
     stepper.accumulators["idle"] = np.zeros(4)
     result = result_of(stepper)
     assert result.passed
-    assert "without influence, by both: control 'idle'" in str(result)
+    assert "zero in both ways at these controls: control 'idle'" in str(result)
 
     class Invented(Growth):
         def finish(self):
