@@ -194,7 +194,7 @@ class Sweep:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._state.adjoint_at}, not 0"
             )
-        self._keep(self._gradient_check.after_pull_back(0, 0, due=True))
+        self._keep(self._gradient_check.examine(0, 0))
         self._stepper.finish()
         self._keep(self._gradient_check.after_finish())
         if self._file is not None:
@@ -332,14 +332,17 @@ class Sweep:
         state.turned_at = time.perf_counter()
 
     def _pull_back(self, action: PullBack) -> None:
-        state = self._state
-        if action.stop != state.adjoint_at:
+        start, stop, state, check = action.start, action.stop, self._state, self._gradient_check
+        if stop != state.adjoint_at:
             raise self._misplaced(action)
-        self._stepper.pull_back(action.start, action.stop)
-        self._keep(self._gradient_check.after_pull_back(action.start, action.stop))
-        state.adjoint_at = action.start
+        self._stepper.pull_back(start, stop)
+        if check.leaves_left:
+            check.leaves_left -= 1
+        else:
+            self._keep(check.examine(start, stop))
+        state.adjoint_at = start
         state.position = UNDEFINED
-        self._check.pulled_back(action.stop)
+        self._check.pulled_back(stop)
 
     # -- keeping ------------------------------------------------------------------------------
 
