@@ -31,12 +31,10 @@ class SweepState:
     """This rank's running total up to the frontier."""
     turned_at: float = math.nan
     """When the reverse sweep began, by `time.perf_counter`."""
-    actions: int = 0
-    """Actions carried out."""
-    advanced_steps: int = 0
-    """Steps taken by `Advance` actions, with repetitions."""
+    taken_steps: int = 0
+    """Steps taken, with repetitions."""
     recorded_steps: int = 0
-    """Steps taken by `Record` actions, with repetitions."""
+    """Those of them that `Record` actions have taken."""
     failed_from: int | None = None
     """Where the first steps began whose cost was not finite on this rank."""
     error: Exception | None = None

@@ -89,6 +89,7 @@ class Sweep:
         self._comm = comm
         self._journal = journal
         self._state = SweepState(num_steps)
+        self._actions = 0
         self._file: FileTier | None = None
         self._check: NoCheck = NoCheck()
         if check_replays:
@@ -170,7 +171,7 @@ class Sweep:
         """
         # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
         handlers, file, state = self._handlers(), self._file, self._state
-        clock = time.perf_counter
+        clock, actions = time.perf_counter, 0
         while True:
             self._check.begin()
             for action in actions_of(stream, state):
@@ -180,13 +181,14 @@ class Sweep:
                     began = clock()
                     handlers[type(action)](action)
                     observer.on_action(action, began, clock())
-                state.actions += 1
-                if file is not None:
-                    replacement = file.after_action(action, stream)
+                actions += 1
+                if file is not None and file.has_news:
+                    replacement = file.pass_on(action, stream)
                     if replacement is not None:
                         stream = replacement
                         break
             else:
+                self._actions = actions
                 return stream
 
     def _finish(self) -> None:
@@ -211,8 +213,8 @@ class Sweep:
         return SweepResult(
             cost=state.cost,
             num_steps=state.num_steps,
-            actions=state.actions,
-            advanced_steps=state.advanced_steps,
+            actions=self._actions,
+            advanced_steps=state.taken_steps - state.recorded_steps,
             recorded_steps=state.recorded_steps,
             turned_at=state.turned_at,
             compared_states=self._check.compared,
@@ -256,10 +258,10 @@ class Sweep:
             if is_first:
                 self._count_cost(total, start, stop)
             state.position = stop
-            state.advanced_steps += stop - start
+            state.taken_steps += stop - start
             check.reached(stop, None if cost is None else total, first_time=is_first)
             if file is not None:
-                file.after_steps(stop - start, forward=state.adjoint_at is None)
+                file.after_steps()
 
     def _reached(self, start: int, stop: int) -> int:
         """Return the step that a stepper which may stop early is at; note whether it is the end."""
@@ -285,11 +287,12 @@ class Sweep:
         if is_first:
             self._count_cost(total, start, stop)
         state.position = stop if action.reach_stop else UNDEFINED
+        state.taken_steps += stop - start
         state.recorded_steps += stop - start
         if reach_stop:
             check.end_leaf(stop, None if cost is None else total, first_time=is_first)
         if self._file is not None:
-            self._file.after_steps(stop - start, forward=False)
+            self._file.after_steps()
 
     def _count_cost(self, total: float | None, start: int, stop: int) -> None:
         """Update the running total of the cost, which now includes ``[start, stop)``."""
@@ -336,6 +339,8 @@ class Sweep:
         if stop != state.adjoint_at:
             raise self._misplaced(action)
         self._stepper.pull_back(start, stop)
+        if self._file is not None:
+            self._file.after_steps()
         if check.leaves_left:
             check.leaves_left -= 1
         else:
