@@ -4,9 +4,10 @@ Checkpointing takes most steps more than once, and pulls back the last of what t
 that draws random numbers, counts its calls or keeps an array outside the state gives something else
 each time, and a gradient that is the derivative of nothing. So states are compared by hashes:
 
-* Every snapshot has a hash, from when it is stored until it is discarded, and so has the first
-  state of the leaf that was reversed last. A state that an action leaves at such a step is compared
-  with it. No step is taken for that.
+* Every snapshot has a hash, from when it is stored until it is discarded. It is compared when a slot
+  that was restored from is released, or when the file is read straight into the live state: a
+  snapshot that has changed stays so. A state that steps lead to is compared if its step has a
+  snapshot, or is the start of the leaf that was reversed last. No step is taken for that.
 * The end of a leaf is the first state of the leaf that was reversed before it. A stepper that
   always reaches that end while it records is compared there in every leaf. For any other, the last
   step of some leaves is taken for that: of the second of a reverse sweep (the first ends the
@@ -23,6 +24,7 @@ an error names the steps between which the difference arose.
 from adjoint.errors import ReplayError
 from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
+from adjoint.steppers.protocol import Arrays
 from adjoint.storage.checksums import StateHash
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
@@ -55,7 +57,9 @@ class NoCheck:
 
     def restored(self, step: int) -> None: ...
 
-    def discarded(self, step: int) -> None: ...
+    def releasing(self, step: int) -> None: ...
+
+    def dropping(self, step: int) -> None: ...
 
     def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
         del start, stop
@@ -93,9 +97,12 @@ class ReplayCheck(NoCheck):
         self._state = state
         self._comm = comm
         self._reaches_stop = stepper.reaches_stop
+        self._is_notified = stepper.restorable is not None
         self._hash = StateHash(buffers.live).of
         self._kept: dict[int, Mark] = {}
         """Marks of snapshots, by step."""
+        self._used: set[int] = set()
+        """Snapshots in slots that were restored, and are to be compared when these are released."""
         self._starts: dict[int, Mark] = {}
         """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
         Not of all, where the next leaf is not compared."""
@@ -110,15 +117,16 @@ class ReplayCheck(NoCheck):
     # -- the live state -------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take note of a live state that no action has made."""
+        """Take note of a live state that no action has made, and of slots that may be others'."""
         state = self._state
-        self._bits: int | None = None
+        self._used.clear()
+        self._live: Mark | None = None
         self._since = state.position
         self.cost = self.leaf_cost = state.cost if state.position == state.frontier else None
 
     def reached(self, step: int, cost: float | None, *, first_time: bool) -> None:
         """Take note of the live state at the end of steps; compare it if there is a mark for it."""
-        self._bits, self.cost, self.leaf_cost = None, cost, cost
+        self._live, self.cost, self.leaf_cost = None, cost, cost
         if first_time:
             self._since = step
         elif step in self._kept:
@@ -133,26 +141,31 @@ class ReplayCheck(NoCheck):
         self._kept[step] = self._mark(step)
 
     def restored(self, step: int) -> None:
-        """Compare a snapshot that was made the live state with what was stored."""
-        self._bits = found = self._hash(self._buffers.live, step)
-        if step not in self._kept:  # the file had it from an earlier run: compare the next leaf
-            self._kept[step] = found, step, None
+        """Take note of a snapshot that was made the live state; compare one of the file."""
+        mark = self._kept.get(step)
+        if mark is None:  # the file had it from an earlier run: compare the next leaf
+            mark = self._kept[step] = self._hash(self._buffers.live, step), step, None
             self._leaves_left = 0
-        expected, self._since, cost = self._kept[step]
+        self._live, self._since, cost = mark, mark[1], mark[2]
         is_wanted = self._leaves_left <= 1  # for the next leaf that is checked, or its end
         self.cost = cost if is_wanted else None
         self.leaf_cost = cost if is_wanted or self._reaches_stop else None
-        self.compared += 1
-        if found != expected:
-            self._fail(
-                f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
-                "look for an array of a state that is written to after the call that it was "
-                "given to, or by `restored`"
-            )
+        if self._is_notified or step not in self._buffers.slots:
+            self._verify(step, self._buffers.live)
+        else:
+            self._used.add(step)
 
-    def discarded(self, step: int) -> None:
-        """Drop the mark of a snapshot if it is neither in a slot nor in the file any more."""
-        if step not in self._buffers.slots and (self._store is None or step not in self._store):
+    def releasing(self, step: int) -> None:
+        """Compare a snapshot whose slot is to be released with what was stored."""
+        if step in self._used:
+            self._used.remove(step)
+            self._verify(step, self._buffers.slots[step].arrays)
+        if self._store is None or step not in self._store:
+            self._kept.pop(step, None)
+
+    def dropping(self, step: int) -> None:
+        """Take note of a snapshot that is to be removed from the file."""
+        if step not in self._buffers.slots:
             self._kept.pop(step, None)
 
     # -- leaves ---------------------------------------------------------------------------------
@@ -166,10 +179,11 @@ class ReplayCheck(NoCheck):
             self._gap = min(MAX_GAP, 2 * self._gap)
         elif self._leaves_left:
             self._leaves_left -= 1
-        is_hashed = self._bits is not None
-        if is_hashed or reach_stop or self._reaches_stop or not self._leaves_left:
+        if self._live is not None:
+            self._starts[start] = self._live
+        elif reach_stop or self._reaches_stop or not self._leaves_left:
             self._starts[start] = self._mark(start)
-        self._bits = None
+        self._live = None
         return reach_stop or self._is_due or (self._reaches_stop and is_comparable)
 
     def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None:
@@ -186,19 +200,31 @@ class ReplayCheck(NoCheck):
 
     def _mark(self, step: int) -> Mark:
         """Return the mark of the live state."""
-        if self._bits is None:
-            self._bits = self._hash(self._buffers.live, step)
-        return self._bits, self._since, self.leaf_cost
+        if self._live is None:
+            self._live = self._hash(self._buffers.live, step), self._since, self.leaf_cost
+        return self._live
+
+    def _verify(self, step: int, arrays: Arrays) -> None:
+        self.compared += 1
+        if self._hash(arrays, step) != self._kept[step][0]:
+            self._fail(
+                f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
+                "look for an array of a state that is written to after the call that it was "
+                "given to, or by `restored`"
+            )
 
     def _compare(self, step: int, expected: Mark) -> None:
         self.compared += 1
         bits, since, cost = expected
-        found = self._mark(step)
+        found, first = self._mark(step), min(self._since, since)
         if found[0] != bits:
-            self._fail(_difference("state", min(self._since, since), step, self._on_rank()))
+            for used in sorted(self._used):  # one that has changed is the reason
+                self._verify(used, self._buffers.slots[used].arrays)
+            self._fail(_difference("state", first, step, self._on_rank()))
         elif None not in (self.cost, cost) and self.cost != cost:
-            self._fail(_difference("cost", min(self._since, since), step, self._on_rank()))
+            self._fail(_difference("cost", first, step, self._on_rank()))
         self._since = max(self._since, since)
+        self._live = found[0], self._since, found[2]
 
     def _fail(self, message: str) -> None:
         self._state.keep_error(ReplayError(message))

@@ -371,10 +371,10 @@ class Sweep:
 
     def _discard(self, action: Discard) -> None:
         if action.tier == MEMORY:
+            self._check.releasing(action.step)
             self._buffers.discard(action.step)
         else:
-            self._file_of(action).discard(action.step)
-        self._check.discarded(action.step)
+            self._cancel(action)
 
     def _offload(self, action: Offload) -> None:
         self._file_of(action).offload(action.step)
@@ -385,9 +385,9 @@ class Sweep:
     def _wait(self, action: Wait) -> None:
         self._file_of(action).wait(action.step)
 
-    def _cancel(self, action: Cancel) -> None:
+    def _cancel(self, action: Cancel | Discard) -> None:
+        self._check.dropping(action.step)
         self._file_of(action).discard(action.step)
-        self._check.discarded(action.step)
 
     def _file_of(self, action: Action) -> FileTier:
         if self._file is None:
