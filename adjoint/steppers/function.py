@@ -187,7 +187,7 @@ class FunctionStepper(ABC):
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
-        self._state = StateArrays.of(arrays)
+        self._state = arrays if type(arrays) is StateArrays else StateArrays(arrays)
 
     def start(self) -> None:
         """Make the state ``u[0]`` and the accumulators zero."""
@@ -207,7 +207,9 @@ class FunctionStepper(ABC):
 
         Steps alternate between that memory and a spare state, such that the last one ends there.
         """
-        home = self._state if out is None else StateArrays.of(out)
+        home = self._state
+        if out is not None:
+            home = out if type(out) is StateArrays else StateArrays(out)
         source, target, other = self._state, self._spare, home
         if source is not home and (stop - start) % 2:
             target, other = home, self._spare
@@ -304,7 +306,8 @@ class FunctionStepper(ABC):
             raise
         if tape[0] is self._state:
             del tape[0]
-        self._scratch.give_back(tape)
+        if tape:
+            self._scratch.give_back(tape)
 
     def finish(self) -> None:
         """Fold the adjoint at step 0 into the gradients of initial-state controls."""
