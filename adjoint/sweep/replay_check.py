@@ -4,8 +4,8 @@ Checkpointing takes most steps more than once, and pulls back the last of what t
 that draws random numbers, counts its calls or keeps an array outside the state gives something else
 each time, and a gradient that is the derivative of nothing. So states are compared by hashes:
 
-* Every snapshot has a hash, from when it is stored until it is discarded. It is compared when a slot
-  that was restored from is released, or when the file is read straight into the live state: a
+* Every snapshot has a hash, from when it is stored until it is discarded. It is compared when a
+  slot that was restored from is released, or when the file is read straight into the live state: a
   snapshot that has changed stays so. A state that steps lead to is compared if its step has a
   snapshot, or is the start of the leaf that was reversed last. No step is taken for that.
 * The end of a leaf is the first state of the leaf that was reversed before it. A stepper that
@@ -21,10 +21,12 @@ A mark also says up to which step its state is known to have come about as it di
 an error names the steps between which the difference arose.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from adjoint.errors import ReplayError
 from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.protocol import Arrays
 from adjoint.storage.checksums import StateHash
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
@@ -46,6 +48,7 @@ class NoCheck:
     """Stands for a `ReplayCheck` where nothing is compared."""
 
     compared = 0
+    starts: Mapping[int, Mark] = MappingProxyType({})
     cost: float | None = None
     leaf_cost: float | None = None
 
@@ -92,20 +95,21 @@ class ReplayCheck(NoCheck):
     ) -> None:
         self.compared = 0
         """States that were compared so far."""
+        self.starts: dict[int, Mark] = {}
+        """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
+        Not of all, where the next leaf is not compared."""
         self._buffers = buffers
         self._store = store
         self._state = state
         self._comm = comm
         self._reaches_stop = stepper.reaches_stop
         self._is_notified = stepper.restorable is not None
-        self._hash = StateHash(buffers.live).of
+        self._hash = StateHash(buffers.live)
+        self._slots = buffers.slots
         self._kept: dict[int, Mark] = {}
         """Marks of snapshots, by step."""
         self._used: set[int] = set()
         """Snapshots in slots that were restored, and are to be compared when these are released."""
-        self._starts: dict[int, Mark] = {}
-        """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
-        Not of all, where the next leaf is not compared."""
         self._leaves_left = 0
         """Leaves before the next whose end must be reached."""
         self._gap = 1
@@ -131,59 +135,58 @@ class ReplayCheck(NoCheck):
             self._since = step
         elif step in self._kept:
             self._compare(step, self._kept[step])
-        elif step in self._starts:
-            self._compare(step, self._starts[step])
+        elif step in self.starts:
+            self._compare(step, self.starts[step])
 
     # -- snapshots ------------------------------------------------------------------------------
 
     def stored(self, step: int) -> None:
         """Mark the live state, which was stored."""
-        self._kept[step] = self._mark(step)
+        if self._live is None:
+            self._live = self._hash.of_block(self._slots[step], step), self._since, self.leaf_cost
+        self._kept[step] = self._live
 
     def restored(self, step: int) -> None:
         """Take note of a snapshot that was made the live state; compare one of the file."""
-        mark = self._kept.get(step)
-        if mark is None:  # the file had it from an earlier run: compare the next leaf
-            mark = self._kept[step] = self._hash(self._buffers.live, step), step, None
+        if step not in self._kept:  # the file had it from an earlier run: compare the next leaf
+            self._kept[step] = self._hash.of(self._buffers.live, step), step, None
             self._leaves_left = 0
-        self._live, self._since, cost = mark, mark[1], mark[2]
+        self._live = mark = self._kept[step]
+        self._since = mark[1]
         is_wanted = self._leaves_left <= 1  # for the next leaf that is checked, or its end
-        self.cost = cost if is_wanted else None
-        self.leaf_cost = cost if is_wanted or self._reaches_stop else None
-        if self._is_notified or step not in self._buffers.slots:
-            self._verify(step, self._buffers.live)
-        else:
+        self.cost = mark[2] if is_wanted else None
+        self.leaf_cost = mark[2] if is_wanted or self._reaches_stop else None
+        if step in self._slots and not self._is_notified:
             self._used.add(step)
+        else:
+            self._verify(step, self._hash.of(self._buffers.live, step))
 
     def releasing(self, step: int) -> None:
         """Compare a snapshot whose slot is to be released with what was stored."""
         if step in self._used:
             self._used.remove(step)
-            self._verify(step, self._buffers.slots[step].arrays)
+            self._verify(step, self._hash.of_block(self._slots[step], step))
         if self._store is None or step not in self._store:
             self._kept.pop(step, None)
 
     def dropping(self, step: int) -> None:
         """Take note of a snapshot that is to be removed from the file."""
-        if step not in self._buffers.slots:
+        if step not in self._slots:
             self._kept.pop(step, None)
 
     # -- leaves ---------------------------------------------------------------------------------
 
     def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
         """Mark the first state of a leaf if need be; return whether its end must be reached."""
-        is_comparable = stop in self._starts
+        is_comparable = stop in self.starts
         self._is_due = is_comparable and self._leaves_left == 0
         if self._is_due:
             self._leaves_left = self._gap - 1
             self._gap = min(MAX_GAP, 2 * self._gap)
         elif self._leaves_left:
             self._leaves_left -= 1
-        if self._live is not None:
-            self._starts[start] = self._live
-        elif reach_stop or self._reaches_stop or not self._leaves_left:
-            self._starts[start] = self._mark(start)
-        self._live = None
+        if reach_stop or self._reaches_stop or not self._leaves_left:
+            self.starts[start] = self._mark(start)
         return reach_stop or self._is_due or (self._reaches_stop and is_comparable)
 
     def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None:
@@ -194,19 +197,20 @@ class ReplayCheck(NoCheck):
 
     def pulled_back(self, stop: int) -> None:
         """Drop the mark of the leaf that begins at `stop`: no other leaf ends there."""
-        self._starts.pop(stop, None)
+        self.starts.pop(stop, None)
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _mark(self, step: int) -> Mark:
         """Return the mark of the live state."""
         if self._live is None:
-            self._live = self._hash(self._buffers.live, step), self._since, self.leaf_cost
+            bits = self._hash.of(self._buffers.live, step)
+            self._live = bits, self._since, self.leaf_cost
         return self._live
 
-    def _verify(self, step: int, arrays: Arrays) -> None:
+    def _verify(self, step: int, found: int) -> None:
         self.compared += 1
-        if self._hash(arrays, step) != self._kept[step][0]:
+        if found != self._kept[step][0]:
             self._fail(
                 f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
                 "look for an array of a state that is written to after the call that it was "
@@ -219,7 +223,7 @@ class ReplayCheck(NoCheck):
         found, first = self._mark(step), min(self._since, since)
         if found[0] != bits:
             for used in sorted(self._used):  # one that has changed is the reason
-                self._verify(used, self._buffers.slots[used].arrays)
+                self._verify(used, self._hash.of_block(self._slots[used], used))
             self._fail(_difference("state", first, step, self._on_rank()))
         elif None not in (self.cost, cost) and self.cost != cost:
             self._fail(_difference("cost", first, step, self._on_rank()))
@@ -227,9 +231,7 @@ class ReplayCheck(NoCheck):
         self._live = found[0], self._since, found[2]
 
     def _fail(self, message: str) -> None:
-        self._state.keep_error(ReplayError(message))
-        if self._comm.size == 1:
-            self._state.agree(self._comm)
+        self._state.fail(ReplayError(message), self._comm)
 
     def _on_rank(self) -> str:
         return f" on rank {self._comm.rank}" if self._comm.size > 1 else ""

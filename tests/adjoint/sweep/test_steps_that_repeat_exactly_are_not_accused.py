@@ -28,7 +28,7 @@ class Watched(ReplayCheck):
 
     def reached(self, *arguments, **more):
         super().reached(*arguments, **more)
-        Watched.most = max(Watched.most, len(self._kept) + len(self._starts))
+        Watched.most = max(Watched.most, len(self._kept) + len(self.starts))
 
 
 @settings(max_examples=60, deadline=None)
