@@ -14,7 +14,7 @@ from typing import Self
 from adjoint.errors import NonFiniteError, TransferError
 from adjoint.parallel import Communicator
 from adjoint.schedules import AdaptiveStream, Schedule
-from adjoint.schedules.actions import Action, Record
+from adjoint.schedules.actions import Action, Offload, Prefetch, Record, Wait
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Stepper
 from adjoint.storage.store import FileStore
@@ -116,9 +116,9 @@ class FileTier:
 
     # -- actions ------------------------------------------------------------------------------
 
-    def offload(self, step: int) -> None:
+    def offload(self, action: Offload) -> None:
         """Post the write of a state from its slot."""
-        state = self._state
+        step, state = action.step, self._state
         is_cost_known = state.frontier == step and state.adjoint_at is None
         if self._journal is not None:
             self._journal.save_accepted()
@@ -127,9 +127,9 @@ class FileTier:
         self._status.count_write()
         self.after_steps()
 
-    def prefetch(self, step: int) -> None:
+    def prefetch(self, action: Prefetch) -> None:
         """Post the read of a state into a slot."""
-        self._reads.post_ahead(step, self._buffers.fill(step))
+        self._reads.post_ahead(action.step, self._buffers.fill(action.step))
 
     def read(self, step: int) -> bool:
         """Read a state straight into the live one; return whether all ranks have it. Collective."""
@@ -156,12 +156,12 @@ class FileTier:
         self.has_news = True
         return succeeded
 
-    def wait(self, step: int) -> None:
+    def wait(self, action: Wait) -> None:
         """Wait for the transfer of a state."""
-        if step in self._reads:
-            self.finish_read(step)
+        if action.step in self._reads:
+            self.finish_read(action.step)
         else:
-            self._settle(self._store.wait, step)
+            self._settle(self._store.wait, action.step)
 
     def discard(self, step: int) -> None:
         """Discard a state in the file, once no transfer uses it."""

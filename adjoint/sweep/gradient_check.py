@@ -1,7 +1,7 @@
 """Where an adjoint or a gradient ceases to be finite, though the cost is finite.
 
-What is not finite stays so, so it need not be looked for after every leaf: so many leaves are passed
-over that it takes about a hundredth of the time. The error names the steps of all of them.
+What is not finite stays so, so it need not be looked for after every leaf: so many leaves are
+passed over that it takes about a hundredth of the time. The error names the steps of all of them.
 """
 
 import time

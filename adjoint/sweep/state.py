@@ -44,6 +44,13 @@ class SweepState:
         """Keep an error, unless there is one already."""
         self.error = self.error or error
 
+    def fail(self, error: Exception | None, comm: Communicator) -> None:
+        """Keep an error, if any, until the ranks agree: at once if there is only one."""
+        if error is not None:
+            self.keep_error(error)
+            if comm.size == 1:
+                self.agree(comm)
+
     def agree(self, comm: Communicator) -> None:
         """Raise on every rank if one of them keeps an error. Collective."""
         error, self.error = self.error, None

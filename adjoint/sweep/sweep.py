@@ -196,9 +196,9 @@ class Sweep:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._state.adjoint_at}, not 0"
             )
-        self._keep(self._gradient_check.examine(0, 0))
+        self._state.fail(self._gradient_check.examine(0, 0), self._comm)
         self._stepper.finish()
-        self._keep(self._gradient_check.after_finish())
+        self._state.fail(self._gradient_check.after_finish(), self._comm)
         if self._file is not None:
             self._file.finish()
         self._state.agree(self._comm)
@@ -223,7 +223,8 @@ class Sweep:
             revised=revised,
         )
 
-    def _handlers(self) -> dict[type[Action], Callable[[Any], None]]:
+    def _handlers(self) -> dict[type[Action], Callable[[Any], object]]:
+        file = self._file
         return {
             Advance: self._advance,
             Record: self._record,
@@ -232,9 +233,9 @@ class Sweep:
             Store: self._store_live,
             Restore: self._restore,
             Discard: self._discard,
-            Offload: self._offload,
-            Prefetch: self._prefetch,
-            Wait: self._wait,
+            Offload: self._file_of if file is None else file.offload,
+            Prefetch: self._file_of if file is None else file.prefetch,
+            Wait: self._file_of if file is None else file.wait,
             Cancel: self._cancel,
         }
 
@@ -330,7 +331,7 @@ class Sweep:
         state.agree(self._comm)
         self._count_cost(self._stepper.turn(state.cost), end, end)
         state.agree(self._comm)
-        self._keep(self._gradient_check.after_turn(end))
+        state.fail(self._gradient_check.after_turn(end), self._comm)
         state.adjoint_at = end
         state.turned_at = time.perf_counter()
 
@@ -344,10 +345,11 @@ class Sweep:
         if check.leaves_left:
             check.leaves_left -= 1
         else:
-            self._keep(check.examine(start, stop))
+            state.fail(check.examine(start, stop), self._comm)
         state.adjoint_at = start
         state.position = UNDEFINED
-        self._check.pulled_back(stop)
+        if self._check.starts:
+            self._check.pulled_back(stop)
 
     # -- keeping ------------------------------------------------------------------------------
 
@@ -376,15 +378,6 @@ class Sweep:
         else:
             self._cancel(action)
 
-    def _offload(self, action: Offload) -> None:
-        self._file_of(action).offload(action.step)
-
-    def _prefetch(self, action: Prefetch) -> None:
-        self._file_of(action).prefetch(action.step)
-
-    def _wait(self, action: Wait) -> None:
-        self._file_of(action).wait(action.step)
-
     def _cancel(self, action: Cancel | Discard) -> None:
         self._check.dropping(action.step)
         self._file_of(action).discard(action.step)
@@ -395,13 +388,6 @@ class Sweep:
         return self._file
 
     # -- errors -------------------------------------------------------------------------------
-
-    def _keep(self, error: Exception | None) -> None:
-        """Keep an error until the ranks agree, which a single one does at once."""
-        if error is not None:
-            self._state.keep_error(error)
-            if self._comm.size == 1:
-                self._state.agree(self._comm)
 
     def _misplaced(self, action: Action) -> ScheduleError:
         state = self._state
