@@ -169,7 +169,7 @@ class Sweep:
         What this loop does for each action is the overhead of the driver: see
         `tests/benchmarks/driver_overhead.py`.
         """
-        # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
+        # Handlers in self would be a cycle that keeps the buffers alive until they are collected.
         handlers, file, state = self._handlers(), self._file, self._state
         clock, actions = time.perf_counter, 0
         while True:
@@ -340,8 +340,6 @@ class Sweep:
         if stop != state.adjoint_at:
             raise self._misplaced(action)
         self._stepper.pull_back(start, stop)
-        if self._file is not None:
-            self._file.after_steps()
         if check.leaves_left:
             check.leaves_left -= 1
         else:
@@ -350,6 +348,8 @@ class Sweep:
         state.position = UNDEFINED
         if self._check.starts:
             self._check.pulled_back(stop)
+        if self._file is not None:
+            self._file.after_steps()
 
     # -- keeping ------------------------------------------------------------------------------
 
