@@ -21,9 +21,6 @@ A mark also says up to which step its state is known to have come about as it di
 an error names the steps between which the difference arose.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from adjoint.errors import ReplayError
 from adjoint.parallel import Communicator
 from adjoint.steppers.capabilities import Capabilities
@@ -48,9 +45,11 @@ class NoCheck:
     """Stands for a `ReplayCheck` where nothing is compared."""
 
     compared = 0
-    starts: Mapping[int, Mark] = MappingProxyType({})
     cost: float | None = None
     leaf_cost: float | None = None
+
+    def __init__(self) -> None:
+        self.starts: dict[int, Mark] = {}
 
     def begin(self) -> None: ...
 
