@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from adjoint.closing import Closing
 from adjoint.driver import constants
 from adjoint.driver.calls import Calls
-from adjoint.driver.controls import RowsOnDisk, agreed_hash
+from adjoint.driver.controls import Controls, RowsOnDisk
 from adjoint.driver.costs import sum_costs, warn_of_forgotten_comm
 from adjoint.driver.evaluate import Driver
 from adjoint.driver.gradients import sum_gradients
@@ -22,8 +22,7 @@ from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
-from adjoint.driver.unchanged_controls import unchanged_controls
-from adjoint.errors import ArgumentError, StepperError
+from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
@@ -164,7 +163,7 @@ class Functional(Closing):
             On every rank: memory or disk is too small, the file cannot be used.
         """
         with self._calls.one_at_a_time(), self._comm.failing():
-            agreed_hash(self._run)
+            Controls(self._run)
             plan = self._planned()
         return Plan(plan.schedule, plan.predicted_seconds, plan.reason)
 
@@ -175,9 +174,8 @@ class Functional(Closing):
         """
         with self._calls.one_at_a_time(), self._comm.failing():
             self._set(controls)
-            agreed_hash(self._run)
             rows = RowsOnDisk.of(self._run)
-            with unchanged_controls(self._stepper, self._comm):
+            with Controls(self._run).unchanged():
                 self._stepper.start()
                 cost = self._stepper.turn(self._step_to_the_end(rows))
             if rows is not None:
@@ -208,9 +206,9 @@ class Functional(Closing):
         """
         with self._calls.one_at_a_time(), self._comm.failing():
             self._set(controls)
-            controls_hash = agreed_hash(self._run)
-            with unchanged_controls(self._stepper, self._comm):
-                part = self._sweep(self._planned(), controls_hash)
+            found = Controls(self._run)
+            with found.unchanged():
+                part = self._sweep(self._planned(), found.hash)
             cost = sum_costs(part, self._run, self._stepper.accumulators)
             distributed = self._run.capabilities.distributed
             return cost, sum_gradients(self._stepper.accumulators, distributed, self._comm)

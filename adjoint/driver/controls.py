@@ -1,53 +1,92 @@
-"""The controls of one evaluation: their hash, and whether all ranks have the same.
+"""The controls of one evaluation: whether all ranks have the same, and whether these stay.
 
 A control that is not `distributed` is replicated. Its gradient is the sum over ranks, which would
 be that of no problem if its values differed between them. So ranks compare names, shapes, dtypes
-and values before every evaluation, by a hash that the journal keeps as well.
+and values before every evaluation. Nor would it be that of any if the stepper changed controls
+while it is computed. Each is hashed once before for all of this and for the journal, and once
+afterwards.
 
 The values of a per-step control that is not in memory are compared while the forward sweep reads
 them: see `RowsOnDisk`.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 
 from adjoint.driver.run import Run
-from adjoint.errors import ArgumentError
+from adjoint.errors import ArgumentError, ReplayError, StepperError
 from adjoint.parallel import Communicator
 from adjoint.schedules.actions import Action, Advance, Record
 from adjoint.storage.checksums import CHUNK_BYTES, RunningChecksum, hash_of
 from adjoint.sweep.observers import Observer
 
-__all__ = ["RowsOnDisk", "agreed_hash"]
+__all__ = ["Controls", "RowsOnDisk"]
 
 Description = list[tuple[str, str, str]]
 """Name, shape with dtype, and hash of each control; the last two are empty if ranks may differ."""
 
 
-def agreed_hash(run: Run) -> str:
-    """Return a hash of this rank's controls, once all ranks have found theirs the same. Collective.
-
-    It is empty where nobody needs it: on one rank without a file.
+class Controls:
+    """The controls of this rank, hashed when an evaluation begins. Collective, as is `unchanged`.
 
     Raises
     ------
     ArgumentError
         On every rank: the ranks have not the same controls.
     """
-    if run.comm.size == 1 and run.file is None:
-        return ""
-    on_disk, distributed = _on_disk(run), run.capabilities.distributed
-    own: Description = []
-    shared: Description = []
-    for name, control in run.stepper.controls.items():
-        form = f"shape {control.shape} and dtype {control.dtype}"
-        is_shared, is_compared = name not in distributed, name not in on_disk
-        value = hash_of({name: control}) if is_compared or run.file is not None else ""
-        own.append((name, form, value))
-        shared.append((name, form * is_shared, value * (is_shared and is_compared)))
-    _require_same(shared, run.comm)
-    return _hash(own)
+
+    def __init__(self, run: Run) -> None:
+        self._stepper, self._comm = run.stepper, run.comm
+        self._hashes: dict[str, str] = {}
+        """Of the controls in memory, which are compared afterwards."""
+        on_disk, distributed = _on_disk(run), run.capabilities.distributed
+        has_file = run.file is not None
+        own: Description = []
+        shared: Description = []
+        for name, control in run.stepper.controls.items():
+            form = f"shape {control.shape} and dtype {control.dtype}"
+            is_shared, is_compared = name not in distributed, name not in on_disk
+            in_memory = type(control) is np.ndarray
+            is_sent = is_shared and is_compared and run.comm.size > 1
+            value = hash_of({name: control}) if in_memory or is_sent or has_file else ""
+            if in_memory:
+                self._hashes[name] = value
+            own.append((name, form, value))
+            shared.append((name, form * is_shared, value * is_sent))
+        _require_same(shared, run.comm)
+        self.hash = _hash(own)
+        """A hash of all of them, for the journal: of those that are not in memory where there is a
+        file."""
+
+    @contextmanager
+    def unchanged(self) -> Generator[None]:
+        """Raise `StepperError` on all ranks if a control in memory changes within the context."""
+        try:
+            yield
+        except ReplayError:  # other controls are the likeliest reason
+            self._require_unchanged()
+            raise
+        self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
+        controls = self._stepper.controls
+        changed = [
+            name
+            for name, value in self._hashes.items()
+            if name not in controls or hash_of({name: controls[name]}) != value
+        ]
+        rank = f" on rank {self._comm.rank}" if self._comm.size > 1 else ""
+        self._comm.agree(
+            StepperError(
+                f"the stepper changed its controls {changed} during an evaluation{rank}: cost and "
+                "gradient belong to no one value of them. Keep in the state what steps change"
+            )
+            if changed
+            else None
+        )
 
 
 class RowsOnDisk(Observer):

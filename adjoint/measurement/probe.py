@@ -24,7 +24,6 @@ from adjoint.schedules import Revolve, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.mappings import StateArrays
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.transfer import Statistics
@@ -377,7 +376,4 @@ def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:
 
 def _part(block: Block, layout: StateLayout) -> Block:
     """Return the beginning of a block, in the same memory, as a block of that layout."""
-    part = Block(layout)
-    part.bytes = block.bytes[: layout.memory_bytes]
-    part.arrays = StateArrays(layout.views(part.bytes))
-    return part
+    return Block(layout, block.bytes[: layout.memory_bytes])

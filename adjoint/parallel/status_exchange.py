@@ -78,12 +78,11 @@ class StatusExchange:
     """
 
     def __init__(self, comm: Communicator, grid: int) -> None:
+        self.due = grid
+        """The number of steps taken at which the next exchange is due, of whatever kind."""
         self._comm = comm
         self._grid = grid
         self._spacing = grid
-        self._steps = 0
-        self._due = grid
-        """The number of steps at which the next exchange is due."""
         self._writes = 0
         self._pending: Reduction | None = None
         self._last_steps = 0
@@ -91,38 +90,26 @@ class StatusExchange:
         self._length = 0
         """Steps between the two exchanges whose times are received next."""
 
-    @property
-    def steps_left(self) -> int:
-        """Steps until the next exchange is due: a multiple of the grid, or less than 1."""
-        return self._due - self._steps
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the next exchange is due."""
-        return self._steps >= self._due or self._writes >= MAX_WRITES
-
-    def count_steps(self, steps: int) -> None:
-        """Count steps that were taken, forward or backward."""
-        self._steps += steps
-
     def count_write(self) -> None:
-        """Count a write that was posted."""
+        """Count a write that was posted; after `MAX_WRITES` of them an exchange is due at once."""
         self._writes += 1
+        if self._writes >= MAX_WRITES:
+            self.due = 0
 
     def progress(self) -> None:
         """Let MPI work on the reduction under way."""
         if self._pending is not None:
             self._pending.progress()
 
-    def exchange(self, sent: RankStatus) -> RankStatus:
+    def exchange(self, sent: RankStatus, steps: int) -> RankStatus:
         """Start combining `sent`; return the combined status of the exchange before.
 
-        That of the first is an empty one. Blocks only until all ranks have come to the exchange
-        before.
+        That of the first is an empty one. `steps` were taken up to now, with repetitions. Blocks
+        only until all ranks have come to the exchange before.
         """
         received = self.finish()
         self._pending = self._comm.begin_largest(sent.packed())
-        self._set_due(received)
+        self._set_due(received, steps)
         self._writes = 0
         return received
 
@@ -131,15 +118,15 @@ class StatusExchange:
         pending, self._pending = self._pending, None
         return RankStatus() if pending is None else RankStatus(*map(float, pending.result()))
 
-    def _set_due(self, received: RankStatus) -> None:
+    def _set_due(self, received: RankStatus, steps: int) -> None:
         """Set when the next exchange is due, by the time that the steps before the last took."""
-        steps, seconds = self._length, received.elapsed - self._last_elapsed
-        if seconds > 0 and steps:
-            wanted = steps * EXCHANGE_SECONDS / seconds
+        seconds = received.elapsed - self._last_elapsed
+        if seconds > 0 and self._length:
+            wanted = self._length * EXCHANGE_SECONDS / seconds
             least, most = self._spacing / MAX_GROWTH, self._spacing * MAX_GROWTH
             wanted = min(most, max(least, wanted))
             self._spacing = max(1, round(wanted / self._grid)) * self._grid
         self._last_elapsed = max(self._last_elapsed, received.elapsed)
-        self._length = self._steps - self._last_steps
-        self._last_steps = self._steps
-        self._due = (self._steps // self._grid) * self._grid + self._spacing
+        self._length = steps - self._last_steps
+        self._last_steps = steps
+        self.due = (steps // self._grid) * self._grid + self._spacing

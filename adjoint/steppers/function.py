@@ -190,7 +190,7 @@ class FunctionStepper(ABC):
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
-        self._state = StateArrays.of(arrays)
+        self._state = arrays if type(arrays) is StateArrays else StateArrays(arrays)
 
     def start(self) -> None:
         """Make the state ``u[0]`` and the accumulators zero."""
@@ -210,7 +210,9 @@ class FunctionStepper(ABC):
 
         Steps alternate between that memory and a spare state, such that the last one ends there.
         """
-        home = self._state if out is None else StateArrays.of(out)
+        home = self._state
+        if out is not None:
+            home = out if type(out) is StateArrays else StateArrays(out)
         if self._is_first and start < stop and not self._writes_ghosts:
             first, self._is_first = self._spare if home is self._state else home, False
             mark(first)
@@ -316,7 +318,8 @@ class FunctionStepper(ABC):
             raise
         if tape[0] is self._state:
             del tape[0]
-        self._scratch.give_back(tape)
+        if tape:
+            self._scratch.give_back(tape)
 
     def finish(self) -> None:
         """Fold the adjoint at step 0 into the gradients of initial-state controls."""
@@ -377,7 +380,10 @@ class FunctionStepper(ABC):
         for function in ("step_cost", "terminal_cost", "initial_state"):
             pair = sorted((function, f"{function}_vjp"), key=self._overrides)
             if self._overrides(pair[0]) != self._overrides(pair[1]):
-                raise StepperError(f"{type(self).__name__} has {pair[1]} but no {pair[0]}")
+                raise StepperError(
+                    f"{type(self).__name__} has {pair[1]} but no {pair[0]}: write both, even if "
+                    "there is nothing to do in one"
+                )
 
     def _overrides(self, name: str) -> bool:
         own = getattr(FunctionStepper, name)

@@ -82,11 +82,6 @@ class StateArrays(Assignable):
         super().__init__(arrays)
         self.read: Arrays = MappingProxyType({k: _read_only(v) for k, v in arrays.items()})
 
-    @classmethod
-    def of(cls, arrays: Arrays) -> "StateArrays":
-        """Return the arrays given, if they are of this class, or a new mapping of them."""
-        return arrays if type(arrays) is cls else cls(arrays)
-
 
 def is_masked(value: object) -> bool:
     """Return whether a value is a masked array, whose mask would be lost in a copy."""

@@ -26,14 +26,17 @@ class Block:
     arrays.
     """
 
-    __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "taken")
+    __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "parts", "taken")
 
-    def __init__(self, layout: StateLayout) -> None:
+    def __init__(self, layout: StateLayout, memory: NDArray[np.uint8] | None = None) -> None:
         self.layout = layout
-        self.bytes: NDArray[np.uint8] = _pages(layout.memory_bytes)
+        self.bytes = _pages(layout.memory_bytes) if memory is None else memory
         """The whole block, `StateLayout.memory_bytes` long."""
         self.arrays = StateArrays(layout.views(self.bytes))
         """The arrays of a state: views of `bytes`."""
+        whole = memoryview(self.bytes)
+        self.parts = tuple(whole[each.offset : each.offset + each.nbytes] for each in layout.fields)
+        """The bytes of each array."""
         self.taken = False
         """Whether it has been taken from the pool."""
         self.is_lost = False
@@ -48,9 +51,10 @@ class Block:
     @property
     def busy(self) -> bool:
         """Whether a transfer uses the block. Never blocks."""
-        while self._transfers and self._transfers[-1].done:
-            self._transfers.pop()
-        return bool(self._transfers)
+        transfers = self._transfers
+        while transfers and transfers[-1].done:
+            transfers.pop()
+        return bool(transfers)
 
     def settle(self) -> None:
         """Wait until no transfer uses the block, or it is lost: errors are left to `Transfer`."""
@@ -101,7 +105,9 @@ class BlockPool:
             self._find_idle()
         block = self._idle.pop()
         block.taken = True
-        self.peak = max(self.peak, self._allocated - len(self._idle))
+        in_use = self._allocated - len(self._idle)
+        if in_use > self.peak:  # noqa: PLR1730, a call of max takes as long as all the rest
+            self.peak = in_use
         return block
 
     def give_back(self, block: Block) -> None:
@@ -119,10 +125,10 @@ class BlockPool:
         block.taken = False
         if block.busy and not block.is_lost:
             self._leaving.append(block)
-        elif self._sparing:
+        elif self._sparing or block.is_lost:
             self._allocated -= 1
         else:
-            self._add_idle(block)
+            self._idle.append(block)
 
     def touch(self, count: int) -> None:
         """Allocate `count` blocks, or up to the capacity, and touch their pages."""

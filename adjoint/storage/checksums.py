@@ -1,11 +1,14 @@
 """Checks on arrays: checksums of their bytes, and a search for values that are not finite."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from adjoint.storage.blocks import Block
 
 __all__ = ["RunningChecksum", "StateHash", "checksum", "first_non_finite", "hash_of"]
 
@@ -75,6 +78,15 @@ class StateHash:
             if not self._is_direct:
                 data = self._bytes_of(data.reshape(-1), step)  # noqa: PLW2901
             value = xxhash.xxh3_64_intdigest(data, value)
+        return value
+
+    def of_block(self, block: "Block", step: int) -> int:
+        """Return the hash of the state at `step` that a block holds."""
+        if not self._is_direct:
+            return self.of(block.arrays, step)
+        value = 0
+        for part in block.parts:
+            value = xxhash.xxh3_64_intdigest(part, value)
         return value
 
     def _bytes_of(self, values: NDArray[Any], step: int) -> NDArray[np.uint8]:

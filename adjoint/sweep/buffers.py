@@ -190,7 +190,8 @@ class AdoptingBuffers:
             self._live = self._pool.take()
             self._pinned = False
         read(self._live)
-        self._leave_lost()
+        if self._live.is_lost:
+            self._leave_lost()
         self._adopting.adopt(self._live.arrays)
 
     def fill(self, step: int) -> Block:
@@ -205,18 +206,18 @@ class AdoptingBuffers:
         block = self.slots.pop(step)
         if block is self._live:
             self._pinned = False
-            self._leave_lost()
+            if block.is_lost:
+                self._leave_lost()
         else:
             self._pool.give_back(block)
 
     def _leave_lost(self) -> None:
         """Move the live state out of a block that an overdue transfer may still use."""
         lost = self._live
-        if lost.is_lost:
-            self._pool.give_back(lost)
-            self._live = self._pool.take()
-            copy_arrays(lost.arrays, self._live.arrays)
-            self._adopting.adopt(self._live.arrays)
+        self._pool.give_back(lost)
+        self._live = self._pool.take()
+        copy_arrays(lost.arrays, self._live.arrays)
+        self._adopting.adopt(self._live.arrays)
 
     def clear(self) -> None:
         for step in list(self.slots):

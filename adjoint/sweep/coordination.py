@@ -60,8 +60,9 @@ class Coordinator:
         self._state = state
         self._leaf_steps = leaf_steps
         self._journal = journal
+        self.status = StatusExchange(comm, leaf_steps)
+        """When an exchange is due, and the reduction under way."""
         self._signals = SignalWatch()
-        self._exchange = StatusExchange(comm, leaf_steps)
         seconds_before = 0.0 if journal is None else journal.seconds_before
         self._tracker = CostTracker(store, costs, seconds_before)
         self._received: list[RankStatus] = []
@@ -91,35 +92,9 @@ class Coordinator:
         """Wait for the reduction under way, unless this rank alone has failed."""
         try:
             if error is None or self._comm.has_agreed(error):
-                self._exchange.finish()
+                self.status.finish()
         finally:
             self._signals.__exit__(kind, error, trace)
-
-    # -- when an exchange is due ------------------------------------------------------------------
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the next exchange is due."""
-        return self._exchange.is_due
-
-    def next_stop(self, start: int, stop: int) -> int:
-        """Return how far to advance from `start` towards `stop` before the next exchange."""
-        steps = max(1, self._exchange.steps_left)
-        return min(stop, start + -(-steps // self._leaf_steps) * self._leaf_steps)
-
-    def count_steps(self, steps: int, *, forward: bool) -> None:
-        """Count steps that were taken, or recorded."""
-        self._exchange.count_steps(steps)
-        if forward:
-            self._tracker.count_steps(steps)
-
-    def count_write(self) -> None:
-        """Count a write that was posted."""
-        self._exchange.count_write()
-
-    def progress(self) -> None:
-        """Let MPI work on the reduction under way."""
-        self._exchange.progress()
 
     # -- exchanging ---------------------------------------------------------------------------
 
@@ -133,14 +108,15 @@ class Coordinator:
         Exception
             On every rank: one of them keeps an error.
         """
-        sent = self._tracker.measure()
+        steps = self._state.taken_steps
+        sent = self._tracker.measure(steps)
         sent.is_full = float(failed.is_full)
         sent.stalled = self._store.stalled
         sent.has_error = float(self._state.error is not None)
         sent.is_interrupted = float(self._signals.requested)
         if failed.numbers:
             sent.lost_first, sent.lost_last = -min(failed.numbers), max(failed.numbers)
-        received = self._exchange.exchange(sent)
+        received = self.status.exchange(sent, steps)
         self.stalled = max(self.stalled, int(received.stalled))
         if received.has_error:
             self._state.agree(self._comm)
@@ -180,11 +156,6 @@ class Coordinator:
         return True
 
     # -- what was received ----------------------------------------------------------------------
-
-    @property
-    def has_news(self) -> bool:
-        """Whether `received` or `new_costs` has anything to return."""
-        return bool(self._received) or self._tracker.costs is not self._known_costs
 
     def received(self) -> list[RankStatus]:
         """Return each combined status that was received since the last call."""

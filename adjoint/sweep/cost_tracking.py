@@ -92,7 +92,6 @@ class CostTracker:
         """The costs that the schedule uses now."""
         self._store = store
         self._began = time.perf_counter() - seconds_before
-        self._steps = 0
         self._has_begun = False
         self._busy = 0.0
         self._step_seconds = 0.0
@@ -103,18 +102,17 @@ class CostTracker:
         self._reads = _RecentMean(done.reads_done, done.finished_read_seconds, MEMORY_READS)
         self._mark = _Mark(self._began, 0, done.wait_seconds, done.write_seconds)
 
-    def count_steps(self, steps: int) -> None:
-        """Count steps that were taken in the forward sweep."""
-        self._steps += steps
-
     @property
     def elapsed(self) -> float:
         """Seconds since the run began, those of the runs that it resumes included."""
         return time.perf_counter() - self._began
 
-    def measure(self) -> RankStatus:
-        """Return a status with what was measured up to now on this rank, and begin anew."""
-        self._measure_steps()
+    def measure(self, steps: int) -> RankStatus:
+        """Return a status with what was measured up to now on this rank, and begin anew.
+
+        `steps` were taken up to now, with repetitions.
+        """
+        self._measure_steps(steps)
         done = self._store.statistics
         return RankStatus(
             elapsed=self.elapsed,
@@ -127,7 +125,8 @@ class CostTracker:
     def restart_clock(self) -> None:
         """Leave out of the step times whatever was done since the last call of `measure`."""
         done = self._store.statistics
-        self._mark = _Mark(time.perf_counter(), self._steps, done.wait_seconds, done.write_seconds)
+        now = time.perf_counter()
+        self._mark = _Mark(now, self._mark.steps, done.wait_seconds, done.write_seconds)
 
     def read_seconds(self) -> float:
         """Return the recent mean time of a read on this rank; 0 if there was none."""
@@ -173,10 +172,10 @@ class CostTracker:
         self.changes += 1
         return costs
 
-    def _measure_steps(self) -> None:
+    def _measure_steps(self, taken: int) -> None:
         """Update the mean step time and the share of time in which writes were at work."""
         mark, done = self._mark, self._store.statistics
-        steps = self._steps - mark.steps
+        steps = taken - mark.steps
         if steps and self._has_begun:
             waited = done.wait_seconds - mark.wait_seconds
             computing = max(MIN_SECONDS, time.perf_counter() - mark.time - waited)
@@ -185,6 +184,7 @@ class CostTracker:
             busy = min(1.0, (done.write_seconds - mark.write_seconds) / computing)
             self._busy += weight * (busy - self._busy)
         self._has_begun = True
+        mark.steps = taken
         self.restart_clock()
 
     def _write_seconds(self) -> float:

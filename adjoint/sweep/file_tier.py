@@ -14,7 +14,7 @@ from typing import Self
 from adjoint.errors import NonFiniteError, TransferError
 from adjoint.parallel import Communicator
 from adjoint.schedules import AdaptiveStream, Schedule
-from adjoint.schedules.actions import Action, Record
+from adjoint.schedules.actions import Action, Offload, Prefetch, Record, Wait
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.protocol import Stepper
 from adjoint.storage.store import FileStore
@@ -58,12 +58,16 @@ class FileTier:
     ) -> None:
         self.lost_states: list[int] = []
         """States that the file has lost, in the order in which that was agreed on."""
+        self.has_news = False
+        """Whether `pass_on` has anything to do, once the action under way is over."""
         self._store = store
         self._journal = journal
         self._buffers = buffers
         self._state = state
         self._reads = FileReads(store)
+        self._leaf_steps = schedule.leaf_steps
         self._coordinator = Coordinator(comm, store, state, costs, schedule.leaf_steps, journal)
+        self._status = self._coordinator.status
         self._recovery = Recovery(stepper, buffers, store, comm, state, schedule, costs)
         self._comm = comm
         self._capacity = store.file.usable_rows
@@ -112,27 +116,25 @@ class FileTier:
 
     # -- actions ------------------------------------------------------------------------------
 
-    def offload(self, step: int) -> None:
+    def offload(self, action: Offload) -> None:
         """Post the write of a state from its slot."""
-        state = self._state
+        step, state = action.step, self._state
         is_cost_known = state.frontier == step and state.adjoint_at is None
         if self._journal is not None:
             self._journal.save_accepted()
         block = self._buffers.slots[step]
         self._store.offload(step, block, state.cost if is_cost_known else math.nan)
-        self._coordinator.count_write()
+        self._status.count_write()
+        self.after_steps()
 
-    def prefetch(self, step: int) -> None:
+    def prefetch(self, action: Prefetch) -> None:
         """Post the read of a state into a slot."""
-        self._reads.post_ahead(step, self._buffers.fill(step))
+        self._reads.post_ahead(action.step, self._buffers.fill(action.step))
 
     def read(self, step: int) -> bool:
         """Read a state straight into the live one; return whether all ranks have it. Collective."""
         self._buffers.receive(step, lambda block: self._reads.read(step, block))
-        if self._coordinator.agree_on_read(succeeded=self._reads.finish(step)):
-            return True
-        self._missing.append(step)
-        return False
+        return self._agree_on_read(step)
 
     def finish_read(self, step: int) -> bool:
         """Wait for a state that is read into a slot, if it is; return whether all ranks have it.
@@ -141,18 +143,25 @@ class FileTier:
         """
         if step not in self._reads:
             return True
-        if self._coordinator.agree_on_read(succeeded=self._reads.finish(step)):
-            return True
-        self._buffers.discard(step)
-        self._missing.append(step)
-        return False
+        succeeded = self._agree_on_read(step)
+        if not succeeded:
+            self._buffers.discard(step)
+        return succeeded
 
-    def wait(self, step: int) -> None:
+    def _agree_on_read(self, step: int) -> bool:
+        """Return whether all ranks have read a state; it is missing if not. Collective."""
+        succeeded = self._coordinator.agree_on_read(succeeded=self._reads.finish(step))
+        if not succeeded:
+            self._missing.append(step)
+        self.has_news = True
+        return succeeded
+
+    def wait(self, action: Wait) -> None:
         """Wait for the transfer of a state."""
-        if step in self._reads:
-            self.finish_read(step)
+        if action.step in self._reads:
+            self.finish_read(action.step)
         else:
-            self._settle(self._store.wait, step)
+            self._settle(self._store.wait, action.step)
 
     def discard(self, step: int) -> None:
         """Discard a state in the file, once no transfer uses it."""
@@ -171,36 +180,27 @@ class FileTier:
 
     def next_stop(self, start: int, stop: int) -> int:
         """Return how far to advance from `start` towards `stop` before `after_steps`."""
-        return self._coordinator.next_stop(start, stop)
+        steps = self._status.due - self._state.taken_steps
+        if stop - start <= steps:
+            return stop
+        leaf = self._leaf_steps
+        return min(stop, start + max(1, -(-steps // leaf)) * leaf)
 
-    def after_steps(self, steps: int, *, forward: bool) -> None:
-        """Count steps; exchange the ranks' status if it is due. Collective."""
-        self._coordinator.count_steps(steps, forward=forward)
-        if self._coordinator.is_due:
-            self._exchange()
+    def after_steps(self) -> None:
+        """Let transfers go on; exchange the ranks' status if it is due. Collective."""
+        self._store.engine.progress()
+        self._status.progress()
+        if self._state.taken_steps >= self._status.due:
+            failed = self._store.failed_writes()
+            self._state.keep_error(failed.error)
+            self._coordinator.exchange(failed)
+            self.has_news = True
 
-    def after_action(self, action: Action, stream: AdaptiveStream) -> AdaptiveStream | None:
-        """Let transfers go on, and pass on to `stream` what was received. Collective.
+    def pass_on(self, action: Action, stream: AdaptiveStream) -> AdaptiveStream | None:
+        """Pass on to `stream` what was received from the other ranks, after an action. Collective.
 
         Returns the stream to be played instead, if the file has lost states.
         """
-        self._store.engine.progress()
-        self._coordinator.progress()
-        if self._coordinator.is_due:
-            self._exchange()
-        if self._coordinator.has_news:
-            self._pass_on(stream)
-        if (self._missing or self._is_stalled) and self._can_start_over(action):
-            return self._start_over()
-        return None
-
-    def _exchange(self) -> None:
-        failed = self._store.failed_writes()
-        self._state.keep_error(failed.error)
-        self._coordinator.exchange(failed)
-
-    def _pass_on(self, stream: AdaptiveStream) -> None:
-        """Pass on to a stream what was received from the other ranks."""
         for status in self._coordinator.received():
             lost = status.lost_writes
             self._missing += self._store.steps_of(lost.start, lost.stop - 1)
@@ -211,6 +211,12 @@ class FileTier:
         costs = self._coordinator.new_costs()
         if costs is not None:
             stream.update_costs(costs)
+        must_start_over = bool(self._missing) or self._is_stalled
+        if must_start_over and self._can_start_over(action):
+            self.has_news = False
+            return self._start_over()
+        self.has_news = must_start_over
+        return None
 
     # -- lost states ----------------------------------------------------------------------------
 

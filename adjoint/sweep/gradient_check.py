@@ -1,8 +1,7 @@
 """Where an adjoint or a gradient ceases to be finite, though the cost is finite.
 
-What is not finite stays so, so it need not be looked for after every leaf. It is, as long as that
-takes a hundredth of the time; in between, leaves are passed over, and the error names the steps of
-all of them.
+What is not finite stays so, so it need not be looked for after every leaf: so many leaves are
+passed over that it takes about a hundredth of the time. The error names the steps of all of them.
 """
 
 import time
@@ -19,7 +18,7 @@ from adjoint.storage.checksums import first_non_finite
 __all__ = ["GradientCheck"]
 
 TIME_PER_CHECK = 100
-"""A check is due once this multiple of the time of the last one has passed."""
+"""The time from one check to the next, as a multiple of what a check takes."""
 
 
 class GradientCheck:
@@ -37,31 +36,29 @@ class GradientCheck:
     """
 
     def __init__(self, capabilities: Capabilities, on_rank: str) -> None:
+        self.leaves_left = 0
+        """Leaves that are still to be passed over before the next one to `examine`."""
         self._capabilities = capabilities
         self._per_step = capabilities.per_step
         self._on_rank = on_rank
         self._finite_at: int | None = None
-        self._due = 0.0
+        self._passed = 0
+        """Leaves that were passed over before the last check."""
+        self._ended = 0.0
 
     def after_turn(self, num_steps: int) -> NonFiniteError | None:
         """Return the error of an adjoint that is not finite from the beginning, if it is not."""
-        self._finite_at = num_steps
+        self._finite_at, self._ended = num_steps, time.perf_counter()
         return self._examine(num_steps, num_steps, "the derivative of the terminal cost")
 
-    def after_pull_back(self, start: int, stop: int, *, due: bool = False) -> NonFiniteError | None:
-        """Return the error of what is no longer finite after ``[start, stop)``, if a check is due.
-
-        It is always due with `due`.
-        """
+    def examine(self, start: int, stop: int) -> NonFiniteError | None:
+        """Return the error of what is no longer finite after the leaf ``[start, stop)``, if any."""
         began = time.perf_counter()
-        if began < self._due and not due:
-            if self._finite_at is None:
-                self._finite_at = stop
-            return None
-        end, self._finite_at = self._finite_at or stop, start
+        end = stop if self._finite_at is None else self._finite_at
         error = self._examine(start, end, f"the steps [{start}, {end})")
-        ended = time.perf_counter()
-        self._due = ended + TIME_PER_CHECK * (ended - began)
+        before, self._finite_at, self._ended = self._ended, start, time.perf_counter()
+        is_slow = TIME_PER_CHECK * (self._ended - began) > began - before
+        self._passed = self.leaves_left = 2 * self._passed + 1 if is_slow else self._passed // 2
         return error
 
     def after_finish(self) -> NonFiniteError | None:

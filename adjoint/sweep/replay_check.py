@@ -4,9 +4,10 @@ Checkpointing takes most steps more than once, and pulls back the last of what t
 that draws random numbers, counts its calls or keeps an array outside the state gives something else
 each time, and a gradient that is the derivative of nothing. So states are compared by hashes:
 
-* Every snapshot has a hash, from when it is stored until it is discarded, and so has the first
-  state of the leaf that was reversed last. A state that an action leaves at such a step is compared
-  with it. No step is taken for that.
+* Every snapshot has a hash, from when it is stored until it is discarded. It is compared when a
+  slot that was restored from is released, or when the file is read straight into the live state: a
+  snapshot that has changed stays so. A state that steps lead to is compared if its step has a
+  snapshot, or is the start of the leaf that was reversed last. No step is taken for that.
 * The end of a leaf is the first state of the leaf that was reversed before it. A stepper that
   always reaches that end while it records is compared there in every leaf. For any other, the last
   step of some leaves is taken for that: of the second of a reverse sweep (the first ends the
@@ -47,6 +48,9 @@ class NoCheck:
     cost: float | None = None
     leaf_cost: float | None = None
 
+    def __init__(self) -> None:
+        self.starts: dict[int, Mark] = {}
+
     def begin(self) -> None: ...
 
     def reached(self, step: int, cost: float | None, *, first_time: bool) -> None: ...
@@ -55,7 +59,9 @@ class NoCheck:
 
     def restored(self, step: int) -> None: ...
 
-    def discarded(self, step: int) -> None: ...
+    def releasing(self, step: int) -> None: ...
+
+    def dropping(self, step: int) -> None: ...
 
     def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
         del start, stop
@@ -88,17 +94,21 @@ class ReplayCheck(NoCheck):
     ) -> None:
         self.compared = 0
         """States that were compared so far."""
+        self.starts: dict[int, Mark] = {}
+        """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
+        Not of all, where the next leaf is not compared."""
         self._buffers = buffers
         self._store = store
         self._state = state
         self._comm = comm
         self._reaches_stop = stepper.reaches_stop
-        self._hash = StateHash(buffers.live).of
+        self._is_notified = stepper.restorable is not None
+        self._hash = StateHash(buffers.live)
+        self._slots = buffers.slots
         self._kept: dict[int, Mark] = {}
         """Marks of snapshots, by step."""
-        self._starts: dict[int, Mark] = {}
-        """Marks of first states of leaves: of tapes that are alive, and of the leaf reversed last.
-        Not of all, where the next leaf is not compared."""
+        self._used: set[int] = set()
+        """Snapshots in slots that were restored, and are to be compared when these are released."""
         self._leaves_left = 0
         """Leaves before the next whose end must be reached."""
         self._gap = 1
@@ -110,66 +120,72 @@ class ReplayCheck(NoCheck):
     # -- the live state -------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take note of a live state that no action has made."""
+        """Take note of a live state that no action has made, and of slots that may be others'."""
         state = self._state
-        self._bits: int | None = None
+        self._used.clear()
+        self._live: Mark | None = None
         self._since = state.position
         self.cost = self.leaf_cost = state.cost if state.position == state.frontier else None
 
     def reached(self, step: int, cost: float | None, *, first_time: bool) -> None:
         """Take note of the live state at the end of steps; compare it if there is a mark for it."""
-        self._bits, self.cost, self.leaf_cost = None, cost, cost
+        self._live, self.cost, self.leaf_cost = None, cost, cost
         if first_time:
             self._since = step
         elif step in self._kept:
             self._compare(step, self._kept[step])
-        elif step in self._starts:
-            self._compare(step, self._starts[step])
+        elif step in self.starts:
+            self._compare(step, self.starts[step])
 
     # -- snapshots ------------------------------------------------------------------------------
 
     def stored(self, step: int) -> None:
         """Mark the live state, which was stored."""
-        self._kept[step] = self._mark(step)
+        if self._live is None:
+            self._live = self._hash.of_block(self._slots[step], step), self._since, self.leaf_cost
+        self._kept[step] = self._live
 
     def restored(self, step: int) -> None:
-        """Compare a snapshot that was made the live state with what was stored."""
-        self._bits = found = self._hash(self._buffers.live, step)
+        """Take note of a snapshot that was made the live state; compare one of the file."""
         if step not in self._kept:  # the file had it from an earlier run: compare the next leaf
-            self._kept[step] = found, step, None
+            self._kept[step] = self._hash.of(self._buffers.live, step), step, None
             self._leaves_left = 0
-        expected, self._since, cost = self._kept[step]
+        self._live = mark = self._kept[step]
+        self._since = mark[1]
         is_wanted = self._leaves_left <= 1  # for the next leaf that is checked, or its end
-        self.cost = cost if is_wanted else None
-        self.leaf_cost = cost if is_wanted or self._reaches_stop else None
-        self.compared += 1
-        if found != expected:
-            self._fail(
-                f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
-                "look for an array of a state that is written to after the call that it was "
-                "given to, or by `restored`"
-            )
+        self.cost = mark[2] if is_wanted else None
+        self.leaf_cost = mark[2] if is_wanted or self._reaches_stop else None
+        if step in self._slots and not self._is_notified:
+            self._used.add(step)
+        else:
+            self._verify(step, self._hash.of(self._buffers.live, step))
 
-    def discarded(self, step: int) -> None:
-        """Drop the mark of a snapshot if it is neither in a slot nor in the file any more."""
-        if step not in self._buffers.slots and (self._store is None or step not in self._store):
+    def releasing(self, step: int) -> None:
+        """Compare a snapshot whose slot is to be released with what was stored."""
+        if step in self._used:
+            self._used.remove(step)
+            self._verify(step, self._hash.of_block(self._slots[step], step))
+        if self._store is None or step not in self._store:
+            self._kept.pop(step, None)
+
+    def dropping(self, step: int) -> None:
+        """Take note of a snapshot that is to be removed from the file."""
+        if step not in self._slots:
             self._kept.pop(step, None)
 
     # -- leaves ---------------------------------------------------------------------------------
 
     def begin_leaf(self, start: int, stop: int, *, reach_stop: bool) -> bool:
         """Mark the first state of a leaf if need be; return whether its end must be reached."""
-        is_comparable = stop in self._starts
+        is_comparable = stop in self.starts
         self._is_due = is_comparable and self._leaves_left == 0
         if self._is_due:
             self._leaves_left = self._gap - 1
             self._gap = min(MAX_GAP, 2 * self._gap)
         elif self._leaves_left:
             self._leaves_left -= 1
-        is_hashed = self._bits is not None
-        if is_hashed or reach_stop or self._reaches_stop or not self._leaves_left:
-            self._starts[start] = self._mark(start)
-        self._bits = None
+        if reach_stop or self._reaches_stop or not self._leaves_left:
+            self.starts[start] = self._mark(start)
         return reach_stop or self._is_due or (self._reaches_stop and is_comparable)
 
     def end_leaf(self, stop: int, cost: float | None, *, first_time: bool) -> None:
@@ -180,30 +196,41 @@ class ReplayCheck(NoCheck):
 
     def pulled_back(self, stop: int) -> None:
         """Drop the mark of the leaf that begins at `stop`: no other leaf ends there."""
-        self._starts.pop(stop, None)
+        self.starts.pop(stop, None)
 
     # -- inside ---------------------------------------------------------------------------------
 
     def _mark(self, step: int) -> Mark:
         """Return the mark of the live state."""
-        if self._bits is None:
-            self._bits = self._hash(self._buffers.live, step)
-        return self._bits, self._since, self.leaf_cost
+        if self._live is None:
+            bits = self._hash.of(self._buffers.live, step)
+            self._live = bits, self._since, self.leaf_cost
+        return self._live
+
+    def _verify(self, step: int, found: int) -> None:
+        self.compared += 1
+        if found != self._kept[step][0]:
+            self._fail(
+                f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
+                "look for an array of a state that is written to after the call that it was "
+                "given to, or by `restored`"
+            )
 
     def _compare(self, step: int, expected: Mark) -> None:
         self.compared += 1
         bits, since, cost = expected
-        found = self._mark(step)
+        found, first = self._mark(step), min(self._since, since)
         if found[0] != bits:
-            self._fail(_difference("state", min(self._since, since), step, self._on_rank()))
+            for used in sorted(self._used):  # one that has changed is the reason
+                self._verify(used, self._hash.of_block(self._slots[used], used))
+            self._fail(_difference("state", first, step, self._on_rank()))
         elif None not in (self.cost, cost) and self.cost != cost:
-            self._fail(_difference("cost", min(self._since, since), step, self._on_rank()))
+            self._fail(_difference("cost", first, step, self._on_rank()))
         self._since = max(self._since, since)
+        self._live = found[0], self._since, found[2]
 
     def _fail(self, message: str) -> None:
-        self._state.keep_error(ReplayError(message))
-        if self._comm.size == 1:
-            self._state.agree(self._comm)
+        self._state.fail(ReplayError(message), self._comm)
 
     def _on_rank(self) -> str:
         return f" on rank {self._comm.rank}" if self._comm.size > 1 else ""

@@ -31,12 +31,10 @@ class SweepState:
     """This rank's running total up to the frontier."""
     turned_at: float = math.nan
     """When the reverse sweep began, by `time.perf_counter`."""
-    actions: int = 0
-    """Actions carried out."""
-    advanced_steps: int = 0
-    """Steps taken by `Advance` actions, with repetitions."""
+    taken_steps: int = 0
+    """Steps taken, with repetitions."""
     recorded_steps: int = 0
-    """Steps taken by `Record` actions, with repetitions."""
+    """Those of them that `Record` actions have taken."""
     failed_from: int | None = None
     """Where the first steps began whose cost was not finite on this rank."""
     error: Exception | None = None
@@ -45,6 +43,13 @@ class SweepState:
     def keep_error(self, error: Exception | None) -> None:
         """Keep an error, unless there is one already."""
         self.error = self.error or error
+
+    def fail(self, error: Exception | None, comm: Communicator) -> None:
+        """Keep an error, if any, until the ranks agree: at once if there is only one."""
+        if error is not None:
+            self.keep_error(error)
+            if comm.size == 1:
+                self.agree(comm)
 
     def agree(self, comm: Communicator) -> None:
         """Raise on every rank if one of them keeps an error. Collective."""

@@ -89,6 +89,7 @@ class Sweep:
         self._comm = comm
         self._journal = journal
         self._state = SweepState(num_steps)
+        self._actions = 0
         self._file: FileTier | None = None
         self._check: NoCheck = NoCheck()
         if check_replays:
@@ -168,9 +169,9 @@ class Sweep:
         What this loop does for each action is the overhead of the driver: see
         `tests/benchmarks/driver_overhead.py`.
         """
-        # Not kept in self: a cycle would keep the buffers alive until the collector comes by.
+        # Handlers in self would be a cycle that keeps the buffers alive until they are collected.
         handlers, file, state = self._handlers(), self._file, self._state
-        clock = time.perf_counter
+        clock, actions = time.perf_counter, 0
         while True:
             self._check.begin()
             for action in actions_of(stream, state):
@@ -180,13 +181,14 @@ class Sweep:
                     began = clock()
                     handlers[type(action)](action)
                     observer.on_action(action, began, clock())
-                state.actions += 1
-                if file is not None:
-                    replacement = file.after_action(action, stream)
+                actions += 1
+                if file is not None and file.has_news:
+                    replacement = file.pass_on(action, stream)
                     if replacement is not None:
                         stream = replacement
                         break
             else:
+                self._actions = actions
                 return stream
 
     def _finish(self) -> None:
@@ -194,9 +196,9 @@ class Sweep:
             raise ScheduleError(
                 f"the schedule ended with the adjoint at step {self._state.adjoint_at}, not 0"
             )
-        self._keep(self._gradient_check.after_pull_back(0, 0, due=True))
+        self._state.fail(self._gradient_check.examine(0, 0), self._comm)
         self._stepper.finish()
-        self._keep(self._gradient_check.after_finish())
+        self._state.fail(self._gradient_check.after_finish(), self._comm)
         if self._file is not None:
             self._file.finish()
         self._state.agree(self._comm)
@@ -211,8 +213,8 @@ class Sweep:
         return SweepResult(
             cost=state.cost,
             num_steps=state.num_steps,
-            actions=state.actions,
-            advanced_steps=state.advanced_steps,
+            actions=self._actions,
+            advanced_steps=state.taken_steps - state.recorded_steps,
             recorded_steps=state.recorded_steps,
             turned_at=state.turned_at,
             compared_states=self._check.compared,
@@ -221,7 +223,8 @@ class Sweep:
             revised=revised,
         )
 
-    def _handlers(self) -> dict[type[Action], Callable[[Any], None]]:
+    def _handlers(self) -> dict[type[Action], Callable[[Any], object]]:
+        file = self._file
         return {
             Advance: self._advance,
             Record: self._record,
@@ -230,9 +233,9 @@ class Sweep:
             Store: self._store_live,
             Restore: self._restore,
             Discard: self._discard,
-            Offload: self._offload,
-            Prefetch: self._prefetch,
-            Wait: self._wait,
+            Offload: self._file_of if file is None else file.offload,
+            Prefetch: self._file_of if file is None else file.prefetch,
+            Wait: self._file_of if file is None else file.wait,
             Cancel: self._cancel,
         }
 
@@ -256,10 +259,10 @@ class Sweep:
             if is_first:
                 self._count_cost(total, start, stop)
             state.position = stop
-            state.advanced_steps += stop - start
+            state.taken_steps += stop - start
             check.reached(stop, None if cost is None else total, first_time=is_first)
             if file is not None:
-                file.after_steps(stop - start, forward=state.adjoint_at is None)
+                file.after_steps()
 
     def _reached(self, start: int, stop: int) -> int:
         """Return the step that a stepper which may stop early is at; note whether it is the end."""
@@ -285,11 +288,12 @@ class Sweep:
         if is_first:
             self._count_cost(total, start, stop)
         state.position = stop if action.reach_stop else UNDEFINED
+        state.taken_steps += stop - start
         state.recorded_steps += stop - start
         if reach_stop:
             check.end_leaf(stop, None if cost is None else total, first_time=is_first)
         if self._file is not None:
-            self._file.after_steps(stop - start, forward=False)
+            self._file.after_steps()
 
     def _count_cost(self, total: float | None, start: int, stop: int) -> None:
         """Update the running total of the cost, which now includes ``[start, stop)``."""
@@ -327,19 +331,25 @@ class Sweep:
         state.agree(self._comm)
         self._count_cost(self._stepper.turn(state.cost), end, end)
         state.agree(self._comm)
-        self._keep(self._gradient_check.after_turn(end))
+        state.fail(self._gradient_check.after_turn(end), self._comm)
         state.adjoint_at = end
         state.turned_at = time.perf_counter()
 
     def _pull_back(self, action: PullBack) -> None:
-        state = self._state
-        if action.stop != state.adjoint_at:
+        start, stop, state, check = action.start, action.stop, self._state, self._gradient_check
+        if stop != state.adjoint_at:
             raise self._misplaced(action)
-        self._stepper.pull_back(action.start, action.stop)
-        self._keep(self._gradient_check.after_pull_back(action.start, action.stop))
-        state.adjoint_at = action.start
+        self._stepper.pull_back(start, stop)
+        if check.leaves_left:
+            check.leaves_left -= 1
+        else:
+            state.fail(check.examine(start, stop), self._comm)
+        state.adjoint_at = start
         state.position = UNDEFINED
-        self._check.pulled_back(action.stop)
+        if self._check.starts:
+            self._check.pulled_back(stop)
+        if self._file is not None:
+            self._file.after_steps()
 
     # -- keeping ------------------------------------------------------------------------------
 
@@ -363,23 +373,14 @@ class Sweep:
 
     def _discard(self, action: Discard) -> None:
         if action.tier == MEMORY:
+            self._check.releasing(action.step)
             self._buffers.discard(action.step)
         else:
-            self._file_of(action).discard(action.step)
-        self._check.discarded(action.step)
+            self._cancel(action)
 
-    def _offload(self, action: Offload) -> None:
-        self._file_of(action).offload(action.step)
-
-    def _prefetch(self, action: Prefetch) -> None:
-        self._file_of(action).prefetch(action.step)
-
-    def _wait(self, action: Wait) -> None:
-        self._file_of(action).wait(action.step)
-
-    def _cancel(self, action: Cancel) -> None:
+    def _cancel(self, action: Cancel | Discard) -> None:
+        self._check.dropping(action.step)
         self._file_of(action).discard(action.step)
-        self._check.discarded(action.step)
 
     def _file_of(self, action: Action) -> FileTier:
         if self._file is None:
@@ -387,13 +388,6 @@ class Sweep:
         return self._file
 
     # -- errors -------------------------------------------------------------------------------
-
-    def _keep(self, error: Exception | None) -> None:
-        """Keep an error until the ranks agree, which a single one does at once."""
-        if error is not None:
-            self._state.keep_error(error)
-            if self._comm.size == 1:
-                self._state.agree(self._comm)
 
     def _misplaced(self, action: Action) -> ScheduleError:
         state = self._state

@@ -122,7 +122,7 @@ class Engine(Protocol):
         ...
 
     def take_failed(self) -> list[Transfer]:
-        """Return the transfers found to have failed since the last call. Never blocks.
+        """Return the transfers found to have failed or overdue since the last call. Never blocks.
 
         The caller has to deal with them: `close` will not raise their errors.
         """
@@ -214,6 +214,7 @@ class RowEngine(Engine, Closing, ABC):
         self._file.begin_evaluation(evaluation, entries, writes)
 
     def take_failed(self) -> list[Transfer]:
+        self._watch.poll()
         failed: list[Transfer] = []
         # One by one: a transfer thread may be appending.
         while self._failed:
@@ -222,7 +223,7 @@ class RowEngine(Engine, Closing, ABC):
         return failed
 
     def progress(self) -> None:
-        self._watch.poll()
+        pass
 
     def close(self) -> None:
         if self._closed:

@@ -110,10 +110,8 @@ class MpiEngine(RowEngine):
 
     def progress(self) -> None:
         """Test every transfer under way, which also lets MPI advance it."""
-        if self._under_way:
-            for transfer in tuple(self._under_way):
-                transfer.go_on()
-            super().progress()
+        for transfer in tuple(self._under_way):
+            transfer.go_on()
 
     def _post(self, request: Request) -> Transfer:
         self._settle_conflicts(request)

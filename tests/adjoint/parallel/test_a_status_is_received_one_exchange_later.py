@@ -36,8 +36,8 @@ class TwoRanks:
 
 def test_the_first_exchange_receives_nothing():
     exchange = StatusExchange(communicator(None), 1)
-    assert exchange.exchange(RankStatus(elapsed=1.0, has_error=1.0)) == RankStatus()
-    assert exchange.exchange(RankStatus(elapsed=2.0)).has_error == 1.0
+    assert exchange.exchange(RankStatus(elapsed=1.0, has_error=1.0), 0) == RankStatus()
+    assert exchange.exchange(RankStatus(elapsed=2.0), 0).has_error == 1.0
     assert exchange.finish().elapsed == 2.0
     assert exchange.finish() == RankStatus()
 
@@ -45,9 +45,9 @@ def test_the_first_exchange_receives_nothing():
 def test_the_largest_of_each_number_is_received():
     comm = TwoRanks(RankStatus(write_seconds=3.0, lost_first=-4.0, lost_last=4.0))
     exchange = StatusExchange(comm, 1)
-    exchange.exchange(RankStatus(write_seconds=2.0, backlog=5.0, lost_first=-9.0, lost_last=9.0))
+    exchange.exchange(RankStatus(write_seconds=2.0, backlog=5.0, lost_first=-9.0, lost_last=9.0), 0)
     assert comm.asked == []
-    received = exchange.exchange(RankStatus())
+    received = exchange.exchange(RankStatus(), 0)
     assert (received.write_seconds, received.backlog) == (3.0, 5.0)
     # All that have failed are among the writes 4 to 9; those between may be dropped as well.
     assert received.lost_writes == range(4, 10)
@@ -56,33 +56,29 @@ def test_the_largest_of_each_number_is_received():
 
 def test_exchanges_are_due_on_the_grid():
     exchange = StatusExchange(communicator(None), 3)
-    exchange.count_steps(2)
-    assert not exchange.is_due
-    assert exchange.steps_left == 1
-    exchange.count_steps(1)
-    assert exchange.is_due
-    exchange.exchange(RankStatus())
-    assert exchange.steps_left == 3
+    assert exchange.due == 3
+    exchange.exchange(RankStatus(), 3)
+    assert exchange.due == 6
+    exchange.exchange(RankStatus(), 7)
+    assert exchange.due == 9
 
 
 def test_the_spacing_follows_the_time_that_steps_take():
     exchange = StatusExchange(communicator(None), 1)
-    elapsed = 0.0
+    taken = 0
     for _ in range(60):
-        steps = max(1, exchange.steps_left)
-        exchange.count_steps(steps)
-        elapsed += 0.001 * steps
-        exchange.exchange(RankStatus(elapsed=elapsed))
-    assert exchange.steps_left == pytest.approx(1000 * status_exchange.EXCHANGE_SECONDS, rel=0.1)
+        taken = exchange.due
+        exchange.exchange(RankStatus(elapsed=0.001 * taken), taken)
+    assert exchange.due - taken == pytest.approx(1000 * status_exchange.EXCHANGE_SECONDS, rel=0.1)
 
 
 def test_the_spacing_grows_at_most_by_a_factor():
     exchange = StatusExchange(communicator(None), 1)
-    lengths = []
+    lengths, taken = [], 0
     for k in range(6):
-        lengths.append(exchange.steps_left)
-        exchange.count_steps(lengths[-1])
-        exchange.exchange(RankStatus(elapsed=1e-6 * (k + 1)))
+        lengths.append(exchange.due - taken)
+        taken = exchange.due
+        exchange.exchange(RankStatus(elapsed=1e-6 * (k + 1)), taken)
     assert all(b <= MAX_GROWTH * a for a, b in pairwise(lengths))
     assert lengths[-1] > lengths[0]
 
@@ -90,8 +86,8 @@ def test_the_spacing_grows_at_most_by_a_factor():
 def test_many_writes_make_an_exchange_due():
     exchange = StatusExchange(communicator(None), 1000)
     for _ in range(MAX_WRITES):
-        assert not exchange.is_due
+        assert exchange.due == 1000
         exchange.count_write()
-    assert exchange.is_due
-    exchange.exchange(RankStatus())
-    assert not exchange.is_due
+    assert exchange.due == 0
+    exchange.exchange(RankStatus(), 10)
+    assert exchange.due == 1000

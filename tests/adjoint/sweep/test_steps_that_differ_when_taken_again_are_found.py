@@ -17,7 +17,7 @@ import adjoint
 from adjoint.errors import ReplayError, StepperError
 from adjoint.parallel import status_exchange
 from adjoint.schedules import Mixed, Revolve, Spilling, StoreAll
-from adjoint.schedules.actions import Record, Turn
+from adjoint.schedules.actions import PullBack, Record, Restore, Turn
 from adjoint.schedules.costs import Costs
 from adjoint.sweep import journal
 
@@ -158,6 +158,36 @@ def test_a_snapshot_that_the_stepper_has_written_to():
         adjoint.gradient(
             Scribbling(2, NUM_STEPS, first=NUM_STEPS), NUM_STEPS, schedule=StoreAll(NUM_STEPS)
         )
+
+
+class ScribblingLate(Drawing):
+    """Writes to an earlier state in its slot when the derivative of one step is taken."""
+
+    def __init__(self, kept, at):
+        super().__init__(2, NUM_STEPS, first=NUM_STEPS)
+        self.kept_step, self.at, self.array = kept, at, None
+
+    def step(self, step, state, out):
+        super().step(step, state, out)
+        if step + 1 == self.kept_step and self.array is None:
+            self.array = out["u"]
+
+    def step_vjp(self, step, state, adjoint, gradient):
+        super().step_vjp(step, state, adjoint, gradient)
+        if step == self.at:
+            self.array[0] += 1e-7
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+def test_a_snapshot_that_changes_between_two_uses(slots):
+    schedule = Revolve(NUM_STEPS, slots)
+    actions = list(schedule)
+    restored = [action.step for action in actions if type(action) is Restore]
+    kept = next(step for step in restored if step and restored.count(step) > 1)
+    after = actions[actions.index(Restore(kept)) :]
+    at = next(action.start for action in after if type(action) is PullBack)
+    with pytest.raises(ReplayError, match=f"snapshot of step {kept} has changed"):
+        adjoint.gradient(ScribblingLate(kept, at), NUM_STEPS, schedule=schedule)
 
 
 # Not compared -------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Watched(ReplayCheck):
 
     def reached(self, *arguments, **more):
         super().reached(*arguments, **more)
-        Watched.most = max(Watched.most, len(self._kept) + len(self._starts))
+        Watched.most = max(Watched.most, len(self._kept) + len(self.starts))
 
 
 @settings(max_examples=60, deadline=None)
@@ -77,4 +77,4 @@ def test_large_states_are_compared_by_samples():
 
     report = adjoint.gradient(Large(), 20, schedule=Revolve(20, 3)).report
     assert report.state_bytes > 1 << 20
-    assert report.compared_states >= 20
+    assert report.compared_states >= 10

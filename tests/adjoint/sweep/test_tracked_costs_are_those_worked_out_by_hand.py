@@ -17,6 +17,7 @@ COSTS = Costs(advance=1.0, pull_back=2.0, write=10.0, read=10.0)
 class Bench:
     """A cost tracker, its clock, its engine's statistics, and the costs that it has given."""
 
+    taken: int = 0
     clock: list[float] = field(default_factory=lambda: [0.0])
     figures: Statistics = field(default_factory=Statistics)
     given: list[Costs] = field(default_factory=list)
@@ -24,7 +25,7 @@ class Bench:
 
     def steps(self, count, seconds):
         """Take steps of `seconds` each."""
-        self.tracker.count_steps(count)
+        self.taken += count
         self.clock[0] += count * seconds
 
     def wrote(self, *seconds, under_way=0.0):
@@ -40,7 +41,7 @@ class Bench:
 
     def exchange(self):
         """Send what was measured, and use what was sent in the exchange before."""
-        received = self.exchanges.exchange(self.tracker.measure())
+        received = self.exchanges.exchange(self.tracker.measure(self.taken), self.taken)
         self.note(self.tracker.change_write(received))
 
     def read(self, seconds):
