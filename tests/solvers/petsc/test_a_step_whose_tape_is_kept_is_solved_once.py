@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
+from petsc_oscillator import Oscillator  # isort: skip (it loads MPI before petsc4py)
 from petsc4py import PETSc
-from petsc_oscillator import Oscillator
 from reactions import reaction
 
 import adjoint
@@ -36,9 +36,9 @@ def counted(work) -> dict[str, int]:
     # A stage of its own: an event that an error has ended counts no more in the stage it was in.
     with PETSc.Log.Stage(f"counted {next(NUMBER)}") as stage:
         work()
-    names = ("TSStep", "SNESSolve", "KSPSolve", "KSPSolveTranspose")
+    names = ("TSStep", "SNESSolve", "KSPSolve", "KSPSolveTranspos")
     found = {name: PETSc.Log.Event(name).getPerfInfo(stage)["count"] for name in names}
-    found["KSPSolve"] += found.pop("KSPSolveTranspose")  # which some versions count apart
+    found["KSPSolve"] += found.pop("KSPSolveTranspos")  # which some versions count apart
     return found
 
 
