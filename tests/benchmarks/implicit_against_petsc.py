@@ -7,9 +7,11 @@ is `TS.adjointSolve` after one that keeps everything in memory. Figures of a row
 run, interleaved, each the best of its repeats; the last columns are ratios:
 
 forward    a sweep of the integrator, costs included, over F
-ample      a gradient with room for all states, over 2 F + A
-tight      a gradient with room for 12 states, over 2 F + A
-petsc      PETSc's own: forward with the trajectory, and back, over 2 F + A
+petsc      PETSc's own, forward with the trajectory and back, over F + A
+leaf       a gradient in one leaf of all steps, over *petsc*
+leaves     a gradient in leaves of 10 steps, all tapes kept, over *petsc*
+ample      a gradient with 4 GB, as planned, over *petsc*
+tight      a gradient with room for 12 states, as planned, over *petsc*
 """
 
 import argparse
@@ -19,6 +21,7 @@ import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that on
 from petsc4py import PETSc
 
 import adjoint
+from adjoint.schedules import Mixed, StoreAll
 from solvers.petsc import BackwardEuler, CrankNicolson, RungeKutta, tableaux
 from solvers.petsc.problems import GrayScott
 
@@ -37,6 +40,8 @@ METHODS = {
     ),
 }
 TIGHT_STATES = 12
+LEAF = 10
+TITLES = ("forward", "petsc", "leaf", "leaves", "ample", "tight")
 
 
 def seconds(work) -> float:
@@ -76,13 +81,22 @@ def peer_seconds(
     return forward, backward
 
 
-def own_seconds(stepper, num_steps: int, memory) -> float:
-    with adjoint.Functional(stepper, num_steps, memory=memory) as functional:
+def own_seconds(stepper, num_steps: int, **options) -> float:
+    with adjoint.Functional(stepper, num_steps, **options) as functional:
         functional.plan()  # measures before the clock starts
         functional.value_and_gradient()
         report = functional.report
         assert report is not None
         return report.forward_seconds + report.reverse_seconds
+
+
+def keeping_tapes(num_steps: int) -> dict:
+    """Return schedules that keep all tapes, in one leaf and in several."""
+    slots = 5 * LEAF + 1  # no method keeps more than 5 states a step
+    return {
+        "leaf": StoreAll(num_steps, leaf_steps=num_steps),
+        "leaves": Mixed(num_steps, slots * num_steps, slots, leaf_steps=LEAF),
+    }
 
 
 def measure(name: str, given: argparse.Namespace) -> None:
@@ -101,10 +115,12 @@ def measure(name: str, given: argparse.Namespace) -> None:
         note(A=backward, petsc=kept + backward)
         stepper.start()
         note(forward=seconds(lambda: stepper.advance(0, given.steps, cost=0.0)))
-        note(ample=own_seconds(stepper, given.steps, "4 GB"))
-        note(tight=own_seconds(stepper, given.steps, TIGHT_STATES * state))
-    ideal = 2 * best["F"] + best["A"]
-    ratios = [best["forward"] / best["F"], *(best[k] / ideal for k in ("ample", "tight", "petsc"))]
+        for key, schedule in keeping_tapes(given.steps).items():
+            note(**{key: own_seconds(stepper, given.steps, schedule=schedule)})
+        note(ample=own_seconds(stepper, given.steps, memory="4 GB"))
+        note(tight=own_seconds(stepper, given.steps, memory=TIGHT_STATES * state))
+    ratios = [best["forward"] / best["F"], best["petsc"] / (best["F"] + best["A"])]
+    ratios += [best[key] / best["petsc"] for key in TITLES[2:]]
     shown = "".join(f"{ratio:10.2f}" for ratio in ratios)
     print(f"{name:>8}{best['F']:9.3f}{best['A']:9.3f}{shown}", flush=True)
 
@@ -117,8 +133,7 @@ def main() -> None:
     given, of_petsc = parser.parse_known_args()
     PETSc.Options().insertString(" ".join(of_petsc))
     print(f"{given.cells} x {given.cells} cells, {given.steps} steps")
-    titles = ("F s", "A s"), ("forward", "ample", "tight", "petsc")
-    print(" " * 8 + "".join(f"{t:>9}" for t in titles[0]) + "".join(f"{t:>10}" for t in titles[1]))
+    print(f"{'':8}{'F s':>9}{'A s':>9}" + "".join(f"{title:>10}" for title in TITLES))
     for name in METHODS:
         measure(name, given)
 

@@ -6,14 +6,20 @@ pytest.importorskip("petsc4py")
 from petsc_reaction import reaction
 
 import adjoint
-from adjoint.schedules import Multistage, Revolve, StoreAll
+from adjoint.schedules import Mixed, Multistage, Revolve, StoreAll
 from adjoint.verification import replay_test
 
 RANKS = (2,)
 
 NUM_STEPS = 5
-METHODS = ["rk 3bs", "cn"]
-SCHEDULES = [Revolve(NUM_STEPS, 2, leaf_steps=2), Multistage(NUM_STEPS, 1, 2)]
+METHODS = ["rk 3bs", "cn", "beuler", "theta"]
+TAPE_SLOTS = 6  # of 2 steps of 3bs
+SCHEDULES = [
+    Revolve(NUM_STEPS, 2, leaf_steps=2),
+    Multistage(NUM_STEPS, 1, 2),
+    StoreAll(NUM_STEPS, leaf_steps=NUM_STEPS),
+    Mixed(NUM_STEPS, 2 * TAPE_SLOTS, TAPE_SLOTS, leaf_steps=2),
+]
 
 
 @pytest.mark.parametrize("method", METHODS)

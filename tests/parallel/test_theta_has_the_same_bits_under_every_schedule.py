@@ -24,7 +24,8 @@ SCHEDULES = [
     Revolve(NUM_STEPS, 2),
     Revolve(NUM_STEPS, 2, leaf_steps=3),
     Asynchronous(NUM_STEPS, 2, 3),
-    Mixed(NUM_STEPS, 6, 2),
+    StoreAll(NUM_STEPS, leaf_steps=NUM_STEPS),
+    Mixed(NUM_STEPS, 24, 12, leaf_steps=2),
 ]
 
 

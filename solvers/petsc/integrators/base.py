@@ -73,6 +73,9 @@ class PetscStepper(ABC):
     reproducible: bool = True
     """False with multigrid, whose set-up is not reproducible bit for bit."""
 
+    needs_last_state: bool = True
+    """The transpose of a step needs its stages, so the last step of a leaf is taken in any case."""
+
     ends_in_last_stage: bool = False
     """Whether the last stage of a step is the state after it."""
 
@@ -172,10 +175,13 @@ class PetscStepper(ABC):
         """The controls of which every rank holds its own part."""
         return self.problem.distributed
 
-    def tape_bytes(self, steps: int) -> int:
-        """Return the memory of the tape of `steps` steps: stages, and states between steps."""
-        between = 0 if self.ends_in_last_stage else steps - 1
-        vectors = len(self.names) + steps * self.num_stages + between
+    def tape_bytes(self, steps: int, *, kept: bool = False) -> int:
+        """Return the memory of the tape of `steps` steps: stages, and states between steps.
+
+        The state before them is the live one, unless the tape is kept while others are recorded.
+        """
+        states = kept + (0 if self.ends_in_last_stage else steps - 1)
+        vectors = steps * self.num_stages + states * len(self.names)
         return vectors * self._state["u"].nbytes
 
     def fingerprint(self) -> dict[str, Any]:

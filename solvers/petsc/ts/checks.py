@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from petsc4py import PETSc
 
 from adjoint.errors import ArgumentError, StepperError
+from solvers.petsc.integrators import ksp_snes
 
 __all__ = ["check_quadrature", "check_ts", "check_vectors", "is_reproducible", "may_reject"]
 
@@ -119,15 +120,23 @@ def may_reject(ts: TS) -> bool:
 
 
 def is_reproducible(ts: TS) -> bool:
-    """Return whether solvers start afresh in every step, so that steps repeat bit for bit."""
+    """Return whether solvers start afresh in every step, so that steps repeat bit for bit.
+
+    Multigrid does not: see `solvers.petsc.integrators.ksp_snes.is_reproducible`.
+    """
     if ts.getType() == "rk":
         return True
+    ksp = ts.getSNES().getKSP()
     prefix = ts.getOptionsPrefix() or ""
     options = PETSc.Options(prefix)
-    persisting = ("snes_lag_jacobian_persists", "snes_lag_preconditioner_persists")
+    persisting = (
+        "snes_lag_jacobian_persists",
+        "snes_lag_preconditioner_persists",
+        "ksp_reuse_preconditioner",
+    )
     if options.hasName("ksp_guess_type") or any(_flag(prefix, name) for name in persisting):
         return False
-    return not ts.getSNES().getKSP().getInitialGuessNonzero()
+    return ksp_snes.is_reproducible(ksp) and not ksp.getInitialGuessNonzero()
 
 
 class _BothMatrices:

@@ -1,9 +1,9 @@
-"""Omits the last evaluation of the right-hand side in a step that is taken only to be reversed.
+"""Omits the last evaluation of the right-hand side in the last step of a leaf that is taken again.
 
 The last stage of some Runge-Kutta methods is the solution after the step: its slope has weight zero
-in that step, and is the first of the next one. The adjoint step does not use it. So when a step is
-taken again for its stages, a right-hand side in Python is not evaluated for it. The slope's vector
-keeps its old values, which are finite and multiplied by zero.
+in that step, and is the first of the next one. The adjoint step does not use it. So when no other
+step follows one that is taken again for its stages, a right-hand side in Python is not evaluated
+for it. The slope's vector keeps its old values, which are finite and multiplied by zero.
 """
 
 from collections.abc import Callable, Generator

@@ -1,21 +1,24 @@
 """A PETSc TS configured by the user, as a stepper with PETSc's own adjoint step.
 
 PETSc's ``TSAdjointSolve`` needs every state and stage of the run, from a trajectory object that
-keeps them in memory or writes one file per step. Its adjoint *step* needs only the stages of one
-step, which the TS has after taking it. So this stepper does ::
+keeps them in memory or writes one file per step. Its adjoint *step* needs only the states and
+stages of one step, which the TS has after taking it. So this stepper does ::
 
-    forward sweep  step                                     F
-    reverse sweep  restore u[k], step again, adjointStep    F + A
+    record     step, keep the state before it and its stages      F
+    pull back  give them back, adjointStep                        A
 
-and the schedule provides the states: a gradient costs ``2 F + A`` if all of them fit in memory, and
-a little more if not. Zhang, Constantinescu and Smith 2022 (doi:10.1137/21M140078X) describe the
-adjoint step. `solvers.petsc.ts.steps` takes steps again bit for bit; `solvers.petsc.ts.checks`
-refuses what PETSc cannot reverse.
+and the schedule provides the states to record from: a gradient costs ``F + A`` if all tapes fit in
+memory, ``2 F + A`` if all states do, and a little more if not. Zhang, Constantinescu and Smith 2022
+(doi:10.1137/21M140078X) describe the adjoint step. `solvers.petsc.ts.steps` takes steps again bit
+for bit; `solvers.petsc.ts.stages` keeps their stages; `solvers.petsc.ts.checks` refuses what PETSc
+cannot reverse.
 
 Call ``petsc4py.init(sys.argv)`` before other imports of petsc4py. Options are then those of any
 PETSc program, with the prefix of this TS.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
@@ -25,7 +28,7 @@ from petsc4py import PETSc
 
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
-from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch
 from solvers.petsc.errors import explanation
 from solvers.petsc.ts.checks import (
     check_quadrature,
@@ -34,12 +37,27 @@ from solvers.petsc.ts.checks import (
     is_reproducible,
     may_reject,
 )
+from solvers.petsc.ts.stages import Stages
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
 
 __all__ = ["TSStepper"]
 
 TS = Any
 Vec = Any
+
+
+@dataclass(slots=True)
+class Tape:
+    """What `record` keeps of its steps."""
+
+    steps: list[tuple[float, float]] = field(default_factory=list)
+    """Time and length of each step."""
+    kept: list[Sequence[NDArray[Any]]] = field(default_factory=list)
+    """The state before each step, and its stages."""
+    end: NDArray[Any] | None = None
+    """The state after the last step; None if it is the live one."""
+    scratch: list[Arrays] = field(default_factory=list)
+    """Scratch memory in use, in the order in which it was taken."""
 
 
 class TSStepper:
@@ -91,6 +109,9 @@ class TSStepper:
     after every step.
     """
 
+    needs_last_state: bool = True
+    """The adjoint of a step needs its stages, so the last step of a leaf is taken in any case."""
+
     def __init__(
         self,
         ts: TS,
@@ -116,19 +137,20 @@ class TSStepper:
         self._parameters = parameters if isinstance(parameters, PETSc.Vec) else None
         # TS holds no reference to either of its cost gradients.
         self._mu = self._add_parameters(parameters)
-        self._set_up()
+        self._stages = self._set_up()
         self._steps = Steps(
             ts,
             u,
             self._values,
+            self._stages,
             step_cost=step_cost,
             step_cost_vjp=step_cost_vjp,
             rejects=may_reject(ts),
         )
         self._state: Arrays = {"u": self._values, "clock": self._steps.clock}
         self._adjoint: Arrays = {"u": self._lambda.getArray()}
-        self._scratch = Scratch(lambda: {k: np.zeros_like(v) for k, v in self._state.items()})
-        self._tapes: dict[tuple[int, int], list[Arrays]] = {}
+        self._scratch = Scratch(lambda: {"x": np.zeros_like(self._values)})
+        self._tapes: dict[tuple[int, int], Tape] = {}
         self.reproducible = is_reproducible(ts)
         self.distributed = ("initial", "parameters") if self._parameters else ("initial",)
 
@@ -173,9 +195,12 @@ class TSStepper:
         """Prescribe the first steps of every later run; with no rows, every run adapts them."""
         self._steps.accepted.set(np.reshape(rows, (-1, 2)))
 
-    def tape_bytes(self, steps: int) -> int:
-        """Return the memory of the tape of `steps` steps: one state per step."""
-        return steps * state_bytes(self._state)
+    def tape_bytes(self, steps: int, *, kept: bool = False) -> int:
+        """Return the memory of the tape of `steps` steps: stages, and the state before each.
+
+        One that is kept, while others are recorded, has the state after the last step too.
+        """
+        return (steps * (1 + self._stages.num_kept) + kept) * self._values.nbytes
 
     def fingerprint(self) -> dict[str, Any]:
         """Return method, size and first step. What callbacks read is not seen."""
@@ -209,17 +234,21 @@ class TSStepper:
     def record(
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
-        """Take the steps from `start` to `stop`, keeping the state before each. Collective."""
+        """Do as `advance`, keeping the stages of each step and the state before it. Collective."""
         self._check_position(start)
-        steps, tape = self._steps, list[Arrays]()
-        while steps.position < stop and not steps.ended:
-            if steps.position + 1 == stop and not reach_stop and cost is None:
-                tape.append(self._state)
-                break
-            tape.append(self._scratch.take())
-            copy_arrays(self._state, tape[-1])
-            cost = steps.advance(steps.position + 1, cost)
+        steps, tape = self._steps, Tape()
         self._tapes[start, stop] = tape
+        while steps.position < stop and not steps.ended:
+            before, *stages = kept = [self._take(tape) for _ in range(1 + self._stages.num_kept)]
+            before[...] = self._values
+            k = steps.position + 1
+            cost = steps.advance(k, cost, is_last=k == stop and not reach_stop)
+            self._stages.save(stages)
+            tape.steps.append(steps.last)
+            tape.kept.append(kept)
+        if reach_stop:
+            tape.end = self._take(tape)
+            tape.end[...] = self._values
         return cost
 
     def turn(self, cost: float) -> float:
@@ -233,16 +262,18 @@ class TSStepper:
         return cost + value(self._u)
 
     def pull_back(self, start: int, stop: int) -> None:
-        """Pull lambda back from `stop` to `start`, taking each step once more. Collective."""
+        """Pull lambda back from `stop` to `start`. Collective."""
         tape = self._tapes.pop((start, stop))
         gradient = self._accumulators.get("parameters")
         # NumPy may have written to it: invalidate the norms that PETSc caches.
         self._lambda.stateIncrease()
-        for k in reversed(range(start, start + len(tape))):
-            if tape[k - start] is not self._state:
-                copy_arrays(tape[k - start], self._state)
-            self._steps.pull_back(k, self._lambda, gradient)
-        self._scratch.give_back([state for state in tape if state is not self._state])
+        if tape.end is not None:
+            self._values[...] = tape.end
+        for k in reversed(range(start, start + len(tape.steps))):
+            before, *stages = tape.kept[k - start]
+            step = tape.steps[k - start]
+            self._steps.pull_back(k, step, before, stages, self._lambda, gradient)
+        self._scratch.give_back(tape.scratch)
 
     def finish(self) -> None:
         """Add lambda at step 0 to the gradient of the initial solution."""
@@ -305,9 +336,9 @@ class TSStepper:
         memory: Any = total[own]
         return PETSc.Vec().createWithArray(memory, size=size, comm=comm)
 
-    def _set_up(self) -> None:
+    def _set_up(self) -> Stages:
         """Set the TS up for adjoint steps. The set-up needs a trajectory; the steps do not."""
-        ts, error = self._ts, None
+        ts, error, stages = self._ts, None, None
         try:
             ts.setErrorIfStepFails(False)
             ts.adjointReset()  # an earlier stepper may have set it up
@@ -317,10 +348,19 @@ class TSStepper:
             ts.setUp()
             ts.adjointSetUp()
             ts.removeTrajectory()
+            # A linear TS reuses Jacobians, whose shift it changes back and forth with round-off.
+            ts.setProblemType(PETSc.TS.ProblemType.NONLINEAR)  # pyright: ignore[reportArgumentType]
+            stages = Stages(ts, self._u)
         except PETSc.Error as failed:
             error = StepperError(f"PETSc cannot set up this TS: {explanation(failed)}")
             error.__cause__ = failed
         self._agree(error)
+        assert stages is not None
+        return stages
+
+    def _take(self, tape: Tape) -> NDArray[Any]:
+        tape.scratch.append(self._scratch.take())
+        return tape.scratch[-1]["x"]
 
     def _check_position(self, start: int) -> None:
         if start != self._steps.position:

@@ -1,8 +1,8 @@
 """Single steps of a PETSc TS: taken for the first time, taken again bit for bit, and reversed.
 
 ``TSSolve`` and ``TSAdjointSolve`` take all steps at once; here they are taken one by one, in any
-order, from restored states. Three things make a step that is taken again the same step, bit for
-bit:
+order, from restored states, and reversed from the stages that were kept. Three things make a step
+that is taken again the same step, bit for bit:
 
 *The same time and length.* A state carries its time, and the length with which the next step is
 attempted. The step's own length is the one it was accepted with, which is recorded. If the first
@@ -19,7 +19,7 @@ with a slope of another state: PETSc's own stride checkpointing had errors of up
 gradients from this. The slope is reused only if it has the bits of a newly evaluated one: among
 these methods only in 3bs, where PETSc sums the stages in the same order for the last stage and for
 the step. The adjoint step does not use the last stage of such a method, so a right-hand side in
-Python is not evaluated for it when a step is taken to be reversed.
+Python is not evaluated for it when a step is taken again that no other step follows.
 
 *Hooks.* ``TSStep`` does not call the pre-step and post-step functions of a TS; they are called
 here. A hook may set what the equation needs at a step, from time and step alone: it is called
@@ -29,7 +29,8 @@ change the solution, because PETSc would not differentiate the change.
 
 import sys
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from solvers.petsc.accepted_steps import AcceptedSteps
 from solvers.petsc.errors import ts_diverged, ts_failed
 from solvers.petsc.ts.last_stage import LastStage
 from solvers.petsc.ts.linear_solves import as_accurate_as_newton
+from solvers.petsc.ts.stages import Stages
 
 __all__ = ["StepCost", "StepCostVjp", "Steps"]
 
@@ -65,6 +67,8 @@ class Steps:
         A TS that is set up, with its adjoint, and without a trajectory.
     u
         The solution; `values` is the memory of this rank's part.
+    stages
+        Those of `ts`.
     step_cost, step_cost_vjp
         See `solvers.petsc.ts.stepper.TSStepper`.
     rejects
@@ -76,6 +80,7 @@ class Steps:
         ts: TS,
         u: Vec,
         values: NDArray[Any],
+        stages: Stages,
         *,
         step_cost: StepCost | None,
         step_cost_vjp: StepCostVjp | None,
@@ -86,13 +91,15 @@ class Steps:
         self.clock = np.array(self.first)
         """Part of the state: its time, and the length with which the next step is attempted."""
         self.position = 0
+        self.last = self.first
+        """Time and length of the step taken last."""
         self._monitored = 0
         """The monitors have been called for the steps before this one."""
         self._proposed = array("d")
-        self._last_size = self.first[1]
         self._ts = ts
         self._u = u
         self._values = values
+        self._stages = stages
         self._step_cost = step_cost
         self._step_cost_vjp = step_cost_vjp
         self._end = ts.getMaxSteps(), ts.getMaxTime()
@@ -104,7 +111,6 @@ class Steps:
         self._kept = u.duplicate() if rejects else None
         self._tolerances = ts.getTolerances() if rejects else None
         self._any_error = False
-        self._part = u.duplicate() if step_cost is not None else None
         quadrature = ts.getQuadratureTS()[1]
         self._integral = quadrature.getSolution() if quadrature else None
 
@@ -148,11 +154,11 @@ class Steps:
 
     # -- forward ------------------------------------------------------------------------------
 
-    def advance(self, stop: int, cost: float | None) -> float | None:
+    def advance(self, stop: int, cost: float | None, *, is_last: bool = False) -> float | None:
         """Take steps up to `stop`, or to the end of the TS; return the running total.
 
         Collective. Monitors are called the first time that the cost of a step is wanted, as in
-        ``TSSolve``.
+        ``TSSolve``. If `is_last`, the solution will be restored before another step is taken.
 
         Raises
         ------
@@ -165,7 +171,7 @@ class Steps:
         try:
             while self.position < stop:
                 if self.position < len(self.accepted):
-                    cost = self._repeat(cost)
+                    cost = self._repeat(cost, is_last=is_last)
                 elif self.finished:
                     break
                 else:
@@ -190,16 +196,16 @@ class Steps:
         total = self._take(k, cost)
         if ts.getStepRejections() != rejected or ts.getTime() != time + size:
             size, total = self._settle(k, time, cost)
-        self._last_size = size
+        self.last = time, size
         if k == len(self.accepted):
             self.accepted.add(time, size)
             self._proposed.append(ts.getTimeStep())
         self._stepped(k)
         return total
 
-    def _repeat(self, cost: float | None) -> float | None:
+    def _repeat(self, cost: float | None, *, is_last: bool) -> float | None:
         ts, k = self._ts, self.position
-        time, size = self.accepted[k]
+        time, size = self.last = self.accepted[k]
         self._accept_any_error(True)
         if cost is not None:
             cost = self._begin_cost(k, time, cost)
@@ -208,7 +214,9 @@ class Steps:
         ts.setTimeStep(size)
         if not self._carries:
             ts.restartStep()
-        cost = self._take(k, cost)
+        unused = self._last_stage if is_last else None
+        with nullcontext() if unused is None else unused.skipped():
+            cost = self._take(k, cost)
         self._check_accepted(k, time, size)
         self._stepped(k)
         return cost
@@ -315,48 +323,50 @@ class Steps:
 
     # -- reverse ------------------------------------------------------------------------------
 
-    def pull_back(self, k: int, adjoint: Vec, gradient: NDArray[Any] | None) -> None:
-        """Pull the adjoint back over step `k`; the solution is the state before it.
+    def pull_back(
+        self,
+        k: int,
+        step: tuple[float, float],
+        before: NDArray[Any],
+        stages: Sequence[NDArray[Any]],
+        adjoint: Vec,
+        gradient: NDArray[Any] | None,
+    ) -> None:
+        """Pull the adjoint back over step `k`, and the solution from the state after it.
 
-        Collective. The solution is undefined afterwards. PETSc adds the gradient of the parameters
-        to the TS's own vector. Raises as `advance`.
+        Collective. `step` is its time and length, `before` the state before it, and `stages` what
+        `Stages.save` kept. PETSc adds the gradient of the parameters to the TS's own vector. Raises
+        as `advance`.
         """
-        ts = self._ts
+        ts, (time, size) = self._ts, step
         try:
-            self.place(k)
-            if self._part is not None:
-                assert self._step_cost_vjp is not None
-                self._part.set(0.0)
-                self._step_cost_vjp(ts, k, ts.getTime(), self._u, self._part, gradient)
-            size = self._take_for_reversal(k)
+            if self._hooked:
+                after = self._values.copy()
+                self._set(k, step, before)
+                self._call(0)
+                self._values[...] = after
+            self._u.stateIncrease()
+            self._stages.load(size, before, stages)
+            ts.setTime(time + size)
             ts.setTimeStep(-size)
+            ts.setStepNumber(k + 1)
             with as_accurate_as_newton(ts):
                 ts.adjointStep()
             if ts.getConvergedReason() < 0:
                 raise ts_diverged(ts, "the transposed system was not solved")
-            if self._part is not None:
-                adjoint.axpy(1.0, self._part)
+            self._set(k, step, before)
+            if self._step_cost_vjp is not None:
+                self._step_cost_vjp(ts, k, time, self._u, adjoint, gradient)
         except PETSc.Error as error:
             raise ts_failed(self._ts, error) from None
 
-    def _take_for_reversal(self, k: int) -> float:
-        """Take step `k` so that the TS holds its stages; return its length."""
-        ts = self._ts
-        if k >= len(self.accepted):
-            self._new(None)
-            return self._last_size
-        time, size = self.accepted[k]
-        self._accept_any_error(True)
-        if self._hooked:
-            self._call(0)
-        ts.setTimeStep(size)
-        if self._last_stage is None:
-            self._take(k, None)
-        else:
-            with self._last_stage.skipped():
-                self._take(k, None)
-        self._check_accepted(k, time, size)
-        return size
+    def _set(self, k: int, step: tuple[float, float], before: NDArray[Any]) -> None:
+        """Set the TS to the beginning of step `k`."""
+        self._values[...] = before
+        self._u.stateIncrease()
+        self._ts.setTime(step[0])
+        self._ts.setTimeStep(step[1])
+        self._ts.setStepNumber(k)
 
     # -- hooks --------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("petsc4py")
 
 from petsc4py import PETSc
+from petsc_oscillator import Oscillator
 from plates import NUM_STEPS, SIZE, plate
 from reactions import reaction
 
@@ -21,3 +22,8 @@ def test_gamg(make):
     assert not stepper.reproducible
     assert dot_product_test(stepper, NUM_STEPS).passed
     assert CrankNicolson(make(), SIZE).reproducible
+
+
+def test_a_ts_with_gamg():
+    assert not Oscillator("cn", options={"pc_type": "gamg"}).stepper().reproducible
+    assert Oscillator("cn").stepper().reproducible

@@ -12,20 +12,24 @@ from adjoint.schedules import Mixed, Multistage, Revolve, StoreAll
 from adjoint.verification import replay_test, taylor_test
 
 NUM_STEPS = 17
-METHODS = ["rk 3bs", "rk 5dp", "rk 6vr", "rk 4", "cn", "beuler", "theta"]
+METHODS = ["rk 3bs", "rk 5dp", "rk 6vr", "rk 4", "cn", "beuler", "theta", "theta endpoint"]
+TAPE_SLOTS = 15  # of 4 steps of 6vr, whose tape is the largest
 SCHEDULES = [
     Revolve(NUM_STEPS, 1),
     Revolve(NUM_STEPS, 4),
     Revolve(NUM_STEPS, 3, leaf_steps=3),
     StoreAll(NUM_STEPS, leaf_steps=5),
-    Mixed(NUM_STEPS, 5, 2),
+    StoreAll(NUM_STEPS, leaf_steps=NUM_STEPS),
+    Mixed(NUM_STEPS, 2 * TAPE_SLOTS, TAPE_SLOTS, leaf_steps=4),
     Multistage(NUM_STEPS, 1, 3),
 ]
 
 
 def stepper(method: str):
     with_parameters = method not in ("rk 5dp", "rk 6vr") or PETSc.Sys.getVersion() >= (3, 22)
-    problem = Oscillator(method, quadrature=True)
+    kind, endpoint, _ = method.partition(" endpoint")
+    options = {"ts_theta_theta": 0.7, "ts_theta_endpoint": True} if endpoint else {}
+    problem = Oscillator(kind, quadrature=True, options=options)
     return problem.stepper(step_cost=True, parameters=with_parameters)
 
 

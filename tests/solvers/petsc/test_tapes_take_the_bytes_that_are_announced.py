@@ -1,0 +1,91 @@
+"""The memory that a tape takes is what `tape_bytes` announces, in the process's own accounts."""
+
+import ctypes
+import gc
+
+import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that one needs)
+import numpy as np
+import pytest
+
+pytest.importorskip("petsc4py")
+from petsc4py import PETSc
+
+from adjoint.steppers import Capabilities
+from solvers.petsc import BDF2, CrankNicolson, RhsProblem, RungeKutta, TSStepper, tableaux
+
+CELLS, LEAF = 100_000, 60
+TOLERANCE = 3e6
+"""Of the pages that allocator and interpreter take besides."""
+
+
+class Decay(RhsProblem):
+    """``u' = -u``, in every cell."""
+
+    constant_jacobian = True
+
+    def __init__(self):
+        matrix = PETSc.Mat().createAIJ([CELLS, CELLS], nnz=1, comm=PETSc.COMM_SELF)
+        ones = PETSc.Vec().createSeq(CELLS, comm=PETSc.COMM_SELF)
+        ones.set(1.0)
+        matrix.setDiagonal(ones)
+        matrix.assemble()
+        super().__init__(ones, {"scale": np.array(1.0)}, matrix=matrix)
+
+    def initial_state(self, m, u):
+        u.set(float(m["scale"]))
+
+    def initial_state_vjp(self, m, adjoint, gradient):
+        gradient["scale"][...] += adjoint.sum()
+
+    def rhs(self, t, u, m, f):
+        u.copy(f)
+        f.scale(-1.0)
+
+    def rhs_jacobian(self, t, u, m, jacobian, other):
+        jacobian.zeroEntries()
+        jacobian.shift(-1.0)
+
+
+def through_ts(kind: str) -> TSStepper:
+    problem = Decay()
+    ts, u = PETSc.TS().create(PETSc.COMM_SELF), problem.template.duplicate()
+    ts.setType(kind)
+    ts.setRHSFunction(lambda ts, t, u, f: problem.rhs(t, u, {}, f), u.duplicate())
+    ts.setRHSJacobian(
+        lambda ts, t, u, a, b: problem.rhs_jacobian(t, u, {}, a, b), problem.matrix, problem.matrix
+    )
+    ts.setTimeStep(0.01)
+    ts.setMaxSteps(10**6)
+    return TSStepper(ts, u)
+
+
+STEPPERS = {
+    "TS, cn": lambda: through_ts("cn"),
+    "TS, beuler": lambda: through_ts("beuler"),
+    "TS, one-leg theta": lambda: through_ts("theta"),
+    "TS, rk 3bs": lambda: through_ts("rk"),
+    "Crank-Nicolson": lambda: CrankNicolson(Decay(), 0.01),
+    "BDF2": lambda: BDF2(Decay(), 0.01),
+    "Runge-Kutta": lambda: RungeKutta(Decay(), 0.01, tableaux.RUNGE_KUTTA_4),
+}
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier tests have freed
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["pulled back at once", "kept"])
+@pytest.mark.parametrize("make", STEPPERS.values(), ids=STEPPERS)
+def test_growth_of_resident_memory(make, kept):
+    stepper = make()
+    stepper.start()
+    stepper.advance(0, 2)  # what a step needs in any case is allocated
+    before = resident_bytes()
+    stepper.record(2, 2 + LEAF, reach_stop=kept)
+    grown = resident_bytes() - before
+    announced = stepper.tape_bytes(LEAF, kept=kept)
+    assert abs(grown - announced) < TOLERANCE + announced // 50
+    assert Capabilities.of(stepper).tape_bytes(LEAF) == stepper.tape_bytes(LEAF)
