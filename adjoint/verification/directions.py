@@ -124,10 +124,8 @@ class Directions:
 
     def _scale_of(self, name: str, like: NDArray[Any], *, is_shared: bool) -> NDArray[np.float64]:
         """Return by what random numbers are multiplied: the user's scale, or the largest value."""
-        if name in self._scale:
-            return np.asarray(self._scale[name], float)
         size = self._size(like) if is_shared else float(np.max(np.abs(like), initial=0.0))
-        return np.asarray(size or 1.0)
+        return np.asarray(self._scale.get(name, size or 1.0), float)
 
     def _rms(self, array: NDArray[Any], *, is_shared: bool = True) -> float:
         """Return the root of the mean square, on all ranks together if they share the array."""

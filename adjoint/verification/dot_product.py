@@ -77,7 +77,7 @@ def dot_product_test(
     """
     ranks = communicator(comm)
     try:
-        with Runs(stepper, ranks, inner_product) as runs:
+        with ranks.failing(), Runs(stepper, ranks, inner_product) as runs:
             if runs.has.accepted_steps is not None:
                 stepper.advance(0, num_steps)
                 runs.accept_present_steps()

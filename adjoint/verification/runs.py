@@ -187,14 +187,11 @@ class Runs:
         A solver that does not converge, or finds values that are not finite, gives NaN.
         """
         self.evaluations += 1
-
-        def functions() -> list[float]:
-            try:
-                return self._functions(segment)
-            except (NonFiniteError, SolveError):
-                return [math.nan] * len(gradients)
-
-        values, shift = self._moved(segment, direction, position, functions)
+        run = partial(self._functions, segment)
+        try:
+            values, shift = self._moved(segment, direction, position, run)
+        except (NonFiniteError, SolveError):
+            values, shift = [math.nan] * len(gradients), Fields({}, {})
         predicted = [self._product(gradient, shift) for gradient in gradients]
         totals = [math.fsum(own) for own in zip(*self.comm.gather(values + predicted), strict=True)]
         return Samples(np.array(totals[: len(values)]), np.array(totals[len(values) :]))

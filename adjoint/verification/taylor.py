@@ -100,7 +100,7 @@ def taylor_test(
         one that makes the gradient one: ``dJ = <gradient, dm>``.
     """
     stepper, comm = functional.stepper, functional.comm
-    with Runs(stepper, comm, inner_product) as runs:
+    with comm.failing(), Runs(stepper, comm, inner_product) as runs:
         cost, found = functional.value_and_gradient()
         assert functional.report is not None
         num_steps = functional.report.num_steps
@@ -122,9 +122,7 @@ def taylor_test(
     return TaylorResult(comparisons, cost, evaluations, steps)
 
 
-def _parts(
-    directions: Directions, gradient: Fields, num_steps: int
-) -> list[tuple[str, Fields]]:
+def _parts(directions: Directions, gradient: Fields, num_steps: int) -> list[tuple[str, Fields]]:
     """Return directions of each control and of the initial state, where the gradient says most."""
     runs = directions.runs
     first = Segment(*runs.leaves(num_steps)[0], runs.state_after(Segment(0, 0)))

@@ -1,4 +1,4 @@
-"""A right adjoint of a state with ghost cells, copies or constants is called right, a wrong one not.
+"""A state with ghost cells, copies or constants: a right adjoint is called right, a wrong one not.
 
 Such an adjoint is the transpose only for changes of the state that runs can undergo.
 """
@@ -152,7 +152,7 @@ def test_what_the_first_step_does_not_read_is_tested_in_what_it_writes():
 
 
 class Fed(FunctionStepper):
-    """``u' = u + f``, ``f' = 0``: what is fed to the first step moves only if a control moves it."""
+    """``u' = u + f``, ``f' = 0``: what is fed to the first step moves only if it is a control."""
 
     def __init__(self, **controls):
         super().__init__({"u": np.ones(3), "f": np.ones(2)}, {"m": np.ones(1), **controls})
