@@ -22,7 +22,7 @@ from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
-from adjoint.errors import AdjointError, ArgumentError, StepperError
+from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar

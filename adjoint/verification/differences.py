@@ -65,6 +65,11 @@ class Precision:
         return self.epsilon ** (1 / 8)
 
     @property
+    def short_step(self) -> float:
+        """The step of a single central difference, where its two errors are about equal."""
+        return self.epsilon ** (1 / 3)
+
+    @property
     def spacing(self) -> float:
         """The distance of neighbouring values: many roundings, no curvature."""
         return self.epsilon ** (3 / 4)

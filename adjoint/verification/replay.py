@@ -43,28 +43,28 @@ def replay_test(
 
     Collective on `comm`. Keeps one checksum per leaf, and one state.
     """
-    ranks = communicator(comm)
+    ranks, has = communicator(comm), Capabilities.of(stepper)
     if ranks.mpi is None:
         warn_of_forgotten_comm()
-    has = Capabilities.of(stepper)
     try:
-        leaf = has.leaf_steps or 1
-        ends = [*range(leaf, num_steps, leaf), num_steps]
-        stepper.start()
-        first = _hashes(stepper, 0, ends)
-        generator = np.random.default_rng(seed)
-        kept = [end for end in ends[:-1] if generator.random() < 0.5]
-        middle = kept[len(kept) // 2] if kept else 0
-        stepper.start()
-        second = _hashes(stepper, 0, [end for end in kept if end <= middle])
-        copy = {name: array.copy() for name, array in stepper.state.items()}
-        stepper.advance(middle, num_steps)
-        copy_arrays(copy, stepper.state)
-        if has.restorable is not None:
-            has.restorable.restored(middle)
-        second |= _hashes(stepper, middle, [*(end for end in kept if end > middle), num_steps])
-        differing = [step for step, bits in second.items() if bits != first[step]]
-        found = [step for steps in ranks.gather(differing) for step in steps]
+        with ranks.failing():
+            leaf = has.leaf_steps or 1
+            ends = [*range(leaf, num_steps, leaf), num_steps]
+            stepper.start()
+            first = _hashes(stepper, 0, ends)
+            generator = np.random.default_rng(seed)
+            kept = [end for end in ends[:-1] if generator.random() < 0.5]
+            middle = kept[len(kept) // 2] if kept else 0
+            stepper.start()
+            second = _hashes(stepper, 0, [end for end in kept if end <= middle])
+            copy = {name: array.copy() for name, array in stepper.state.items()}
+            stepper.advance(middle, num_steps)
+            copy_arrays(copy, stepper.state)
+            if has.restorable is not None:
+                has.restorable.restored(middle)
+            second |= _hashes(stepper, middle, [*(end for end in kept if end > middle), num_steps])
+            differing = [step for step, bits in second.items() if bits != first[step]]
+            found = [step for steps in ranks.gather(differing) for step in steps]
         return ReplayResult(min(found, default=None))
     finally:
         ranks.free()

@@ -1,23 +1,17 @@
 """What a gradient test says: right, wrong, or that it cannot tell."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import isfinite, isnan, nan
 from typing import Literal
 
-__all__ = ["Comparison", "Verdict", "by_part", "doubted", "overall", "table"]
+__all__ = ["Comparison", "Comparisons", "Verdict", "overall"]
 
 Verdict = Literal["right", "wrong", "cannot tell"]
 
 MAX_ERRORS = 5.0
 """Estimated errors by which two right derivatives may differ. A derivative that is off by ten of
 them is found even if the true error is nearly five."""
-
-
-NOT_FREE = (
-    "wrong in a random direction, right between states of the run: if it has entries that are not "
-    "free, such as ghost cells, give a scale that is zero there"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +86,66 @@ class Comparison:
         """Return the same with a name."""
         return replace(self, part=part, step=step)
 
+    @property
+    def weight(self) -> tuple[int, float]:
+        """Larger for what says more of a part: the clearest disagreement, else the most exact."""
+        kind = ("cannot tell", "right", "wrong").index(self.verdict)
+        # Parts that a step does not depend on agree exactly: figures of the others say more.
+        figure = self.distance if kind == 2 else -self.relative_error
+        return kind, figure if self.scale else -1e300
 
-def doubted(wrong: Comparison, reached: Comparison) -> Comparison:
-    """Return a wrong derivative in a state, in doubt if one between states of the run is right.
-
-    Then the state may have entries that are not free. The second one must be exact enough to have
-    shown the error of the first.
-    """
-    if wrong.verdict != "wrong" or reached.verdict != "right":
-        return wrong
-    if 2 * MAX_ERRORS * reached.relative_error > wrong.relative_difference:
-        return wrong
-    return replace(wrong, doubt=NOT_FREE)
+    def __str__(self) -> str:
+        where = self.part if self.step is None else f"{self.part}, step {self.step}"
+        order = "-" if isnan(self.order) else f"{self.order:.2f}"
+        return (
+            f"{where:32}  {self.by_differences:13.6e}  {self.by_adjoint:13.6e}  "
+            f"{self.relative_difference:9.0e}  {self.relative_error:10.0e}  {order:>5}  "
+            f"{self.verdict}"
+        )
 
 
-def by_part(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
-    """Return one comparison of each part: the clearest disagreement, else the most exact one."""
-    found: dict[str, Comparison] = {}
-    for comparison in comparisons:
-        other = found.setdefault(comparison.part, comparison)
-        if _weight(comparison) > _weight(other):
-            found[comparison.part] = comparison
-    return tuple(found.values())
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """Derivatives of several parts, along several directions or in several steps."""
+
+    comparisons: tuple[Comparison, ...]
+    """One for each part and direction or leaf of steps."""
+
+    @property
+    def parts(self) -> tuple[Comparison, ...]:
+        """The most telling comparison of each part."""
+        found: dict[str, Comparison] = {}
+        for comparison in self.comparisons:
+            other = found.setdefault(comparison.part, comparison)
+            found[comparison.part] = max(other, comparison, key=lambda c: c.weight)
+        return tuple(found.values())
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all parts: "right", "wrong" or "cannot tell"."""
+        return overall(self.parts)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is "right"."""
+        return self.verdict == "right"
+
+    @property
+    def error_estimate(self) -> float:
+        """The largest estimated error of a part, relative to its derivative."""
+        return max(part.relative_error for part in self.parts)
+
+    @property
+    def table(self) -> str:
+        """The figures as lines of text."""
+        lines = [f"{'part':32}  {'differences':>13}  {'adjoint':>13}  differ by  error est.  order"]
+        idle = [part for part in self.parts if part.scale == 0 and part.verdict == "right"]
+        seen = [part for part in self.parts if part not in idle]
+        lines += map(str, seen)
+        lines += [f"{part.part}: {part.reason}" for part in seen if part.reason]
+        if idle:
+            lines.append(f"zero in both ways at these controls: {', '.join(part.part for part in idle)}")
+        return "\n".join(lines)
 
 
 def overall(parts: Iterable[Comparison]) -> Verdict:
@@ -122,33 +154,6 @@ def overall(parts: Iterable[Comparison]) -> Verdict:
     if "wrong" in verdicts:
         return "wrong"
     return "cannot tell" if "cannot tell" in verdicts else "right"
-
-
-def table(parts: Sequence[Comparison]) -> str:
-    """Return the figures as lines of text."""
-    lines = [f"{'part':32}  {'differences':>13}  {'adjoint':>13}  differ by  error est.  order"]
-    seen = [part for part in parts if part.scale != 0 or part.verdict != "right"]
-    for part in seen:
-        where = part.part if part.step is None else f"{part.part}, step {part.step}"
-        order = "   -" if isnan(part.order) else f"{part.order:4.2f}"
-        lines.append(
-            f"{where:32}  {part.by_differences:13.6e}  {part.by_adjoint:13.6e}  "
-            f"{part.relative_difference:9.0e}  {part.relative_error:10.0e}  {order:>5}  "
-            f"{part.verdict}"
-        )
-    lines += [f"{part.part}: {part.reason}" for part in seen if part.reason]
-    if len(seen) < len(parts):
-        without = [part.part for part in parts if part not in seen]
-        lines.append(f"zero in both ways at these controls: {', '.join(without)}")
-    return "\n".join(lines)
-
-
-def _weight(comparison: Comparison) -> tuple[int, float]:
-    kind = ("cannot tell", "right", "wrong").index(comparison.verdict)
-    # Parts that a step does not depend on agree exactly: figures of the others say more.
-    is_empty = comparison.scale == 0
-    figure = comparison.distance if kind == 2 else -comparison.relative_error
-    return kind, -1e300 if is_empty else figure
 
 
 def _ratio(a: float, b: float) -> float:

@@ -31,6 +31,3 @@ def test_a_tape_of_more_steps_is_no_smaller(stepper, ends):
     sizes = [Capabilities.of(stepper).tape_bytes(end) for end in ends[1:]]
     assert sizes[0] >= 0
     assert sizes == sorted(sizes)
-def test_a_tape_has_a_time_level_of_each_state_between_its_steps(stepper, ends):
-    level = max(array.nbytes for array in stepper.state.values())
-    assert Capabilities.of(stepper).tape_bytes(ends[3]) >= 2 * level
