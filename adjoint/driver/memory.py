@@ -34,7 +34,7 @@ class Memory:
 
     @property
     def peak_bytes(self) -> int:
-        """The most bytes in use at once so far, without those of the live state."""
+        """The most bytes in use at once since `buffers`, without what the stepper has anyway."""
         return 0 if self._pool is None else max(0, self._pool.room.peak - self._uncharged)
 
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
@@ -64,7 +64,7 @@ class Memory:
             self._uncharged += block
         # One more for the live state, or for a state that is read straight from the file.
         pool.resize(num_slots + 1 + in_pool // max(1, block))
-        pool.room.limit = (num_slots + 1) * block + tape
+        pool.room.limit, pool.room.peak = (num_slots + 1) * block + tape, 0
         buffers.tape_bytes = tape if self._tape_layout is None else 0
         return buffers
 

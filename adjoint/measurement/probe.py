@@ -119,7 +119,7 @@ class Probe:
                 self.comm,
                 seconds=seconds,
             )
-        factor = largest(whole.bytes.size / max(1, layout.memory_bytes), self.comm)
+        factor = largest(whole.bytes.size / max(1, layout.moved_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
     # -- single steps and leaves --------------------------------------------------------------
@@ -377,6 +377,6 @@ def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:
 def _part(block: Block, layout: StateLayout) -> Block:
     """Return the beginning of a block, in the same memory, as a block of that layout."""
     part = Block(layout)
-    part.bytes = block.bytes[: layout.memory_bytes]
+    part.bytes = block.bytes[: layout.moved_bytes]
     part.arrays = StateArrays(layout.views(part.bytes))
     return part

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
+from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.hooks import explain_read_only, real_number, require_nothing, returned
 from adjoint.steppers.mappings import Assignable, StateArrays, is_masked
@@ -384,4 +385,4 @@ def _array(what: str, name: str, value: ArrayLike) -> NDArray[Any]:
 
 
 def _like(arrays: Arrays) -> StateArrays:
-    return StateArrays({k: np.zeros(array.shape, array.dtype) for k, array in arrays.items()})
+    return StateArrays({k: aligned_zeros(v.shape, v.dtype) for k, v in arrays.items()})

@@ -21,20 +21,31 @@ from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 
 __all__ = ["Block", "BlockPool", "Room"]
 
+ARENA_BYTES = 2 << 20
+"""Memory that small blocks are cut from: a huge page."""
+
 
 class Block:
-    """Page-aligned contiguous memory, and the arrays of a state in it.
+    """Contiguous memory, and the arrays of a state in it.
 
-    New memory is zero. It returns to the operating system once nothing refers to the block or its
-    arrays.
+    It begins on a cache line, that of a large state on a page. New memory is zero. It returns to
+    the operating system once nothing refers to the block, its arrays, or others cut from the same
+    memory.
+
+    Parameters
+    ----------
+    layout
+        Of the arrays.
+    memory
+        New memory for them, `StateLayout.moved_bytes` long; by default pages of its own.
     """
 
     __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "taken")
 
-    def __init__(self, layout: StateLayout) -> None:
+    def __init__(self, layout: StateLayout, memory: NDArray[np.uint8] | None = None) -> None:
         self.layout = layout
-        self.bytes: NDArray[np.uint8] = _pages(layout.memory_bytes)
-        """The whole block, `StateLayout.memory_bytes` long."""
+        self.bytes = _pages(layout.moved_bytes) if memory is None else memory
+        """The whole block."""
         self.arrays = StateArrays(layout.views(self.bytes))
         """The arrays of a state: views of `bytes`."""
         self.taken = False
@@ -119,6 +130,8 @@ class BlockPool:
         self.room = Room() if room is None else room
         self.room.pools.add(self)
         self._size = layout.memory_bytes
+        self._arena = np.empty(0, np.uint8)
+        """Memory that the next small blocks are cut from."""
         self._allocated = 0
         self._idle: list[Block] = []
         self._leaving: deque[Block] = deque()
@@ -171,10 +184,11 @@ class BlockPool:
                 self._add_idle(block)
 
     def resize(self, capacity: int) -> None:
-        """Change the capacity; idle blocks beyond it return to the operating system."""
+        """Change the capacity, and release idle blocks beyond it."""
         self.capacity = capacity
-        while self._allocated > capacity and self.unmap():
-            pass
+        while self._idle and self._allocated > capacity:
+            del self._idle[0]
+            self._forget()
 
     def touch(self, count: int) -> None:
         """Allocate `count` blocks, or up to the capacity, and touch their pages."""
@@ -184,12 +198,15 @@ class BlockPool:
             self._idle.append(block)
 
     def unmap(self) -> bool:
-        """Return the block that has been idle longest to the operating system, if there is one."""
-        if self._idle:
-            del self._idle[0]
-            self._forget()
-            return True
-        return False
+        """Return the block that has been idle longest to the operating system, if it can be.
+
+        Small blocks stay: their memory would not return before that of all cut beside them.
+        """
+        if not self._idle or not self.layout.is_large:
+            return False
+        del self._idle[0]
+        self._forget()
+        return True
 
     def _find_idle(self, count: int) -> None:
         for block in [block for block in self._leaving if block.is_lost or not block.busy]:
@@ -218,7 +235,15 @@ class BlockPool:
     def _allocate(self) -> Block:
         self.room.map(self._size, self)
         self._allocated += 1
-        return Block(self.layout)
+        return Block(self.layout, None if self.layout.is_large else self._cut())
+
+    def _cut(self) -> NDArray[np.uint8]:
+        """Return memory for a small block."""
+        size = self.layout.moved_bytes
+        if self._arena.size < size:
+            self._arena = _pages(ARENA_BYTES)
+        memory, self._arena = self._arena[:size], self._arena[size:]
+        return memory
 
     def _forget(self) -> None:
         self._allocated -= 1

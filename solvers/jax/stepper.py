@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays, state_bytes
 from solvers.jax.batch import Batch
 from solvers.jax.leaf import LeafPrograms, Selected
 from solvers.jax.rows import padded
@@ -62,10 +62,14 @@ class ScanStepper:
         carry = programs.forms.carry
         values = self._values(batch).items()
         self._controls = {name: np.array(value, order="C") for name, value in values}
-        self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
+        self._accumulators = {
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self._controls.items()
+        }
         self._state: Arrays = _zeros(carry)
         moving = chosen(carry.names, carry.differentiable)
-        self._adjoint = {name: np.zeros_like(self._state[name]) for name in moving}
+        self._adjoint = {
+            name: aligned_zeros(self._state[name].shape, self._state[name].dtype) for name in moving
+        }
         self.tape_memory = Scratch(partial(_zeros, carry))
         self._tapes: dict[tuple[int, int], Arrays] = {}
         self._loss_dtypes: dict[str, np.dtype[Any]] = {}
@@ -334,4 +338,4 @@ class ScanStepper:
 
 def _zeros(form: TreeForm) -> Named:
     pairs = zip(form.names, form.types, strict=True)
-    return {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in pairs}
+    return {name: aligned_zeros(leaf.shape, leaf.dtype) for name, leaf in pairs}

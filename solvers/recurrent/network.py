@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from adjoint.steppers import Arrays, Scratch, copy_arrays
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
 from solvers.recurrent.cells import GRU, LSTM, Tanh
 from solvers.recurrent.checks import (
     check_input_gradient,
@@ -159,15 +159,15 @@ class RecurrentNetwork:
     def _allocate(self, hidden_size: int) -> None:
         batch, names = self._row[0], self._layers[0].memory
         shape = (len(self._layers), batch, hidden_size)
-        self._state: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
-        self._adjoint: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        self._state: Arrays = {name: aligned_zeros(shape, self._dtype) for name in names}
+        self._adjoint: Arrays = {name: aligned_zeros(shape, self._dtype) for name in names}
         self._controls |= {f"{name}0": np.zeros(shape, self._dtype) for name in names}
         self._accumulators: dict[str, Any] = {
-            name: np.zeros_like(array) for name, array in self._controls.items()
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self._controls.items()
         }
         self.distributed = tuple(f"{name}0" for name in names)
         self.per_step: tuple[str, ...] = ()
-        self._outer = np.zeros((self.leaf_steps, batch, hidden_size), self._dtype)
+        self._outer = aligned_zeros((self.leaf_steps, batch, hidden_size), self._dtype)
         self._inputs_adjoint: Array | None = None
         self.tape_memory = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
         self._tapes: dict[tuple[int, int], list[_Block]] = {}
@@ -183,7 +183,7 @@ class RecurrentNetwork:
         self._accumulators["inputs"] = gradient
         self.distributed += ("inputs",)
         self.per_step = ("inputs",)
-        self._inputs_adjoint = np.zeros((self.leaf_steps, *self._row), self._dtype)
+        self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
 
     # -- the protocol -------------------------------------------------------------------------
 
@@ -412,4 +412,4 @@ class RecurrentNetwork:
 
 
 def _make_tape(shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Arrays:
-    return {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+    return {name: aligned_zeros(shape, dtype) for name, shape in shapes.items()}

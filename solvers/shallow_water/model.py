@@ -57,7 +57,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays, state_bytes
 from solvers.grids.grid import Grid
 from solvers.grids.halo import Halo
 from solvers.observations import Gauges
@@ -164,12 +164,16 @@ class ShallowWater:
     def _allocate(self, samples: Samples) -> None:
         rows, columns = self.grid.local_shape
         shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
-        self._accumulators = {name: np.zeros_like(c) for name, c in self._controls.items()}
+        self._accumulators = {
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self._controls.items()
+        }
         make_state = partial(_empty_state, shape, self._dtype)
         self._state: Arrays = make_state()
         self._adjoint = make_state()
         self._adjoint_rows = AdjointRows.allocate(shape[1], self._dtype)
-        self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
+        self._medium = Medium(*(aligned_zeros(shape, self._dtype) for _ in Medium._fields))
+        for array in self._medium:
+            array[...] = 1
         self._medium.wet[...] = 0
         self._medium.wet[OWN] = self._wet
         self._halo.exchange([self._medium.wet])
@@ -407,4 +411,4 @@ def _fields(arrays: Arrays) -> Fields:
 
 
 def _empty_state(shape: tuple[int, int], dtype: np.dtype[Any]) -> Arrays:
-    return {name: np.zeros(shape, dtype) for name in Fields._fields}
+    return {name: aligned_zeros(shape, dtype) for name in Fields._fields}

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers import Arrays, Scratch, copy_arrays
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
 from solvers.petsc.vectors import Window, check_template
@@ -98,14 +98,16 @@ class PetscStepper(ABC):
             step: index for index, step in enumerate(self.steps.steps_at(problem.observation_times))
         }
         size = problem.template.getLocalSize()
-        self._state: Arrays = {name: np.zeros(size) for name in self.names}
-        self._adjoint: Arrays = {name: np.zeros(size) for name in self.names}
-        self._accumulators = {k: np.zeros(c.shape, c.dtype) for k, c in problem.controls.items()}
-        self.tape_memory = Scratch(lambda: {"x": np.zeros(size)})
+        self._state: Arrays = {name: aligned_zeros(size) for name in self.names}
+        self._adjoint: Arrays = {name: aligned_zeros(size) for name in self.names}
+        self._accumulators = {
+            k: aligned_zeros(c.shape, c.dtype) for k, c in problem.controls.items()
+        }
+        self.tape_memory = Scratch(lambda: {"x": aligned_zeros(size)})
         """Where the vectors of tapes are."""
         self._tapes: dict[int, Tape] = {}
         self._windows: dict[str, Window] = {}
-        self._work = [np.zeros(size)] * self.num_stages
+        self._work = [aligned_zeros(size)] * self.num_stages
         self._has_running_cost = problem.has("running_cost")
         self.reached = 0
 

@@ -111,4 +111,4 @@ def test_kept_tapes_count_in_the_reported_memory():
     schedule = Mixed(NUM_STEPS, NUM_STEPS - 1, 1)
     assert schedule.num_tapes == NUM_STEPS
     report = adjoint.gradient(Pendulums(2, NUM_STEPS), NUM_STEPS, schedule=schedule).report
-    assert report.memory_bytes >= (NUM_STEPS - 1) * 4096
+    assert report.memory_bytes == (NUM_STEPS - 1) * 3 * 64  # three arrays, a cache line each
