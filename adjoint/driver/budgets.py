@@ -81,9 +81,8 @@ def _memory_bytes(run: Run) -> int:
 
 def _slots_by_leaf(run: Run, memory: int, sizes: Sequence[int]) -> dict[int, int]:
     """Return the slots beside the tape of a leaf, by leaf size, for those that leave enough."""
-    tapes = [run.memory.tape_bytes(leaf) for leaf in sizes]
-    blocks = [(memory - tape) // _slot_bytes(run) - _blocks_to_read(run) for tape in tapes]
-    ranks = run.comm.gather(blocks)
+    besides = _blocks_to_read(run)
+    ranks = run.comm.gather([run.memory.num_slots(memory, leaf) - besides for leaf in sizes])
     tightest = [min(slots) for slots in zip(*ranks, strict=True)]
     return {
         leaf: slots

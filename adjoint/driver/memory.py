@@ -1,5 +1,6 @@
 """The memory of a run's slots and tapes, from the first measured step to the last evaluation."""
 
+from adjoint.driver import constants
 from adjoint.steppers import Capabilities
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
@@ -44,6 +45,16 @@ class Memory:
             state = sum(field.nbytes for field in self._layout.fields)
             return -(-size // max(1, state)) * self._layout.memory_bytes
         return size
+
+    def num_slots(self, memory_bytes: int, leaf_steps: int) -> int:
+        """Return how many slots fit beside the tape of a leaf; negative if that alone does not."""
+        block, tape = max(1, self._layout.memory_bytes), self.tape_bytes(leaf_steps)
+        fit = (memory_bytes - tape) // block
+        if self._tape_layout != self._layout:
+            tape = 0
+        # What arrays are to Python is not counted as long as it is little.
+        blocks = (memory_bytes + constants.FREE_BYTES) // (block + constants.OBJECT_BYTES)
+        return min(fit, blocks - tape // block)
 
     def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
         """Return the buffers, all slots empty, for so many slots and leaves of this size.

@@ -9,7 +9,10 @@ import pytest
 from pendulums import Pendulums
 
 import adjoint
+from adjoint.driver.options import Options
+from adjoint.driver.run import Run
 from adjoint.errors import ArgumentError
+from adjoint.parallel import communicator
 from adjoint.schedules import Mixed, Revolve
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.verification import bitwise_test
@@ -75,3 +78,11 @@ def test_a_number_takes_a_cache_line():
     assert result.report.recomputation_factor <= 2
     assert result.report.memory_bytes <= 50 * 64
     assert result.gradient["u0"] == pytest.approx(0.9**50)
+
+
+def test_what_many_small_arrays_are_to_python_is_within_the_memory_too():
+    comm = communicator(None)
+    run = Run.of(Pendulums(1, 10**6), 10**6, Options.parse({}, comm), comm)
+    few, many = (run.memory.num_slots(memory, 1) for memory in (1 << 20, 1 << 30))
+    assert few == (1 << 20) // (3 * 64)
+    assert many * (3 * 64 + 1024) <= (1 << 30) + (16 << 20)
