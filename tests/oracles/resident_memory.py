@@ -65,7 +65,7 @@ def recurrent():
 
     inputs = np.random.default_rng(0).random((NUM_STEPS, 250, 4))
     targets = np.zeros((NUM_STEPS, 250, 1))
-    loss = SquaredError(1)
+    loss = SquaredError(500, 1)
     return RecurrentNetwork(
         GRU, 4, 500, batch=250, inputs=inputs, loss=loss, targets=targets, leaf_steps=2
     )
