@@ -76,6 +76,7 @@ class _Written(io.RawIOBase):
         return len(data)
 
     def readinto(self, buffer: Any) -> int:
+        del buffer
         raise io.UnsupportedOperation("HDF5 reads nothing of what it has just written")
 
     def truncate(self, size: int | None = None) -> int:

@@ -41,7 +41,7 @@ import numpy as np
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.storage.checksums import checksum
 from adjoint.storage.index import ENTRY_BYTES, INDEX_DTYPE
-from adjoint.storage.state_layout import LARGEST_ALIGNMENT, PAGE_BYTES, StateLayout
+from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 
 __all__ = [
     "ACCEPTED_DTYPE",
