@@ -104,7 +104,7 @@ def test_a_schedule_that_needs_a_file_without_one():
 
 def test_a_schedule_that_does_not_fit_the_memory():
     with pytest.raises(ArgumentError, match="memory"):
-        adjoint.gradient(Untouched(2, 10), 10, schedule=Revolve(10, 8), memory=3 * 4096)
+        adjoint.gradient(Untouched(2, 10), 10, schedule=Revolve(10, 8), memory=3 * 192)
 
 
 def test_a_file_that_is_not_ours_is_left_as_it_was(tmp_path):
