@@ -5,6 +5,7 @@ its default here; nobody else asks a stepper what it has.
 """
 
 import inspect
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -135,9 +136,8 @@ class Capabilities:
         if "tape_bytes" not in self.present:
             return steps * state_bytes(self.stepper.state)
         tape_bytes = self._read("tape_bytes", None)
-        if kept and "kept" in inspect.signature(tape_bytes).parameters:
-            return tape_bytes(steps, kept=True)
-        return tape_bytes(steps)
+        with_kept = kept and "kept" in inspect.signature(tape_bytes).parameters
+        return operator.index(tape_bytes(steps, kept=True) if with_kept else tape_bytes(steps))
 
     @property
     def tape_memory(self) -> Scratch[Any] | None:

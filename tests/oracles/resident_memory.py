@@ -65,9 +65,9 @@ def recurrent():
 
     inputs = np.random.default_rng(0).random((NUM_STEPS, 250, 4))
     targets = np.zeros((NUM_STEPS, 250, 1))
-    loss = SquaredError(500, 1)
+    loss = SquaredError(250, 1)
     return RecurrentNetwork(
-        GRU, 4, 500, batch=250, inputs=inputs, loss=loss, targets=targets, leaf_steps=2
+        GRU, 4, 250, batch=250, inputs=inputs, loss=loss, targets=targets, leaf_steps=2
     )
 
 
