@@ -24,7 +24,7 @@ SCHEDULES = [
     Revolve(NUM_STEPS, 2),
     Revolve(NUM_STEPS, 2, leaf_steps=3),
     Asynchronous(NUM_STEPS, 2, 3),
-    Mixed(NUM_STEPS, 6, 2),
+    Mixed(NUM_STEPS, 6, 4),
 ]
 
 
