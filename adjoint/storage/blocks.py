@@ -190,6 +190,11 @@ class BlockPool:
             del self._idle[0]
             self._forget()
 
+    def write_off(self, wanted: int) -> None:
+        """Let new blocks take the place of those taken beyond `wanted`, which may not come back."""
+        taken = self._allocated - len(self._idle) - len(self._leaving)
+        self.capacity += max(0, taken - wanted)
+
     def touch(self, count: int) -> None:
         """Allocate `count` blocks, or up to the capacity, and touch their pages."""
         while self._allocated < min(count, self.capacity):

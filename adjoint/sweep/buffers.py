@@ -71,6 +71,11 @@ class Buffers(ABC):
         if self.tape_bytes:
             self._forget_tapes(1)
 
+    def abandon_tapes(self) -> None:
+        """Leave the stepper the tapes that are alive, with their memory: they are of no use."""
+        self._forget_tapes(self._tapes)
+        self._pool.write_off(len(self.slots) + 2)  # beside the live state and a spare one
+
     # -- slots --------------------------------------------------------------------------------
 
     @abstractmethod

@@ -1,11 +1,9 @@
 """Every schedule gives the bits of storing all states, also when repeated with other controls."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from ended import Ended
-from every_schedule import schedules
+from every_schedule import schedules, with_tapes_of_states
 from hypothesis import given, settings
 from pendulums import CopiedPendulums, Pendulums
 
@@ -88,8 +86,7 @@ def test_any_small_schedule(tmp_path_factory, schedule):
     num_steps = schedule.num_steps
     folder = tmp_path_factory.mktemp("run")
     played = schedule.schedule if isinstance(schedule, Ended) else schedule
-    if played.num_tapes > 1:  # a tape is a state a step
-        played = replace(played, tape_slots=max(played.tape_slots, played.leaf_steps))
+    played = with_tapes_of_states(played)
     result = adjoint.gradient(Pendulums(2, num_steps), num_steps, schedule=played, file=folder)
     expected = adjoint.gradient(Pendulums(2, num_steps), num_steps, schedule=StoreAll(num_steps))
     assert result.cost == expected.cost
