@@ -62,19 +62,19 @@ class Buffers(ABC):
         if self.tape_bytes:
             self._pool.room.map(self.tape_bytes)
             self._pool.room.use(self.tape_bytes)
-            self._tapes += 1
+        self._tapes += 1
         return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
 
     def pull_back(self, start: int, stop: int) -> None:
         """Pull back on the stepper."""
         self._stepper.pull_back(start, stop)
-        if self.tape_bytes:
-            self._forget_tapes(1)
+        self._forget_tapes(1)
 
     def abandon_tapes(self) -> None:
         """Leave the stepper the tapes that are alive, with their memory: they are of no use."""
-        self._forget_tapes(self._tapes)
-        self._pool.write_off(len(self.slots) + 2)  # beside the live state and a spare one
+        if self._tapes:
+            self._forget_tapes(self._tapes)
+            self._pool.write_off(len(self.slots))
 
     # -- slots --------------------------------------------------------------------------------
 
@@ -116,8 +116,9 @@ class Buffers(ABC):
 
     def _forget_tapes(self, count: int) -> None:
         self._tapes -= count
-        self._pool.room.use(-count * self.tape_bytes)
-        self._pool.room.unmap(count * self.tape_bytes)
+        if self.tape_bytes:
+            self._pool.room.use(-count * self.tape_bytes)
+            self._pool.room.unmap(count * self.tape_bytes)
 
 
 class CopyingBuffers(Buffers):
