@@ -5,7 +5,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from adjoint.driver import constants
-from adjoint.driver.resources import make_buffers
 from adjoint.driver.run import Run
 from adjoint.errors import TransferError
 from adjoint.measurement.engines import choose_engine
@@ -35,10 +34,10 @@ class Measured:
     """The error of the file, if no state can be stored in it; empty otherwise."""
 
 
-def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
+def measure(run: Run, budget: Budget) -> Measured:
     """Run a few of the stepper's steps, and transfers if the budget has a file. Collective.
 
-    The stepper is started afresh. Memory and temporary files are given back.
+    The stepper is started afresh. Temporary files are removed.
 
     Raises
     ------
@@ -51,7 +50,7 @@ def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
     fitting = [leaf for leaf in constants.PROBED_LEAVES if leaf in budget.slots]
     sizes = [leaf for leaf in fitting if leaf * constants.MIN_LEAVES_TO_PROBE <= num_steps]
     slots = {min(leaf, num_steps): budget.slots[leaf] for leaf in sizes or [min(budget.slots)]}
-    buffers = partial(_touched_buffers, run, adopts=adopts)
+    buffers = partial(_touched_buffers, run)
     probe = Probe(run.stepper, num_steps, slots, buffers, run.comm)
     costs = probe.stepper_costs()
     engine = run.options.engine
@@ -66,8 +65,8 @@ def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
     return Measured(with_file(costs, choice.costs), choice.engine, choice.reason)
 
 
-def _touched_buffers(run: Run, num_slots: int, *, adopts: bool) -> Buffers:
+def _touched_buffers(run: Run, num_slots: int, leaf_steps: int) -> Buffers:
     """Return buffers whose memory has been touched, as after the beginning of a run."""
-    pool, buffers = make_buffers(run, num_slots, adopts=adopts)
-    pool.touch(num_slots + adopts)
+    buffers = run.memory.buffers(num_slots, leaf_steps)
+    run.memory.touch(num_slots)
     return buffers

@@ -35,7 +35,8 @@ class RunOptions(TypedDict, total=False):
     warning if it is one of several ranks, unless ``comm=MPI.COMM_SELF`` says that this is meant."""
 
     memory: int | str | None
-    """Bytes per rank for all snapshots, buffers and tapes: an integer, or text like "512 MiB".
+    """Bytes per rank for all snapshots and tapes, which is what a gradient adds to the memory of a
+    forward run: an integer, or text like "512 MiB".
     Default: a quarter of what the node has, or a container or batch job may use of it, divided by
     the ranks on the node."""
 

@@ -70,8 +70,7 @@ def _rows_to_open(run: Run, schedule: Schedule) -> int | None:
 def _given(run: Run, schedule: Schedule) -> RunPlan:
     """Return the plan to play the schedule that the caller gave."""
     check_given_schedule(run, schedule)
-    adopts = run.capabilities.adopting is not None
-    return RunPlan(schedule, "", None, math.nan, adopts, engine=run.options.engine)
+    return RunPlan(schedule, "", None, math.nan, engine=run.options.engine)
 
 
 # -- the best schedule --------------------------------------------------------------------------
@@ -79,17 +78,17 @@ def _given(run: Run, schedule: Schedule) -> RunPlan:
 
 def _best(run: Run, *, leaf_steps: int | None = None) -> RunPlan:
     """Return the best plan; with `leaf_steps`, of those with leaves of that size."""
-    budget, adopts = find_budget(run, leaf_steps=leaf_steps)
+    budget = find_budget(run, leaf_steps=leaf_steps)
     if run.num_steps is not None:
         block = max(1, *run.comm.gather(run.layout.memory_bytes))
         cheap_slots = constants.CHEAP_MEMORY_BYTES // block
         in_memory = without_measuring(run.num_steps, budget, cheap_slots=cheap_slots)
         if in_memory is not None:
-            return _run_plan(run, in_memory, None, adopts)
-    measured = _measured(run, budget, adopts=adopts)
+            return _run_plan(run, in_memory, None)
+    measured = _measured(run, budget)
     if measured.file_failure:
         budget = replace(budget, file_states=0)
-    plan = _choose(run, measured.costs, budget, adopts)
+    plan = _choose(run, measured.costs, budget)
     plan = replace(plan, engine=measured.engine, engine_reason=measured.engine_reason)
     if measured.file_failure:
         failure = f"the file is not used, since it failed in the probe: {measured.file_failure}"
@@ -97,16 +96,16 @@ def _best(run: Run, *, leaf_steps: int | None = None) -> RunPlan:
     return plan
 
 
-def _measured(run: Run, budget: Budget, *, adopts: bool) -> Measured:
+def _measured(run: Run, budget: Budget) -> Measured:
     """Measure steps and transfers; for a file that is kept, watch which arrays steps change."""
     if run.file is None or run.file.is_temporary():
-        return measure(run, budget, adopts=adopts)
+        return measure(run, budget)
     run.stepper.start()
     with run.fingerprints.watching():
-        return measure(run, budget, adopts=adopts)
+        return measure(run, budget)
 
 
-def _choose(run: Run, costs: Mapping[int, Costs], budget: Budget, adopts: bool) -> RunPlan:
+def _choose(run: Run, costs: Mapping[int, Costs], budget: Budget) -> RunPlan:
     """Return the best plan by costs, which are by leaf size."""
     if run.num_steps is None:
         plan = _open_ended(costs, budget)
@@ -118,7 +117,7 @@ def _choose(run: Run, costs: Mapping[int, Costs], budget: Budget, adopts: bool) 
             file_must_save=constants.MIN_FILE_SAVING,
             adaptive_tolerance=constants.ADAPTIVE_TOLERANCE,
         )
-    return _run_plan(run, plan, interpolate_costs(plan.schedule.leaf_steps, costs), adopts)
+    return _run_plan(run, plan, interpolate_costs(plan.schedule.leaf_steps, costs))
 
 
 def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
@@ -139,13 +138,12 @@ def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
     return Plan(spilling, math.nan, reason)
 
 
-def _run_plan(run: Run, plan: Plan, costs: Costs | None, adopts: bool) -> RunPlan:
+def _run_plan(run: Run, plan: Plan, costs: Costs | None) -> RunPlan:
     return RunPlan(
         plan.schedule,
         plan.reason,
         costs,
         plan.predicted_seconds,
-        adopts,
         engine=run.options.engine,
     )
 
@@ -193,6 +191,6 @@ def _planned_again(run: Run, noted: Mapping[str, Any], rows: int) -> RunPlan:
     if noted["costs"] is None:
         return _best(run, leaf_steps=leaf)
     costs = Costs.of_numbers(noted["costs"])
-    budget, adopts = find_budget(run, leaf_steps=leaf)
+    budget = find_budget(run, leaf_steps=leaf)
     budget = replace(budget, file_states=min(budget.file_states, rows))
-    return _choose(run, {leaf: costs}, budget, adopts)
+    return _choose(run, {leaf: costs}, budget)

@@ -42,7 +42,7 @@ __all__ = ["Probe", "first_part", "with_file"]
 class Probe:
     """A stepper on its first steps, ready to be timed. Every method is collective on `comm`.
 
-    Each leaves the stepper started afresh, and memory and files released.
+    Each leaves the stepper started afresh, slots empty, and files removed.
     """
 
     stepper: Stepper
@@ -50,8 +50,8 @@ class Probe:
     slots: Mapping[int, int]
     """For each number of steps in a leaf that is to be measured, the slots that fit in memory
     beside the tape of such a leaf."""
-    memory: Callable[[int], Buffers]
-    """Makes buffers of a given number of slots; the probe releases them."""
+    memory: Callable[[int, int], Buffers]
+    """Provides empty buffers for a number of slots and of steps in a leaf."""
     comm: Communicator
     _long_advance: tuple[float, int] | None = field(default=None, init=False)
     """Seconds of a step, and the last step that is known to exist; None until measured."""
@@ -72,7 +72,7 @@ class Probe:
         and the tape of many steps may not fit in the cache.
         """
         advance, end = self._advanced()
-        with self._buffers(0):
+        with self._buffers(0, self.grid):
             rough = self._rough_costs(advance)
         return {
             leaf: self._leaf_costs(leaf, slots, rough, end) for leaf, slots in self.slots.items()
@@ -104,7 +104,7 @@ class Probe:
             The initial state is not finite, on any rank.
         """
         step_seconds = self.step_seconds()
-        with self._buffers(2) as buffers:
+        with self._buffers(2, self.grid) as buffers:
             for step in range(2):
                 copy_arrays(self.stepper.state, buffers.fill(step).arrays)
             whole = buffers.slots[0]
@@ -118,14 +118,14 @@ class Probe:
                 self.comm,
                 seconds=seconds,
             )
-        factor = largest(whole.bytes.size / max(1, layout.memory_bytes), self.comm)
+        factor = largest(whole.bytes.size / max(1, layout.moved_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
     # -- single steps and leaves --------------------------------------------------------------
 
     def _advanced(self) -> tuple[float, int]:
         if self._long_advance is None:
-            with self._buffers(0):
+            with self._buffers(0, self.grid):
                 self._long_advance = self._longest_advance()
         return self._long_advance
 
@@ -191,10 +191,9 @@ class Probe:
         count = min(_trial_leaves(rough, leaf, slots, seconds), max(1, end // leaf))
         slots = min(slots, count - 1)
         schedule = Revolve(count * leaf, slots, leaf_steps=leaf)
-        with self._buffers(slots) as buffers:
+        with self._buffers(slots, leaf) as buffers:
             self._leaf_seconds(leaf, reach_stop=False)
             mean = self._trial_costs(buffers, schedule, rough, seconds)
-            buffers.clear()
         return _with_restart_overhead(mean, rough.advance, schedule)
 
     def _trial_costs(
@@ -242,14 +241,14 @@ class Probe:
     # -- inside -------------------------------------------------------------------------------
 
     @contextmanager
-    def _buffers(self, slots: int) -> Generator[Buffers, None, None]:
+    def _buffers(self, slots: int, leaf: int) -> Generator[Buffers, None, None]:
         """Provide buffers of `slots` slots; the stepper is started before and afterwards."""
-        buffers = self.memory(slots)
+        buffers = self.memory(slots, leaf)
         self.stepper.start()
         try:
             yield buffers
         finally:
-            buffers.release()
+            buffers.clear()
             self.stepper.start()
 
     def _timed(self, work: Callable[[], object]) -> float:
@@ -376,4 +375,4 @@ def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:
 
 def _part(block: Block, layout: StateLayout) -> Block:
     """Return the beginning of a block, in the same memory, as a block of that layout."""
-    return Block(layout, block.bytes[: layout.memory_bytes])
+    return Block(layout, block.bytes[: layout.moved_bytes])

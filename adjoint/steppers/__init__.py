@@ -1,5 +1,6 @@
 """What a solver exposes: the `Stepper` protocol, and `FunctionStepper`, which implements it."""
 
+from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.function import FunctionStepper
 from adjoint.steppers.held_data import held_arrays
@@ -21,6 +22,7 @@ __all__ = [
     "Restorable",
     "Scratch",
     "Stepper",
+    "aligned_zeros",
     "copy_arrays",
     "held_arrays",
     "state_bytes",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
+from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.hooks import explain_read_only, real_number, require_nothing, returned
 from adjoint.steppers.mappings import Assignable, StateArrays, is_masked
@@ -39,9 +40,9 @@ class FunctionStepper(ABC):
     states are then copied to slots. The controls are `self.controls`. `step` must be a function of
     its arguments and the controls alone, and changes neither.
 
-    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them in
-    scratch memory that is allocated once. For each step, `pull_back` calls `step_vjp`, then
-    `step_cost_vjp`.
+    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, the first of them
+    where it is, in the live state, unless that must reach the leaf's end. For each step,
+    `pull_back` calls `step_vjp`, then `step_cost_vjp`.
 
     Parameters
     ----------
@@ -105,7 +106,6 @@ class FunctionStepper(ABC):
         }
         self._check(replay_data, accumulators)
         self._state = _like(self._initial)
-        self._spare = _like(self._initial)
         self._adjoint = _like({k: v for k, v in self._initial.items() if k not in replay_data})
         self._accumulators: Arrays = (
             dict(_like(self._controls)) if accumulators is None else dict(accumulators)
@@ -114,6 +114,8 @@ class FunctionStepper(ABC):
         self._has_step_cost = self._writes_ghosts = False
         self._is_first = True
         self._scratch = Scratch(partial(_like, self._initial))
+        self._spare: list[StateArrays] = []
+        """What `advance` computes in beside the live state; the next tape may begin in it."""
         self._tapes: dict[tuple[int, int], list[StateArrays]] = {}
 
     # -- what a user writes -------------------------------------------------------------------
@@ -184,9 +186,17 @@ class FunctionStepper(ABC):
         """The gradients accumulated so far."""
         return self._accumulators
 
-    def tape_bytes(self, steps: int) -> int:
-        """Return the memory of the tape of one `record`: its states."""
-        return steps * state_bytes(self._initial)
+    def tape_bytes(self, steps: int, *, kept: bool = False) -> int:
+        """Return the memory of the tape of one `record`: its states.
+
+        The first is the live state, unless the tape is kept while other steps are taken.
+        """
+        return (steps if kept else steps - 1) * state_bytes(self._initial)
+
+    @property
+    def tape_memory(self) -> Scratch[StateArrays]:
+        """Where the states of tapes are."""
+        return self._scratch
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -199,6 +209,7 @@ class FunctionStepper(ABC):
             array[...] = 0
         self._tapes.clear()
         self._scratch.begin()
+        self._spare = []
         self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
         self._writes_ghosts = self.writes_ghosts
         self._call("initial_state", "out", self._state)
@@ -213,15 +224,17 @@ class FunctionStepper(ABC):
         home = self._state
         if out is not None:
             home = out if type(out) is StateArrays else StateArrays(out)
+        if not self._spare:
+            self._spare = self._scratch.take(1)
         if self._is_first and start < stop and not self._writes_ghosts:
-            first, self._is_first = self._spare if home is self._state else home, False
+            first, self._is_first = self._spare[0] if home is self._state else home, False
             mark(first)
             cost = FunctionStepper.advance(self, start, start + 1, cost=cost, out=home)
             self._require_written(first)
             start += 1
-        source, target, other = self._state, self._spare, home
+        source, target, other = self._state, self._spare[0], home
         if source is not home and (stop - start) % 2:
-            target, other = home, self._spare
+            target, other = home, target
         ghosts, has_cost = self._writes_ghosts, self._has_step_cost
         try:
             # As in `record`: a call for what is done in each step would cost 5 % of a small one.
@@ -247,12 +260,17 @@ class FunctionStepper(ABC):
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Take the state from `start` to `stop`, keeping the states before each step."""
-        source, last = self._state, stop - 1
+        source, last, tape = self._state, stop - 1, [self._state]
         if reach_stop:
-            source = self._scratch.take()
+            tape, self._spare = self._spare or self._scratch.take(1), []
+            source = tape[0]
             copy_arrays(self._state, source)
-        tape = [source]
-        marked = self._first_of_scratch() if stop - start > 1 else None
+        if start < last:
+            tape += self._scratch.take(last - start)
+        first = tape[1] if self._is_first and start < last and not self._writes_ghosts else None
+        if first is not None:
+            self._is_first = False
+            mark(first)
         ghosts, has_cost = self._writes_ghosts, self._has_step_cost
         target = self._state
         try:
@@ -262,8 +280,7 @@ class FunctionStepper(ABC):
                     added = self.step_cost(k, state)
                     cost += added if type(added) is float else real_number(added, "step_cost()")
                 if k < last:
-                    target = self._scratch.take()
-                    tape.append(target)
+                    target = tape[k + 1 - start]
                 elif reach_stop:
                     target = self._state
                 else:
@@ -276,8 +293,8 @@ class FunctionStepper(ABC):
         except Exception as error:
             self._clean_up(error, source, target)
             raise
-        if marked is not None:
-            self._require_written(marked)
+        if first is not None:
+            self._require_written(first)
         self._tapes[start, stop] = tape
         return cost
 
@@ -326,15 +343,6 @@ class FunctionStepper(ABC):
         self._call("initial_state_vjp", "gradient", self._adjoint, self._gradient)
 
     # -- inside -------------------------------------------------------------------------------
-
-    def _first_of_scratch(self) -> StateArrays | None:
-        """Before the first step, mark the state that it will be recorded in."""
-        if not self._is_first or self._writes_ghosts:
-            return None
-        self._is_first, state = False, self._scratch.take()
-        mark(state)
-        self._scratch.give_back([state])  # last in, first out
-        return state
 
     def _require_written(self, first: StateArrays) -> None:
         self._is_first = True  # a stepper that fails is tried again
@@ -406,4 +414,4 @@ def _array(what: str, name: str, value: ArrayLike) -> NDArray[Any]:
 
 
 def _like(arrays: Arrays) -> StateArrays:
-    return StateArrays({k: np.zeros(array.shape, array.dtype) for k, array in arrays.items()})
+    return StateArrays({k: aligned_zeros(v.shape, v.dtype) for k, v in arrays.items()})

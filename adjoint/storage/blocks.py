@@ -6,7 +6,10 @@ is in the cache. Memory is not touched before it is used, so a pool may be large
 """
 
 import mmap
+import sys
 from collections import deque
+from collections.abc import Iterable
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +19,33 @@ from adjoint.steppers.mappings import StateArrays
 from adjoint.storage.engines.transfer import Transfer
 from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 
-__all__ = ["Block", "BlockPool"]
+__all__ = ["Block", "BlockPool", "Room"]
+
+ARENA_BYTES = 2 << 20
+"""Memory that small blocks are cut from: a huge page."""
 
 
 class Block:
-    """Page-aligned contiguous memory, and the arrays of a state in it.
+    """Contiguous memory, and the arrays of a state in it.
 
-    New memory is zero. It returns to the operating system once nothing refers to the block or its
-    arrays.
+    It begins on a cache line, that of a large state on a page. New memory is zero. It returns to
+    the operating system once nothing refers to the block, its arrays, or others cut from the same
+    memory.
+
+    Parameters
+    ----------
+    layout
+        Of the arrays.
+    memory
+        New memory for them, `StateLayout.moved_bytes` long; by default pages of its own.
     """
 
     __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "parts", "taken")
 
     def __init__(self, layout: StateLayout, memory: NDArray[np.uint8] | None = None) -> None:
         self.layout = layout
-        self.bytes = _pages(layout.memory_bytes) if memory is None else memory
-        """The whole block, `StateLayout.memory_bytes` long."""
+        self.bytes = _pages(layout.moved_bytes) if memory is None else memory
+        """The whole block."""
         self.arrays = StateArrays(layout.views(self.bytes))
         """The arrays of a state: views of `bytes`."""
         whole = memoryview(self.bytes)
@@ -62,6 +76,40 @@ class Block:
             transfer.settle()
 
 
+class Room:
+    """Bytes of memory that pools and tapes take together.
+
+    New memory that would exceed the limit first unmaps idle blocks, of any pool: tapes may need
+    what snapshots have left, and snapshots what tapes have left. Nothing else is ever unmapped.
+    """
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        """The bytes from which on idle blocks are unmapped."""
+        self.peak = 0
+        """The most bytes in use at once so far, those in transfer included."""
+        self.pools: WeakSet[BlockPool] = WeakSet()
+        """Those that have idle blocks to give up."""
+        self._mapped = self._in_use = 0
+
+    def map(self, size: int, by: "BlockPool | None" = None) -> None:
+        """Make room for `size` bytes of new memory, for the pool `by` or for a tape."""
+        self._mapped += size
+        for pool in self.pools:
+            while self._mapped > self.limit and pool is not by and pool.unmap():
+                pass
+
+    def unmap(self, size: int) -> None:
+        """Note that `size` bytes have been returned to the operating system."""
+        self._mapped -= size
+
+    def use(self, size: int) -> None:
+        """Note that `size` more bytes are in use, or less if it is negative."""
+        self._in_use = in_use = self._in_use + size
+        if in_use > self.peak:  # noqa: PLR1730, a call of max takes as long as all the rest
+            self.peak = in_use
+
+
 class BlockPool:
     """At most `capacity` blocks, allocated when they are first needed.
 
@@ -72,20 +120,23 @@ class BlockPool:
     Parameters
     ----------
     layout
-        Of the state that each block holds.
+        Of the arrays that each block holds.
     capacity
         The largest number of blocks.
-    sparing
-        Return idle blocks to the operating system: tapes that are kept need the memory that
-        snapshots release.
+    room
+        What it shares with other pools, if anything.
     """
 
-    def __init__(self, layout: StateLayout, capacity: int, *, sparing: bool = False) -> None:
+    def __init__(
+        self, layout: StateLayout, capacity: int = sys.maxsize, room: Room | None = None
+    ) -> None:
         self.layout = layout
         self.capacity = capacity
-        self.peak = 0
-        """Largest number of blocks in use at once so far, those in transfer included."""
-        self._sparing = sparing
+        self.room = Room() if room is None else room
+        self.room.pools.add(self)
+        self._size = layout.memory_bytes
+        self._arena = np.empty(0, np.uint8)
+        """Memory that the next small blocks are cut from."""
         self._allocated = 0
         self._idle: list[Block] = []
         self._leaving: deque[Block] = deque()
@@ -105,10 +156,12 @@ class BlockPool:
             self._find_idle()
         block = self._idle.pop()
         block.taken = True
-        in_use = self._allocated - len(self._idle)
-        if in_use > self.peak:  # noqa: PLR1730, a call of max takes as long as all the rest
-            self.peak = in_use
+        self.room.use(self._size)
         return block
+
+    def lend(self, count: int) -> list[Block]:
+        """Return blocks as `take` does."""
+        return [self.take() for _ in range(count)]
 
     def give_back(self, block: Block) -> None:
         """Return a block to the pool. It is idle at once, or when its transfer has ended.
@@ -125,10 +178,25 @@ class BlockPool:
         block.taken = False
         if block.busy and not block.is_lost:
             self._leaving.append(block)
-        elif self._sparing or block.is_lost:
-            self._allocated -= 1
         else:
-            self._idle.append(block)
+            self._add_idle(block)
+
+    def take_back(self, blocks: Iterable[Block]) -> None:
+        """Return blocks to the pool as `give_back` does."""
+        for block in blocks:
+            self.give_back(block)
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity, and release idle blocks beyond it."""
+        self.capacity = capacity
+        while self._idle and self._allocated > capacity:
+            del self._idle[0]
+            self._forget()
+
+    def write_off(self, wanted: int) -> None:
+        """Let new blocks take the place of those taken beyond `wanted`, which may not come back."""
+        taken = self._allocated - len(self._idle) - len(self._leaving)
+        self.capacity += max(0, taken - wanted)
 
     def touch(self, count: int) -> None:
         """Allocate `count` blocks, or up to the capacity, and touch their pages."""
@@ -137,32 +205,56 @@ class BlockPool:
             block.bytes[::PAGE_BYTES] = 0
             self._idle.append(block)
 
+    def unmap(self) -> bool:
+        """Return the block that has been idle longest to the operating system, if it can be.
+
+        Small blocks stay: their memory would not return before that of all cut beside them.
+        """
+        if not self._idle or not self.layout.is_large:
+            return False
+        del self._idle[0]
+        self._forget()
+        return True
+
     def _find_idle(self) -> None:
         for block in [block for block in self._leaving if block.is_lost or not block.busy]:
             self._leaving.remove(block)
             self._add_idle(block)
+        if not self._idle and self._allocated < self.capacity:
+            self._idle.append(self._allocate())
         while not self._idle:
-            if self._allocated < self.capacity:
-                self._idle.append(self._allocate())
-            elif self._leaving:
-                block = self._leaving.popleft()
-                block.settle()
-                self._add_idle(block)
-            else:
+            if not self._leaving:
                 raise ScheduleError(
                     f"all {self.capacity} blocks are in use: the schedule keeps more states in "
                     "memory than it has slots, or the buffers were made for fewer slots"
                 )
+            block = self._leaving.popleft()
+            block.settle()
+            self._add_idle(block)
 
     def _add_idle(self, block: Block) -> None:
+        self.room.use(-self._size)
         if block.is_lost:
-            self._allocated -= 1
+            self._forget()
         else:
             self._idle.append(block)
 
     def _allocate(self) -> Block:
+        self.room.map(self._size, self)
         self._allocated += 1
-        return Block(self.layout)
+        return Block(self.layout, None if self.layout.is_large else self._cut())
+
+    def _cut(self) -> NDArray[np.uint8]:
+        """Return memory for a small block."""
+        size = self.layout.moved_bytes
+        if self._arena.size < size:
+            self._arena = _pages(ARENA_BYTES)
+        memory, self._arena = self._arena[:size], self._arena[size:]
+        return memory
+
+    def _forget(self) -> None:
+        self._allocated -= 1
+        self.room.unmap(self._size)
 
 
 def _pages(count: int) -> NDArray[np.uint8]:

@@ -132,13 +132,13 @@ class JournalLayout:
     @property
     def gradients_start(self) -> int:
         """Offset of the gradients in the payload of a record; the adjoint is before them."""
-        return self.adjoint.memory_bytes
+        return self.adjoint.page_bytes
 
     @property
     def record_bytes(self) -> int:
         """Size of one record: header and payload, in whole pages."""
-        reverse = self.gradients_start + self.gradients.memory_bytes
-        return HEADER_BYTES + max(self.state.memory_bytes, reverse)
+        reverse = self.gradients_start + self.gradients.page_bytes
+        return HEADER_BYTES + max(self.state.page_bytes, reverse)
 
     @property
     def rows_bytes(self) -> int:

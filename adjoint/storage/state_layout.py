@@ -22,7 +22,10 @@ FIELD_ALIGNMENT = 64
 """A cache line, and the widest vector register."""
 
 PAGE_BYTES = 4096
-"""Blocks begin and end on a page boundary, in memory and in the file."""
+"""Large blocks begin and end on a page boundary, in memory and in the file: direct I/O needs it."""
+
+LARGE_BYTES = 64 << 10
+"""From this size on a state has pages of its own in memory."""
 
 LARGEST_ALIGNMENT = 1 << 20
 """Alignment of large blocks in the file: a multiple of the stripe of most parallel file systems."""
@@ -82,8 +85,23 @@ class StateLayout:
 
     @property
     def memory_bytes(self) -> int:
-        """Size of a block in memory: `nbytes` rounded up to whole pages."""
+        """What a block takes of the memory budget: `nbytes` rounded up to cache lines."""
+        return _round_up(self.nbytes, FIELD_ALIGNMENT)
+
+    @property
+    def page_bytes(self) -> int:
+        """`nbytes` rounded up to whole pages."""
         return _round_up(self.nbytes, PAGE_BYTES)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a block has pages of its own in memory, which are then moved as a whole."""
+        return self.nbytes >= LARGE_BYTES
+
+    @property
+    def moved_bytes(self) -> int:
+        """Size of a block's memory, and of a transfer."""
+        return self.page_bytes if self.is_large else self.memory_bytes
 
     @property
     def block_bytes(self) -> int:
@@ -92,7 +110,7 @@ class StateLayout:
         `nbytes` rounded up to 1 MiB, or to 4 KiB if it is less than 1 MiB. Zero for a rank without
         state.
         """
-        alignment = min(LARGEST_ALIGNMENT, self.memory_bytes)
+        alignment = min(LARGEST_ALIGNMENT, self.page_bytes)
         return _round_up(self.nbytes, alignment) if alignment else 0
 
     def views(self, block: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:

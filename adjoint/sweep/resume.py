@@ -221,6 +221,7 @@ class Recovery:
     # -- what both need -------------------------------------------------------------------------
 
     def _resumed_at(self, point: ResumePoint) -> AdaptiveStream:
+        self.buffers.abandon_tapes()
         costs = Costs() if self.costs is None else self.costs
         schedule = fallback_schedule(self.schedule, self.state.num_steps, costs)
         return schedule.resume_from(point)

@@ -339,7 +339,7 @@ class Sweep:
         start, stop, state, check = action.start, action.stop, self._state, self._gradient_check
         if stop != state.adjoint_at:
             raise self._misplaced(action)
-        self._stepper.pull_back(start, stop)
+        self._buffers.pull_back(start, stop)
         if check.leaves_left:
             check.leaves_left -= 1
         else:

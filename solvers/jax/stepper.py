@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays, state_bytes
 from solvers.jax.batch import Batch
 from solvers.jax.leaf import LeafPrograms, Selected
 from solvers.jax.rows import padded
@@ -62,11 +62,15 @@ class ScanStepper:
         carry = programs.forms.carry
         values = self._values(batch).items()
         self.controls = {name: np.array(value, order="C") for name, value in values}
-        self.accumulators = {name: np.zeros_like(c) for name, c in self.controls.items()}
+        self.accumulators = {
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()
+        }
         self.state: Arrays = _zeros(carry)
         moving = chosen(carry.names, carry.differentiable)
-        self.adjoint = {name: np.zeros_like(self.state[name]) for name in moving}
-        self._scratch = Scratch(partial(_zeros, carry))
+        self.adjoint = {
+            name: aligned_zeros(self.state[name].shape, self.state[name].dtype) for name in moving
+        }
+        self.tape_memory = Scratch(partial(_zeros, carry))
         self._tapes: dict[tuple[int, int], Arrays] = {}
         self._loss_dtypes: dict[str, np.dtype[Any]] = {}
         self.use(batch)
@@ -160,7 +164,7 @@ class ScanStepper:
             total[...] = 0
         self.first_non_finite = None
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -188,7 +192,7 @@ class ScanStepper:
         """Advance the carry from `start` to `stop`, keeping that at `start`."""
         tape = self.state
         if reach_stop:
-            tape = self._scratch.take()
+            (tape,) = self.tape_memory.take(1)
             copy_arrays(self.state, tape)
             cost = self.advance(start, stop, cost=cost)
         elif cost is not None and start < self._end:
@@ -222,8 +226,7 @@ class ScanStepper:
             for name, row in zip(self.per_step, rows, strict=True):
                 total = self.accumulators[name][start:stop]
                 total += np.asarray(row)[: total.shape[0]]
-        if tape is not self.state:
-            self._scratch.give_back([tape])
+        self.tape_memory.give_back([tape])
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradient of the initial carry."""
@@ -315,4 +318,4 @@ class ScanStepper:
 
 def _zeros(form: TreeForm) -> Named:
     pairs = zip(form.names, form.types, strict=True)
-    return {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in pairs}
+    return {name: aligned_zeros(leaf.shape, leaf.dtype) for name, leaf in pairs}

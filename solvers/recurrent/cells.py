@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers import Arrays
+from adjoint.steppers import Arrays, aligned_zeros
 from solvers.recurrent.layer import Layer
 
 __all__ = ["GRU", "LSTM", "Tanh"]
@@ -72,8 +72,9 @@ class GRU(Layer):
         self, index: int, input_size: int, hidden_size: int, batch: int, dtype: np.dtype[Any]
     ) -> None:
         super().__init__(index, input_size, hidden_size, batch, dtype)
-        self._slopes = np.empty((batch, 2 * hidden_size), dtype)
-        self._first, self._second = np.empty((2, batch, hidden_size), dtype)
+        self._slopes = aligned_zeros((batch, 2 * hidden_size), dtype)
+        self._first = aligned_zeros((batch, hidden_size), dtype)
+        self._second = aligned_zeros((batch, hidden_size), dtype)
 
     def _tape_parts(self) -> list[tuple[str, int]]:
         return [("gates", 3), ("candidate", 1)]
@@ -153,8 +154,9 @@ class LSTM(Layer):
         self, index: int, input_size: int, hidden_size: int, batch: int, dtype: np.dtype[Any]
     ) -> None:
         super().__init__(index, input_size, hidden_size, batch, dtype)
-        self._slopes = np.empty((batch, 3 * hidden_size), dtype)
-        self._first, self._second = np.empty((2, batch, hidden_size), dtype)
+        self._slopes = aligned_zeros((batch, 3 * hidden_size), dtype)
+        self._first = aligned_zeros((batch, hidden_size), dtype)
+        self._second = aligned_zeros((batch, hidden_size), dtype)
 
     def _tape_parts(self) -> list[tuple[str, int]]:
         return [("gates", 4), ("squashed", 1)]

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers import Arrays
+from adjoint.steppers import Arrays, aligned_zeros
 
 __all__ = ["Layer"]
 
@@ -61,13 +61,13 @@ class Layer(ABC):
         self.input_size, self.hidden_size, self.batch = input_size, hidden_size, batch
         self._dtype = dtype
         rows = len(self.gate_order) * hidden_size
-        self._weight_x = np.empty((rows, input_size), dtype)
-        self._weight_h = np.empty((rows, hidden_size), dtype)
-        self._bias_x = np.empty(rows, dtype)
-        self._bias_h = np.empty(rows, dtype)
-        self._gradient_x = np.empty_like(self._weight_x)
-        self._gradient_h = np.empty_like(self._weight_h)
-        self._product = np.empty((batch, rows), dtype)
+        self._weight_x = aligned_zeros((rows, input_size), dtype)
+        self._weight_h = aligned_zeros((rows, hidden_size), dtype)
+        self._bias_x = aligned_zeros(rows, dtype)
+        self._bias_h = aligned_zeros(rows, dtype)
+        self._gradient_x = aligned_zeros((rows, input_size), dtype)
+        self._gradient_h = aligned_zeros((rows, hidden_size), dtype)
+        self._product = aligned_zeros((batch, rows), dtype)
 
     # -- names and shapes -----------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from adjoint.steppers import Arrays, Scratch, copy_arrays
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
 from solvers.recurrent.checks import (
     check_input_gradient,
     check_inputs,
@@ -159,19 +159,19 @@ class RecurrentNetwork:
     def _allocate(self, hidden_size: int) -> None:
         batch, names = self._row[0], self._layers[0].memory
         shape = (len(self._layers), batch, hidden_size)
-        self.state: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        self.state: Arrays = {name: aligned_zeros(shape, self._dtype) for name in names}
         """The live hidden states ``h`` and, of an LSTM, ``c``: ``(layers, batch, hidden)``."""
-        self.adjoint: Arrays = {name: np.zeros(shape, self._dtype) for name in names}
+        self.adjoint: Arrays = {name: aligned_zeros(shape, self._dtype) for name in names}
         self.controls |= {f"{name}0": np.zeros(shape, self._dtype) for name in names}
         self.accumulators: dict[str, Any] = {
-            name: np.zeros_like(array) for name, array in self.controls.items()
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()
         }
         """The accumulated gradients. Each row of that of the inputs is written once."""
         self.distributed = tuple(f"{name}0" for name in names)
         self.per_step: tuple[str, ...] = ()
-        self._outer = np.zeros((self.leaf_steps, batch, hidden_size), self._dtype)
+        self._outer = aligned_zeros((self.leaf_steps, batch, hidden_size), self._dtype)
         self._inputs_adjoint: Array | None = None
-        self._scratch = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
+        self.tape_memory = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
         self._tapes: dict[tuple[int, int], list[_Block]] = {}
         self.first_non_finite: int | None = None
         """The first step since the last `start` whose loss was not finite; None if all were."""
@@ -185,7 +185,7 @@ class RecurrentNetwork:
         self.accumulators["inputs"] = gradient
         self.distributed += ("inputs",)
         self.per_step = ("inputs",)
-        self._inputs_adjoint = np.zeros((self.leaf_steps, *self._row), self._dtype)
+        self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
 
     # -- the protocol -------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class RecurrentNetwork:
             else:
                 total[...] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
         self._reached, self.first_non_finite = 0, None
 
     def adopt(self, arrays: Arrays) -> None:
@@ -247,11 +247,11 @@ class RecurrentNetwork:
         if out is not None:
             copy_arrays(self.state, out)
             self.state = out
-        tape = self._scratch.take()
+        (tape,) = self.tape_memory.take(1)
         with np.errstate(**IGNORE_OVERFLOW):
             for first, last in self._block_ranges(start, stop):
                 cost = self._forward(self._block(first, last, tape), cost)
-        self._scratch.give_back([tape])
+        self.tape_memory.give_back([tape])
         self._reached = max(self._reached, stop)
         return cost
 
@@ -263,7 +263,8 @@ class RecurrentNetwork:
         blocks: list[_Block] = []
         with np.errstate(**IGNORE_OVERFLOW):
             for first, last in self._block_ranges(start, stop):
-                blocks.append(self._block(first, last, self._scratch.take()))
+                (tape,) = self.tape_memory.take(1)
+                blocks.append(self._block(first, last, tape))
                 cost = self._forward(blocks[-1], cost)
         self._tapes[start, stop] = blocks
         self._reached = max(self._reached, stop)
@@ -298,7 +299,7 @@ class RecurrentNetwork:
         for block in reversed(blocks):
             if block.steps:
                 self._pull_back(block)
-        self._scratch.give_back([block.tape for block in blocks])
+        self.tape_memory.give_back([block.tape for block in blocks])
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradients of the initial states."""
@@ -393,4 +394,4 @@ class RecurrentNetwork:
 
 
 def _make_tape(shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Arrays:
-    return {name: np.zeros(shape, dtype) for name, shape in shapes.items()}
+    return {name: aligned_zeros(shape, dtype) for name, shape in shapes.items()}

@@ -58,7 +58,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.errors import ArgumentError
 from adjoint.parallel import agree_on, largest
-from adjoint.steppers import Arrays, Scratch, copy_arrays, state_bytes
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays, state_bytes
 from solvers.grids.grid import Grid
 from solvers.grids.halo import Halo
 from solvers.observations import Gauges
@@ -172,7 +172,9 @@ class ShallowWater:
     def _allocate(self, samples: Samples) -> None:
         rows, columns = self.grid.local_shape
         shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
-        self.accumulators = {name: np.zeros_like(c) for name, c in self.controls.items()}
+        self.accumulators = {
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()
+        }
         """The accumulated gradients; that of the friction is one of the drag until `finish`."""
         make_state = partial(_empty_state, shape, self._dtype)
         self.state: Arrays = make_state()
@@ -180,7 +182,9 @@ class ShallowWater:
         self.adjoint = make_state()
         """The live adjoint; its ghost cells are zero."""
         self._adjoint_rows = AdjointRows.allocate(shape[1], self._dtype)
-        self._medium = Medium(*(np.ones(shape, self._dtype) for _ in Medium._fields))
+        self._medium = Medium(*(aligned_zeros(shape, self._dtype) for _ in Medium._fields))
+        for array in self._medium:
+            array[...] = 1
         self._medium.wet[...] = 0
         self._medium.wet[OWN] = self.wet
         self._halo.exchange([self._medium.wet])
@@ -188,7 +192,8 @@ class ShallowWater:
         rings = Rows.allocate(shape[1], self._dtype)
         self._problem = Problem(self._medium, open_sides, self._constants, samples, rings)
         self._totals = self._make_totals()
-        self._scratch = Scratch(make_state)
+        self.tape_memory = Scratch(make_state)
+        """Where the states of tapes are."""
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
 
     # -- the protocol -------------------------------------------------------------------------
@@ -221,7 +226,7 @@ class ShallowWater:
         for total in self.accumulators.values():
             total[...] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -240,14 +245,13 @@ class ShallowWater:
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Advance the state from `start` to `stop`, keeping the state before each step."""
-        first = self.state
+        tape = self.tape_memory.take(stop - start - (not reach_stop))
         if reach_stop:
-            first = self._scratch.take()
-            copy_arrays(self.state, first)
-        tape = [first]
+            copy_arrays(self.state, tape[0])
+        else:
+            tape.insert(0, self.state)
         for k in range(start, stop - 1):
-            tape.append(self._scratch.take())
-            cost = self._move(tape[-2], tape[-1], k, k + 1, cost)
+            cost = self._move(tape[k - start], tape[k + 1 - start], k, k + 1, cost)
         if reach_stop:
             cost = self._move(tape[-1], self.state, stop - 1, stop, cost)
         elif cost is not None:
@@ -267,7 +271,7 @@ class ShallowWater:
         tape = self._tapes.pop((start, stop))
         for k in range(stop - 1, start - 1, -1):
             self._transpose(tape[k - start], k)
-        self._scratch.give_back([state for state in tape if state is not self.state])
+        self.tape_memory.give_back(tape)
 
     def finish(self) -> None:
         """Add the adjoints of the initial state and of the drag to the gradients. Collective."""
@@ -387,4 +391,4 @@ def _fields(arrays: Arrays) -> Fields:
 
 
 def _empty_state(shape: tuple[int, int], dtype: np.dtype[Any]) -> Arrays:
-    return {name: np.zeros(shape, dtype) for name in Fields._fields}
+    return {name: aligned_zeros(shape, dtype) for name in Fields._fields}

@@ -3,6 +3,8 @@
 To add a family, add two functions and a line in `FAMILIES`.
 """
 
+from dataclasses import replace
+
 from ended import Ended
 from hypothesis import strategies as st
 from spilling_cases import draw_spilling, draw_spilling_on, spilling_cases, spilling_on_cases
@@ -121,6 +123,15 @@ def draw_mixed(draw, num_steps, leaf, max_slots):
     slots, tape_slots = draw(st.integers(1, max_slots)), draw(st.integers(1, 6))
     unreached = draw(st.integers(0, 8)) / 8
     return Mixed(num_steps, slots, tape_slots, leaf_steps=leaf, unreached=unreached)
+
+
+def with_tapes_of_states(schedule):
+    """Return a schedule that counts a kept tape as one state a step, or keeps none."""
+    leaf = schedule.leaf_steps
+    if schedule.num_tapes == 1 or schedule.tape_slots >= leaf:
+        return schedule
+    fits = isinstance(schedule, Mixed) or leaf <= schedule.num_slots
+    return replace(schedule, tape_slots=leaf if fits else 0)
 
 
 # family -> (cases(num_steps, leaf, max_slots), draw(draw, num_steps, leaf, max_slots))

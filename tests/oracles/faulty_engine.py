@@ -95,7 +95,7 @@ class _Disk:
         self.writes += 1
         self.prepare(row)
         most = self.faults.full_after_bytes
-        used = len(self.rows | {row}) * self.file.placement.layout.memory_bytes
+        used = len(self.rows | {row}) * self.file.placement.layout.moved_bytes
         if most is not None and row not in self.rows and used > most:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.rows.add(row)

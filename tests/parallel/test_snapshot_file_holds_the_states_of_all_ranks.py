@@ -125,7 +125,7 @@ def test_hdf5_reads_it_on_all_ranks_together(ranks, file, engine):
 
 def test_no_two_ranks_share_a_byte(ranks, file):
     place = file.placement
-    parts = [(place.offset(row), place.layout.memory_bytes) for row in range(place.rows)] + [
+    parts = [(place.offset(row), place.layout.moved_bytes) for row in range(place.rows)] + [
         (place.index_offset(row), 24) for row in range(place.rows)
     ]
     everyone = sorted(part for rank in ranks.gather(parts) for part in rank if part[1])

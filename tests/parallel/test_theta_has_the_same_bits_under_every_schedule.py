@@ -26,6 +26,7 @@ SCHEDULES = [
     Asynchronous(NUM_STEPS, 2, 3),
     StoreAll(NUM_STEPS, leaf_steps=NUM_STEPS),
     Mixed(NUM_STEPS, 24, 12, leaf_steps=2),
+    Mixed(NUM_STEPS, 6, 4),
 ]
 
 

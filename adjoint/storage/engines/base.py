@@ -177,7 +177,7 @@ class RowEngine(Engine, Closing, ABC):
         self._file = file
         self._meter = Meter()
         place = file.placement
-        self._watch = Watch(place.layout.memory_bytes, place.rank, self._give_up)
+        self._watch = Watch(place.layout.moved_bytes, place.rank, self._give_up)
         self._failed: deque[Transfer] = deque()
         self._stalled: Stall | None = None
         self._closed = False

@@ -2,8 +2,8 @@
 
 A write through the page cache is a copy, by a processor that the computation may need, followed by
 a write to the disk; with direct I/O the disk controller does all the work. Memory address, file
-offset and length must be multiples of the sector size; blocks and rows are whole pages on page
-boundaries.
+offset and length must be multiples of the sector size; rows, and blocks of large states, are whole
+pages on page boundaries. Small states go through the page cache.
 
 Only states are moved in this way. The index, and any other reader of the file, use the page cache.
 That is coherent: index and states share no page, a direct write invalidates the cached pages it
@@ -93,7 +93,8 @@ class DirectRankFile(RankFile):
 def _open_direct(placement: Placement) -> int | None:
     """Return a descriptor for direct I/O; None where it is refused."""
     flag = getattr(os, "O_DIRECT", 0)
-    if not flag or placement.data_start % PAGE_BYTES or placement.row_bytes % PAGE_BYTES:
+    aligned = placement.data_start % PAGE_BYTES == placement.row_bytes % PAGE_BYTES == 0
+    if not flag or not aligned or not placement.layout.is_large:
         return None
     try:
         return os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flag)

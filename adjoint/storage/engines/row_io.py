@@ -75,7 +75,7 @@ class RankFile:
             write_fully(
                 self._descriptor, memoryview(bytes(ENTRY_BYTES)), self.placement.index_offset(row)
             )
-        size, start = self.placement.layout.memory_bytes, self.placement.offset(row)
+        size, start = self.placement.layout.moved_bytes, self.placement.offset(row)
         if row in self._reserved or size == 0:
             return
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -121,7 +121,7 @@ class RankFile:
         if entry is None or entry.step != step:
             found = "no valid state" if entry is None else f"state {entry.step}"
             raise OSError(errno.ENODATA, f"the row holds {found}")
-        end = self.placement.offset(row) + self.placement.layout.memory_bytes
+        end = self.placement.offset(row) + self.placement.layout.moved_bytes
         length = os.fstat(self._descriptor).st_size
         if length < end:
             raise cut_short(length, end)

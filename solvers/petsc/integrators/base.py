@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers import Arrays, Scratch, copy_arrays
+from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
 from solvers.petsc.vectors import Window, check_template
@@ -101,13 +101,16 @@ class PetscStepper(ABC):
             step: index for index, step in enumerate(self.steps.steps_at(problem.observation_times))
         }
         size = problem.template.getLocalSize()
-        self._state: Arrays = {name: np.zeros(size) for name in self.names}
-        self._adjoint: Arrays = {name: np.zeros(size) for name in self.names}
-        self._accumulators = {k: np.zeros(c.shape, c.dtype) for k, c in problem.controls.items()}
-        self._scratch = Scratch(lambda: {"x": np.zeros(size)})
+        self._state: Arrays = {name: aligned_zeros(size) for name in self.names}
+        self._adjoint: Arrays = {name: aligned_zeros(size) for name in self.names}
+        self._accumulators = {
+            k: aligned_zeros(c.shape, c.dtype) for k, c in problem.controls.items()
+        }
+        self.tape_memory = Scratch(lambda: {"x": aligned_zeros(size)})
+        """Where the vectors of tapes are."""
         self._tapes: dict[int, Tape] = {}
         self._windows: dict[str, Window] = {}
-        self._work = [np.zeros(size)] * self.num_stages
+        self._work = [aligned_zeros(size)] * self.num_stages
         self._has_running_cost = problem.has("running_cost")
         self.reached = 0
 
@@ -202,7 +205,7 @@ class PetscStepper(ABC):
         for total in self._accumulators.values():
             total[...] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
         self.reached = 0
 
     def adopt(self, arrays: Arrays) -> None:
@@ -288,7 +291,7 @@ class PetscStepper(ABC):
                 self.problem.observation_cost_vjp(index, state, m, adjoint, gradient)
             for name in self.problem.per_step:
                 self._accumulators[name][k] = gradient[name]
-        self._scratch.give_back(tape.scratch)
+        self.tape_memory.give_back(tape.scratch)
 
     def finish(self) -> None:
         """Add the derivative with respect to the initial state to the gradients."""
@@ -384,7 +387,7 @@ class PetscStepper(ABC):
         return {name: self._take_scratch(tape) for name in self.names}
 
     def _take_scratch(self, tape: Tape) -> NDArray[Any]:
-        tape.scratch.append(self._scratch.take())
+        tape.scratch += self.tape_memory.take(1)
         return tape.scratch[-1]["x"]
 
     def _gradient_of(self, k: int) -> dict[str, NDArray[Any]]:

@@ -28,7 +28,7 @@ from petsc4py import PETSc
 
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
-from adjoint.steppers import Arrays, Scratch
+from adjoint.steppers import Arrays, Scratch, aligned_zeros
 from solvers.petsc.errors import explanation
 from solvers.petsc.ts.checks import (
     check_quadrature,
@@ -149,7 +149,9 @@ class TSStepper:
         )
         self._state: Arrays = {"u": self._values, "clock": self._steps.clock}
         self._adjoint: Arrays = {"u": self._lambda.getArray()}
-        self._scratch = Scratch(lambda: {"x": np.zeros_like(self._values)})
+        size = self._values.shape  # not self, which would be a cycle
+        self.tape_memory = Scratch(lambda: {"x": aligned_zeros(size)})
+        """Where the vectors of tapes are."""
         self._tapes: dict[tuple[int, int], Tape] = {}
         self.reproducible = is_reproducible(ts)
         self.distributed = ("initial", "parameters") if self._parameters else ("initial",)
@@ -215,7 +217,7 @@ class TSStepper:
         if self._parameters is not None:
             self._parameters.stateIncrease()
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
         self._steps.begin()
 
     def restored(self, step: int) -> None:
@@ -273,7 +275,7 @@ class TSStepper:
             before, *stages = tape.kept[k - start]
             step = tape.steps[k - start]
             self._steps.pull_back(k, step, before, stages, self._lambda, gradient)
-        self._scratch.give_back(tape.scratch)
+        self.tape_memory.give_back(tape.scratch)
 
     def finish(self) -> None:
         """Add lambda at step 0 to the gradient of the initial solution."""
@@ -359,7 +361,7 @@ class TSStepper:
         return stages
 
     def _take(self, tape: Tape) -> NDArray[Any]:
-        tape.scratch.append(self._scratch.take())
+        tape.scratch += self.tape_memory.take(1)
         return tape.scratch[-1]["x"]
 
     def _check_position(self, start: int) -> None:

@@ -98,3 +98,18 @@ def test_an_attribute_of_a_wrapped_stepper_is_found():
             return getattr(self.inner, name)
 
     assert Capabilities.of(Wrapper(Full(2, 5))).leaf_steps == 3
+
+
+def test_a_tape_that_is_kept_is_asked_for_only_where_that_is_an_argument():
+    stepper = Pendulums(2, 5)
+    state = state_bytes(stepper.state)
+    has = Capabilities.of(stepper)
+    assert [has.tape_bytes(3), has.tape_bytes(3, kept=True)] == [2 * state, 3 * state]
+    has = Capabilities.of(Full(2, 5))
+    assert has.tape_bytes(3, kept=True) == 3000
+
+
+def test_memory_of_tapes_is_the_steppers_own_unless_it_says_so():
+    assert Capabilities.of(Bare()).tape_memory is None
+    stepper = Pendulums(2, 5)
+    assert Capabilities.of(stepper).tape_memory is stepper.tape_memory

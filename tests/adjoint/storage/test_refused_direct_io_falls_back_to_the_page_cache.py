@@ -18,7 +18,7 @@ from adjoint.storage.file_format import FileSpec
 from adjoint.storage.opening import create_file
 from adjoint.storage.state_layout import StateLayout
 
-LAYOUT = StateLayout.of({"u": np.zeros(3000)})
+LAYOUT = StateLayout.of({"u": np.zeros(9000)})
 
 
 class System:
@@ -78,7 +78,7 @@ def opened(tmp_path, monkeypatch):
 
 def round_trip(engine, row):
     block, found = Block(LAYOUT), Block(LAYOUT)
-    block.arrays["u"][:] = np.random.default_rng(row).standard_normal(3000)
+    block.arrays["u"][:] = np.random.default_rng(row).standard_normal(9000)
     engine.write(row, block, step=row).wait()
     engine.read(row, found, step=row).wait()
     return np.array_equal(block.bytes, found.bytes)
@@ -120,3 +120,15 @@ def test_other_errors_are_raised(opened):
 def test_error_on_opening_is_raised(opened):
     with pytest.raises(PermissionError):
         opened("open", errno.EACCES)
+
+
+def test_small_states_do_not_ask_for_it(tmp_path, monkeypatch):
+    system = System(None, 0)
+    monkeypatch.setattr(direct_io, "os", system)
+    layout = StateLayout.of({"u": np.zeros(8000)})
+    file = create_file(tmp_path / "run.h5", communicator(None), FileSpec(layout, ""), 4)
+    rows = DirectRankFile(file.placement)
+    assert rows.uses_page_cache
+    assert not system.direct
+    rows.close()
+    file.close()

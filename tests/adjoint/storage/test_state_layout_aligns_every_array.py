@@ -46,24 +46,27 @@ def test_views_are_the_bytes_of_the_block(state, seed):
 
 
 @pytest.mark.parametrize(
-    ("nbytes", "memory_bytes", "block_bytes"),
+    ("nbytes", "memory_bytes", "moved_bytes", "block_bytes"),
     [
-        (0, 0, 0),
-        (1, 4096, 4096),
-        (4096, 4096, 4096),
-        (4097, 8192, 8192),
-        (2**20 - 1, 2**20, 2**20),
-        (2**20 + 1, 2**20 + 4096, 2**21),
-        (5 * 2**20, 5 * 2**20, 5 * 2**20),
+        (0, 0, 0, 0),
+        (1, 64, 64, 4096),
+        (4096, 4096, 4096, 4096),
+        (4097, 4160, 4160, 8192),
+        (2**16 - 1, 2**16, 2**16, 2**16),
+        (2**16 + 1, 2**16 + 64, 2**16 + 4096, 2**16 + 4096),
+        (2**20 - 1, 2**20, 2**20, 2**20),
+        (2**20 + 1, 2**20 + 64, 2**20 + 4096, 2**21),
+        (5 * 2**20, 5 * 2**20, 5 * 2**20, 5 * 2**20),
     ],
 )
-def test_blocks_are_whole_pages_and_large_ones_whole_mebibytes(nbytes, memory_bytes, block_bytes):
+def test_small_blocks_are_cache_lines_in_memory_and_all_are_pages_in_the_file(
+    nbytes, memory_bytes, moved_bytes, block_bytes
+):
     layout = StateLayout.of({"u": np.zeros(nbytes, np.uint8)})
-    assert (layout.nbytes, layout.memory_bytes, layout.block_bytes) == (
-        nbytes,
-        memory_bytes,
-        block_bytes,
-    )
+    assert layout.nbytes == nbytes
+    assert layout.memory_bytes == memory_bytes
+    assert layout.moved_bytes == moved_bytes
+    assert layout.block_bytes == block_bytes
 
 
 def test_description_is_json_and_distinguishes_layouts():

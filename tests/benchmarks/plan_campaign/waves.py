@@ -97,7 +97,7 @@ class HalfTapeWave:
         self.accumulators = {"c": np.zeros(cells)}
         self._work = np.empty(cells)
         self._other = np.empty(cells)
-        self._scratch = Scratch(partial(_level, cells))
+        self.tape_memory = Scratch(partial(_level, cells))
         self._tapes: dict[tuple[int, int], list[Any]] = {}
 
     def fingerprint(self):
@@ -110,7 +110,7 @@ class HalfTapeWave:
         self.state["u"][:] = self._line.hump
         self.accumulators["c"][:] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
 
     def _step(self, k: int) -> None:
         now, other = self.state["u"][k % 2], self.state["u"][(k + 1) % 2]
@@ -130,7 +130,7 @@ class HalfTapeWave:
     ) -> float | None:
         tape = self._tapes[start, stop] = []
         for k in range(start, stop):
-            tape.append(self._scratch.take())
+            tape.append(self.tape_memory.take(1)[0])
             tape[-1]["level"][:] = self.state["u"][k % 2]
             if reach_stop or k < stop - 1:
                 self._step(k)
@@ -154,7 +154,7 @@ class HalfTapeWave:
             np.multiply(new, 2, out=self._work)
             kept += self._work
             np.negative(new, out=new)
-        self._scratch.give_back(tape)
+        self.tape_memory.give_back(tape)
 
     def finish(self) -> None:
         pass

@@ -82,7 +82,7 @@ def test_failed_reads(on_disk):
 
 
 def test_full_disk(on_disk):
-    engine = on_disk(full_after_bytes=4 * LAYOUT.memory_bytes)
+    engine = on_disk(full_after_bytes=4 * LAYOUT.moved_bytes)
     assert write_all(engine) == {5: errno.ENOSPC, 6: errno.ENOSPC}
     assert write_all(engine) == {5: errno.ENOSPC, 6: errno.ENOSPC}
     assert read_all(engine) == {5: errno.ENODATA, 6: errno.ENODATA}

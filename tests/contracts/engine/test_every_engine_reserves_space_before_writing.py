@@ -28,7 +28,7 @@ def bench(make_bench, monkeypatch):
 
 def test_nothing_is_written_without_a_reservation(bench, is_state):
     bench.engine.write(0, bench.block(7), step=7).wait()
-    place, size = bench.file.placement, bench.pool.layout.memory_bytes
+    place, size = bench.file.placement, bench.pool.layout.moved_bytes
     assert bench.asked == [(place.offset(0), size)]
     with pytest.raises(TransferError) as raised:
         bench.engine.write(1, bench.block(8), step=8).wait()

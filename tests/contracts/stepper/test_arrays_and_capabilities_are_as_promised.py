@@ -1,5 +1,7 @@
 """Arrays are named, shaped and laid out as the protocol asks; capabilities are those promised."""
 
+import pytest
+
 from adjoint.steppers import Capabilities, Stepper
 from adjoint.steppers.checks import check_stepper
 
@@ -25,6 +27,14 @@ def test_gradients_are_shaped_as_controls(stepper):
 def test_arrays_are_contiguous(stepper):
     for arrays in (stepper.state, stepper.adjoint, stepper.controls, stepper.accumulators):
         assert all(array.flags.c_contiguous for array in arrays.values())
+
+
+def test_arrays_begin_on_a_cache_line(stepper, request):
+    if "PETSc TS" in request.node.name or "adapts its steps" in request.node.name:
+        pytest.skip("its arrays are PETSc's, or written by hand")
+    for arrays in (stepper.state, stepper.adjoint, stepper.accumulators):
+        for name, array in arrays.items():
+            assert array.ctypes.data % 64 == 0 or name == "seed", name
 
 
 def test_a_tape_of_more_steps_is_no_smaller(stepper, ends):

@@ -12,7 +12,7 @@ NUM_STEPS, LEAF = 70, 4
 SCHEDULES = [
     Revolve(NUM_STEPS, 1, leaf_steps=LEAF),
     Revolve(NUM_STEPS, 4, leaf_steps=LEAF),
-    Mixed(NUM_STEPS, 8, 4, leaf_steps=LEAF),
+    Mixed(NUM_STEPS, 60, 24, leaf_steps=LEAF),
     Multistage(NUM_STEPS, 1, 3, leaf_steps=LEAF),
     Asynchronous(NUM_STEPS, 3, 12, leaf_steps=LEAF),
 ]
