@@ -39,7 +39,8 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> tuple[Budget, boo
     if not slots:
         raise _too_small(run, memory, sizes[0])
     tapes = {leaf: slots_of_a_tape(run, leaf) for leaf in slots}
-    return Budget(slots, max_file_states(run), tapes), adopts
+    block = max(run.comm.gather(run.layout.memory_bytes))
+    return Budget(slots, max_file_states(run), tapes, slot_bytes=block), adopts
 
 
 def max_file_states(run: Run) -> int:

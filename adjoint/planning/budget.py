@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from adjoint.errors import ArgumentError
-from adjoint.schedules import num_leaves
+from adjoint.schedules import Schedule, num_leaves
 
 __all__ = ["Budget", "leaf_sizes"]
 
@@ -109,12 +109,18 @@ class Budget:
         ]
         return max(fitting, default=min(self.slots))
 
+    def touching_of(self, schedule: Schedule) -> float:
+        """Return what each evaluation by a schedule takes to touch its memory, in seconds."""
+        return self.touching(schedule.num_slots + self.tape_slots.get(schedule.leaf_steps, 0))
+
     def touching(self, slots: int) -> float:
         """Return what each evaluation takes to touch the memory of so many slots, in seconds."""
+        if math.isinf(self.touch_speed):
+            return 0.0
         size = slots * self.slot_bytes
         quickly, slowly = min(size, TOUCHED_QUICKLY), max(0, size - TOUCHED_QUICKLY)
         seconds = quickly / self.touch_speed + slowly / min(self.touch_speed, SLOW_TOUCH)
-        return seconds / self.evaluations if math.isfinite(self.touch_speed) else 0.0
+        return seconds / self.evaluations
 
 
 def leaf_sizes(num_steps: int, required: int | None) -> list[int]:

@@ -165,9 +165,7 @@ def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
 
 def _seconds(candidate: Candidate, budget: Budget) -> float:
     """Return what playing a schedule takes, with its part of the first touch of memory."""
-    schedule = candidate.schedule
-    tape = budget.tape_slots.get(schedule.leaf_steps, 0)
-    return candidate.seconds + budget.touching(schedule.num_slots + tape)
+    return candidate.seconds + budget.touching_of(candidate.schedule)
 
 
 def _plan(candidate: Candidate) -> Plan:

@@ -82,6 +82,8 @@ class FunctionStepper(ABC):
 
     reproducible: bool = True
 
+    needs_last_state: bool = False
+
     writes_ghosts: bool = False
     """Whether functions may write to the state that they read, to refresh ghost cells in it."""
 
