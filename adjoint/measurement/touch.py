@@ -6,7 +6,7 @@ import numpy as np
 
 from adjoint.measurement import constants
 from adjoint.measurement.remembered import remember, remembered
-from adjoint.parallel import Communicator, smallest
+from adjoint.parallel import Communicator, largest, smallest
 from adjoint.storage.blocks import Block
 from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 from adjoint.units import parse_bytes
@@ -25,7 +25,7 @@ def touch_speed(comm: Communicator) -> float:
     """
     speed: float | None = remembered("touch", comm)
     if speed is None:
-        speed = smallest(_touch_speed(), comm)
+        speed = 1 / largest(_touch_seconds(), comm)
         remember("touch", speed)
     return speed
 
@@ -35,12 +35,13 @@ def cache_bytes(comm: Communicator) -> int:
     return smallest(_cache_bytes(), comm)
 
 
-def _touch_speed() -> float:
+def _touch_seconds() -> float:
+    """Return the seconds that a byte of new memory takes."""
     numbers = np.empty(constants.TOUCHED_BYTES // 8)
     block = Block(StateLayout.of({"": numbers}))
     began = time.perf_counter()
     block.bytes[::PAGE_BYTES] = 0
-    return block.bytes.size / max(time.perf_counter() - began, 1e-9)
+    return max(time.perf_counter() - began, 1e-9) / block.bytes.size
 
 
 def _cache_bytes() -> int:
