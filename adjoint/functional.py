@@ -130,6 +130,7 @@ class Functional:
                 self._run = Run.of(stepper, num_steps, self._options, self._comm)
             if self._run.file is not None:
                 opened.callback(self._run.file.close)
+            opened.callback(self._run.memory.close)
             self._opened = opened.pop_all()
             """What `close` closes, last in first out."""
 

@@ -17,11 +17,11 @@ from adjoint.schedules import Schedule, num_leaves
 __all__ = ["find_budget", "max_file_states", "required_bytes", "slots_of_a_tape"]
 
 
-def find_budget(run: Run, *, leaf_steps: int | None = None) -> tuple[Budget, bool]:
-    """Return what a plan may use, and whether there is room for the stepper to adopt memory.
+def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
+    """Return what a plan may use.
 
     With `leaf_steps`, only leaves of that size may be used; else those the stepper insists on, or
-    any. A stepper that can adopt memory does without where the extra buffer does not fit.
+    any. The live state, which the stepper has without us, is not counted.
 
     Raises
     ------
@@ -31,16 +31,12 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> tuple[Budget, boo
     memory = _memory_bytes(run)
     only = run.capabilities.leaf_steps if leaf_steps is None else leaf_steps
     sizes = leaf_sizes(_assumed_steps(run), only)
-    adopts = run.capabilities.adopting is not None
-    slots = _slots_by_leaf(run, memory, sizes, adopts=adopts)
-    if not slots and adopts:
-        adopts = False
-        slots = _slots_by_leaf(run, memory, sizes, adopts=False)
+    slots = _slots_by_leaf(run, memory, sizes)
     if not slots:
         raise _too_small(run, memory, sizes[0])
     tapes = {leaf: slots_of_a_tape(run, leaf) for leaf in slots}
     block = max(run.comm.gather(run.layout.memory_bytes))
-    return Budget(slots, max_file_states(run), tapes, slot_bytes=block), adopts
+    return Budget(slots, max_file_states(run), tapes, slot_bytes=block)
 
 
 def max_file_states(run: Run) -> int:
@@ -67,14 +63,14 @@ def max_file_states(run: Run) -> int:
 
 def slots_of_a_tape(run: Run, leaf_steps: int) -> int:
     """Return the slots that a kept tape takes, on the rank where it takes most; at least 1."""
-    tape = run.capabilities.tape_bytes(leaf_steps)
+    tape = run.memory.tape_bytes(leaf_steps, kept=True)
     return max(1, *run.comm.gather(-(-tape // _slot_bytes(run))))
 
 
-def required_bytes(run: Run, schedule: Schedule, *, adopts: bool) -> int:
+def required_bytes(run: Run, schedule: Schedule) -> int:
     """Return the memory that a schedule takes, on the rank where it takes most."""
-    tape = run.capabilities.tape_bytes(schedule.leaf_steps)
-    blocks = schedule.num_slots + adopts
+    tape = run.memory.tape_bytes(schedule.leaf_steps)
+    blocks = schedule.num_slots + _blocks_to_read(run)
     return max(run.comm.gather(tape + blocks * run.layout.memory_bytes))
 
 
@@ -84,10 +80,11 @@ def _memory_bytes(run: Run) -> int:
     return smallest(memory_per_rank(run.comm) // constants.DEFAULT_MEMORY_SHARE, run.comm)
 
 
-def _slots_by_leaf(run: Run, memory: int, sizes: Sequence[int], *, adopts: bool) -> dict[int, int]:
+def _slots_by_leaf(run: Run, memory: int, sizes: Sequence[int]) -> dict[int, int]:
     """Return the slots beside the tape of a leaf, by leaf size, for those that leave enough."""
-    tapes = [run.capabilities.tape_bytes(leaf) for leaf in sizes]
-    ranks = run.comm.gather([(memory - tape) // _slot_bytes(run) - adopts for tape in tapes])
+    tapes = [run.memory.tape_bytes(leaf) for leaf in sizes]
+    blocks = [(memory - tape) // _slot_bytes(run) - _blocks_to_read(run) for tape in tapes]
+    ranks = run.comm.gather(blocks)
     tightest = [min(slots) for slots in zip(*ranks, strict=True)]
     return {
         leaf: slots
@@ -102,6 +99,11 @@ def _min_slots(run: Run, leaf_steps: int) -> int:
     return 1 if run.file is None else 2
 
 
+def _blocks_to_read(run: Run) -> int:
+    """Return the blocks, besides slots, that a state is read into which cannot be adopted."""
+    return int(run.file is not None and run.capabilities.adopting is None)
+
+
 def _slot_bytes(run: Run) -> int:
     return max(1, run.layout.memory_bytes)
 
@@ -112,7 +114,8 @@ def _assumed_steps(run: Run) -> int:
 
 def _too_small(run: Run, memory: int, leaf_steps: int) -> ArgumentError:
     slots = _min_slots(run, leaf_steps)
-    needed = run.capabilities.tape_bytes(leaf_steps) + slots * run.layout.memory_bytes
+    blocks = slots + _blocks_to_read(run)
+    needed = run.memory.tape_bytes(leaf_steps) + blocks * run.layout.memory_bytes
     return ArgumentError(
         f"memory={memory} bytes is too little: the tape of {leaf_steps} steps and {slots} "
         f"slot{'' if slots == 1 else 's'} take {max(run.comm.gather(needed))} bytes on the rank "

@@ -116,7 +116,6 @@ class Driver:
     def _report(self, plan: RunPlan, played: _Played) -> Report:
         result, before, after = played.result, played.before, played.after
         store, journal, record = self._resources.store, self._resources.journal, played.record
-        layout, tape = self._run.layout, self._resources.tape_bytes
         resumed = "" if record is None else f"{record.header.phase}, step {record.header.step:,}"
         blocked = after.wait_seconds + after.post_seconds
         failure = "" if store is None else store.engine_failure
@@ -124,8 +123,8 @@ class Driver:
             schedule=describe(plan.schedule),
             reason=plan.reason,
             num_steps=result.num_steps,
-            state_bytes=layout.nbytes,
-            memory_bytes=self._max_blocks(plan) * layout.memory_bytes + tape,
+            state_bytes=self._run.layout.nbytes,
+            memory_bytes=self._run.memory.peak_bytes,
             actions=result.actions,
             advanced_steps=result.advanced_steps,
             recorded_steps=result.recorded_steps,
@@ -148,8 +147,3 @@ class Driver:
             journal_failure="" if journal is None else journal.failure or "",
             resumed_from=resumed,
         )
-
-    def _max_blocks(self, plan: RunPlan) -> int:
-        """Return the most buffers in use at once, counting kept tapes as the slots they take."""
-        peak = self._resources.pool.peak
-        return peak if plan.schedule.num_tapes == 1 else max(peak, plan.schedule.num_slots)

@@ -16,7 +16,7 @@ def check_given_schedule(run: Run, schedule: Schedule) -> None:
         raise ArgumentError(f"{schedule!r} keeps states in a file: give file=")
     memory = run.options.memory_bytes
     if memory is not None:
-        needed = required_bytes(run, schedule, adopts=run.capabilities.adopting is not None)
+        needed = required_bytes(run, schedule)
         if needed > memory:
             raise ArgumentError(
                 f"{schedule!r} takes {needed} bytes per rank, more than memory={memory}"

@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from adjoint.driver import constants
-from adjoint.driver.resources import make_buffers
 from adjoint.driver.run import Run
 from adjoint.errors import TransferError
 from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
@@ -46,10 +45,10 @@ class Measured:
     """The error of the file, if no state can be stored in it; empty otherwise."""
 
 
-def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
+def measure(run: Run, budget: Budget) -> Measured:
     """Run a few of the stepper's steps, and transfers if they can pay. Collective.
 
-    The stepper is started afresh. Memory and temporary files are given back.
+    The stepper is started afresh. Temporary files are removed.
 
     Raises
     ------
@@ -59,7 +58,7 @@ def measure(run: Run, budget: Budget, *, adopts: bool) -> Measured:
         On every rank: there can be no file, or no engine can be used on it.
     """
     num_steps = constants.ASSUMED_STEPS if run.num_steps is None else run.num_steps
-    memory = partial(_touched_buffers, run, adopts=adopts)
+    memory = partial(_touched_buffers, run)
     probe = Probe(run.stepper, num_steps, min(budget.slots), memory, run.comm)
     costs = replace(probe.costs(), driver_overhead=constants.LEAF_SECONDS)
     if not costs.unreached:
@@ -134,8 +133,8 @@ def _with_file(run: Run, probe: Probe, plan: Plan, found: Measured) -> Measured:
     return replace(found, costs=costs, engine=choice.engine, engine_reason=choice.reason)
 
 
-def _touched_buffers(run: Run, num_slots: int, *, adopts: bool) -> Buffers:
+def _touched_buffers(run: Run, num_slots: int, leaf_steps: int) -> Buffers:
     """Return buffers whose memory has been touched, as after the beginning of a run."""
-    pool, buffers = make_buffers(run, num_slots, adopts=adopts)
-    pool.touch(num_slots + adopts)
+    buffers = run.memory.buffers(num_slots, leaf_steps)
+    run.memory.touch(num_slots)
     return buffers

@@ -69,8 +69,7 @@ def _rows_to_open(run: Run, schedule: Schedule) -> int | None:
 def _given(run: Run, schedule: Schedule) -> RunPlan:
     """Return the plan to play the schedule that the caller gave."""
     check_given_schedule(run, schedule)
-    adopts = run.capabilities.adopting is not None
-    return RunPlan(schedule, "", None, math.nan, adopts, engine=run.options.engine)
+    return RunPlan(schedule, "", None, math.nan, engine=run.options.engine)
 
 
 # -- the best schedule --------------------------------------------------------------------------
@@ -78,9 +77,9 @@ def _given(run: Run, schedule: Schedule) -> RunPlan:
 
 def _best(run: Run, evaluations: int, *, leaf_steps: int | None = None) -> RunPlan:
     """Return the best plan; with `leaf_steps`, of those with leaves of that size."""
-    budget, adopts = find_budget(run, leaf_steps=leaf_steps)
-    measured = _measured(run, replace(budget, evaluations=evaluations), adopts=adopts)
-    plan = _choose(run, measured.costs, measured.budget, adopts)
+    budget = find_budget(run, leaf_steps=leaf_steps)
+    measured = _measured(run, replace(budget, evaluations=evaluations))
+    plan = _choose(run, measured.costs, measured.budget)
     plan = replace(plan, engine=measured.engine, engine_reason=measured.engine_reason)
     if measured.file_failure:
         failure = f"the file is not used, since it failed in the probe: {measured.file_failure}"
@@ -88,23 +87,23 @@ def _best(run: Run, evaluations: int, *, leaf_steps: int | None = None) -> RunPl
     return plan
 
 
-def _measured(run: Run, budget: Budget, *, adopts: bool) -> Measured:
+def _measured(run: Run, budget: Budget) -> Measured:
     """Measure steps and transfers; for a file that is kept, watch which arrays steps change."""
     if run.file is None or run.file.is_temporary():
-        return measure(run, budget, adopts=adopts)
+        return measure(run, budget)
     run.stepper.start()
     with run.fingerprints.watching():
-        return measure(run, budget, adopts=adopts)
+        return measure(run, budget)
 
 
-def _choose(run: Run, costs: Costs, budget: Budget, adopts: bool) -> RunPlan:
+def _choose(run: Run, costs: Costs, budget: Budget) -> RunPlan:
     """Return the best plan by costs."""
     if run.num_steps is None:
         plan = _open_ended(costs, budget)
     else:
         plan = choose(run.num_steps, costs, budget)
     seconds, engine = plan.predicted_seconds, run.options.engine
-    return RunPlan(plan.schedule, plan.reason, costs, seconds, adopts, engine=engine)
+    return RunPlan(plan.schedule, plan.reason, costs, seconds, engine=engine)
 
 
 def _open_ended(costs: Costs, budget: Budget) -> Plan:
@@ -169,6 +168,6 @@ def _planned_again(
     if noted["costs"] is None:
         return _best(run, evaluations, leaf_steps=leaf)
     costs = Costs.of_numbers(noted["costs"])
-    budget, adopts = find_budget(run, leaf_steps=leaf)
+    budget = find_budget(run, leaf_steps=leaf)
     budget = replace(budget, file_states=min(budget.file_states, rows))
-    return _choose(run, costs, budget, adopts)
+    return _choose(run, costs, budget)

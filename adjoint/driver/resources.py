@@ -7,29 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 from adjoint.driver.fingerprints import differing
 from adjoint.driver.run import Run, RunPlan
-from adjoint.storage.blocks import BlockPool
 from adjoint.storage.engines.transfer import Statistics
-from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 
 if TYPE_CHECKING:
     from adjoint.storage.store import FileStore
 
-__all__ = ["Resources", "make_buffers"]
+__all__ = ["Resources"]
 
 LOG = logging.getLogger("adjoint")
-
-
-def make_buffers(
-    run: Run, num_slots: int, *, adopts: bool, sparing: bool = False
-) -> tuple[BlockPool, Buffers]:
-    """Return buffers for `num_slots` slots, and the pool that their blocks come from.
-
-    `sparing` returns idle memory to the operating system: see `BlockPool`.
-    """
-    pool = BlockPool(run.layout, num_slots + 1, sparing=sparing)
-    return pool, (AdoptingBuffers if adopts else CopyingBuffers)(run.stepper, pool)
 
 
 class Resources:
@@ -53,14 +40,11 @@ class Resources:
     def __init__(self, run: Run, plan: RunPlan) -> None:
         self.store: FileStore | None = None
         self.journal: Journal | None = None
-        self.tape_bytes = run.capabilities.tape_bytes(plan.schedule.leaf_steps)
-        """Memory of the tape of one leaf."""
         self._run = run
         self._found: list[SavedRecord] = []
         """Records of an earlier run, until the first evaluation has begun."""
         self._is_taken_over = plan.resumes
         """Whether the file has states of an earlier run, which no evaluation has emptied yet."""
-        slots, sparing = plan.schedule.num_slots, plan.schedule.num_tapes > 1
         with ExitStack() as opened:
             if run.file is not None and plan.rows is not None:
                 self.store = run.file.open(plan.rows, plan.engine, resume=plan.resumes)
@@ -69,8 +53,9 @@ class Resources:
             if self.journal is not None:
                 opened.callback(self.journal.close)
                 self._found = self.journal.find() if plan.resumes else []
-            self.pool, self.buffers = make_buffers(run, slots, adopts=plan.adopts, sparing=sparing)
-            opened.callback(self.buffers.release)
+            slots, leaf = plan.schedule.num_slots, plan.schedule.leaf_steps
+            self.buffers = run.memory.buffers(slots, leaf)
+            opened.callback(self.buffers.clear)
             self._opened = opened.pop_all()
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from adjoint.driver.fingerprints import Fingerprints
+from adjoint.driver.memory import Memory
 from adjoint.driver.options import Options
 from adjoint.driver.run_file import RunFile
 from adjoint.parallel import Communicator
@@ -35,6 +36,8 @@ class Run:
     """None if all states stay in memory."""
     fingerprints: Fingerprints
     """Hashes of what the stepper holds."""
+    memory: Memory
+    """Of slots and tapes. Nothing is allocated before it is used."""
 
     @classmethod
     def of(
@@ -48,7 +51,8 @@ class Run:
         if options.file is not None:
             file = RunFile(capabilities, num_steps, options, comm, layout)
         fingerprints = Fingerprints(capabilities)
-        return cls(capabilities, num_steps, options, comm, layout, file, fingerprints)
+        memory = Memory(capabilities, layout)
+        return cls(capabilities, num_steps, options, comm, layout, file, fingerprints, memory)
 
     @property
     def stepper(self) -> Stepper:
@@ -76,8 +80,6 @@ class RunPlan:
     """What the schedule was planned on, or what was measured since; None if nothing was."""
     predicted_seconds: float
     """Time of both sweeps by `costs`; nan if these, or the number of steps, are not known."""
-    adopts: bool
-    """Whether the stepper computes in the sweep's own buffers, which takes one more of them."""
     rows: int | None = None
     """Rows of the file to be opened; None if there is none."""
     engine: "str | EngineFactory | None" = None

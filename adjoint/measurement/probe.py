@@ -45,7 +45,7 @@ __all__ = ["Probe", "first_part", "with_file"]
 class Probe:
     """A stepper on its first steps, ready to be timed. Every method is collective on `comm`.
 
-    Each leaves the stepper started afresh, and memory and files released.
+    Each leaves the stepper started afresh, and slots empty, and files removed.
     """
 
     stepper: Stepper
@@ -53,8 +53,8 @@ class Probe:
     """Of the run: measuring takes a small share of it."""
     grid: int
     """Only multiples of this number of steps are taken, as far as the run has as many."""
-    memory: Callable[[int], Buffers]
-    """Makes buffers of a given number of slots; the probe releases them."""
+    memory: Callable[[int, int], Buffers]
+    """Provides empty buffers for a number of slots and of steps in a leaf."""
     comm: Communicator
     _costs: Costs | None = field(default=None, init=False)
     _end: int = field(default=0, init=False)
@@ -67,7 +67,7 @@ class Probe:
         a step back taken to be two forward.
         """
         if self._costs is None:
-            with self._started(0):
+            with self._started(0, self.grid):
                 self._costs = self._rough_costs()
         return self._costs
 
@@ -123,7 +123,7 @@ class Probe:
             The initial state is not finite, on any rank.
         """
         step_seconds = self.costs().advance
-        with self._started(2) as buffers:
+        with self._started(2, self.grid) as buffers:
             for step in range(2):
                 copy_arrays(self.stepper.state, buffers.fill(step).arrays)
             whole = buffers.slots[0]
@@ -223,7 +223,7 @@ class Probe:
         count = min(count, max(1, self._end // case.leaf_steps))
         slots = min(case.num_slots, count - 1)
         schedule = Revolve(count * case.leaf_steps, slots, leaf_steps=case.leaf_steps)
-        with self._started(slots) as buffers:
+        with self._started(slots, case.leaf_steps) as buffers:
             self._leaf_seconds(case.leaf_steps)
             self.stepper.start()
             calibration = Calibration(Statistics)
@@ -231,7 +231,6 @@ class Probe:
                 schedule, observer=calibration
             )
             found = agreed_costs(calibration.costs(rough), self.comm)
-            buffers.clear()
         return _with_restart_overhead(found, rough.advance, schedule)
 
     # -- the computation beside transfers -----------------------------------------------------
@@ -256,14 +255,14 @@ class Probe:
     # -- inside -------------------------------------------------------------------------------
 
     @contextmanager
-    def _started(self, slots: int) -> Generator[Buffers, None, None]:
+    def _started(self, slots: int, leaf: int) -> Generator[Buffers, None, None]:
         """Provide buffers of `slots` slots; the stepper is started before and afterwards."""
-        buffers = self.memory(slots)
+        buffers = self.memory(slots, leaf)
         self.stepper.start()
         try:
             yield buffers
         finally:
-            buffers.release()
+            buffers.clear()
             self.stepper.start()
 
     def _timed(self, work: Callable[[], object]) -> float:

@@ -69,7 +69,7 @@ def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
         stepper,
         constants.MAX_SYNTHETIC_STEPS,
         1,
-        lambda slots: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
+        lambda slots, _leaf: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
         comm,
     )
 

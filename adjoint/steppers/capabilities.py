@@ -4,6 +4,7 @@
 its default here; nobody else asks a stepper what it has.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.steppers.protocol import Adopting, Restorable, Stepper, state_bytes
+from adjoint.steppers.scratch import Scratch
 
 __all__ = ["Capabilities"]
 
@@ -29,6 +31,7 @@ OPTIONAL = (
     "reaches_stop",
     "reproducible",
     "tape_bytes",
+    "tape_memory",
     "writes_ghosts",
 )
 
@@ -129,11 +132,23 @@ class Capabilities:
         """The first step whose cost is not finite; None if there is none or it is not known."""
         return self._read("first_non_finite", None)
 
-    def tape_bytes(self, steps: int) -> int:
-        """Bytes of the tape of one `record` of `steps` steps. Default: one state a step."""
-        if "tape_bytes" in self.present:
-            return self._read("tape_bytes", None)(steps)
-        return steps * state_bytes(self.stepper.state)
+    def tape_bytes(self, steps: int, *, kept: bool = False) -> int:
+        """Bytes of the tape of one `record` of `steps` steps. Default: one state a step.
+
+        With `kept`, of one that is kept while other steps are taken. A stepper whose `tape_bytes`
+        has no such argument is not asked.
+        """
+        if "tape_bytes" not in self.present:
+            return steps * state_bytes(self.stepper.state)
+        tape_bytes = self._read("tape_bytes", None)
+        if kept and "kept" in inspect.signature(tape_bytes).parameters:
+            return tape_bytes(steps, kept=True)
+        return tape_bytes(steps)
+
+    @property
+    def tape_memory(self) -> Scratch[Any] | None:
+        """What the stepper takes the memory of its tapes from; None if that is its own affair."""
+        return self._read("tape_memory", None)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the problem depends on beside the controls, by name. Default nothing."""

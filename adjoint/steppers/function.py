@@ -38,9 +38,9 @@ class FunctionStepper(ABC):
     states are then copied to slots. The controls are `self.controls`. `step` must be a function of
     its arguments and the controls alone, and changes neither.
 
-    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, ``n - 1`` of them in
-    scratch memory that is allocated once. For each step, `pull_back` calls `step_vjp`, then
-    `step_cost_vjp`.
+    The tape of a leaf is its states: recording ``n`` steps keeps ``n`` states, the first of them
+    where it is, in the live state, unless that must reach the leaf's end. For each step,
+    `pull_back` calls `step_vjp`, then `step_cost_vjp`.
 
     Parameters
     ----------
@@ -105,7 +105,6 @@ class FunctionStepper(ABC):
         }
         self._check(replay_data, accumulators)
         self._state = _like(self._initial)
-        self._spare = _like(self._initial)
         self._adjoint = _like({k: v for k, v in self._initial.items() if k not in replay_data})
         self._accumulators: Arrays = (
             dict(_like(self._controls)) if accumulators is None else dict(accumulators)
@@ -113,6 +112,8 @@ class FunctionStepper(ABC):
         self._gradient = Assignable(self._accumulators)
         self._has_step_cost = self._writes_ghosts = False
         self._scratch = Scratch(partial(_like, self._initial))
+        self._spare: list[StateArrays] = []
+        """What `advance` computes in beside the live state; the next tape may begin in it."""
         self._tapes: dict[tuple[int, int], list[StateArrays]] = {}
 
     # -- what a user writes -------------------------------------------------------------------
@@ -183,9 +184,17 @@ class FunctionStepper(ABC):
         """The gradients accumulated so far."""
         return self._accumulators
 
-    def tape_bytes(self, steps: int) -> int:
-        """Return the memory of the tape of one `record`: its states."""
-        return steps * state_bytes(self._initial)
+    def tape_bytes(self, steps: int, *, kept: bool = False) -> int:
+        """Return the memory of the tape of one `record`: its states.
+
+        The first is the live state, unless the tape is kept while other steps are taken.
+        """
+        return (steps if kept else steps - 1) * state_bytes(self._initial)
+
+    @property
+    def tape_memory(self) -> Scratch[StateArrays]:
+        """Where the states of tapes are."""
+        return self._scratch
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -198,6 +207,7 @@ class FunctionStepper(ABC):
             array[...] = 0
         self._tapes.clear()
         self._scratch.begin()
+        self._spare = []
         self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
         self._writes_ghosts = self.writes_ghosts
         self._call("initial_state", "out", self._state)
@@ -210,9 +220,11 @@ class FunctionStepper(ABC):
         Steps alternate between that memory and a spare state, such that the last one ends there.
         """
         home = self._state if out is None else StateArrays.of(out)
-        source, target, other = self._state, self._spare, home
+        if not self._spare:
+            self._spare = self._scratch.take(1)
+        source, target, other = self._state, self._spare[0], home
         if source is not home and (stop - start) % 2:
-            target, other = home, self._spare
+            target, other = home, target
         ghosts, has_cost = self._writes_ghosts, self._has_step_cost
         try:
             # As in `record`: a call for what is done in each step would cost 5 % of a small one.
@@ -238,11 +250,13 @@ class FunctionStepper(ABC):
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Take the state from `start` to `stop`, keeping the states before each step."""
-        source, last = self._state, stop - 1
+        source, last, tape = self._state, stop - 1, [self._state]
         if reach_stop:
-            source = self._scratch.take()
+            tape, self._spare = self._spare or self._scratch.take(1), []
+            source = tape[0]
             copy_arrays(self._state, source)
-        tape = [source]
+        if start < last:
+            tape += self._scratch.take(last - start)
         ghosts, has_cost = self._writes_ghosts, self._has_step_cost
         target = self._state
         try:
@@ -252,8 +266,7 @@ class FunctionStepper(ABC):
                     added = self.step_cost(k, state)
                     cost += added if type(added) is float else real_number(added, "step_cost()")
                 if k < last:
-                    target = self._scratch.take()
-                    tape.append(target)
+                    target = tape[k + 1 - start]
                 elif reach_stop:
                     target = self._state
                 else:
@@ -304,8 +317,6 @@ class FunctionStepper(ABC):
         except Exception as error:
             self._clean_up(error, source)
             raise
-        if tape[0] is self._state:
-            del tape[0]
         self._scratch.give_back(tape)
 
     def finish(self) -> None:

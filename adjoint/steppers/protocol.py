@@ -47,9 +47,13 @@ class Stepper(Protocol):
     ``leaf_steps`` (int)
         Record and pull back on the grid ``0, leaf_steps, 2 leaf_steps, …`` only, under every
         schedule, because grouping steps differently changes round-off.
-    ``tape_bytes(steps)`` (int)
-        Memory of the tape of one `record` over `steps` steps, counted in the memory budget.
-        Default: one state per step.
+    ``tape_bytes(steps, *, kept=False)`` (int)
+        Memory of the tape of one `record` over `steps` steps, counted in the memory budget; with
+        `kept`, of a tape that is kept while other steps are taken. Without that argument, it is the
+        same. Default: one state per step.
+    ``tape_memory`` (`Scratch`)
+        Where the stepper takes the memory of its tapes: the driver lends it. Tapes that are states
+        then come from the same memory as slots.
     ``distributed`` (collection of names)
         Controls of which every rank holds its own part. The others are replicated: every rank holds
         the same values, and the gradient is the sum over ranks.

@@ -1,45 +1,84 @@
-"""Memory for tapes that consist of states."""
+"""Memory for tapes, which the stepper allocates itself until the driver lends it some."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from adjoint.steppers.protocol import Arrays
 
-__all__ = ["Scratch"]
+__all__ = ["Lent", "Scratch"]
 
 S = TypeVar("S", bound=Arrays)
 
 
-class Scratch(Generic[S]):
-    """Memory for tapes that consist of states, allocated when it is first needed and reused.
+class Lent(Protocol):
+    """Memory that is lent for a tape."""
 
-    States are reused last in, first out, while they are in the cache. Those that a whole run did
-    not need are released: a probe may have tried larger leaves than the plan has.
+    @property
+    def arrays(self) -> Any:
+        """The arrays in it."""
+        ...
+
+
+class _Own:
+    """Arrays that a stepper has allocated itself."""
+
+    __slots__ = ("arrays",)
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+
+
+class Scratch(Generic[S]):
+    """Memory for tapes: named arrays, the same names, shapes and dtypes each time.
+
+    A stepper announces it as `tape_memory`. During a run the driver then lends it the memory, from
+    the same pool as its slots if the arrays are those of a state. Otherwise it is allocated when it
+    is first needed, and reused last in, first out, while it is in the cache.
 
     Parameters
     ----------
     make
-        Allocates one state.
+        Allocates such arrays.
     """
 
     def __init__(self, make: Callable[[], S]) -> None:
-        self._make = make
-        self._idle: list[S] = []
-        self._lent = 0
-        self._peak = 0
+        self.make = make
+        self._lent: dict[int, Any] = {}
+        self.use_own()
+
+    def use(
+        self, take: Callable[[int], Sequence[Lent]], give_back: Callable[[Iterable[Any]], None]
+    ) -> None:
+        """Take memory by `take(count)` and return it by `give_back` from now on: the driver's.
+
+        What was taken before is void.
+        """
+        self._lent.clear()
+        self._take, self._give_back = take, give_back
+
+    def use_own(self) -> None:
+        """Allocate memory from now on. What was taken before is void."""
+        idle: list[_Own] = []
+        make = self.make  # not self, which would be a cycle
+
+        def take(count: int) -> list[_Own]:
+            return [idle.pop() if idle else _Own(make()) for _ in range(count)]
+
+        self.use(take, idle.extend)
 
     def begin(self) -> None:
-        """Begin a run. States of the last one that were not given back are forgotten."""
-        del self._idle[: max(0, len(self._idle) - self._peak)]
-        self._lent = self._peak = 0
+        """Begin a run: all that was taken is given back."""
+        self._give_back(self._lent.values())
+        self._lent.clear()
 
-    def take(self) -> S:
-        """Return a state with arbitrary values."""
-        self._lent += 1
-        self._peak = max(self._peak, self._lent)
-        return self._idle.pop() if self._idle else self._make()
+    def take(self, count: int) -> list[S]:
+        """Return `count` mappings of arrays with arbitrary values."""
+        lent = self._take(count)
+        taken: list[S] = [each.arrays for each in lent]
+        self._lent.update(zip(map(id, taken), lent, strict=True))
+        return taken
 
-    def give_back(self, states: Sequence[Any]) -> None:
-        """Give back the states of one tape, in the order in which they were taken."""
-        self._lent -= len(states)
-        self._idle.extend(reversed(states))
+    def give_back(self, taken: Sequence[Arrays]) -> None:
+        """Give back some of what was taken, in that order. Other arrays among it are left alone."""
+        lent = [self._lent.pop(id(arrays), None) for arrays in reversed(taken)]
+        self._give_back([each for each in lent if each is not None])

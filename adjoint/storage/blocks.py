@@ -6,7 +6,10 @@ is in the cache. Memory is not touched before it is used, so a pool may be large
 """
 
 import mmap
+import sys
 from collections import deque
+from collections.abc import Iterable
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,7 @@ from adjoint.steppers.mappings import StateArrays
 from adjoint.storage.engines.transfer import Transfer
 from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
 
-__all__ = ["Block", "BlockPool"]
+__all__ = ["Block", "BlockPool", "Room"]
 
 
 class Block:
@@ -58,6 +61,39 @@ class Block:
             transfer.settle()
 
 
+class Room:
+    """Bytes of memory that pools and tapes take together.
+
+    New memory that would exceed the limit first unmaps idle blocks, of any pool: tapes may need
+    what snapshots have left, and snapshots what tapes have left. Nothing else is ever unmapped.
+    """
+
+    def __init__(self, limit: int = sys.maxsize) -> None:
+        self.limit = limit
+        """The bytes from which on idle blocks are unmapped."""
+        self.peak = 0
+        """The most bytes in use at once so far, those in transfer included."""
+        self.pools: WeakSet[BlockPool] = WeakSet()
+        """Those that have idle blocks to give up."""
+        self._mapped = self._in_use = 0
+
+    def map(self, size: int, by: "BlockPool | None" = None) -> None:
+        """Make room for `size` bytes of new memory, for the pool `by` or for a tape."""
+        self._mapped += size
+        for pool in self.pools:
+            while self._mapped > self.limit and pool is not by and pool.unmap():
+                pass
+
+    def unmap(self, size: int) -> None:
+        """Note that `size` bytes have been returned to the operating system."""
+        self._mapped -= size
+
+    def use(self, size: int) -> None:
+        """Note that `size` more bytes are in use, or less if it is negative."""
+        self._in_use += size
+        self.peak = max(self.peak, self._in_use)
+
+
 class BlockPool:
     """At most `capacity` blocks, allocated when they are first needed.
 
@@ -68,26 +104,35 @@ class BlockPool:
     Parameters
     ----------
     layout
-        Of the state that each block holds.
+        Of the arrays that each block holds.
     capacity
         The largest number of blocks.
-    sparing
-        Return idle blocks to the operating system: tapes that are kept need the memory that
-        snapshots release.
+    room
+        What it shares with other pools, if anything.
     """
 
-    def __init__(self, layout: StateLayout, capacity: int, *, sparing: bool = False) -> None:
+    def __init__(
+        self, layout: StateLayout, capacity: int = sys.maxsize, room: Room | None = None
+    ) -> None:
         self.layout = layout
         self.capacity = capacity
-        self.peak = 0
-        """Largest number of blocks in use at once so far, those in transfer included."""
-        self._sparing = sparing
+        self.room = Room() if room is None else room
+        self.room.pools.add(self)
+        self._size = layout.memory_bytes
         self._allocated = 0
         self._idle: list[Block] = []
         self._leaving: deque[Block] = deque()
 
     def take(self) -> Block:
-        """Return a block that is not in use; its content is undefined.
+        """Return a block as `lend` does."""
+        return self.lend(1)[0]
+
+    def give_back(self, block: Block) -> None:
+        """Return a block as `take_back` does."""
+        self.take_back([block])
+
+    def lend(self, count: int) -> list[Block]:
+        """Return blocks that are not in use; their content is undefined.
 
         In order of preference: the idle block given back last, one whose transfer has ended since,
         a new one; else wait for the transfer of the block that was given back first.
@@ -97,32 +142,39 @@ class BlockPool:
         ScheduleError
             Every block is taken.
         """
-        if not self._idle:
-            self._find_idle()
-        block = self._idle.pop()
-        block.taken = True
-        self.peak = max(self.peak, self._allocated - len(self._idle))
-        return block
+        if len(self._idle) < count:
+            self._find_idle(count)
+        taken = self._idle[: -count - 1 : -1]
+        del self._idle[len(self._idle) - count :]
+        for block in taken:
+            block.taken = True
+        self.room.use(count * self._size)
+        return taken
 
-    def give_back(self, block: Block) -> None:
-        """Return a block to the pool. It is idle at once, or when its transfer has ended.
+    def take_back(self, blocks: Iterable[Block]) -> None:
+        """Add blocks to the idle ones. Each is idle at once, or when its transfer has ended.
 
         Raises
         ------
         ScheduleError
-            The block is in the pool already.
+            A block is in the pool already.
         """
-        if not block.taken:
-            raise ScheduleError(
-                "a block was given back twice: two snapshots would share its memory"
-            )
-        block.taken = False
-        if block.busy and not block.is_lost:
-            self._leaving.append(block)
-        elif self._sparing:
-            self._allocated -= 1
-        else:
-            self._add_idle(block)
+        for block in blocks:
+            if not block.taken:
+                raise ScheduleError(
+                    "a block was given back twice: two snapshots would share its memory"
+                )
+            block.taken = False
+            if block.busy and not block.is_lost:
+                self._leaving.append(block)
+            else:
+                self._add_idle(block)
+
+    def resize(self, capacity: int) -> None:
+        """Change the capacity; idle blocks beyond it return to the operating system."""
+        self.capacity = capacity
+        while self._allocated > capacity and self.unmap():
+            pass
 
     def touch(self, count: int) -> None:
         """Allocate `count` blocks, or up to the capacity, and touch their pages."""
@@ -131,14 +183,22 @@ class BlockPool:
             block.bytes[::PAGE_BYTES] = 0
             self._idle.append(block)
 
-    def _find_idle(self) -> None:
+    def unmap(self) -> bool:
+        """Return the block that has been idle longest to the operating system, if there is one."""
+        if self._idle:
+            del self._idle[0]
+            self._forget()
+            return True
+        return False
+
+    def _find_idle(self, count: int) -> None:
         for block in [block for block in self._leaving if block.is_lost or not block.busy]:
             self._leaving.remove(block)
             self._add_idle(block)
-        while not self._idle:
-            if self._allocated < self.capacity:
-                self._idle.append(self._allocate())
-            elif self._leaving:
+        new = min(count - len(self._idle), self.capacity - self._allocated)
+        self._idle[:0] = [self._allocate() for _ in range(new)]
+        while len(self._idle) < count:
+            if self._leaving:
                 block = self._leaving.popleft()
                 block.settle()
                 self._add_idle(block)
@@ -149,14 +209,20 @@ class BlockPool:
                 )
 
     def _add_idle(self, block: Block) -> None:
+        self.room.use(-self._size)
         if block.is_lost:
-            self._allocated -= 1
+            self._forget()
         else:
             self._idle.append(block)
 
     def _allocate(self) -> Block:
+        self.room.map(self._size, self)
         self._allocated += 1
         return Block(self.layout)
+
+    def _forget(self) -> None:
+        self._allocated -= 1
+        self.room.unmap(self._size)
 
 
 def _pages(count: int) -> NDArray[np.uint8]:

@@ -74,7 +74,9 @@ class Claim:
                     raise FileExistsError(errno.EEXIST, taken)
                 self._lock.note(making=True)
             # For its owner only.
-            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600
+            )
             self._is_new = True
             try:
                 return write(descriptor)

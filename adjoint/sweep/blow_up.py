@@ -65,6 +65,7 @@ def _go_to_last_finite(
     start = max(set[int].intersection(*comm.gather(finite)), default=None)
     if start is not None:
         buffers.restore(start)
+        buffers.discard(start)  # to have a block to go on in: tapes may hold the others
         return start
     buffers.clear()
     capabilities.stepper.start()

@@ -5,13 +5,15 @@ memory (`adjoint.steppers.protocol.Adopting`) computes in the sweep's own blocks
 pins the block that it is in, and the next advance ends in another one, so nothing is copied. For
 any other stepper a state is copied out and in.
 
-The blocks come from a `BlockPool` of ``num_slots + 1``: the additional one is for the live state of
-a stepper that adopts, or for a state that another stepper reads straight from the file. Memory of
-a block that is never used is never touched.
+The blocks come from a `BlockPool`, and so do tapes that consist of states (`Scratch`). It has one
+more block than slots and tape take: for the live state of a stepper that adopts, or for a state
+that another stepper reads straight from the file. Memory of a block that is never used is never
+touched.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 from adjoint.errors import ScheduleError
 from adjoint.steppers.protocol import Adopting, Arrays, Restorable, Stepper, copy_arrays
@@ -20,79 +22,115 @@ from adjoint.storage.blocks import Block, BlockPool
 __all__ = ["AdoptingBuffers", "Buffers", "CopyingBuffers"]
 
 
-class Buffers(Protocol):
-    """The snapshots in slots and the live state, and how one becomes the other."""
+class Buffers(ABC):
+    """The snapshots in slots, the live state and the tapes, and how one becomes the other.
 
-    slots: dict[int, Block]
-    """Step -> the block that holds its state."""
+    Parameters
+    ----------
+    stepper
+        What is stepped.
+    pool
+        Where the blocks come from.
+    tape_bytes
+        Memory of one leaf's tape that the stepper allocates itself: idle blocks make room for it.
+    """
+
+    def __init__(self, stepper: Stepper, pool: BlockPool, tape_bytes: int = 0) -> None:
+        self.slots: dict[int, Block] = {}
+        """Step -> the block that holds its state."""
+        self.tape_bytes = tape_bytes
+        self._stepper = stepper
+        self._pool = pool
+        self._tapes = 0
+        """Tapes that are alive."""
+
+    # -- steps --------------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def live(self) -> Arrays:
         """The arrays of the live state."""
-        ...
 
-    def store(self, step: int) -> None:
-        """Keep the live state, at `step`, in a slot."""
-        ...
-
+    @abstractmethod
     def advance(self, start: int, stop: int, cost: float | None) -> float | None:
         """Advance the stepper, leaving every slot as it is."""
-        ...
 
     def record(
         self, start: int, stop: int, cost: float | None, *, reach_stop: bool
     ) -> float | None:
         """Record on the stepper, leaving every slot as it is."""
-        ...
+        if self.tape_bytes:
+            self._pool.room.map(self.tape_bytes)
+            self._pool.room.use(self.tape_bytes)
+            self._tapes += 1
+        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
 
+    def pull_back(self, start: int, stop: int) -> None:
+        """Pull back on the stepper."""
+        self._stepper.pull_back(start, stop)
+        if self.tape_bytes:
+            self._forget_tapes(1)
+
+    # -- slots --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def store(self, step: int) -> None:
+        """Keep the live state, at `step`, in a slot."""
+
+    @abstractmethod
     def restore(self, step: int) -> None:
         """Make the snapshot in the slot of `step` the live state; it stays in the slot."""
-        ...
 
     def fill(self, step: int) -> Block:
         """Take a slot for `step` and return its block, for a read to fill."""
-        ...
+        self._require_new(step)
+        block = self.slots[step] = self._pool.take()
+        return block
 
+    @abstractmethod
     def receive(self, step: int, read: Callable[[Block], None]) -> None:
         """Make what `read` puts in a block the live state, at `step`. No slot is used."""
-        ...
 
     def discard(self, step: int) -> None:
         """Release the slot of `step`; its block is free once no transfer uses it."""
-        ...
+        self._pool.give_back(self.slots.pop(step))
 
     def clear(self) -> None:
-        """Release every slot."""
-        ...
+        """Release every slot, and forget the tapes."""
+        for step in list(self.slots):
+            self.discard(step)
+        self._forget_tapes(self._tapes)
 
-    def release(self) -> None:
-        """Release every slot, and leave the stepper with memory of its own again."""
-        ...
+    # -- inside -------------------------------------------------------------------------------
+
+    def _require_new(self, step: int) -> None:
+        if step in self.slots:
+            raise ScheduleError(
+                f"state {step} is in a slot already: discard it before storing it again"
+            )
+
+    def _forget_tapes(self, count: int) -> None:
+        self._tapes -= count
+        self._pool.room.use(-count * self.tape_bytes)
+        self._pool.room.unmap(count * self.tape_bytes)
 
 
-class CopyingBuffers:
+class CopyingBuffers(Buffers):
     """Slots for a stepper that computes in memory of its own: a state is copied out and in."""
 
-    def __init__(self, stepper: Stepper, pool: BlockPool) -> None:
-        self.slots: dict[int, Block] = {}
-        self._stepper = stepper
-        self._pool = pool
+    def __init__(self, stepper: Stepper, pool: BlockPool, tape_bytes: int = 0) -> None:
+        super().__init__(stepper, pool, tape_bytes)
         self._restored = stepper.restored if isinstance(stepper, Restorable) else None
 
     @property
     def live(self) -> Arrays:
         return self._stepper.state
 
-    def store(self, step: int) -> None:
-        copy_arrays(self._stepper.state, self.fill(step).arrays)
-
     def advance(self, start: int, stop: int, cost: float | None) -> float | None:
         return self._stepper.advance(start, stop, cost=cost)
 
-    def record(
-        self, start: int, stop: int, cost: float | None, *, reach_stop: bool
-    ) -> float | None:
-        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
+    def store(self, step: int) -> None:
+        copy_arrays(self._stepper.state, self.fill(step).arrays)
 
     def restore(self, step: int) -> None:
         copy_arrays(self.slots[step].arrays, self._stepper.state)
@@ -104,39 +142,19 @@ class CopyingBuffers:
         self.restore(step)
         self.discard(step)
 
-    def fill(self, step: int) -> Block:
-        if step in self.slots:
-            raise ScheduleError(
-                f"state {step} is in a slot already: discard it before storing it again"
-            )
-        block = self.slots[step] = self._pool.take()
-        return block
 
-    def discard(self, step: int) -> None:
-        self._pool.give_back(self.slots.pop(step))
-
-    def clear(self) -> None:
-        for step in list(self.slots):
-            self.discard(step)
-
-    def release(self) -> None:
-        self.clear()
-
-
-class AdoptingBuffers:
+class AdoptingBuffers(Buffers):
     """Slots for a stepper that computes in the memory it is given: no state is copied.
 
     The live block is *pinned* while it is a slot as well: it must not change until that slot is
-    released, so the stepper advances into another block.
+    released, so the stepper advances into another block. The first of them takes the place of the
+    memory that the stepper had, once and for all.
     """
 
-    def __init__(self, stepper: Stepper, pool: BlockPool) -> None:
-        self.slots: dict[int, Block] = {}
-        self._stepper = stepper
+    def __init__(self, stepper: Stepper, pool: BlockPool, tape_bytes: int = 0) -> None:
+        super().__init__(stepper, pool, tape_bytes)
         self._adopting = cast(Adopting, stepper)
-        self._pool = pool
         self._pinned = False
-        self._home: Arrays = dict(stepper.state)
         self._live = pool.take()
         copy_arrays(stepper.state, self._live.arrays)
         self._adopting.adopt(self._live.arrays)
@@ -144,14 +162,6 @@ class AdoptingBuffers:
     @property
     def live(self) -> Arrays:
         return self._live.arrays
-
-    def store(self, step: int) -> None:
-        if self._pinned or step in self.slots:
-            raise ScheduleError(
-                f"state {step} is in a slot already: discard it before storing it again"
-            )
-        self.slots[step] = self._live
-        self._pinned = True
 
     def advance(self, start: int, stop: int, cost: float | None) -> float | None:
         if not self._pinned:
@@ -170,12 +180,15 @@ class AdoptingBuffers:
         self, start: int, stop: int, cost: float | None, *, reach_stop: bool
     ) -> float | None:
         if self._pinned:
-            block = self._pool.take()
-            copy_arrays(self._live.arrays, block.arrays)
-            self._adopting.adopt(block.arrays)
-            self._live = block
-            self._pinned = False
-        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
+            self._move(self._live)
+        return super().record(start, stop, cost, reach_stop=reach_stop)
+
+    def store(self, step: int) -> None:
+        self._require_new(step)
+        if self._pinned:
+            raise ScheduleError(f"the live state, to be stored as {step}, is in a slot already")
+        self.slots[step] = self._live
+        self._pinned = True
 
     def restore(self, step: int) -> None:
         if not self._pinned:
@@ -193,14 +206,6 @@ class AdoptingBuffers:
         self._leave_lost()
         self._adopting.adopt(self._live.arrays)
 
-    def fill(self, step: int) -> Block:
-        if step in self.slots:
-            raise ScheduleError(
-                f"state {step} is in a slot already: discard it before reading it again"
-            )
-        block = self.slots[step] = self._pool.take()
-        return block
-
     def discard(self, step: int) -> None:
         block = self.slots.pop(step)
         if block is self._live:
@@ -214,15 +219,11 @@ class AdoptingBuffers:
         lost = self._live
         if lost.is_lost:
             self._pool.give_back(lost)
-            self._live = self._pool.take()
-            copy_arrays(lost.arrays, self._live.arrays)
-            self._adopting.adopt(self._live.arrays)
+            self._move(lost)
 
-    def clear(self) -> None:
-        for step in list(self.slots):
-            self.discard(step)
-
-    def release(self) -> None:
-        self.clear()
-        copy_arrays(self._live.arrays, self._home)
-        self._adopting.adopt(self._home)
+    def _move(self, block: Block) -> None:
+        """Go on in another block, with the content of this one."""
+        self._live = self._pool.take()
+        copy_arrays(block.arrays, self._live.arrays)
+        self._adopting.adopt(self._live.arrays)
+        self._pinned = False

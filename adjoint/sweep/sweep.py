@@ -335,7 +335,7 @@ class Sweep:
         state = self._state
         if action.stop != state.adjoint_at:
             raise self._misplaced(action)
-        self._stepper.pull_back(action.start, action.stop)
+        self._buffers.pull_back(action.start, action.stop)
         self._keep(self._gradient_check.after_pull_back(action.start, action.stop))
         state.adjoint_at = action.start
         state.position = UNDEFINED

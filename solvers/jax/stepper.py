@@ -66,7 +66,7 @@ class ScanStepper:
         self._state: Arrays = _zeros(carry)
         moving = chosen(carry.names, carry.differentiable)
         self._adjoint = {name: np.zeros_like(self._state[name]) for name in moving}
-        self._scratch = Scratch(partial(_zeros, carry))
+        self.tape_memory = Scratch(partial(_zeros, carry))
         self._tapes: dict[tuple[int, int], Arrays] = {}
         self._loss_dtypes: dict[str, np.dtype[Any]] = {}
         self.use(batch)
@@ -180,7 +180,7 @@ class ScanStepper:
             total[...] = 0
         self.first_non_finite = None
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -208,7 +208,7 @@ class ScanStepper:
         """Advance the carry from `start` to `stop`, keeping that at `start`."""
         tape = self._state
         if reach_stop:
-            tape = self._scratch.take()
+            (tape,) = self.tape_memory.take(1)
             copy_arrays(self._state, tape)
             cost = self.advance(start, stop, cost=cost)
         elif cost is not None and start < self._end:
@@ -242,8 +242,7 @@ class ScanStepper:
             for name, row in zip(self.per_step, rows, strict=True):
                 total = self._accumulators[name][start:stop]
                 total += np.asarray(row)[: total.shape[0]]
-        if tape is not self._state:
-            self._scratch.give_back([tape])
+        self.tape_memory.give_back([tape])
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradient of the initial carry."""

@@ -169,7 +169,7 @@ class RecurrentNetwork:
         self.per_step: tuple[str, ...] = ()
         self._outer = np.zeros((self.leaf_steps, batch, hidden_size), self._dtype)
         self._inputs_adjoint: Array | None = None
-        self._scratch = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
+        self.tape_memory = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
         self._tapes: dict[tuple[int, int], list[_Block]] = {}
         self.first_non_finite: int | None = None
         """The first step since the last `start` whose loss was not finite; None if all were."""
@@ -243,7 +243,7 @@ class RecurrentNetwork:
             else:
                 total[...] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
         self._reached, self.first_non_finite = 0, None
 
     def adopt(self, arrays: Arrays) -> None:
@@ -265,11 +265,11 @@ class RecurrentNetwork:
         if out is not None:
             copy_arrays(self._state, out)
             self._state = out
-        tape = self._scratch.take()
+        (tape,) = self.tape_memory.take(1)
         with np.errstate(**IGNORE_OVERFLOW):
             for first, last in self._block_ranges(start, stop):
                 cost = self._forward(self._block(first, last, tape), cost)
-        self._scratch.give_back([tape])
+        self.tape_memory.give_back([tape])
         self._reached = max(self._reached, stop)
         return cost
 
@@ -281,7 +281,8 @@ class RecurrentNetwork:
         blocks: list[_Block] = []
         with np.errstate(**IGNORE_OVERFLOW):
             for first, last in self._block_ranges(start, stop):
-                blocks.append(self._block(first, last, self._scratch.take()))
+                (tape,) = self.tape_memory.take(1)
+                blocks.append(self._block(first, last, tape))
                 cost = self._forward(blocks[-1], cost)
         self._tapes[start, stop] = blocks
         self._reached = max(self._reached, stop)
@@ -316,7 +317,7 @@ class RecurrentNetwork:
         for block in reversed(blocks):
             if block.steps:
                 self._pull_back(block)
-        self._scratch.give_back([block.tape for block in blocks])
+        self.tape_memory.give_back([block.tape for block in blocks])
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradients of the initial states."""

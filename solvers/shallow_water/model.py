@@ -178,7 +178,8 @@ class ShallowWater:
         rings = Rows.allocate(shape[1], self._dtype)
         self._problem = Problem(self._medium, open_sides, self._constants, samples, rings)
         self._totals = self._make_totals()
-        self._scratch = Scratch(make_state)
+        self.tape_memory = Scratch(make_state)
+        """Where the states of tapes are."""
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
 
     # -- the protocol -------------------------------------------------------------------------
@@ -231,7 +232,7 @@ class ShallowWater:
         for total in self._accumulators.values():
             total[...] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
 
     def adopt(self, arrays: Arrays) -> None:
         """Make the given arrays the live state."""
@@ -250,14 +251,13 @@ class ShallowWater:
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Advance the state from `start` to `stop`, keeping the state before each step."""
-        first = self._state
+        tape = self.tape_memory.take(stop - start - (not reach_stop))
         if reach_stop:
-            first = self._scratch.take()
-            copy_arrays(self._state, first)
-        tape = [first]
+            copy_arrays(self._state, tape[0])
+        else:
+            tape.insert(0, self._state)
         for k in range(start, stop - 1):
-            tape.append(self._scratch.take())
-            cost = self._move(tape[-2], tape[-1], k, k + 1, cost)
+            cost = self._move(tape[k - start], tape[k + 1 - start], k, k + 1, cost)
         if reach_stop:
             cost = self._move(tape[-1], self._state, stop - 1, stop, cost)
         elif cost is not None:
@@ -277,7 +277,7 @@ class ShallowWater:
         tape = self._tapes.pop((start, stop))
         for k in range(stop - 1, start - 1, -1):
             self._transpose(tape[k - start], k)
-        self._scratch.give_back([state for state in tape if state is not self._state])
+        self.tape_memory.give_back(tape)
 
     def finish(self) -> None:
         """Add the adjoints of the initial state and of the drag to the gradients. Collective."""

@@ -56,7 +56,7 @@ def measured(side, folder, comm):
         stepper,
         10**9,
         1,
-        lambda slots: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
+        lambda slots, _leaf: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
         comm,
     )
     found = {}

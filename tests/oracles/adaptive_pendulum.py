@@ -24,7 +24,7 @@ class AdaptivePendulum:
         self.accumulators = {name: np.zeros(1) for name in self.controls}
         self.state = {"u": np.zeros(1), "v": np.zeros(1)}
         self.adjoint = {"u": np.zeros(1), "v": np.zeros(1)}
-        self.scratch = Scratch(lambda: {"u": np.zeros(1), "v": np.zeros(1)})
+        self.tape_memory = Scratch(lambda: {"u": np.zeros(1), "v": np.zeros(1)})
         self.tapes = {}
         self.taken = np.empty((0, 2))
         self.position = 0
@@ -67,7 +67,7 @@ class AdaptivePendulum:
         self.position = 0
         self.taken = np.empty((0, 2))
         self.tapes.clear()
-        self.scratch.begin()
+        self.tape_memory.begin()
 
     def restored(self, step):
         self.position = step
@@ -91,7 +91,7 @@ class AdaptivePendulum:
         self.position = start
         tape = []
         for k in range(start, stop):
-            tape.append(self.scratch.take())
+            tape += self.tape_memory.take(1)
             copy_arrays(self.state, tape[-1])
             if cost is not None:
                 cost += self.length(k) * float(self.state["u"][0]) ** 2
@@ -119,7 +119,7 @@ class AdaptivePendulum:
             )
             self.adjoint["v"] += h * by_u
             self.adjoint["u"][:] = by_u + 2 * h * u
-        self.scratch.give_back(tape)
+        self.tape_memory.give_back(tape)
 
     def finish(self):
         self.accumulators["angle"] += self.adjoint["u"]

@@ -101,7 +101,8 @@ class PetscStepper(ABC):
         self._state: Arrays = {name: np.zeros(size) for name in self.names}
         self._adjoint: Arrays = {name: np.zeros(size) for name in self.names}
         self._accumulators = {k: np.zeros(c.shape, c.dtype) for k, c in problem.controls.items()}
-        self._scratch = Scratch(lambda: {"x": np.zeros(size)})
+        self.tape_memory = Scratch(lambda: {"x": np.zeros(size)})
+        """Where the vectors of tapes are."""
         self._tapes: dict[int, Tape] = {}
         self._windows: dict[str, Window] = {}
         self._work = [np.zeros(size)] * self.num_stages
@@ -196,7 +197,7 @@ class PetscStepper(ABC):
         for total in self._accumulators.values():
             total[...] = 0
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
         self.reached = 0
 
     def adopt(self, arrays: Arrays) -> None:
@@ -282,7 +283,7 @@ class PetscStepper(ABC):
                 self.problem.observation_cost_vjp(index, state, m, adjoint, gradient)
             for name in self.problem.per_step:
                 self._accumulators[name][k] = gradient[name]
-        self._scratch.give_back(tape.scratch)
+        self.tape_memory.give_back(tape.scratch)
 
     def finish(self) -> None:
         """Add the derivative with respect to the initial state to the gradients."""
@@ -378,7 +379,7 @@ class PetscStepper(ABC):
         return {name: self._take_scratch(tape) for name in self.names}
 
     def _take_scratch(self, tape: Tape) -> NDArray[Any]:
-        tape.scratch.append(self._scratch.take())
+        tape.scratch += self.tape_memory.take(1)
         return tape.scratch[-1]["x"]
 
     def _gradient_of(self, k: int) -> dict[str, NDArray[Any]]:

@@ -127,7 +127,9 @@ class TSStepper:
         )
         self._state: Arrays = {"u": self._values, "clock": self._steps.clock}
         self._adjoint: Arrays = {"u": self._lambda.getArray()}
-        self._scratch = Scratch(lambda: {k: np.zeros_like(v) for k, v in self._state.items()})
+        state = self._state  # not self, which would be a cycle
+        self.tape_memory = Scratch(lambda: {k: np.zeros_like(v) for k, v in state.items()})
+        """Where the states of tapes are."""
         self._tapes: dict[tuple[int, int], list[Arrays]] = {}
         self.reproducible = is_reproducible(ts)
         self.distributed = ("initial", "parameters") if self._parameters else ("initial",)
@@ -190,7 +192,7 @@ class TSStepper:
         if self._parameters is not None:
             self._parameters.stateIncrease()
         self._tapes.clear()
-        self._scratch.begin()
+        self.tape_memory.begin()
         self._steps.begin()
 
     def restored(self, step: int) -> None:
@@ -216,7 +218,7 @@ class TSStepper:
             if steps.position + 1 == stop and not reach_stop and cost is None:
                 tape.append(self._state)
                 break
-            tape.append(self._scratch.take())
+            tape += self.tape_memory.take(1)
             copy_arrays(self._state, tape[-1])
             cost = steps.advance(steps.position + 1, cost)
         self._tapes[start, stop] = tape
@@ -242,7 +244,7 @@ class TSStepper:
             if tape[k - start] is not self._state:
                 copy_arrays(tape[k - start], self._state)
             self._steps.pull_back(k, self._lambda, gradient)
-        self._scratch.give_back([state for state in tape if state is not self._state])
+        self.tape_memory.give_back(tape)
 
     def finish(self) -> None:
         """Add lambda at step 0 to the gradient of the initial solution."""

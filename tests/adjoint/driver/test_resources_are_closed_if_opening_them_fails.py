@@ -6,7 +6,7 @@ import pytest
 from pendulums import Pendulums
 
 import adjoint
-from adjoint.driver import resources, run_file
+from adjoint.driver import memory, run_file
 from adjoint.errors import SnapshotFileError
 from adjoint.schedules import Asynchronous
 
@@ -35,11 +35,11 @@ def test_the_store_if_there_is_no_journal(tmp_path, monkeypatch):
 
 
 def test_store_and_journal_if_there_is_no_memory(tmp_path, monkeypatch):
-    def refuse(layout, capacity, *, sparing):
+    def refuse(layout, capacity):
         raise MemoryError
 
     path = tmp_path / "run.h5"
-    monkeypatch.setattr(resources, "BlockPool", refuse)
+    monkeypatch.setattr(memory, "BlockPool", refuse)
     with adjoint.Functional(Pendulums(3, 40), 40, schedule=SCHEDULE, file=path) as functional:
         with pytest.raises(MemoryError):
             functional.value_and_gradient()

@@ -17,7 +17,7 @@ SPILLING = Spilling(NUM_STEPS, SLOTS, 9.0, costs=COSTS)
 
 
 def plan(schedule=SPILLING, costs=COSTS):
-    return RunPlan(schedule, "chosen", costs, 1.0, adopts=True, rows=ROWS, resumes=True)
+    return RunPlan(schedule, "chosen", costs, 1.0, rows=ROWS, resumes=True)
 
 
 def learn(before, *, revised=None, costs=None, seconds=1e9, rows=ROWS, needs_file=False):

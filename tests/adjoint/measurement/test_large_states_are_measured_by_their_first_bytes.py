@@ -41,9 +41,11 @@ def test_costs_are_scaled_to_the_whole_state(tmp_path, monkeypatch):
 
     synthetic, lent = synthetic_probe(1 << 20, comm), []
     memory = synthetic.memory
-    synthetic.memory = lambda slots: lent.append(memory(slots)) or lent[-1]
+    synthetic.memory = lambda *of: lent.append(memory(*of)) or lent[-1]
     survey = synthetic.engines([Throttle(0.01, 0.02)], noted)
-    assert max(buffers._pool.peak for buffers in lent) == 2  # what a sweep needs at the least
+    assert (
+        max(buffers._pool.room.peak for buffers in lent) == 2 << 20
+    )  # what a sweep needs at the least
     assert not any(buffers.slots for buffers in lent)
     assert [layout.nbytes for layout in opened] == [1 << 16]
     found = choose_engine(survey).costs

@@ -84,7 +84,7 @@ class PoolMachine(RuleBasedStateMachine):
     @invariant()
     def peak_is_within_capacity(self):
         in_transfer = sum(self.is_in_transfer(block) for block in self.given_back)
-        assert len(self.taken) <= self.pool.peak <= CAPACITY
+        assert len(self.taken) <= self.pool.room.peak // LAYOUT.memory_bytes <= CAPACITY
         assert len(self.taken) + in_transfer <= CAPACITY
 
 

@@ -1,0 +1,88 @@
+"""The memory of a run's slots and tapes, from the first measured step to the last evaluation."""
+
+from adjoint.steppers import Capabilities
+from adjoint.storage.blocks import BlockPool
+from adjoint.storage.state_layout import StateLayout
+from adjoint.sweep.buffers import AdoptingBuffers, Buffers, CopyingBuffers
+
+__all__ = ["Memory"]
+
+
+class Memory:
+    """Blocks for slots, and for tapes if these are the driver's to allocate.
+
+    What has been touched stays, whatever the plan: the first touch of memory is slow.
+
+    Parameters
+    ----------
+    capabilities
+        Of the stepper.
+    layout
+        Of this rank's state.
+    """
+
+    def __init__(self, capabilities: Capabilities, layout: StateLayout) -> None:
+        self._has = capabilities
+        self._layout = layout
+        scratch = capabilities.tape_memory
+        self._tape_layout = None if scratch is None else StateLayout.of(scratch.make())
+        """Of what the stepper is lent for tapes; None if it allocates them itself."""
+        self._uncharged = 0
+        """Bytes of what the stepper would have without us."""
+        self._pool: BlockPool | None = None
+        self._buffers: Buffers | None = None
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most bytes in use at once so far, without those of the live state."""
+        return 0 if self._pool is None else max(0, self._pool.room.peak - self._uncharged)
+
+    def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
+        """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
+        size = self._has.tape_bytes(leaf_steps, kept=kept)
+        if self._tape_layout == self._layout:  # in blocks, each of which holds a state
+            state = sum(field.nbytes for field in self._layout.fields)
+            return -(-size // max(1, state)) * self._layout.memory_bytes
+        return size
+
+    def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
+        """Return the buffers, all slots empty, for so many slots and leaves of this size.
+
+        Always the same object: it must not be in use any more.
+        """
+        if self._pool is None or self._buffers is None:
+            self._pool = BlockPool(self._layout, 1)
+            make = CopyingBuffers if self._has.adopting is None else AdoptingBuffers
+            self._buffers = make(self._has.stepper, self._pool)
+            self._lend_tapes(self._pool)
+        pool, buffers, block = self._pool, self._buffers, self._layout.memory_bytes
+        buffers.clear()
+        tape = self.tape_bytes(leaf_steps, kept=True)
+        in_pool = tape if self._tape_layout == self._layout else 0
+        self._uncharged = tape - self.tape_bytes(leaf_steps)
+        if self._has.adopting is not None:
+            self._uncharged += block
+        # One more for the live state, or for a state that is read straight from the file.
+        pool.resize(num_slots + 1 + in_pool // max(1, block))
+        pool.room.limit = (num_slots + 1) * block + tape
+        buffers.tape_bytes = tape if self._tape_layout is None else 0
+        return buffers
+
+    def touch(self, num_slots: int) -> None:
+        """Touch the memory of the live state and of so many slots for the first time."""
+        if self._pool is not None:
+            self._pool.touch(num_slots + (self._has.adopting is not None))
+
+    def close(self) -> None:
+        """Give back what the stepper is not in; from now on it allocates its own."""
+        if self._buffers is not None:
+            self._buffers.clear()
+        if self._has.tape_memory is not None:
+            self._has.tape_memory.use_own()
+        self._pool = self._buffers = None
+
+    def _lend_tapes(self, pool: BlockPool) -> None:
+        if self._tape_layout is not None and self._has.tape_memory is not None:
+            same = self._tape_layout == self._layout
+            tapes = pool if same else BlockPool(self._tape_layout, room=pool.room)
+            self._has.tape_memory.use(tapes.lend, tapes.take_back)
