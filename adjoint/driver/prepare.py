@@ -151,9 +151,7 @@ def _find_record(run: Run, file: RunFile, rows: int) -> SavedRecord | None:
             journal.close()
 
 
-def _planned_again(
-    run: Run, noted: Mapping[str, Any], rows: int, evaluations: int
-) -> RunPlan:
+def _planned_again(run: Run, noted: Mapping[str, Any], rows: int, evaluations: int) -> RunPlan:
     """Return the plan for leaves of the same size, by the same costs, as in an earlier run."""
     leaf = int(noted["leaf_steps"])
     schedule = run.options.schedule

@@ -159,7 +159,9 @@ class Probe:
             return Costs(advance=step, unreached=retaken * step, pull_back=2 * step)
         advance = record = pull_back = math.inf
         pairs, spent = 0, 0.0
-        while pairs < constants.MIN_LEAF_PAIRS or (spent < limit / 4 and pairs < constants.MAX_LEAF_PAIRS):
+        while pairs < constants.MIN_LEAF_PAIRS or (
+            spent < limit / 4 and pairs < constants.MAX_LEAF_PAIRS
+        ):
             self.stepper.start()
             advanced = self._timed(partial(self.stepper.advance, 0, leaf))
             recorded, pulled_back = self._leaf_seconds(leaf)

@@ -55,7 +55,9 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     probed = min(state_bytes, constants.MAX_SYNTHETIC_BYTES)
     probe = synthetic_probe(probed, comm)
     copying = probe.costs().advance
-    survey = probe.engines(likeliest_first(candidate_names(comm), state_bytes), opener(folder, comm))
+    survey = probe.engines(
+        likeliest_first(candidate_names(comm), state_bytes), opener(folder, comm)
+    )
     chosen = choose_engine(survey.scaled(state_bytes / probed)).costs
     copying *= state_bytes / probed
     return with_file(Costs(store=copying, restore=copying), chosen)

@@ -45,9 +45,7 @@ def test_the_gradient_uses_no_file(faults, file, tmp_path, monkeypatch):
 
 def test_another_engine_is_used_instead(tmp_path):
     comm = communicator(None)
-    survey = synthetic_probe(10000, comm).engines(
-        [FULL, Throttle()], opener(tmp_path, comm)
-    )
+    survey = synthetic_probe(10000, comm).engines([FULL, Throttle()], opener(tmp_path, comm))
     choice = choose_engine(survey)
     assert isinstance(choice.engine, Throttle)
     assert isinstance(survey.refused[FULL], TransferError)
