@@ -10,12 +10,12 @@ PLANNING_SHARE = 0.02
 """Share of the run that finding a better plan may take, and that it must be able to save."""
 
 MIN_TRIAL_RUN_SECONDS = 10.0
-"""Leaf sizes are tried in short sweeps if the run takes this long; in a shorter one each sweep would
-be too short to tell them apart. Later evaluations try them otherwise."""
+"""Leaf sizes are tried in short sweeps if the run takes this long; in a shorter one each sweep
+would be too short to tell them apart."""
 
 MIN_FILE_GAIN = 0.05
-"""The file is measured only if keeping every state for nothing would save this fraction: predictions
-err by a few per cent (docs/long_runs.md, "How near to the prediction")."""
+"""The file is measured only if keeping every state for nothing would save this fraction, since
+predictions err by a few per cent."""
 
 MIN_GAIN_PER_PROBE = 3
 """And this many times what measuring it is expected to take:"""
@@ -31,8 +31,8 @@ EXPECTED_EVALUATIONS = 10
 
 MIN_SAVING_WITHOUT_FILE = 0.03
 """Stop using the file if an in-memory schedule is predicted to be at least this fraction faster
-than the evaluation that was just measured. Less than `planner.MIN_FILE_SAVING`, because the costs are those
-of an evaluation and not of a probe."""
+than the evaluation that was just measured. Less than `planner.MIN_FILE_SAVING`, because the costs
+are those of an evaluation and not of a probe."""
 
 DEFAULT_MEMORY_SHARE = 4
 """Without ``memory=``, all ranks on a node together use one part in four of the memory that they

@@ -75,7 +75,7 @@ class Case:
 
     @property
     def blocks(self) -> int:
-        """The memory that is used, in slots: that of the tape of the leaf being reversed as well."""
+        """The memory that is used, in slots, with the tape of the leaf being reversed."""
         each = self.tape_slots if self.keeps_tapes else 1
         return min(self.num_slots, each * (self.num_leaves - 1)) + self.tape_slots
 
