@@ -60,7 +60,7 @@ def gradient(stepper: Stepper, num_steps: int | None, **options: Unpack[RunOptio
     errors are those of `Functional`, which evaluates a gradient repeatedly. Collective.
     """
     require_known(options, "gradient")
-    with Functional(stepper, num_steps, **options) as functional:
+    with _Once(stepper, num_steps, **options) as functional:
         cost, found = functional.value_and_gradient()
         assert functional.report is not None
         return Result(cost, found, functional.report, functional.timeline)
@@ -104,6 +104,8 @@ class Functional(Closing):
         Without `comm`, if there are several ranks, unless ``comm=MPI.COMM_SELF`` says that this is
         meant; and if all ranks of MPI's world return the same cost for different parts.
     """
+
+    _evaluations = constants.EXPECTED_EVALUATIONS
 
     def __init__(
         self, stepper: Stepper, num_steps: int | None, **options: Unpack[RunOptions]
@@ -268,7 +270,7 @@ class Functional(Closing):
 
     def _planned(self) -> RunPlan:
         if self._plan is None:
-            self._plan = plan_run(self._run)
+            self._plan = plan_run(self._run, evaluations=self._evaluations)
         return self._plan
 
     def _sweep(self, plan: RunPlan, controls_hash: str) -> float:
@@ -322,6 +324,12 @@ def require_functional(given: object, test: str) -> None:
             f"{test} takes a Functional, not {type(given).__name__}: write "
             f"with adjoint.Functional(stepper, num_steps, …) as functional: {test}(functional)"
         )
+
+
+class _Once(Functional):
+    """A functional that is evaluated once."""
+
+    _evaluations = 1
 
 
 def _counted(cost: float | None) -> float:

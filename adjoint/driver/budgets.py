@@ -36,7 +36,8 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
     if not slots:
         raise _too_small(run, memory, sizes[0])
     tapes = {leaf: slots_of_a_tape(run, leaf) for leaf in slots}
-    return Budget(slots, max_file_states(run), tapes)
+    block = max(run.comm.gather(run.layout.memory_bytes))
+    return Budget(slots, max_file_states(run), tapes, slot_bytes=block)
 
 
 def max_file_states(run: Run) -> int:

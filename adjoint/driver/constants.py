@@ -3,30 +3,36 @@
 Those without a source are choices: results do not depend on them, only the time that a run takes.
 """
 
-PROBED_LEAVES = (1, 4, 16)
-"""Leaf sizes to measure, in steps, where memory and the length of the run allow it. What other
-leaves cost is interpolated, linear in the logarithm of their size."""
+LEAF_SECONDS = 10e-6
+"""The driver's own time for a leaf, until an evaluation has shown it."""
 
-MIN_LEAVES_TO_PROBE = 32
-"""A leaf size is measured only if the run has at least this many leaves of it: measuring must take
-a small fraction of the run."""
+PLANNING_SHARE = 0.02
+"""Share of the run that finding a better plan may take, and that it must be able to save."""
 
-MIN_FILE_SAVING = 0.05
-"""Plan with a file only if that is predicted to save this fraction of the time: predictions err by
-a few per cent (docs/long_runs.md, "How near to the prediction")."""
+MIN_TRIAL_RUN_SECONDS = 10.0
+"""Leaf sizes are tried in short sweeps if the run takes this long; in a shorter one each sweep
+would be too short to tell them apart."""
 
-ADAPTIVE_TOLERANCE = 0.02
-"""Prefer an adaptive schedule if its predicted time is within this fraction of the best: it can
-correct what was measured wrongly."""
+MIN_FILE_GAIN = 0.05
+"""The file is measured only if keeping every state for nothing would save this fraction, since
+predictions err by a few per cent."""
+
+MIN_GAIN_PER_PROBE = 3
+"""And this many times what measuring it is expected to take:"""
+
+PROBE_SECONDS, PROBED_WRITES, WRITE_SPEED = 0.1, 10, 0.5e9
+"""0.1 s and 10 writes, at so many bytes a second as long as nothing is known."""
+
+SLOWEST_TOUCH = 0.4e9
+"""Bytes a second at which new memory is touched at worst: on virtual machines."""
+
+EXPECTED_EVALUATIONS = 10
+"""Evaluations of a `Functional` over which the first touch of its memory is spread."""
 
 MIN_SAVING_WITHOUT_FILE = 0.03
 """Stop using the file if an in-memory schedule is predicted to be at least this fraction faster
-than the evaluation that was just measured. Less than `MIN_FILE_SAVING`, because the costs are those
-of an evaluation and not of a probe."""
-
-CHEAP_MEMORY_BYTES = 64 << 20
-"""If this much memory on each rank holds every state, the smallest leaf is chosen, which computes
-nothing twice: touching it for the first time takes 50 ms at 1.3 GB/s (`adjoint.storage.blocks`)."""
+than the evaluation that was just measured. Less than `planner.MIN_FILE_SAVING`, because the costs
+are those of an evaluation and not of a probe."""
 
 DEFAULT_MEMORY_SHARE = 4
 """Without ``memory=``, all ranks on a node together use one part in four of the memory that they

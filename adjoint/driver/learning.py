@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from adjoint.driver import constants
 from adjoint.driver.run import RunPlan
-from adjoint.planning.candidates import Candidate, Problem, in_memory, with_tapes
+from adjoint.planning.case import Candidate, Case
 from adjoint.planning.prediction import Prediction
 from adjoint.schedules import AdaptiveSchedule, Schedule
 from adjoint.schedules.costs import Costs
@@ -74,9 +74,7 @@ def _faster_without_file(schedule: Schedule, costs: Costs, seconds: float) -> Ca
     """Return an in-memory schedule with the same leaves and slots that saves enough, or None."""
     if schedule.file_states == 0 or schedule.num_steps is None:
         return None
-    problem = Problem(
-        schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, schedule.tape_slots, costs
-    )
-    best = min([in_memory(problem), *with_tapes(problem)], key=lambda found: found.seconds)
-    saves = best.seconds <= (1 - constants.MIN_SAVING_WITHOUT_FILE) * seconds
-    return best if saves else None
+    tape = schedule.tape_slots
+    case = Case(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, tape, costs)
+    saves = case.seconds <= (1 - constants.MIN_SAVING_WITHOUT_FILE) * seconds
+    return case.in_memory() if saves else None

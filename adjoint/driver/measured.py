@@ -1,15 +1,25 @@
-"""What steps and transfers of a run cost here, measured before it is planned."""
+"""What must be known of a run before it is planned, measured as far as it can change the plan.
 
-from dataclasses import dataclass
+First a few steps, which say roughly what the run takes; then, of a long run, short sweeps with
+leaves of a few sizes; then the file, if it could save more than measuring it costs.
+"""
+
+import os
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from adjoint.driver import constants
 from adjoint.driver.run import Run
 from adjoint.errors import TransferError
-from adjoint.measurement.engines import choose_engine
+from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
+from adjoint.measurement.remembered import remember, remembered
+from adjoint.measurement.touch import cache_bytes, touch_speed
 from adjoint.planning.budget import Budget
+from adjoint.planning.case import Case
+from adjoint.planning.planner import Plan, choose
+from adjoint.schedules import num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.buffers import Buffers
@@ -24,8 +34,9 @@ __all__ = ["Measured", "measure"]
 class Measured:
     """What was measured: the same on every rank."""
 
-    costs: dict[int, Costs]
-    """By leaf size: what the others cost lies in between."""
+    costs: Costs
+    budget: Budget
+    """What may be used: the file only if that can pay, and was found to work."""
     engine: "str | EngineFactory | None"
     """What moves states to the file: what the caller gave, or the best one."""
     engine_reason: str = ""
@@ -35,7 +46,7 @@ class Measured:
 
 
 def measure(run: Run, budget: Budget) -> Measured:
-    """Run a few of the stepper's steps, and transfers if the budget has a file. Collective.
+    """Run a few of the stepper's steps, and transfers if they can pay. Collective.
 
     The stepper is started afresh. Temporary files are removed.
 
@@ -46,23 +57,80 @@ def measure(run: Run, budget: Budget) -> Measured:
     SnapshotFileError
         On every rank: there can be no file, or no engine can be used on it.
     """
-    num_steps = constants.MAX_STEPS if run.num_steps is None else run.num_steps
-    fitting = [leaf for leaf in constants.PROBED_LEAVES if leaf in budget.slots]
-    sizes = [leaf for leaf in fitting if leaf * constants.MIN_LEAVES_TO_PROBE <= num_steps]
-    slots = {min(leaf, num_steps): budget.slots[leaf] for leaf in sizes or [min(budget.slots)]}
-    buffers = partial(_touched_buffers, run)
-    probe = Probe(run.stepper, num_steps, slots, buffers, run.comm)
-    costs = probe.stepper_costs()
+    num_steps = constants.ASSUMED_STEPS if run.num_steps is None else run.num_steps
+    memory = partial(_touched_buffers, run)
+    probe = Probe(run.stepper, num_steps, min(budget.slots), memory, run.comm)
+    costs = replace(probe.costs(), driver_overhead=constants.LEAF_SECONDS)
+    if not costs.unreached:
+        budget = replace(budget, retaking_leaf=budget.cached_leaf(cache_bytes(run.comm)))
+    plan = _without_file(num_steps, costs, budget)
+    touching = replace(budget, touch_speed=constants.SLOWEST_TOUCH).touching_of(plan.schedule)
+    if touching > constants.PLANNING_SHARE * plan.predicted_seconds:
+        budget = replace(budget, touch_speed=touch_speed(run.comm))
+        plan = _without_file(num_steps, costs, budget)
+    if plan.predicted_seconds > constants.MIN_TRIAL_RUN_SECONDS:
+        leaf, costs = probe.costs_in_sweeps(
+            _trial_cases(plan, costs, budget), constants.PLANNING_SHARE * plan.predicted_seconds
+        )
+        budget = replace(budget, retaking_leaf=leaf)
+        plan = _without_file(num_steps, costs, budget)
+    if run.file is None or not budget.file_states:
+        return Measured(costs, budget, run.options.engine)
+    return _with_file(run, probe, plan, Measured(costs, budget, run.options.engine))
+
+
+def _trial_cases(plan: Plan, costs: Costs, budget: Budget) -> list[Case]:
+    """Return the run in leaves of the planned size, of half and of twice as many steps."""
+    leaf, n = plan.schedule.leaf_steps, plan.schedule.num_steps
+    assert n is not None
+    near = {leaf: None}
+    for ideal in (2 * leaf, leaf // 2):
+        near[min(budget.slots, key=lambda size: abs(size - ideal))] = None
+    return [
+        Case(n, size, budget.slots[size], 0, budget.tape_slots.get(size, 0), costs)
+        for size in near
+        if budget.slots[size]
+    ]
+
+
+def _without_file(num_steps: int, costs: Costs, budget: Budget) -> Plan:
+    return choose(num_steps, costs, replace(budget, file_states=0))
+
+
+# -- the file -----------------------------------------------------------------------------------
+
+
+def _with_file(run: Run, probe: Probe, plan: Plan, found: Measured) -> Measured:
+    """Measure transfers, unless the file could not save what that takes."""
+    assert run.file is not None
+    n, costs, comm = plan.schedule.num_steps, found.costs, run.comm
+    assert n is not None
+    row = max(comm.gather(run.layout.memory_bytes))
     engine = run.options.engine
-    if not budget.file_states or run.file is None:
-        return Measured(costs, engine)
-    candidates = [engine] if engine is not None else candidate_names(run.comm)
-    survey = probe.engines(candidates, run.file.open_for_probe)
+    candidates = [engine] if engine is not None else likeliest_first(candidate_names(comm), row)
+    folder = max(comm.gather(os.stat(run.file.folder).st_dev))
+    key = (folder, tuple(candidates), comm.size, row.bit_length())
+    leaves = num_leaves(n, plan.schedule.leaf_steps)
+    free = n * (costs.advance + costs.record + costs.pull_back) + leaves * costs.driver_overhead
+    saved, needed = plan.predicted_seconds - free, constants.MIN_FILE_GAIN * plan.predicted_seconds
+    known: tuple[int, Survey] | None = remembered(key, comm)
+    if known is None:
+        probing = constants.PROBE_SECONDS + constants.PROBED_WRITES * row / constants.WRITE_SPEED
+        needed = max(needed, constants.MIN_GAIN_PER_PROBE * probing)
+    if run.num_steps is not None and saved < needed:
+        return replace(found, budget=replace(found.budget, file_states=0))
+    if known is None:
+        known = row, probe.engines(candidates, run.file.open_for_probe)
+        if not known[1].refused:
+            remember(key, known)
+    measured_for, survey = known
     try:
-        choice = choose_engine(survey)
+        choice = choose_engine(survey.scaled(row / max(1, measured_for)))
     except TransferError as failed:
-        return Measured(costs, engine, file_failure=str(failed))
-    return Measured(with_file(costs, choice.costs), choice.engine, choice.reason)
+        budget = replace(found.budget, file_states=0)
+        return replace(found, budget=budget, file_failure=str(failed))
+    costs = with_file(costs, choice.costs)
+    return replace(found, costs=costs, engine=choice.engine, engine_reason=choice.reason)
 
 
 def _touched_buffers(run: Run, num_slots: int, leaf_steps: int) -> Buffers:

@@ -1,7 +1,6 @@
 """Planning a run: with the schedule that is given, as a run to be resumed, or as well as possible.
 
-The best schedule is chosen by `adjoint.planning` from costs that are measured here and now. Nothing
-is measured if every leaf's start fits in memory, since no cost could change that choice.
+The best schedule is chosen by `adjoint.planning` from costs that are measured here and now.
 """
 
 import math
@@ -18,8 +17,7 @@ from adjoint.driver.run import Run, RunPlan
 from adjoint.driver.run_file import RunFile
 from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
-from adjoint.planning.candidates import interpolate_costs
-from adjoint.planning.planner import Plan, choose, without_measuring
+from adjoint.planning.planner import Plan, choose
 from adjoint.schedules import Online, Schedule, Spilling
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.registry import candidate_names
@@ -28,10 +26,11 @@ from adjoint.sweep.journal import SavedRecord
 __all__ = ["plan_run"]
 
 
-def plan_run(run: Run) -> RunPlan:
+def plan_run(run: Run, *, evaluations: int) -> RunPlan:
     """Return the plan for the first evaluation of a run. Collective on its communicator.
 
-    Runs a few of the stepper's steps if it must measure. The run's file is not created.
+    Runs a few of the stepper's steps if it must measure. The run's file is not created. The first
+    touch of memory counts as spread over a number of `evaluations`.
 
     Raises
     ------
@@ -46,10 +45,10 @@ def plan_run(run: Run) -> RunPlan:
     rows = None if run.file is None else run.file.rows_found()
     plan = None
     if run.options.resume and run.file is not None and rows is not None:
-        plan = _resumed(run, run.file, rows)
+        plan = _resumed(run, run.file, rows, evaluations)
     if plan is None:
         given = run.options.schedule
-        plan = _best(run) if given is None else _given(run, given)
+        plan = _best(run, evaluations) if given is None else _given(run, given)
         plan = replace(plan, rows=_rows_to_open(run, plan.schedule))
     return replace(plan, probe_seconds=time.perf_counter() - began)
 
@@ -76,19 +75,11 @@ def _given(run: Run, schedule: Schedule) -> RunPlan:
 # -- the best schedule --------------------------------------------------------------------------
 
 
-def _best(run: Run, *, leaf_steps: int | None = None) -> RunPlan:
+def _best(run: Run, evaluations: int, *, leaf_steps: int | None = None) -> RunPlan:
     """Return the best plan; with `leaf_steps`, of those with leaves of that size."""
     budget = find_budget(run, leaf_steps=leaf_steps)
-    if run.num_steps is not None:
-        block = max(1, *run.comm.gather(run.layout.memory_bytes))
-        cheap_slots = constants.CHEAP_MEMORY_BYTES // block
-        in_memory = without_measuring(run.num_steps, budget, cheap_slots=cheap_slots)
-        if in_memory is not None:
-            return _run_plan(run, in_memory, None)
-    measured = _measured(run, budget)
-    if measured.file_failure:
-        budget = replace(budget, file_states=0)
-    plan = _choose(run, measured.costs, budget)
+    measured = _measured(run, replace(budget, evaluations=evaluations))
+    plan = _choose(run, measured.costs, measured.budget)
     plan = replace(plan, engine=measured.engine, engine_reason=measured.engine_reason)
     if measured.file_failure:
         failure = f"the file is not used, since it failed in the probe: {measured.file_failure}"
@@ -105,22 +96,17 @@ def _measured(run: Run, budget: Budget) -> Measured:
         return measure(run, budget)
 
 
-def _choose(run: Run, costs: Mapping[int, Costs], budget: Budget) -> RunPlan:
-    """Return the best plan by costs, which are by leaf size."""
+def _choose(run: Run, costs: Costs, budget: Budget) -> RunPlan:
+    """Return the best plan by costs."""
     if run.num_steps is None:
         plan = _open_ended(costs, budget)
     else:
-        plan = choose(
-            run.num_steps,
-            costs,
-            budget,
-            file_must_save=constants.MIN_FILE_SAVING,
-            adaptive_tolerance=constants.ADAPTIVE_TOLERANCE,
-        )
-    return _run_plan(run, plan, interpolate_costs(plan.schedule.leaf_steps, costs))
+        plan = choose(run.num_steps, costs, budget)
+    seconds, engine = plan.predicted_seconds, run.options.engine
+    return RunPlan(plan.schedule, plan.reason, costs, seconds, engine=engine)
 
 
-def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
+def _open_ended(costs: Costs, budget: Budget) -> Plan:
     """Return the plan for a run whose end is not known, with the leaf of a long run's plan."""
     reason = "the end of the run is not known"
     leaf = choose(constants.ASSUMED_STEPS, costs, budget).schedule.leaf_steps
@@ -128,36 +114,25 @@ def _open_ended(costs: Mapping[int, Costs], budget: Budget) -> Plan:
     if budget.file_states < 2:
         online = Online(slots, leaf_steps=leaf)
         return Plan(online, math.nan, f"{reason}, and there is no file")
-    cost = interpolate_costs(leaf, costs)
-    leaf_seconds = leaf * cost.advance
+    leaf_seconds = leaf * costs.advance
     # As many leaves between two states as it takes to write one: then no write delays a step.
-    interval = leaf * max(1.0, cost.write / leaf_seconds if leaf_seconds else 1.0)
+    interval = leaf * max(1.0, costs.write / leaf_seconds if leaf_seconds else 1.0)
     spilling = Spilling(
-        None, slots, interval, costs=cost, leaf_steps=leaf, max_file_states=budget.file_states
+        None, slots, interval, costs=costs, leaf_steps=leaf, max_file_states=budget.file_states
     )
     return Plan(spilling, math.nan, reason)
-
-
-def _run_plan(run: Run, plan: Plan, costs: Costs | None) -> RunPlan:
-    return RunPlan(
-        plan.schedule,
-        plan.reason,
-        costs,
-        plan.predicted_seconds,
-        engine=run.options.engine,
-    )
 
 
 # -- a run to be resumed ------------------------------------------------------------------------
 
 
-def _resumed(run: Run, file: RunFile, rows: int) -> RunPlan | None:
+def _resumed(run: Run, file: RunFile, rows: int, evaluations: int) -> RunPlan | None:
     """Return the plan to continue the run that the file has; None if it has no record of one."""
     record = _find_record(run, file, rows)
     if record is None:
         return None
     noted = record.header.plan
-    plan = _planned_again(run, noted, rows)
+    plan = _planned_again(run, noted, rows, evaluations)
     engine = noted.get("engine")
     if plan.engine is None and engine in candidate_names(run.comm):
         plan = replace(plan, engine=engine, engine_reason="as in the run that is resumed")
@@ -176,7 +151,7 @@ def _find_record(run: Run, file: RunFile, rows: int) -> SavedRecord | None:
             journal.close()
 
 
-def _planned_again(run: Run, noted: Mapping[str, Any], rows: int) -> RunPlan:
+def _planned_again(run: Run, noted: Mapping[str, Any], rows: int, evaluations: int) -> RunPlan:
     """Return the plan for leaves of the same size, by the same costs, as in an earlier run."""
     leaf = int(noted["leaf_steps"])
     schedule = run.options.schedule
@@ -189,8 +164,8 @@ def _planned_again(run: Run, noted: Mapping[str, Any], rows: int) -> RunPlan:
             )
         return plan
     if noted["costs"] is None:
-        return _best(run, leaf_steps=leaf)
+        return _best(run, evaluations, leaf_steps=leaf)
     costs = Costs.of_numbers(noted["costs"])
     budget = find_budget(run, leaf_steps=leaf)
     budget = replace(budget, file_states=min(budget.file_states, rows))
-    return _choose(run, {leaf: costs}, budget)
+    return _choose(run, costs, budget)

@@ -69,6 +69,12 @@ class RunFile:
         """Return whether a temporary file is made, in a folder, and removed at the end."""
         return self._comm.gather(os.path.isdir(self._place))[0]
 
+    @property
+    def folder(self) -> str:
+        """Return the folder that the file is in."""
+        place = self._place
+        return place if os.path.isdir(place) else os.path.dirname(os.path.abspath(place))
+
     def rows_found(self) -> int | None:
         """Return the number of rows of the file there is; None if there is none.
 
@@ -131,11 +137,9 @@ class RunFile:
         SnapshotFileError
             It cannot be created, or the engine cannot be used on it.
         """
-        place = self._place
-        folder = place if self.is_temporary() else os.path.dirname(os.path.abspath(place))
         return self._on_all_ranks(
             lambda: storage.open_store(
-                folder,
+                self.folder,
                 self._sharers(),
                 FileSpec(layout, "probe"),
                 rows,

@@ -52,7 +52,7 @@ class Calibration(Observer):
         """Of the forward and of the reverse sweep."""
         self._current = self._sweeps[0]
         self._unreached = 0
-        """Records whose last step was not taken."""
+        """Records whose last step was not taken: those of leaves that are pulled back at once."""
 
     def on_action(self, action: Any, began: float, ended: float) -> None:
         """Add an action to the total of its type. Called for each action: it must be quick."""
@@ -79,7 +79,7 @@ class Calibration(Observer):
         leaves, recorded = self._total(Record)
         _, advanced = self._total(Advance)
         advances = advanced * self._per_step(Advance, shares)
-        expected = advanced * planned.advance + leaves * planned.restart_overhead
+        expected = advanced * planned.advance + self._unreached * planned.restart_overhead
         factor = advances / expected if advances and expected else 1.0
         advance, unreached = factor * planned.advance, factor * planned.unreached
         stepped = (recorded - self._unreached) * advance + self._unreached * unreached

@@ -11,28 +11,35 @@ LONG_SECONDS = 0.03
 
 # -- steps (`probe`) --------------------------------------------------------------------------
 
-MIN_LEAF_PAIRS = 3
-"""A leaf is recorded at least this often up to its end, and as often without its last step."""
+REVERSAL = 3
+"""A run takes about as many times what stepping forward does: a step back takes two forward."""
 
-MAX_LEAF_PAIRS = 9
-"""And at most this often, where leaves are short."""
+PROBED_SHARE = 0.02
+"""Share of the run that timing single leaves may take, if that is more than `LONG_SECONDS`."""
+
+MIN_LEAF_PAIRS, MAX_LEAF_PAIRS = 3, 5
+"""A leaf is advanced over, recorded and pulled back this often."""
 
 TRIAL_SECONDS = 0.1
-"""Time spent on short gradients with leaves of one size."""
+"""A longer sweep over a few leaves shows nothing more."""
 
-MAX_TRIAL_SHARE = 1 / 32
-"""Largest share of the run that may be spent on them: measuring must cost little."""
+MIN_ROUNDS, MAX_ROUNDS = 3, 9
+"""Rounds of such sweeps, one for each leaf size: the median counts."""
 
-MAX_TRIALS = 9
-"""Most short gradients with leaves of one size; their medians count."""
+MIN_TRIAL_SAVING = 0.03
+"""A leaf size must save this share of the run to be taken instead of the one expected to be best:
+repeated trials differ by as much."""
 
 LEAVES_PER_SLOT = 2
 """Leaves of a short gradient for each slot: enough that steps are repeated, as in a long run."""
 
 # -- engines (`engines`) ----------------------------------------------------------------------
 
-MAX_ENGINES_SECONDS = 1.0
-"""After this time no other engine is measured."""
+LARGE_STATE_BYTES = 1 << 20
+"""States from this size on are written past the page cache, smaller ones through it."""
+
+REMEMBERED_SECONDS = 600.0
+"""For so long what was measured of a folder is believed: other programs may use the same disk."""
 
 MAX_PROBED_BYTES = 16 << 20
 """Of larger states this much is written, and the costs are scaled."""
@@ -74,6 +81,11 @@ MIN_SUSPECT_PAIRS = 3
 
 MAX_STEPS_TO_TRANSFERS = 50
 """In a computation longer than its transfers by this factor, noise exceeds the slowdown."""
+
+# -- memory (`touch`) -------------------------------------------------------------------------
+
+TOUCHED_BYTES = 16 << 20
+"""Size of the new memory that is touched to see how long that takes."""
 
 # -- without a solver (`synthetic`) -----------------------------------------------------------
 

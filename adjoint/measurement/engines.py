@@ -1,26 +1,25 @@
-"""Which engine to use for a file: several are measured, and the best is chosen.
+"""Which engine to use for a file: they are measured until one is good, and the best is chosen.
 
 The best engine is the one whose writes are seen least by the computation, because they slow down
 its steps; among those that are about equally good, the one whose writes take least, because states
 can then be written more often.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adjoint.errors import SnapshotFileError, TransferError
 from adjoint.measurement import constants
 from adjoint.measurement.transfers import Computation, TransferCosts, measure_engine
-from adjoint.parallel import Communicator, largest
+from adjoint.parallel import Communicator
 from adjoint.storage.blocks import Block
 from adjoint.storage.store import FileStore
 
 if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
-__all__ = ["Choice", "Survey", "choose_engine", "measure_engines", "num_rows"]
+__all__ = ["Choice", "Survey", "choose_engine", "likeliest_first", "measure_engines", "num_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,12 @@ def num_rows(row_bytes: int) -> int:
     return min(constants.MAX_ROWS, max(constants.MIN_ROWS, rows))
 
 
+def likeliest_first(engines: Iterable[str], state_bytes: int) -> list[str]:
+    """Return engines in the order in which to measure them for states of this size."""
+    likeliest = "direct" if state_bytes >= constants.LARGE_STATE_BYTES else "thread"
+    return sorted(engines, key=lambda name: name != likeliest)
+
+
 def measure_engines(
     candidates: "Sequence[str | EngineFactory]",
     open_store: "Callable[[str | EngineFactory], FileStore]",
@@ -63,14 +68,14 @@ def measure_engines(
     computation: Computation,
     comm: Communicator,
     *,
-    seconds: float,
+    exhaustive: bool = False,
 ) -> Survey:
-    """Measure engines, one after the other. Collective on `comm`.
+    """Measure engines until one hides its transfers from the computation. Collective on `comm`.
 
     Parameters
     ----------
     candidates
-        The engines; the first is measured in any case.
+        The engines, the likeliest first.
     open_store
         Opens an empty store of `num_rows` states with such an engine; it is closed again.
     blocks
@@ -79,18 +84,17 @@ def measure_engines(
         What transfers should delay as little as possible.
     comm
         The ranks that write.
-    seconds
-        No other engine is measured after this time.
+    exhaustive
+        Measure all of them.
 
     Raises
     ------
     NonFiniteError
         On every rank: a state is not finite.
     """
-    began = time.perf_counter()
     survey = Survey({}, {})
     for engine in candidates:
-        if survey.found and largest(time.perf_counter() - began, comm) > seconds:
+        if not exhaustive and any(costs.overlaps for costs in survey.found.values()):
             break
         try:
             store = open_store(engine)

@@ -7,9 +7,10 @@ the same kind and number of buffers, through the same kind of store.
 
 import dataclasses
 import math
+import resource
 import statistics
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +21,7 @@ from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.measurement.engines import Survey, measure_engines, num_rows
 from adjoint.measurement.transfers import MIN_SECONDS, Computation, TransferCosts
 from adjoint.parallel import Communicator, largest
+from adjoint.planning.case import Case
 from adjoint.schedules import Revolve, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.revolve import minimal_advances
@@ -42,48 +44,64 @@ __all__ = ["Probe", "first_part", "with_file"]
 class Probe:
     """A stepper on its first steps, ready to be timed. Every method is collective on `comm`.
 
-    Each leaves the stepper started afresh, slots empty, and files removed.
+    Each leaves the stepper started afresh, and slots empty, and files removed.
     """
 
     stepper: Stepper
     num_steps: int
-    slots: Mapping[int, int]
-    """For each number of steps in a leaf that is to be measured, the slots that fit in memory
-    beside the tape of such a leaf."""
+    """Of the run: measuring takes a small share of it."""
+    grid: int
+    """Only multiples of this number of steps are taken, as far as the run has as many."""
     memory: Callable[[int, int], Buffers]
     """Provides empty buffers for a number of slots and of steps in a leaf."""
     comm: Communicator
-    _long_advance: tuple[float, int] | None = field(default=None, init=False)
-    """Seconds of a step, and the last step that is known to exist; None until measured."""
+    _costs: Costs | None = field(default=None, init=False)
+    _end: int = field(default=0, init=False)
+    """The last step that is known to exist."""
 
-    @property
-    def grid(self) -> int:
-        """Only multiples of this number of steps are taken."""
-        return min(self.slots)
+    def costs(self) -> Costs:
+        """Return the costs of steps, in leaves of `grid` steps repeated in the same memory.
 
-    def step_seconds(self) -> float:
-        """Return the time of a step in a long advance, where the state stays in one place."""
-        return self._advanced()[0]
-
-    def stepper_costs(self) -> dict[int, Costs]:
-        """Return the costs of steps for each number of steps in a leaf, beside all slots that fit.
-
-        The cost of a recorded step depends on the leaf: a single step may need no recording at all,
-        and the tape of many steps may not fit in the cache.
+        Measured once. Where a few steps are a large part of the run, only one of them is timed, and
+        a step back taken to be two forward.
         """
-        advance, end = self._advanced()
-        with self._buffers(0, self.grid):
-            rough = self._rough_costs(advance)
-        return {
-            leaf: self._leaf_costs(leaf, slots, rough, end) for leaf, slots in self.slots.items()
-        }
+        if self._costs is None:
+            with self._started(0, self.grid):
+                self._costs = self._rough_costs()
+        return self._costs
+
+    def costs_in_sweeps(self, cases: Sequence[Case], seconds: float) -> tuple[int, Costs]:
+        """Return the leaf size of the case that is fastest in short sweeps, and what steps cost.
+
+        Steps have costs of their own where a sweep finds its states, which depend on the leaf and
+        on the slots. So sweeps of Revolve over a few leaves are timed, round by round one for each
+        case. A case replaces the first only if it is predicted to be `MIN_TRIAL_SAVING` faster,
+        on the median over rounds. All sweeps together take about `seconds`.
+        """
+        rough = self.costs()
+        each = min(constants.TRIAL_SECONDS, seconds / len(cases) / (constants.MIN_ROUNDS + 1))
+        rounds: list[list[Costs]] = []
+        disturbed: list[list[Costs]] = []
+        spent = 0.0
+        while len(rounds) < constants.MIN_ROUNDS or spent < seconds:
+            if len(rounds) + len(disturbed) == constants.MAX_ROUNDS:
+                break
+            began, put_off = time.perf_counter(), _times_put_off()
+            order = range(len(cases))[:: -1 if len(rounds) % 2 else 1]
+            found = {place: self._in_sweep(cases[place], rough, each) for place in order}
+            spent += largest(time.perf_counter() - began, self.comm)
+            is_disturbed = largest(_times_put_off() - put_off, self.comm) > 0
+            (disturbed if is_disturbed else rounds).append([found[k] for k in range(len(cases))])
+        if len(rounds) < constants.MIN_ROUNDS:
+            rounds += disturbed
+        return _fastest(cases, rounds)
 
     def engines(
         self,
         candidates: "Sequence[str | EngineFactory]",
         open_store: "Callable[[StateLayout, int, str | EngineFactory], FileStore]",
         *,
-        seconds: float = constants.MAX_ENGINES_SECONDS,
+        exhaustive: bool = False,
     ) -> Survey:
         """Return what transfers by each engine cost beside these steps.
 
@@ -92,19 +110,19 @@ class Probe:
         Parameters
         ----------
         candidates
-            The engines; the first is measured in any case.
+            The engines, the likeliest first.
         open_store
             Opens an empty store, given the layout of a state, the number of states and the engine.
-        seconds
-            No other engine is measured after this time.
+        exhaustive
+            Measure all of them, and not only until one hides its transfers.
 
         Raises
         ------
         NonFiniteError
             The initial state is not finite, on any rank.
         """
-        step_seconds = self.step_seconds()
-        with self._buffers(2, self.grid) as buffers:
+        step_seconds = self.costs().advance
+        with self._started(2, self.grid) as buffers:
             for step in range(2):
                 copy_arrays(self.stepper.state, buffers.fill(step).arrays)
             whole = buffers.slots[0]
@@ -116,108 +134,105 @@ class Probe:
                 [_part(block, layout) for block in buffers.slots.values()],
                 Computation(self._compute, step_seconds, self.grid),
                 self.comm,
-                seconds=seconds,
+                exhaustive=exhaustive,
             )
         factor = largest(whole.bytes.size / max(1, layout.moved_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
     # -- single steps and leaves --------------------------------------------------------------
 
-    def _advanced(self) -> tuple[float, int]:
-        if self._long_advance is None:
-            with self._buffers(0, self.grid):
-                self._long_advance = self._longest_advance()
-        return self._long_advance
+    def _rough_costs(self) -> Costs:
+        """Time a few leaves, and a long advance, where the state stays in one place.
 
-    def _longest_advance(self) -> tuple[float, int]:
-        """Advance over more and more steps, until that takes long enough or the run has ended."""
-        stepper, length = Capabilities.of(self.stepper), self.grid
-        self.stepper.advance(0, length)
-        while True:
-            self.stepper.start()
-            seconds = self._timed(partial(self.stepper.advance, 0, length))
-            if stepper.finished:
-                end = length if stepper.position is None else stepper.position
-                return seconds / end, end
-            if seconds > constants.LONG_SECONDS or length == self.num_steps:
-                # Where only the stepper knows the end, no step beyond these is known to be there.
-                return seconds / length, length if stepper.finds_end else self.num_steps
-            wanted = int(1.5 * constants.LONG_SECONDS / max(seconds, MIN_SECONDS))
-            length = min(self.num_steps, max(2, min(16, wanted)) * length)
-
-    def _rough_costs(self, advance: float) -> Costs:
-        """Return the costs of steps in the smallest leaves, repeated in the same memory.
-
-        The least times count, because what else the machine does only adds to them. The cost of
-        the last step of a leaf shows best where there are few others.
+        The least times count, because what else the machine does only adds to them. Whether a leaf
+        must reach its end for its tape is not measured as a difference: either its last step is
+        taken, or it is not.
         """
-        leaf = self.grid
-        record = reached = pull_back = math.inf
-        total = 0.0
-        for pairs in range(1, constants.MAX_LEAF_PAIRS + 1):
-            with_end, _ = self._leaf_seconds(leaf, reach_stop=True)
-            without_end, pulled_back = self._leaf_seconds(leaf, reach_stop=False)
-            reached, record = min(reached, with_end), min(record, without_end)
-            pull_back = min(pull_back, pulled_back)
-            total += with_end + without_end + 2 * pulled_back
-            if pairs >= constants.MIN_LEAF_PAIRS and total > constants.LONG_SECONDS:
+        leaf, announced = self.grid, Capabilities.of(self.stepper).needs_last_state
+        first = self._timed(partial(self.stepper.advance, 0, leaf))
+        self._end = self._end_after(leaf)
+        limit = max(constants.LONG_SECONDS, constants.PROBED_SHARE * self._run_seconds(first))
+        if constants.REVERSAL * first > limit:
+            step = first / leaf
+            retaken = 1.0 if announced is None else float(announced)
+            return Costs(advance=step, unreached=retaken * step, pull_back=2 * step)
+        advance = record = pull_back = math.inf
+        pairs, spent = 0, 0.0
+        while pairs < constants.MIN_LEAF_PAIRS or (
+            spent < limit / 4 and pairs < constants.MAX_LEAF_PAIRS
+        ):
+            self.stepper.start()
+            advanced = self._timed(partial(self.stepper.advance, 0, leaf))
+            recorded, pulled_back = self._leaf_seconds(leaf)
+            advance, record = min(advance, advanced), min(record, recorded)
+            pull_back, pairs = min(pull_back, pulled_back), pairs + 1
+            spent += advanced + recorded + pulled_back
+            if spent > limit:
                 break
-        unreached = min(advance, max(0.0, advance - (reached - record)))
+        taken = leaf - 1 if record < (leaf - 0.5) / leaf * advance else leaf
+        if announced is not None:
+            taken = leaf if announced else leaf - 1
+        step = self._long_advance(advance)
         return Costs(
-            advance=advance,
-            record=max(0.0, (record - (leaf - 1) * advance - unreached) / leaf),
-            unreached=unreached,
+            advance=step,
+            record=max(0.0, (record - taken * advance / leaf) / leaf),
+            unreached=step * (taken == leaf),
             pull_back=pull_back / leaf,
         )
 
-    def _leaf_seconds(self, leaf: int, *, reach_stop: bool) -> tuple[float, float]:
+    def _long_advance(self, seconds: float) -> float:
+        """Return the time of a step in longer and longer advances, from one of `grid` steps on."""
+        length, longest = self.grid, min(constants.LONG_SECONDS, self._run_seconds(seconds) / 500)
+        while seconds < longest and length < self._end:
+            wanted = int(1.5 * longest / max(seconds, MIN_SECONDS))
+            length = min(self._end, max(2, min(16, wanted)) * length)
+            self.stepper.start()
+            seconds = self._timed(partial(self.stepper.advance, 0, length))
+            if Capabilities.of(self.stepper).finished:
+                self._end = length = self._end_after(length)
+        if Capabilities.of(self.stepper).finds_end:
+            self._end = length  # no step beyond these is known to be there
+        return seconds / length
+
+    def _end_after(self, length: int) -> int:
+        """Return the last step that may exist, after an advance over `length` steps."""
+        stepper = Capabilities.of(self.stepper)
+        if not stepper.finished:
+            return self.num_steps
+        return length if stepper.position is None else stepper.position
+
+    def _run_seconds(self, leaf_seconds: float) -> float:
+        """Return roughly what the run takes if so much is a leaf of `grid` steps."""
+        return constants.REVERSAL * leaf_seconds * self.num_steps / self.grid
+
+    def _leaf_seconds(self, leaf: int) -> tuple[float, float]:
         """Return the seconds to record the first leaf and to pull it back."""
         self.stepper.start()
         _clear(self.stepper.adjoint)
-        recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=reach_stop))
+        recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=False))
         return recorded, self._timed(partial(self.stepper.pull_back, 0, leaf))
 
     # -- short gradients ----------------------------------------------------------------------
 
-    def _leaf_costs(self, leaf: int, slots: int, rough: Costs, end: int) -> Costs:
-        """Return the costs of steps in leaves of one size, where a sweep finds its states.
+    def _in_sweep(self, case: Case, rough: Costs, seconds: float) -> Costs:
+        """Return the costs in one sweep of about `seconds`; each of the rank where it is largest.
 
-        Repeated in the same memory, an advance has its state in the cache, and stored states leave
-        no other block to go on in. So what is timed is a sweep of Revolve over a few leaves, in as
-        many slots as there are.
+        `rough` has those that such a sweep does not show: of transfers, and of a last step that is
+        not reached.
         """
-        run_seconds = self.num_steps * (rough.record + rough.pull_back + 2 * rough.advance)
-        seconds = min(constants.TRIAL_SECONDS, run_seconds * constants.MAX_TRIAL_SHARE)
-        count = min(_trial_leaves(rough, leaf, slots, seconds), max(1, end // leaf))
-        slots = min(slots, count - 1)
-        schedule = Revolve(count * leaf, slots, leaf_steps=leaf)
-        with self._buffers(slots, leaf) as buffers:
-            self._leaf_seconds(leaf, reach_stop=False)
-            mean = self._trial_costs(buffers, schedule, rough, seconds)
-        return _with_restart_overhead(mean, rough.advance, schedule)
-
-    def _trial_costs(
-        self, buffers: Buffers, schedule: Revolve, rough: Costs, seconds: float
-    ) -> Costs:
-        """Return the medians of the costs in short sweeps, repeated for about `seconds`.
-
-        Each is that of the rank where it is largest. `rough` has those that such a sweep does not
-        show: of transfers, and of a last step that is not reached.
-        """
-        found: list[Costs] = []
-        spent = 0.0
-        while not found or (spent < seconds and len(found) < constants.MAX_TRIALS):
-            buffers.clear()
+        count = _trial_leaves(rough, case.leaf_steps, case.num_slots, seconds)
+        count = min(count, max(1, self._end // case.leaf_steps))
+        slots = min(case.num_slots, count - 1)
+        schedule = Revolve(count * case.leaf_steps, slots, leaf_steps=case.leaf_steps)
+        with self._started(slots, case.leaf_steps) as buffers:
+            self._leaf_seconds(case.leaf_steps)
             self.stepper.start()
-            began = time.perf_counter()
             calibration = Calibration(Statistics)
-            part = _FirstPart(self.stepper)
-            Sweep(part, schedule.num_steps, buffers, None, self.comm).run(
+            Sweep(_FirstPart(self.stepper), schedule.num_steps, buffers, None, self.comm).run(
                 schedule, observer=calibration
             )
-            found.append(calibration.costs(rough))
-            spent += largest(time.perf_counter() - began, self.comm)
-        return agreed_costs(_medians(found), self.comm)
+            found = agreed_costs(calibration.costs(rough), self.comm)
+        return _with_restart_overhead(found, rough.advance, schedule)
 
     # -- the computation beside transfers -----------------------------------------------------
 
@@ -241,7 +256,7 @@ class Probe:
     # -- inside -------------------------------------------------------------------------------
 
     @contextmanager
-    def _buffers(self, slots: int, leaf: int) -> Generator[Buffers, None, None]:
+    def _started(self, slots: int, leaf: int) -> Generator[Buffers, None, None]:
         """Provide buffers of `slots` slots; the stepper is started before and afterwards."""
         buffers = self.memory(slots, leaf)
         self.stepper.start()
@@ -322,12 +337,29 @@ def _trial_leaves(rough: Costs, leaf_steps: int, num_slots: int, seconds: float)
     return max(2, min(in_time, constants.LEAVES_PER_SLOT * num_slots + 1))
 
 
-def _medians(found: list[Costs]) -> Costs:
-    names = [field.name for field in dataclasses.fields(Costs)]
-    return replace(
-        found[0],
-        **{name: statistics.median(getattr(costs, name) for costs in found) for name in names},
-    )
+def _fastest(cases: Sequence[Case], rounds: Sequence[Sequence[Costs]]) -> tuple[int, Costs]:
+    """Return the leaf of the case that was fastest, and the medians of its costs."""
+
+    def ratio(place: int) -> float:
+        return statistics.median(
+            replace(cases[place], costs=found[place]).seconds
+            / replace(cases[0], costs=found[0]).seconds
+            for found in rounds
+        )
+
+    best = min(range(len(cases)), key=ratio)
+    if ratio(best) > 1 - constants.MIN_TRIAL_SAVING:
+        best = 0
+    medians = {
+        cost.name: statistics.median(getattr(found[best], cost.name) for found in rounds)
+        for cost in dataclasses.fields(Costs)
+    }
+    return cases[best].leaf_steps, Costs(**medians)
+
+
+def _times_put_off() -> int:
+    """Return how often something else took this thread's core."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
 
 
 def _with_restart_overhead(mean: Costs, long_advance: float, schedule: Revolve) -> Costs:
@@ -345,19 +377,16 @@ def _with_restart_overhead(mean: Costs, long_advance: float, schedule: Revolve) 
     return replace(mean, advance=long_advance, restart_overhead=restart_overhead)
 
 
-def with_file(costs: Mapping[int, Costs], transfers: TransferCosts) -> dict[int, Costs]:
-    """Return the costs for each leaf size, with those of transfers by an engine."""
-    return {
-        leaf: replace(
-            without,
-            write=transfers.write_while_computing,
-            read=transfers.read_while_computing,
-            post=transfers.post_seconds,
-            slowdown=transfers.slowdown,
-            read_slowdown=transfers.read_slowdown,
-        )
-        for leaf, without in costs.items()
-    }
+def with_file(costs: Costs, transfers: TransferCosts) -> Costs:
+    """Return the costs with those of transfers by an engine."""
+    return replace(
+        costs,
+        write=transfers.write_while_computing,
+        read=transfers.read_while_computing,
+        post=transfers.post_seconds,
+        slowdown=transfers.slowdown,
+        read_slowdown=transfers.read_slowdown,
+    )
 
 
 def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:

@@ -14,7 +14,7 @@ import numpy as np
 from adjoint import storage
 from adjoint.errors import ArgumentError
 from adjoint.measurement import constants
-from adjoint.measurement.engines import choose_engine
+from adjoint.measurement.engines import choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.parallel import Communicator, communicator
 from adjoint.schedules.costs import Costs
@@ -54,11 +54,13 @@ def probe_file(folder: str | os.PathLike[str], state_bytes: int) -> Costs:
     comm = communicator(None)
     probed = min(state_bytes, constants.MAX_SYNTHETIC_BYTES)
     probe = synthetic_probe(probed, comm)
-    copying = probe.step_seconds()
-    survey = probe.engines(candidate_names(comm), opener(folder, comm))
+    copying = probe.costs().advance
+    survey = probe.engines(
+        likeliest_first(candidate_names(comm), state_bytes), opener(folder, comm)
+    )
     chosen = choose_engine(survey.scaled(state_bytes / probed)).costs
     copying *= state_bytes / probed
-    return with_file({1: Costs(store=copying, restore=copying)}, chosen)[1]
+    return with_file(Costs(store=copying, restore=copying), chosen)
 
 
 def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
@@ -68,7 +70,7 @@ def synthetic_probe(state_bytes: int, comm: Communicator) -> Probe:
     return Probe(
         stepper,
         constants.MAX_SYNTHETIC_STEPS,
-        {1: 2},
+        1,
         lambda slots, _leaf: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
         comm,
     )

@@ -5,10 +5,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from adjoint.errors import ArgumentError
-from adjoint.schedules import num_leaves
+from adjoint.schedules import Schedule, num_leaves
 from adjoint.units import format_count
 
 __all__ = ["Budget", "leaf_sizes"]
+
+CACHE_SHARE = 1 / 4
+"""Share of the last level of cache that the tape of a leaf may take to be still there when it is
+pulled back: the rest is for what steps use besides, and for other cores."""
+
+SLOTS_PER_LEAF_STEP = 8 / 3
+"""A leaf has so many slots for each of its steps at the least: its tape takes memory from them."""
+
+TOUCHED_QUICKLY = 1 << 30
+SLOW_TOUCH = 0.4e9
+"""Beyond so many bytes, so many a second can be touched for the first time: a virtual machine may
+never have used them before, and gave 0.2 to 0.5 GB/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,15 @@ class Budget:
     tape_slots: Mapping[int, int] = field(default_factory=dict)
     """Leaf size -> slots that each tape takes that is kept beside that of the leaf being reversed.
     Leaf sizes that are not in it keep no tapes."""
+    retaking_leaf: int | None = None
+    """The leaf size of schedules that take steps again for each leaf; None for the best by costs.
+    What such a step takes depends on where its state is, which no costs say."""
+    slot_bytes: int = 0
+    """Memory of a slot, on the rank where it takes most."""
+    touch_speed: float = math.inf
+    """Bytes of new memory that can be touched in a second."""
+    evaluations: int = 1
+    """Evaluations over which the first touch of memory is spread."""
 
     @classmethod
     def of(
@@ -72,7 +93,36 @@ class Budget:
             )
         file_states = num_steps if disk_bytes is None else disk_bytes // state_bytes
         tapes = {leaf: max(1, math.ceil(tape_bytes(leaf) / state_bytes)) for leaf in playable}
-        return cls(playable, min(num_steps, file_states), tapes)
+        return cls(playable, min(num_steps, file_states), tapes, slot_bytes=state_bytes)
+
+    def cached_leaf(self, cache_bytes: int) -> int:
+        """Return the leaf size for steps that are taken again only for the leaf that they are in.
+
+        The largest whose tape stays in a cache of this size until it is pulled back, and that
+        leaves enough slots. Taking such steps costs little then, and each leaf that is set out to
+        costs what it takes to fetch its first state.
+        """
+        room = CACHE_SHARE * cache_bytes
+        fitting = [
+            leaf
+            for leaf, slots in self.slots.items()
+            if self.tape_slots.get(leaf, leaf) * self.slot_bytes <= room
+            and leaf * SLOTS_PER_LEAF_STEP <= slots
+        ]
+        return max(fitting, default=min(self.slots))
+
+    def touching_of(self, schedule: Schedule) -> float:
+        """Return what each evaluation by a schedule takes to touch its memory, in seconds."""
+        return self.touching(schedule.num_slots + self.tape_slots.get(schedule.leaf_steps, 0))
+
+    def touching(self, slots: int) -> float:
+        """Return what each evaluation takes to touch the memory of so many slots, in seconds."""
+        if math.isinf(self.touch_speed):
+            return 0.0
+        size = slots * self.slot_bytes
+        quickly, slowly = min(size, TOUCHED_QUICKLY), max(0, size - TOUCHED_QUICKLY)
+        seconds = quickly / self.touch_speed + slowly / min(self.touch_speed, SLOW_TOUCH)
+        return seconds / self.evaluations
 
 
 def leaf_sizes(num_steps: int, required: int | None) -> list[int]:

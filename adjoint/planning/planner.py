@@ -1,7 +1,8 @@
 """Which schedule to play: measured costs and budgets in, the best of all schedules out.
 
-Schedules in memory, and the one that waits for the file, are priced in closed form
-(`adjoint.planning.closed_forms`); of those that do not wait, a few are rehearsed on a virtual clock
+In memory one formula prices a run in leaves of each size (`adjoint.planning.case`), whatever is
+kept: states, tapes, or one leaf of all steps. With a file, the schedule that waits for it has a
+closed form, and of those that do not wait a few are rehearsed on a virtual clock
 (`adjoint.planning.spilling_search`). The cheapest is taken, so a plan is never slower than Revolve,
 than keeping everything, or than Disk-Revolve. The work does not grow with the number of steps.
 
@@ -9,25 +10,34 @@ Leaves of every size that fits are compared, because a leaf's tape takes memory 
 have. The file is used only where a plan with it wins.
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import inf
 
 from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
-from adjoint.planning.candidates import (
-    Candidate,
-    Problem,
-    in_memory,
-    interpolate_costs,
-    synchronous,
-    with_tapes,
-)
+from adjoint.planning.case import Candidate, Case
 from adjoint.planning.spilling_search import best_spilling, estimated_seconds
-from adjoint.schedules import Schedule, StoreAll, num_leaves
+from adjoint.schedules import Schedule
 from adjoint.schedules.costs import Costs
 
-__all__ = ["Plan", "choose", "compare", "without_measuring"]
+__all__ = ["Plan", "choose", "compare"]
+
+MIN_FILE_SAVING = 0.05
+"""Plan with a file only if that is predicted to save this fraction of the time: predictions err by
+a few per cent (docs/long_runs.md, "How near to the prediction")."""
+
+ADAPTIVE_TOLERANCE = 0.02
+"""Prefer an adaptive schedule if its predicted time is within this fraction of the best: it can
+correct what was measured wrongly."""
+
+SAME_TIME = 0.01
+"""Of schedules in memory whose times differ by less than this fraction, that in the least memory is
+taken."""
+
+LESS_MEMORY = 2
+"""Where the first touch of memory counts, schedules are priced in so many times less, again and
+again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +57,17 @@ class Plan:
         return type(self.schedule).__name__
 
 
-def without_measuring(num_steps: int, budget: Budget, *, cheap_slots: int = 0) -> Plan | None:
-    """Return the plan to keep every leaf's start in memory if the budget holds them, else None.
-
-    Of the leaves that fit, the one that uses least memory is taken; but the smallest that needs no
-    more than `cheap_slots` slots: a longer one is advanced over again where its tape is its states.
-    """
-    fitting = [
-        (leaf + num_leaves(num_steps, leaf), leaf)
-        for leaf, slots in budget.slots.items()
-        if slots >= num_leaves(num_steps, leaf) - 1
-    ]
-    if not fitting:
-        return None
-    cheap = [leaf for _, leaf in fitting if num_leaves(num_steps, leaf) <= cheap_slots]
-    leaf = min(cheap) if cheap else min(fitting)[1]
-    return Plan(StoreAll(num_steps, leaf_steps=leaf), math.nan, "every leaf's start fits in memory")
-
-
-def choose(
-    num_steps: int,
-    costs: Mapping[int, Costs],
-    budget: Budget,
-    *,
-    file_must_save: float = 0.0,
-    adaptive_tolerance: float = 0.0,
-) -> Plan:
-    """Return the cheapest plan within a budget.
+def choose(num_steps: int, costs: Costs, budget: Budget) -> Plan:
+    """Return the plan to play: the cheapest within a budget, but for what predictions err by.
 
     Parameters
     ----------
     num_steps
         Steps of the run, at least 1.
     costs
-        Costs measured with some sizes of leaves; those of others are interpolated.
+        Of steps and transfers, in seconds.
     budget
         Slots and file states that may be used. It must hold at least one leaf size.
-    file_must_save
-        Use the file only if that is predicted to save this fraction of the time of the best plan
-        without: predictions err.
-    adaptive_tolerance
-        Prefer an adaptive schedule with a file if its predicted time is within this fraction of the
-        best.
 
     Raises
     ------
@@ -97,19 +76,18 @@ def choose(
     ScheduleError
         There is no step.
     """
-    plans = compare(num_steps, costs, budget)
-    best = plans[0]
-    without = next((plan for plan in plans if plan.schedule.file_states == 0), None)
-    if without and best.predicted_seconds > (1 - file_must_save) * without.predicted_seconds:
-        return without
-    if best.schedule.file_states:
-        longest = (1 + adaptive_tolerance) * best.predicted_seconds
-        in_time = [plan for plan in plans if plan.predicted_seconds <= longest]
-        return next((plan for plan in in_time if plan.is_adaptive), best)
-    return best
+    cases = _cases(num_steps, costs, budget)
+    without = _best_in_memory(cases, budget)
+    with_file = list(_with_file(cases, budget))
+    least = min((_seconds(found, budget) for found in with_file), default=inf)
+    if least > (1 - MIN_FILE_SAVING) * _seconds(without, budget):
+        return _plan(without)
+    longest = (1 + ADAPTIVE_TOLERANCE) * least
+    in_time = [found for found in with_file if _seconds(found, budget) <= longest]
+    return _plan(next((found for found in in_time if found.is_adaptive), in_time[0]))
 
 
-def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[Plan]:
+def compare(num_steps: int, costs: Costs, budget: Budget) -> list[Plan]:
     """Return the best plan of every family that the budget has room for, the cheapest first.
 
     Raises
@@ -117,43 +95,78 @@ def compare(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> list[
     ArgumentError, ScheduleError
         As `choose` does.
     """
-    best: dict[str, Candidate] = {}
-    for candidate in _candidates(num_steps, costs, budget):
-        family = type(candidate.schedule).__name__
-        rival = best.get(family)
-        if rival is None or candidate.seconds < rival.seconds:
-            best[family] = candidate
-    ranked = sorted(best.values(), key=lambda candidate: candidate.seconds)
-    return [Plan(best.schedule, best.seconds, best.reason, best.is_adaptive) for best in ranked]
+    cases = _cases(num_steps, costs, budget)
+    families = {case.family for case in cases}
+    alike = [[case for case in cases if case.family == family] for family in families]
+    found = [_best_in_memory(each, budget) for each in alike]
+    plans = [_plan(candidate) for candidate in (*found, *_with_file(cases, budget))]
+    return sorted(plans, key=lambda plan: plan.predicted_seconds)
 
 
-def _candidates(num_steps: int, costs: Mapping[int, Costs], budget: Budget) -> Iterator[Candidate]:
-    problems = [
-        Problem(
-            num_steps,
-            leaf,
-            slots,
-            budget.file_states,
-            budget.tape_slots.get(leaf, 0),
-            interpolate_costs(leaf, costs),
-        )
+def _cases(num_steps: int, costs: Costs, budget: Budget) -> list[Case]:
+    """Return the run in leaves of each size that may be played."""
+    if not budget.slots:
+        raise ArgumentError("the budget has no room for a single leaf: allow more memory")
+    cases = [
+        Case(num_steps, leaf, slots, budget.file_states, budget.tape_slots.get(leaf, 0), costs)
         for leaf, slots in budget.slots.items()
     ]
-    if not problems:
-        raise ArgumentError("the budget has no room for a single leaf: allow more memory")
-    in_slots = [in_memory(problem) for problem in problems]
-    yield from in_slots
-    for problem in problems:
-        yield from with_tapes(problem)
-    if not budget.file_states:
+    least = num_steps * (costs.advance + costs.record + costs.pull_back)
+    if budget.touching(max(case.blocks for case in cases)) > SAME_TIME * least:
+        cases = [other for case in cases for other in _in_less_memory(case)]
+    return [case for case in cases if _may_be_played(case, budget)]
+
+
+def _in_less_memory(case: Case) -> Iterator[Case]:
+    """Give a case, and the same with fewer and fewer slots, whose first touch takes less time."""
+    while True:
+        yield case
+        if case.keeps_tapes:
+            yield case.without_tapes()
+        if case.num_slots < 2 * LESS_MEMORY:
+            return
+        case = replace(case, num_slots=case.num_slots // LESS_MEMORY)
+
+
+def _may_be_played(case: Case, budget: Budget) -> bool:
+    return budget.retaking_leaf in {None, case.leaf_steps} or not case.retakes
+
+
+def _best_in_memory(cases: Sequence[Case], budget: Budget) -> Candidate:
+    """Return the best schedule without a file; of those about as fast, that in the least memory.
+
+    The first touch of memory counts. Bounds spare most cases the table that their time takes.
+    """
+    touching = {case: budget.touching(case.blocks) for case in cases}
+    exactly: dict[Case, float] = {}
+    least = inf
+    for case in sorted(cases, key=lambda case: case.least_seconds + touching[case]):
+        if case.least_seconds + touching[case] > (1 + SAME_TIME) * least:
+            break
+        exactly[case] = case.seconds + touching[case]
+        least = min(least, exactly[case])
+    alike = [case for case, seconds in exactly.items() if seconds <= (1 + SAME_TIME) * least]
+    return min(alike, key=lambda case: (case.blocks, case.leaf_steps)).in_memory()
+
+
+def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
+    """Give the best schedules that use the file, if there is room for a state in it."""
+    with_room = [case for case in cases if case.has_room_for_file]
+    keeping = [case for case in with_room if case.keeps_tapes]
+    plain = [case.without_tapes() for case in with_room]
+    plain = [case for case in plain if _may_be_played(case, budget)]
+    if not plain:
         return
-    seconds = [candidate.seconds for candidate in in_slots]
-    yield from synchronous(problems[seconds.index(min(seconds))])
-    with_room = [problem for problem in problems if problem.num_slots and problem.num_leaves > 1]
-    if not with_room:
-        return
-    plain = min((problem.without_tapes() for problem in with_room), key=estimated_seconds)
-    keeping = [problem for problem in with_room if problem.keeps_tapes]
-    spilling = best_spilling(min([plain, *keeping], key=estimated_seconds))
+    yield min(plain, key=lambda case: case.seconds).waiting_for_file()
+    spilling = best_spilling(min([*plain, *keeping], key=estimated_seconds))
     if spilling is not None:
         yield spilling
+
+
+def _seconds(candidate: Candidate, budget: Budget) -> float:
+    """Return what playing a schedule takes, with its part of the first touch of memory."""
+    return candidate.seconds + budget.touching_of(candidate.schedule)
+
+
+def _plan(candidate: Candidate) -> Plan:
+    return Plan(candidate.schedule, candidate.seconds, candidate.reason, candidate.is_adaptive)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import singledispatch
 from itertools import islice
 
-from adjoint.planning.closed_forms import closed_form_seconds
+from adjoint.planning.case import Case
 from adjoint.planning.spilling_rehearsals import rehearse
-from adjoint.schedules import Schedule, Spilling
+from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.replay import price
 
@@ -54,11 +54,18 @@ def predicted_seconds(schedule: Schedule, costs: Costs) -> float:
     these costs, of a long run the end; any other schedule is played if it is short, else nothing is
     predicted. So the work does not grow with the number of steps.
     """
-    seconds = closed_form_seconds(schedule, costs)
-    if not math.isnan(seconds):
-        return seconds
     actions = list(islice(schedule, MAX_PLAYED_ACTIONS + 1))
     return price(actions, costs).makespan if len(actions) <= MAX_PLAYED_ACTIONS else math.nan
+
+
+@predicted_seconds.register
+def _(schedule: StoreAll | Revolve | Mixed, costs: Costs) -> float:
+    return _case(schedule, costs).seconds
+
+
+@predicted_seconds.register
+def _(schedule: DiskRevolve, costs: Costs) -> float:
+    return _case(schedule, costs).disk_seconds(schedule)
 
 
 @predicted_seconds.register
@@ -67,3 +74,10 @@ def _(schedule: Spilling, costs: Costs) -> float:
     estimate = rehearse(other, schedule.tapes, max_actions=MAX_REHEARSED_ACTIONS)
     believed = estimate.seconds < math.inf and estimate.relative_error <= MAX_RELATIVE_ERROR
     return estimate.seconds if believed else math.nan
+
+
+def _case(schedule: Schedule, costs: Costs) -> Case:
+    """Return the run that a schedule in memory is the best one of, or DiskRevolve is for."""
+    assert schedule.num_steps is not None
+    tape = schedule.tape_slots if schedule.num_tapes > 1 else 0
+    return Case(schedule.num_steps, schedule.leaf_steps, schedule.num_slots, 0, tape, costs)

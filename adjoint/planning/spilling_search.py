@@ -8,7 +8,7 @@ longest segments that Revolve reverses with some number of repetitions.
 from collections.abc import Iterator
 from math import ceil, inf
 
-from adjoint.planning.candidates import Candidate, Problem
+from adjoint.planning.case import Candidate, Case
 from adjoint.planning.spilling_rehearsals import WHOLE_LEAVES, rehearse
 from adjoint.schedules import Spilling
 from adjoint.schedules.mixed_closed_form import fewest_steps
@@ -28,41 +28,39 @@ FINENESS = ((8, GRID // 32), (32, GRID // 8), (128, GRID // 2), (inf, GRID))
 ones profit from a fraction; coarse units let the distances repeat soon, and so windows be short."""
 
 
-def best_spilling(problem: Problem) -> Candidate | None:
-    """Return the best spilling stack found; None where there is no room for one.
+def best_spilling(case: Case) -> Candidate | None:
+    """Return the best spilling stack found, None if there is none, where a case has room for one.
 
-    `problem.tape_slots` says whether tapes are kept.
+    `case.tape_slots` says whether tapes are kept.
     """
-    if problem.num_leaves < 2 or problem.num_slots < 1 or problem.file_states < 1:
-        return None
-    search = _Search(problem)
-    for pitch in dict.fromkeys(_pitches(problem)):
+    search = _Search(case)
+    for pitch in dict.fromkeys(_pitches(case)):
         search.rehearse(pitch, 0, 0)
     for pitch in search.front_runners():
-        for tail_slots, tail_repeats in _tails(problem.num_slots):
+        for tail_slots, tail_repeats in _tails(case.num_slots):
             search.rehearse(pitch, tail_slots, tail_repeats)
     return search.candidate()
 
 
-def estimated_seconds(problem: Problem) -> float:
+def estimated_seconds(case: Case) -> float:
     """Return roughly what the best spilling stack takes: enough to compare sizes of leaves."""
-    leaf, natural = problem.leaf, _natural_spacing(problem)
-    leaves, slots = ceil(natural), problem.num_slots + 1
+    leaf, natural = case.leaf, _natural_spacing(case)
+    leaves, slots = ceil(natural), case.num_slots + 1
     advances = minimal_advances(leaves, slots) if leaves > 1 else 0
     seconds = advances * leaf.advance + leaves * (leaf.record + leaf.pull_back)
-    if problem.tape_slots:
+    if case.tape_slots:
         # a tape costs an advance where recording the leaf would cost less
-        taken = fewest_steps(leaves, slots, problem.tape_slots) - advances - leaves
+        taken = fewest_steps(leaves, slots, case.tape_slots) - advances - leaves
         seconds += leaf.unreached * leaf.advance * taken
-    forward = max(leaves * leaf.advance, problem.costs.write)
-    return (forward + max(seconds, problem.costs.read)) * problem.num_leaves / leaves
+    forward = max(leaves * leaf.advance, case.costs.write)
+    return (forward + max(seconds, case.costs.read)) * case.num_leaves / leaves
 
 
 class _Search:
     """The best of the stacks rehearsed so far."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
+    def __init__(self, case: Case) -> None:
+        self._case = case
         self._best: Spilling | None = None
         self._seconds = inf
         self._actions_left = MAX_ACTIONS
@@ -74,19 +72,19 @@ class _Search:
 
         Once no actions are left, nothing is rehearsed any more.
         """
-        problem, best = self._problem, self._best
+        case, best = self._case, self._best
         stack = Spilling(
-            problem.num_steps,
-            problem.num_slots,
-            pitch * problem.leaf_steps / GRID,
-            costs=problem.costs,
-            leaf_steps=problem.leaf_steps,
+            case.num_steps,
+            case.num_slots,
+            pitch * case.leaf_steps / GRID,
+            costs=case.costs,
+            leaf_steps=case.leaf_steps,
             tail_slots=tail_slots,
             tail_repeats=tail_repeats,
-            tape_slots=problem.tape_slots,
+            tape_slots=case.tape_slots,
         )
-        plan = stack.forward_plan(problem.num_leaves, stack.pitch)
-        if plan in self._plans or plan.file_states > problem.file_states or self._actions_left <= 0:
+        plan = stack.forward_plan(case.num_leaves, stack.pitch)
+        if plan in self._plans or plan.file_states > case.file_states or self._actions_left <= 0:
             return
         self._plans.add(plan)
         tapes = None if best is None else best.tapes
@@ -111,24 +109,24 @@ class _Search:
         return Candidate(best, self._seconds, reason, is_adaptive=True)
 
 
-def _pitches(problem: Problem) -> Iterator[int]:
+def _pitches(case: Case) -> Iterator[int]:
     """Give the spacings worth trying, in units of ``1 / GRID`` leaves, the likeliest first."""
-    leaves, natural = problem.num_leaves, _natural_spacing(problem)
-    least = _room(problem)
+    leaves, natural = case.num_leaves, _natural_spacing(case)
+    least = _room(case)
     if leaves > WHOLE_LEAVES:
         least = max(least, natural)
-    for spacing in _spacings(problem, natural):
+    for spacing in _spacings(case, natural):
         yield _rounded(min(leaves, max(least, spacing)))
 
 
-def _spacings(problem: Problem, natural: float) -> Iterator[float]:
-    slots, leaves = problem.num_slots, problem.num_leaves
+def _spacings(case: Case, natural: float) -> Iterator[float]:
+    slots, leaves = case.num_slots, case.num_leaves
     repeats = repetitions(ceil(natural), slots) if natural > 1 else 1
     yield from (natural, 1.05 * natural, 1.1 * natural, beta(slots, repeats))
     # a short run may send more to the file than the file can take: slots hold the rest
     hidden = leaves / (leaves / natural + slots)
     yield from (hidden, (hidden + natural) / 2)
-    yield _slow_read(problem)
+    yield _slow_read(case)
     yield slots + 2  # a segment is advanced over once
     wide = {beta(s, r) for s in (slots, slots + 1) for r in range(1, repeats + 2)}
     yield from sorted(length for length in wide if 0.85 * natural <= length <= 1.6 * natural)[:2]
@@ -140,39 +138,39 @@ def _tails(num_slots: int) -> dict[tuple[int, int], None]:
     return dict.fromkeys([(most, 0), (third, 1), (third, 2), (most, 1), (most, 2)])
 
 
-def _natural_spacing(problem: Problem) -> float:
+def _natural_spacing(case: Case) -> float:
     """Return the leaves between states in the file at which nothing waits and the file has room."""
-    if problem.leaf.advance == 0:
+    if case.leaf.advance == 0:
         return 1.0
-    hidden = min(problem.costs.write / problem.leaf.advance, problem.num_leaves)
-    return max(_room(problem), hidden)
+    hidden = min(case.costs.write / case.leaf.advance, case.num_leaves)
+    return max(_room(case), hidden)
 
 
-def _room(problem: Problem) -> float:
+def _room(case: Case) -> float:
     """Return the least spacing, in leaves, at which the file has room for all states."""
-    limited = problem.file_states < problem.num_leaves
-    return max(1.0, problem.num_leaves / max(1, problem.file_states - 2)) if limited else 1.0
+    limited = case.file_states < case.num_leaves
+    return max(1.0, case.num_leaves / max(1, case.file_states - 2)) if limited else 1.0
 
 
-def _slow_read(problem: Problem) -> int:
+def _slow_read(case: Case) -> int:
     """Return the fewest leaves whose reversal takes as long as a read."""
     few, many = 0, 1
-    while _reversal_seconds(problem, many) < problem.costs.read:
+    while _reversal_seconds(case, many) < case.costs.read:
         few, many = many, 2 * many
-        if many >= problem.num_leaves:
-            return problem.num_leaves
+        if many >= case.num_leaves:
+            return case.num_leaves
     while many - few > 1:
         middle = (few + many) // 2
-        if _reversal_seconds(problem, middle) < problem.costs.read:
+        if _reversal_seconds(case, middle) < case.costs.read:
             few = middle
         else:
             many = middle
     return many
 
 
-def _reversal_seconds(problem: Problem, leaves: int) -> float:
-    leaf = problem.leaf
-    advances = minimal_advances(leaves, problem.num_slots) if leaves > 1 else 0
+def _reversal_seconds(case: Case, leaves: int) -> float:
+    leaf = case.leaf
+    advances = minimal_advances(leaves, case.num_slots) if leaves > 1 else 0
     return advances * leaf.advance + leaves * (leaf.record + leaf.pull_back)
 
 

@@ -4,7 +4,6 @@ Everything is measured twice: with all cores that the process may use, and with 
 its transfers on one core, as on a node where every core has a rank.
 """
 
-import math
 import os
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -143,7 +142,7 @@ def _probed(
 ) -> list[EngineRow]:
     engines = candidate_names(comm)
     probe = synthetic_probe(state_bytes, comm)
-    survey = probe.engines(engines, opener(folder, comm), seconds=math.inf)
+    survey = probe.engines(engines, opener(folder, comm), exhaustive=True)
     choice = choose_engine(survey)
     cores = min(comm.gather(_cores()))
     return [_row(engine, survey, choice, state_bytes, cores) for engine in engines]

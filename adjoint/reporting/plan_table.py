@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from adjoint.errors import ArgumentError
+from adjoint.measurement.touch import cache_bytes
+from adjoint.parallel import communicator
 from adjoint.planning.budget import Budget
 from adjoint.planning.planner import Plan, choose, compare
 from adjoint.reporting.columns import aligned
@@ -107,9 +109,11 @@ class PlanRequest:
             disk_bytes=self.disk_bytes,
             leaf_steps=self.leaf_steps,
         )
-        costs = {self.leaf_steps or 1: self.costs}
-        chosen = choose(self.num_steps, costs, budget)
-        others = compare(self.num_steps, costs, budget)
+        if not self.costs.unreached:
+            leaf = budget.cached_leaf(cache_bytes(communicator(None)))
+            budget = dataclasses.replace(budget, retaking_leaf=leaf)
+        chosen = choose(self.num_steps, self.costs, budget)
+        others = compare(self.num_steps, self.costs, budget)
         best = [chosen, *(plan for plan in others if plan.family != chosen.family)]
         return chosen, sorted(best, key=lambda plan: plan.predicted_seconds)
 

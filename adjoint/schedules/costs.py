@@ -51,8 +51,9 @@ class Costs:
     restart_overhead: float = 0.0
     """The constant part of the time to advance to a leaf, whatever the number of steps.
 
-    In every reversal without kept tapes one advance ends at each leaf but the first. It starts from
-    a kept state, so with memory that is not in cache."""
+    In every reversal one advance ends at each leaf that is pulled back at once, but for the last.
+    It starts from a kept state, so with memory that is not in cache. A leaf whose tape is kept
+    follows upon the one before it."""
     turn: float = 0.0
     """The terminal cost and its derivative."""
     slowdown: float = 1.0
@@ -86,5 +87,5 @@ class Costs:
     def recording(self, steps: int, *, reach_stop: bool) -> float:
         """Return the time of a `Record` of a leaf of `steps` steps, with the leaf's overheads."""
         last = self.advance if reach_stop else self.unreached
-        overhead = self.driver_overhead + self.restart_overhead
+        overhead = self.driver_overhead + (0.0 if reach_stop else self.restart_overhead)
         return (steps - 1) * self.advance + last + steps * self.record + overhead

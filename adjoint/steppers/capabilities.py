@@ -26,6 +26,7 @@ OPTIONAL = (
     "finished",
     "first_non_finite",
     "leaf_steps",
+    "needs_last_state",
     "per_step",
     "position",
     "reaches_stop",
@@ -70,6 +71,11 @@ class Capabilities:
     def leaf_steps(self) -> int | None:
         """Steps of the leaves that the stepper insists on; None if any leaf will do."""
         return self._read("leaf_steps", None)
+
+    @property
+    def needs_last_state(self) -> bool | None:
+        """Whether `record` takes the last step of a leaf in any case; None if that is not known."""
+        return self._read("needs_last_state", True if self.reaches_stop else None)
 
     @property
     def reproducible(self) -> bool:

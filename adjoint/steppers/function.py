@@ -1,7 +1,7 @@
 """A stepper made of functions: a step, its transposed derivative, and costs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -84,6 +84,8 @@ class FunctionStepper(ABC):
     )
 
     reproducible: bool = True
+
+    needs_last_state: bool = False
 
     writes_ghosts: bool = False
     """Whether functions may write to the state that they read, to refresh ghost cells in it."""
@@ -227,8 +229,7 @@ class FunctionStepper(ABC):
         if not self._spare:
             self._spare = self._scratch.take(1)
         if self._is_first and start < stop and not self._writes_ghosts:
-            first, self._is_first = self._spare[0] if home is self._state else home, False
-            mark(first)
+            first = self._marked([self._state, self._spare[0] if home is self._state else home])
             cost = FunctionStepper.advance(self, start, start + 1, cost=cost, out=home)
             self._require_written(first)
             start += 1
@@ -267,10 +268,7 @@ class FunctionStepper(ABC):
             copy_arrays(self._state, source)
         if start < last:
             tape += self._scratch.take(last - start)
-        first = tape[1] if self._is_first and start < last and not self._writes_ghosts else None
-        if first is not None:
-            self._is_first = False
-            mark(first)
+        first = self._marked(tape)
         ghosts, has_cost = self._writes_ghosts, self._has_step_cost
         target = self._state
         try:
@@ -293,8 +291,7 @@ class FunctionStepper(ABC):
         except Exception as error:
             self._clean_up(error, source, target)
             raise
-        if first is not None:
-            self._require_written(first)
+        self._require_written(first)
         self._tapes[start, stop] = tape
         return cost
 
@@ -344,10 +341,22 @@ class FunctionStepper(ABC):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _require_written(self, first: StateArrays) -> None:
-        self._is_first = True  # a stepper that fails is tried again
-        require_written(first)
+    def _marked(self, states: Sequence[StateArrays]) -> StateArrays | None:
+        """Before the first step, mark the second of these states, which it writes, if there is one.
+
+        A step that refreshes ghost cells writes those of its result in the next step.
+        """
+        if not self._is_first or self._writes_ghosts or len(states) == 1:
+            return None
         self._is_first = False
+        mark(states[1])
+        return states[1]
+
+    def _require_written(self, first: StateArrays | None) -> None:
+        if first is not None:
+            self._is_first = True  # a stepper that fails is tried again
+            require_written(first)
+            self._is_first = False
 
     def _call(self, function: str, written: str, *arguments: Arrays) -> None:
         """Call a function that only writes to arrays, such as to the argument `written`."""

@@ -41,6 +41,9 @@ class Stepper(Protocol):
     ``reaches_stop`` (bool, default False)
         `record` computes the state at `stop` in any case, as automatic differentiation does. Then
         what it computes is compared with the first time in every leaf.
+    ``needs_last_state`` (bool)
+        Whether `record` must take the last step of a leaf for its tape. Default: that of
+        `reaches_stop` if it is True, else found by timing a leaf.
     ``leaf_steps`` (int)
         Record and pull back on the grid ``0, leaf_steps, 2 leaf_steps, …`` only, under every
         schedule, because grouping steps differently changes round-off.

@@ -144,7 +144,8 @@ class Comparisons:
         lines += map(str, seen)
         lines += [f"{part.part}: {part.reason}" for part in seen if part.reason]
         if idle:
-            lines.append(f"zero in both ways at these controls: {', '.join(part.part for part in idle)}")
+            names = ", ".join(part.part for part in idle)
+            lines.append(f"zero in both ways at these controls: {names}")
         return "\n".join(lines)
 
 

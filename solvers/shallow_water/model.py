@@ -119,6 +119,7 @@ class ShallowWater:
     """
 
     reproducible = True
+    needs_last_state = False
     distributed = ("elevation", "bathymetry", "friction")
 
     def __init__(

@@ -55,16 +55,16 @@ def measured(side, folder, comm):
     probe = Probe(
         stepper,
         10**9,
-        {1: 2},
+        1,
         lambda slots, _leaf: CopyingBuffers(stepper, BlockPool(layout, slots + 1)),
         comm,
     )
     found = {}
     for _ in range(RUNS):
-        survey = probe.engines(engine_names(comm), opener(folder, comm), seconds=60.0)
+        survey = probe.engines(engine_names(comm), opener(folder, comm), exhaustive=True)
         for engine, overlap in survey.found.items():
             found.setdefault(engine, []).append(overlap)
-    return probe.step_seconds(), found
+    return probe.costs().advance, found
 
 
 def main():

@@ -16,7 +16,7 @@ from dataclasses import replace
 from baselines import STAGING, baselines, makespan
 from random_configurations import Configuration
 
-from adjoint.planning.planner import choose
+from adjoint.planning.planner import compare
 
 PULL_BACK = 2.0
 CELLS = ((4, 0.5), (4, 10), (4, 50), (4, 200), (16, 10), (16, 50), (16, 200), (64, 50), (64, 200))
@@ -31,7 +31,7 @@ def over_ideal(seconds: float, num_steps: int) -> float:
 def planned(configuration: Configuration) -> float:
     """Return the makespan of the plan over ideal."""
     n = configuration.num_steps
-    plan = choose(n, {1: configuration.costs}, configuration.budget)
+    plan = compare(n, configuration.costs, configuration.budget)[0]
     return over_ideal(makespan(plan.schedule, configuration), n)
 
 

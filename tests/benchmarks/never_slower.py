@@ -30,7 +30,7 @@ from exhaustive_optimum import optimum
 from random_configurations import Configuration, configuration, small_configuration
 from tqdm import tqdm
 
-from adjoint.planning.planner import choose
+from adjoint.planning.planner import compare
 from adjoint.simulation.replay import price
 
 ROUNDING = 1e-9
@@ -123,7 +123,7 @@ def _outcome(
 ) -> Outcome:
     n, costs = drawn.num_steps, drawn.costs
     began = time.perf_counter()
-    plan = choose(n, {1: costs}, drawn.budget)
+    plan = compare(n, costs, drawn.budget)[0]
     planning_seconds = time.perf_counter() - began
     if by_clock and n > SHORT and seed % REPLAYED:
         played = makespan(plan.schedule, drawn)

@@ -23,7 +23,7 @@ def ranks(comm):
 
 
 def survey(ranks, folder, engines):
-    return synthetic_probe(20000, ranks).engines(engines, opener(folder, ranks), seconds=60)
+    return synthetic_probe(20000, ranks).engines(engines, opener(folder, ranks), exhaustive=True)
 
 
 def test_the_slowest_rank_counts(ranks, tmp_path):

@@ -32,23 +32,20 @@ class LeafCosts:
     keep: float
     """Recording a leaf whose end is needed."""
     pull_back: float
+    unreached: float
+    """Recording a leaf whose end is not needed, over advancing: its overheads apart, at most 1."""
 
     @classmethod
     def of(cls, costs: Costs, leaf_steps: int) -> "LeafCosts":
         """Return the costs of leaves of `leaf_steps` steps."""
+        last = min(1.0, costs.unreached / costs.advance) if costs.advance else 1.0
         return cls(
             advance=leaf_steps * costs.advance,
             record=costs.recording(leaf_steps, reach_stop=False),
             keep=costs.recording(leaf_steps, reach_stop=True),
             pull_back=leaf_steps * costs.pull_back,
+            unreached=1 - (1 - last) / leaf_steps,
         )
-
-    @property
-    def unreached(self) -> float:
-        """Cost of recording a leaf whose end is not needed, over that of advancing; at most 1."""
-        if self.advance == 0:
-            return 1.0
-        return max(0.0, min(1.0, 1 - (self.keep - self.record) / self.advance))
 
     def in_advances(self, seconds: float) -> float:
         """Return the leaves that can be advanced over in `seconds`; 0 if that takes no time."""
@@ -120,7 +117,7 @@ class SegmentCosts:
         if table is not None and leaves <= table.max_leaves:
             slots = min(slots, table.max_slots)
             moves = table.cost(leaves, slots, in_file)
-            rest = leaf.keep - leaf.advance + leaf.pull_back
+            rest = leaf.record - leaf.unreached * leaf.advance + leaf.pull_back
             return moves * leaf.advance + leaves * rest, table.decision(leaves, slots, in_file)
         advances, low, high = revolve_splits(leaves, slots + in_file)
         seconds = advances * leaf.advance + leaves * (leaf.record + leaf.pull_back)

@@ -28,4 +28,4 @@ def test_plot_is_refused_at_once(tmp_path, capsys):
 @pytest.mark.usefixtures("without_matplotlib")
 def test_the_table_is_not(capsys):
     assert cli.main(ARGUMENTS) == 0
-    assert "Revolve" in capsys.readouterr().out
+    assert "Mixed" in capsys.readouterr().out

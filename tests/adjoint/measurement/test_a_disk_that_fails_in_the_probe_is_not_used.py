@@ -33,7 +33,7 @@ def gradient(**options):
 @pytest.mark.parametrize("file", ["kept.h5", ""], ids=["kept", "temporary"])
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_the_gradient_uses_no_file(faults, file, tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "CHEAP_MEMORY_BYTES", 0)
+    monkeypatch.setattr(constants, "MIN_GAIN_PER_PROBE", 0)
     result = gradient(memory=12000, file=tmp_path / file, engine=faults)
     report = result.report
     leaf = int(report.schedule.partition("leaves of ")[2].partition(",")[0] or 1)
@@ -45,9 +45,7 @@ def test_the_gradient_uses_no_file(faults, file, tmp_path, monkeypatch):
 
 def test_another_engine_is_used_instead(tmp_path):
     comm = communicator(None)
-    survey = synthetic_probe(10000, comm).engines(
-        [FULL, Throttle()], opener(tmp_path, comm), seconds=60
-    )
+    survey = synthetic_probe(10000, comm).engines([FULL, Throttle()], opener(tmp_path, comm))
     choice = choose_engine(survey)
     assert isinstance(choice.engine, Throttle)
     assert isinstance(survey.refused[FULL], TransferError)

@@ -50,9 +50,9 @@ def test_costs_are_scaled_to_the_whole_state(tmp_path, monkeypatch):
     assert [layout.nbytes for layout in opened] == [1 << 16]
     found = choose_engine(survey).costs
     assert found.write_seconds >= 16 * 0.01
-    costs = {1: Costs(advance=3.0)}
-    paid = with_file(costs, found)[1]
+    costs = Costs(advance=3.0)
+    paid = with_file(costs, found)
     assert paid.write >= 16 * 0.01
     assert paid.read >= 16 * 0.02
-    assert paid.advance == costs[1].advance
+    assert paid.advance == costs.advance
     assert not list(tmp_path.iterdir())

@@ -11,8 +11,7 @@ import pytest
 from adjoint import FunctionStepper
 from adjoint.measurement.probe import Probe
 from adjoint.parallel import communicator
-from adjoint.planning.candidates import interpolate_costs
-from adjoint.schedules.costs import Costs
+from adjoint.planning.case import Case
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
 from adjoint.sweep.buffers import AdoptingBuffers
@@ -51,7 +50,7 @@ class Sleeping(FunctionStepper):
         super().finish()
 
 
-def probe_of(stepper, num_steps, slots):
+def probe_of(stepper, num_steps):
     layout, pools = StateLayout.of(stepper.state), []
 
     def memory(count, leaf_steps):
@@ -59,7 +58,7 @@ def probe_of(stepper, num_steps, slots):
         pools.append(BlockPool(layout, count + 1))
         return AdoptingBuffers(stepper, pools[-1])
 
-    return Probe(stepper, num_steps, slots, memory, communicator(None)), pools
+    return Probe(stepper, num_steps, 1, memory, communicator(None)), pools
 
 
 def peak_blocks(pool):
@@ -69,38 +68,40 @@ def peak_blocks(pool):
 @pytest.fixture(scope="module")
 def measured():
     stepper = Sleeping()
-    probe, pools = probe_of(stepper, 10**6, {1: 6, 4: 3})
-    return stepper, probe.stepper_costs(), pools
+    probe, pools = probe_of(stepper, 10**6)
+    rough = probe.costs()
+    cases = [Case(60, leaf, slots, 0, leaf, rough) for leaf, slots in ((4, 3), (1, 6))]
+    return stepper, rough, probe.costs_in_sweeps(cases, 1.0), pools
 
 
 def test_steps_cost_what_they_take(measured):
-    _, costs, _ = measured
-    for found in costs.values():
+    _, rough, (_, in_sweeps), _ = measured
+    for found in (rough, in_sweeps):
         assert found.advance >= STEP
         assert found.pull_back >= REVERSE
+        assert found.unreached == 0
         assert found.store == found.restore == found.turn == 0
 
 
 def test_a_step_into_another_block_is_the_restart_overhead(measured):
     # Nearly every leaf is reached from a state in a slot.
-    _, costs, _ = measured
-    for found in costs.values():
-        assert found.advance + found.restart_overhead >= STEP + COLD / 3
+    _, _, (_, found), _ = measured
+    assert found.advance + found.restart_overhead >= STEP + COLD / 3
 
 
-def test_a_leaf_of_several_steps_includes_taking_them(measured):
-    _, costs, _ = measured
-    assert costs[4].recording(4, reach_stop=False) >= 3 * STEP
+def test_the_leaf_that_is_set_out_to_less_often_is_the_fastest(measured):
+    _, _, (leaf, _), _ = measured
+    assert leaf == 4
 
 
 def test_no_more_slots_are_used_than_fit(measured):
-    _, _, pools = measured
+    *_, pools = measured
     assert max(peak_blocks(pool) for pool in pools) <= 7
     assert min(peak_blocks(pool) for pool in pools) == 1
 
 
 def test_the_stepper_is_left_at_its_start(measured):
-    stepper, _, _ = measured
+    stepper, *_ = measured
     assert stepper.ends == 0
     assert not stepper.accumulators["m"].any()
     assert (stepper.state["u"] == 1).all()
@@ -109,14 +110,33 @@ def test_the_stepper_is_left_at_its_start(measured):
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 7])
 def test_no_step_beyond_the_last_is_taken(num_steps):
     stepper = Sleeping()
-    probe, _ = probe_of(stepper, num_steps, {1: 4})
-    assert set(probe.stepper_costs()) == {1}
+    probe, _ = probe_of(stepper, num_steps)
+    probe.costs()
     assert stepper.farthest <= num_steps
 
 
-def test_costs_of_other_leaf_sizes_are_interpolated():
-    costs = {1: Costs(record=0.0, driver_overhead=3.0), 4: Costs(record=2.0, driver_overhead=7.0)}
-    assert interpolate_costs(2, costs) == Costs(record=1.0, driver_overhead=5.0)
-    assert interpolate_costs(1, costs) is costs[1]
-    assert interpolate_costs(100, costs) is costs[4]
-    assert interpolate_costs(2, {4: costs[4]}) is costs[4]
+class Taped(Sleeping):
+    """Takes every step that it records."""
+
+    def record(self, start, stop, *, cost=None, reach_stop):
+        return super().record(start, stop, cost=cost, reach_stop=True)
+
+
+@pytest.mark.parametrize("announced", [None, True])
+def test_a_last_step_that_is_taken_in_any_case_costs_a_step(announced):
+    stepper = Taped()
+    stepper.needs_last_state = announced
+    found = probe_of(stepper, 1000)[0].costs()
+    assert found.unreached == found.advance
+
+
+def test_of_a_few_long_steps_only_one_is_timed():
+    class Slow(Sleeping):
+        def step(self, step, state, out):
+            time.sleep(0.05)
+            super().step(step, state, out)
+
+    stepper = Slow()
+    found = probe_of(stepper, 10)[0].costs()
+    assert stepper.farthest == 1
+    assert found.pull_back == 2 * found.advance

@@ -7,7 +7,7 @@ import pytest
 from simulated_overlap import Machine
 
 from adjoint.errors import SnapshotFileError, TransferError
-from adjoint.measurement import engines, transfers
+from adjoint.measurement import transfers
 from adjoint.measurement.engines import choose_engine, measure_engines
 from adjoint.measurement.transfers import Computation, measure_engine
 from adjoint.parallel import communicator
@@ -130,7 +130,7 @@ def test_failure_of_a_transfer_is_raised(measured, monkeypatch):
 # Which is used ------------------------------------------------------------------------------------
 
 
-def look(monkeypatch, *, seconds=100.0, **machines):
+def look(monkeypatch, *, exhaustive=True, **machines):
     """Measure simulated engines, one after the other, on one clock."""
     clock = SimpleNamespace(now=0.0)
     current, opened = [], []
@@ -154,10 +154,9 @@ def look(monkeypatch, *, seconds=100.0, **machines):
 
     simulated = SimpleNamespace(perf_counter=now)
     monkeypatch.setattr(transfers, "time", simulated)
-    monkeypatch.setattr(engines, "time", simulated)
     names, computation = list(machines), Computation(run, STEP)
     survey = measure_engines(
-        names, open_store, blocks(), computation, communicator(None), seconds=seconds
+        names, open_store, blocks(), computation, communicator(None), exhaustive=exhaustive
     )
     assert all(machine.closed == 1 for machine in opened)
     return survey
@@ -211,14 +210,15 @@ def test_if_all_engines_refuse_the_error_of_the_first_is_raised(monkeypatch):
         choose_engine(survey)
 
 
-def test_no_engine_is_measured_once_the_time_is_up(monkeypatch):
+def test_no_other_engine_is_measured_once_one_hides_its_writes(monkeypatch):
     survey = look(
         monkeypatch,
-        seconds=0.5,
-        mpi=Machine("hidden", 0.5, 0.5),
+        exhaustive=False,
+        mpi=Machine("in the call", 0.01, 0.01),
+        thread=Machine("hidden", 0.5, 0.5),
         direct=Machine("hidden", 0.0001, 0.0001),
     )
-    assert list(survey.found) == ["mpi"]
+    assert list(survey.found) == ["mpi", "thread"]
 
 
 def test_costs_scale_with_the_size_of_the_state(monkeypatch):

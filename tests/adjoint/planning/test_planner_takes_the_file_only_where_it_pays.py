@@ -4,8 +4,8 @@ import pytest
 
 from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
-from adjoint.planning.candidates import Problem
-from adjoint.planning.planner import choose, without_measuring
+from adjoint.planning.case import Case
+from adjoint.planning.planner import choose
 from adjoint.planning.spilling_search import best_spilling
 from adjoint.schedules import Spilling
 from adjoint.simulation.replay import Costs, price
@@ -15,7 +15,7 @@ SLOTS = {1: 9, 2: 8, 4: 6, 8: 2}
 
 
 def plan(**costs):
-    return choose(10_000, {1: Costs(advance=1.0, pull_back=2.0, **costs)}, Budget(SLOTS, 10_000))
+    return choose(10_000, Costs(advance=1.0, pull_back=2.0, **costs), Budget(SLOTS, 10_000))
 
 
 def test_writes_that_cost_nothing_are_made():
@@ -38,7 +38,7 @@ def test_states_that_save_less_than_they_take_are_not_written():
     assert dense.interval == pytest.approx(1.2, rel=0.1)
     costs = Costs(advance=1.0, pull_back=2.0, write=1.2, read=1.2, **slow)
     assert plan(write=1.2, read=1.2, **slow).predicted_seconds < 0.9 * price(dense, costs).makespan
-    found = best_spilling(Problem(10_000, 1, SLOTS[1], 10_000, 0, costs))
+    found = best_spilling(Case(10_000, 1, SLOTS[1], 10_000, 0, costs))
     assert found is not None
     assert found.schedule.interval >= SLOTS[1]
     assert found.seconds < 0.9 * price(dense, costs).makespan
@@ -46,19 +46,10 @@ def test_states_that_save_less_than_they_take_are_not_written():
 
 def test_a_full_disk_is_never_overrun():
     costs = Costs(advance=1.0, pull_back=2.0, write=1.0, read=1.0)
-    found = choose(10_000, {1: costs}, Budget(SLOTS, 100))
+    found = choose(10_000, costs, Budget(SLOTS, 100))
     assert 0 < found.schedule.file_states <= 100
-    wide = choose(10_000, {1: costs}, Budget(SLOTS, 10_000))
+    wide = choose(10_000, costs, Budget(SLOTS, 10_000))
     assert found.predicted_seconds > wide.predicted_seconds
-
-
-def test_everything_is_kept_where_it_fits():
-    found = without_measuring(100, Budget({1: 99, 10: 90, 100: 0}))
-    assert found is not None
-    assert (found.schedule.num_slots, found.schedule.leaf_steps) == (9, 10), (
-        "the least memory that keeps every leaf"
-    )
-    assert without_measuring(100, Budget({1: 98, 10: 8})) is None
 
 
 @pytest.mark.parametrize(
@@ -80,10 +71,3 @@ def test_sizes(text, size):
 def test_no_sizes(text):
     with pytest.raises(ArgumentError, match="size"):
         parse_bytes(text)
-
-
-def test_a_leaf_is_priced_at_what_was_measured_with_such_leaves():
-    alone = Costs(advance=1.0, pull_back=2.0)
-    dear = Costs(advance=1.0, pull_back=2.0, record=5.0)
-    assert choose(10_000, {1: alone, 4: dear}, Budget(SLOTS)).schedule.leaf_steps < 4
-    assert choose(10_000, {1: dear, 4: alone}, Budget(SLOTS)).schedule.leaf_steps >= 4

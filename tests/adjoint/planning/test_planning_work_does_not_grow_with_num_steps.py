@@ -17,7 +17,7 @@ def planning(num_steps, num_slots, costs, leaves, tapes):
     slots = {leaf: num_slots + 1 - leaf for leaf in leaves}
     tape_slots = {leaf: leaf for leaf in leaves} if tapes else {}
     room = Budget(slots, num_steps, tape_slots)
-    return lambda: choose(num_steps, {1: costs}, room)
+    return lambda: choose(num_steps, costs, room)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from functools import cache
 from exhaustive_optimum import optimum
 from random_configurations import small_configuration
 
-from adjoint.planning.planner import choose
+from adjoint.planning.planner import compare
 from adjoint.simulation.replay import price
 
 # Of the first 63 seeds, those that are searched in about a second.
@@ -23,7 +23,7 @@ def excess():
     for seed in SEEDS:
         c = small_configuration(seed)
         least = optimum(c.num_steps, c.num_slots, u_f=1, u_b=c.pull_back, w=c.write, r=c.read)
-        schedule = choose(c.num_steps, {1: c.costs}, c.budget).schedule
+        schedule = compare(c.num_steps, c.costs, c.budget)[0].schedule
         played = price(schedule, c.costs, num_slots=c.num_slots, file_states=c.num_steps)
         found[seed] = played.makespan / least - 1
     return found

@@ -7,14 +7,14 @@ import pytest
 from baselines import baselines, makespan
 from random_configurations import configuration
 
-from adjoint.planning.planner import choose
+from adjoint.planning.planner import compare
 from adjoint.simulation.replay import price
 
 ROUNDING = 1e-9
 
 
 def planned(drawn):
-    return choose(drawn.num_steps, {1: drawn.costs}, drawn.budget).schedule
+    return compare(drawn.num_steps, drawn.costs, drawn.budget)[0].schedule
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))

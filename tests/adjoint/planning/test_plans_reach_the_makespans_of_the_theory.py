@@ -8,7 +8,7 @@ import pytest
 from baselines import makespan
 from random_configurations import Configuration
 
-from adjoint.planning.planner import choose
+from adjoint.planning.planner import compare
 
 TOLERANCE = 1.01
 
@@ -37,7 +37,7 @@ TARGETS_WITH_TAPES = {
 
 def over_ideal(num_steps, num_slots, transfer, *, with_tapes=False):
     case = Configuration(num_steps, num_slots, transfer, transfer, 2.0, with_tapes)
-    schedule = choose(num_steps, {1: case.costs}, case.budget).schedule
+    schedule = compare(num_steps, case.costs, case.budget)[0].schedule
     return makespan(schedule, case) / (num_steps - 1 + 2 * num_steps)
 
 
