@@ -59,6 +59,9 @@ class Probe:
     _end: int = field(default=0, init=False)
     """The last step that is known to exist."""
 
+    def __post_init__(self) -> None:
+        self.grid = min(self.grid, self.num_steps)
+
     def costs(self) -> Costs:
         """Return the costs of steps, in leaves of `grid` steps repeated in the same memory.
 

@@ -64,6 +64,9 @@ def test_a_number_takes_a_cache_line():
         def step_vjp(self, step, state, adjoint, gradient):
             adjoint["u"] *= 0.9
 
+        def initial_state(self, out):
+            out["u"] = self.controls["u0"]
+
         def initial_state_vjp(self, adjoint, gradient):
             gradient["u0"] += adjoint["u"]
 

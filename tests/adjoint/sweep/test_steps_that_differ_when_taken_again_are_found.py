@@ -168,12 +168,18 @@ class ScribblingLate(Drawing):
 
     def __init__(self, kept, at):
         super().__init__(2, NUM_STEPS, first=NUM_STEPS)
-        self.kept_step, self.at, self.array = kept, at, None
+        self.kept_step, self.at = kept, at
+        self.kept = self.array = None
 
     def step(self, step, state, out):
         super().step(step, state, out)
-        if step + 1 == self.kept_step and self.array is None:
-            self.array = out["u"]
+        if step + 1 == self.kept_step and self.kept is None:
+            self.kept = out["u"].copy()
+
+    def adopt(self, arrays):
+        super().adopt(arrays)
+        if self.kept is not None and np.array_equal(arrays["u"], self.kept):
+            self.array = arrays["u"]
 
     def step_vjp(self, step, state, adjoint, gradient):
         super().step_vjp(step, state, adjoint, gradient)
