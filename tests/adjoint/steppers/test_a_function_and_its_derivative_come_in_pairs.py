@@ -21,7 +21,9 @@ class Still(adjoint.FunctionStepper):
 def test_one_of_a_pair_is_missing(function, half):
     given, missing = (function + half, function + ("" if half else "_vjp"))
     kind = type("Half", (Still,), {given: lambda *_: None})
-    with pytest.raises(adjoint.StepperError, match=rf"^Half has {given} but no {missing}: write both"):
+    with pytest.raises(
+        adjoint.StepperError, match=rf"^Half has {given} but no {missing}: write both"
+    ):
         kind({"u": np.ones(3)}, {"m": 1.0})
 
 

@@ -131,7 +131,11 @@ class Renamed(Crashing):
     ("stepper", "num_steps", "reason"),
     [
         (Crashing(6), NUM_STEPS, r"state 'u' is float64 of shape \(5,\) in it, .*\(6,\) in this"),
-        (Renamed(), NUM_STEPS, r"another problem \(200 steps of Crashing, not 200 steps of Renamed\)"),
+        (
+            Renamed(),
+            NUM_STEPS,
+            r"another problem \(200 steps of Crashing, not 200 steps of Renamed\)",
+        ),
         (Crashing(), 150, r"another problem \(200 steps of Crashing, not 150 steps of Crashing\)"),
     ],
 )
