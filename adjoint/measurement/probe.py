@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from adjoint.measurement import constants
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.measurement.engines import Survey, measure_engines, num_rows
@@ -325,8 +327,8 @@ class _FirstPart:
 
 
 def _clear(arrays: Arrays) -> None:
-    for array in arrays.values():
-        array[...] = 0
+    for array in arrays.values():  # as bytes: NumPy may not know the dtype, such as bfloat16
+        array.reshape(-1).view(np.uint8)[...] = 0
 
 
 def _trial_leaves(rough: Costs, leaf_steps: int, num_slots: int, seconds: float) -> int:

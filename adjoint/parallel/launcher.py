@@ -2,23 +2,31 @@
 
 import os
 import sys
+from typing import Any
 
-__all__ = ["ranks_on_this_node", "world_size"]
+__all__ = ["ranks_on_this_node", "world_rank", "world_size"]
 
 WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 """Variables in which Open MPI, launchers with PMI (MPICH, Intel MPI, Cray), and srun say how many
 processes they have started."""
 
+WORLD_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+"""The same for which of them this one is."""
+
 NODE_SIZES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
-"""The same for this node."""
+"""The number of processes on this node."""
 
 
 def world_size() -> int:
     """Return the number of ranks in MPI's world; 1 if nothing says that there are more."""
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
-        return mpi.COMM_WORLD.Get_size()
-    return _largest(WORLD_SIZES)
+    world = _world()
+    return _largest(WORLD_SIZES) if world is None else world.Get_size()
+
+
+def world_rank() -> int:
+    """Return the rank of this process in MPI's world; 0 if nothing says that there are others."""
+    world = _world()
+    return _largest(WORLD_RANKS, 0) if world is None else world.Get_rank()
 
 
 def ranks_on_this_node() -> int:
@@ -26,6 +34,13 @@ def ranks_on_this_node() -> int:
     return _largest(NODE_SIZES)
 
 
-def _largest(names: tuple[str, ...]) -> int:
+def _world() -> Any:
+    """Return MPI's world communicator; None without MPI."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    running = mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
+    return mpi.COMM_WORLD if mpi is not None and running else None
+
+
+def _largest(names: tuple[str, ...], least: int = 1) -> int:
     given = [os.environ.get(name, "") for name in names]
-    return max([1, *(int(number) for number in given if number.isdecimal())])
+    return max([least, *(int(number) for number in given if number.isdecimal())])

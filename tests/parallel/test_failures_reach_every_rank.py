@@ -66,7 +66,10 @@ class DivergingOnOneRank(SharedPendulums):
 
 
 def test_a_cost_that_is_not_finite_on_one_rank(comm):
-    with np.errstate(invalid="ignore"), pytest.raises(NonFiniteError, match=r"^step 5 is the first "):
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(NonFiniteError, match=r"^step 5 is the first "),
+    ):
         stepper = DivergingOnOneRank(2, NUM_STEPS, comm)
         adjoint.gradient(stepper, NUM_STEPS, comm=comm, schedule=Revolve(NUM_STEPS, 3))
 

@@ -7,7 +7,7 @@ comparison on. Here it is shown to have taken place.
 import numpy as np
 import pytest
 from ended import Ended
-from every_schedule import schedules
+from every_schedule import schedules, with_tapes_of_states
 from faulty_engine import Faults
 from hypothesis import given, settings
 from pendulums import CopiedPendulums, Pendulums
@@ -35,14 +35,15 @@ class Watched(ReplayCheck):
 @given(schedules(max_steps=60, max_slots=6))
 def test_marks_are_no_more_than_snapshots_and_tapes(tmp_path_factory, schedule):
     num_steps = schedule.num_steps
+    played = schedule.schedule if isinstance(schedule, Ended) else schedule
+    played = with_tapes_of_states(played)
     Watched.most = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "ReplayCheck", Watched)
         patch.setattr(replay_check, "MAX_GAP", 1)
-        played = schedule.schedule if isinstance(schedule, Ended) else schedule
-        file = tmp_path_factory.mktemp("run") if schedule.file_states else None
+        file = tmp_path_factory.mktemp("run") if played.file_states else None
         adjoint.gradient(Pendulums(1, num_steps), num_steps, schedule=played, file=file)
-    assert Watched.most <= schedule.num_slots + schedule.file_states + schedule.num_tapes + 2
+    assert Watched.most <= played.num_slots + played.file_states + played.num_tapes + 2
 
 
 @pytest.mark.parametrize("kind", [Pendulums, CopiedPendulums])
