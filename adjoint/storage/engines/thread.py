@@ -15,6 +15,7 @@ from adjoint.storage.engines.base import Request, RowEngine
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Transfer
 from adjoint.storage.engines.worker import Worker
+from adjoint.storage.file_format import Placement
 
 __all__ = ["ThreadEngine"]
 
@@ -28,11 +29,12 @@ class ThreadEngine(RowEngine):
     Parameters
     ----------
     file
-        The rows of this rank, and how they are read and written; the engine's to close.
+        The rows of this rank, and how they are read and written; the engine's to close. A placement
+        is opened as a `RankFile`, which goes through the page cache.
     """
 
-    def __init__(self, file: RankFile) -> None:
-        super().__init__(file)
+    def __init__(self, file: RankFile | Placement) -> None:
+        super().__init__(RankFile(file) if isinstance(file, Placement) else file)
         self._worker = Worker("adjoint-transfer")
 
     @property
