@@ -32,6 +32,8 @@ class Memory:
         """Bytes of what the stepper would have without us."""
         self._pool: BlockPool | None = None
         self._buffers: Buffers | None = None
+        self._tapes: BlockPool | None = None
+        """Where tapes come from: the same pool if they consist of states."""
 
     @property
     def peak_bytes(self) -> int:
@@ -61,13 +63,15 @@ class Memory:
 
         Always the same object: it must not be in use any more.
         """
-        if self._pool is None or self._buffers is None:
+        if self._pool is None or self._buffers is None or self._tapes is None:
             self._pool = BlockPool(self._layout, 1)
             make = CopyingBuffers if self._has.adopting is None else AdoptingBuffers
             self._buffers = make(self._has.stepper, self._pool)
-            self._lend_tapes(self._pool)
+            self._tapes = self._pool
+            if self._tape_layout is not None and self._tape_layout != self._layout:
+                self._tapes = BlockPool(self._tape_layout, room=self._pool.room)
         pool, buffers, block = self._pool, self._buffers, self._layout.memory_bytes
-        buffers.clear()
+        self.begin()
         tape = self.tape_bytes(leaf_steps, kept=True)
         in_pool = tape if self._tape_layout == self._layout else 0
         self._uncharged = tape - self.tape_bytes(leaf_steps)
@@ -78,6 +82,17 @@ class Memory:
         pool.room.limit, pool.room.peak = (num_slots + 1) * block + tape, 0
         buffers.tape_bytes = tape if self._tape_layout is None else 0
         return buffers
+
+    def begin(self) -> None:
+        """Give the stepper its memory, and empty all slots, before it is started.
+
+        It may have served another run since the last evaluation, in other memory.
+        """
+        if self._buffers is not None and self._tapes is not None:
+            self._buffers.clear()
+            self._buffers.begin()
+            if self._has.tape_memory is not None:
+                self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)
 
     def touch(self, num_slots: int) -> None:
         """Touch the memory of the live state and of so many slots for the first time."""
@@ -90,10 +105,4 @@ class Memory:
             self._buffers.clear()
         if self._has.tape_memory is not None:
             self._has.tape_memory.use_own()
-        self._pool = self._buffers = None
-
-    def _lend_tapes(self, pool: BlockPool) -> None:
-        if self._tape_layout is not None and self._has.tape_memory is not None:
-            same = self._tape_layout == self._layout
-            tapes = pool if same else BlockPool(self._tape_layout, room=pool.room)
-            self._has.tape_memory.use(tapes.lend, tapes.take_back)
+        self._pool = self._buffers = self._tapes = None

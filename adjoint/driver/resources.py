@@ -74,7 +74,7 @@ class Resources:
         an earlier run are used at most once, and only if nothing that it depends on has changed on
         any rank. `controls` is the hash of the controls. Collective.
         """
-        self.buffers.clear()
+        self._run.memory.begin()
         self._run.stepper.start()
         store, journal, comm = self.store, self.journal, self._run.comm
         if store is None:

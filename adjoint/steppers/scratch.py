@@ -44,6 +44,7 @@ class Scratch(Generic[S]):
     def __init__(self, make: Callable[[], S]) -> None:
         self.make = make
         self._lent: dict[int, Any] = {}
+        self._give_back: Callable[[Iterable[Any]], None] = list  # nothing yet
         self.use_own()
 
     def use(
@@ -51,13 +52,13 @@ class Scratch(Generic[S]):
     ) -> None:
         """Take memory by `take(count)` and return it by `give_back` from now on: the driver's.
 
-        What was taken before is void.
+        All that was taken before is given back to where it came from.
         """
-        self._lent.clear()
+        self.begin()
         self._take, self._give_back = take, give_back
 
     def use_own(self) -> None:
-        """Allocate memory from now on. What was taken before is void."""
+        """Allocate memory from now on. All that was taken before is given back."""
         idle: list[_Own] = []
         make = self.make  # not self, which would be a cycle
 

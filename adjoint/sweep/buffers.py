@@ -78,6 +78,9 @@ class Buffers(ABC):
 
     # -- slots --------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Begin a run, which gives the live state its content."""
+
     @abstractmethod
     def store(self, step: int) -> None:
         """Keep the live state, at `step`, in a slot."""
@@ -168,6 +171,9 @@ class AdoptingBuffers(Buffers):
     @property
     def live(self) -> Arrays:
         return self._live.arrays
+
+    def begin(self) -> None:
+        self._adopting.adopt(self._live.arrays)
 
     def advance(self, start: int, stop: int, cost: float | None) -> float | None:
         if not self._pinned:

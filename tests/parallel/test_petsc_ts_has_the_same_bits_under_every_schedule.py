@@ -13,7 +13,7 @@ RANKS = (2,)
 
 NUM_STEPS = 5
 METHODS = ["rk 3bs", "cn", "beuler", "theta"]
-TAPE_SLOTS = 6  # of 2 steps of 3bs
+TAPE_SLOTS = 7  # of 2 steps of 3bs: their stages, and the state after them
 SCHEDULES = [
     Revolve(NUM_STEPS, 2, leaf_steps=2),
     Multistage(NUM_STEPS, 1, 2),
