@@ -44,7 +44,6 @@ class Scratch(Generic[S]):
     def __init__(self, make: Callable[[], S]) -> None:
         self.make = make
         self._lent: dict[int, Any] = {}
-        self._give_back: Callable[[Iterable[Any]], None] = list  # nothing yet
         self.use_own()
 
     def use(
@@ -54,7 +53,8 @@ class Scratch(Generic[S]):
 
         All that was taken before is given back to where it came from.
         """
-        self.begin()
+        if self._lent:
+            self.begin()
         self._take, self._give_back = take, give_back
 
     def use_own(self) -> None:
