@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from adjoint.driver import constants
+from adjoint.driver.leaf_search import LeafSearch
 from adjoint.driver.run import RunPlan
 from adjoint.planning.case import Candidate, Case
 from adjoint.planning.prediction import Prediction
@@ -41,11 +42,17 @@ def next_plan(
     schedule = plan.schedule if revised is None else revised
     if costs is None:
         return replace(plan, schedule=schedule, resumes=False)
-    reason = plan.reason
+    reason, leaves = plan.reason, plan.leaves
     faster = None if needs_file else _faster_without_file(plan.schedule, costs, seconds)
     if faster is not None:
         schedule = faster.schedule
         reason = f"the file is not used any more: with it, {seconds:.3g} s; {faster.reason}"
+    elif leaves is not None:
+        leaves = leaves.after(schedule, seconds)
+        other = leaves.next(schedule, costs)
+        if other is not None:
+            schedule, reason = other.schedule, other.reason
+        reason = _with_trials(reason, leaves)
     elif rows:
         schedule = _recalibrated(schedule, costs, rows, keep_ratios=revised is not None)
     predicted = Prediction(schedule, costs).seconds
@@ -55,8 +62,15 @@ def next_plan(
         reason=reason,
         costs=costs,
         predicted_seconds=predicted,
+        leaves=leaves,
         resumes=False,
     )
+
+
+def _with_trials(reason: str, leaves: LeafSearch) -> str:
+    """Return why a schedule is played, and what leaf sizes were tried."""
+    chosen = reason.partition("; leaves of")[0]
+    return f"{chosen}; {leaves.in_words}" if leaves.in_words else chosen
 
 
 def _recalibrated(schedule: Schedule, costs: Costs, rows: int, *, keep_ratios: bool) -> Schedule:

@@ -61,7 +61,8 @@ class Memory:
     def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
         """Return the buffers, all slots empty, for so many slots and leaves of this size.
 
-        Always the same object: it must not be in use any more.
+        Always the same object: it must not be in use any more. The stepper gets its memory, in case
+        it has served another run meanwhile; its state is void until it is started.
         """
         if self._pool is None or self._buffers is None or self._tapes is None:
             self._pool = BlockPool(self._layout, 1)
@@ -71,7 +72,10 @@ class Memory:
             if self._tape_layout is not None and self._tape_layout != self._layout:
                 self._tapes = BlockPool(self._tape_layout, room=self._pool.room)
         pool, buffers, block = self._pool, self._buffers, self._layout.memory_bytes
-        self.begin()
+        buffers.clear()
+        buffers.begin()
+        if self._has.tape_memory is not None:
+            self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)
         tape = self.tape_bytes(leaf_steps, kept=True)
         in_pool = tape if self._tape_layout == self._layout else 0
         self._uncharged = tape - self.tape_bytes(leaf_steps)
@@ -82,17 +86,6 @@ class Memory:
         pool.room.limit, pool.room.peak = (num_slots + 1) * block + tape, 0
         buffers.tape_bytes = tape if self._tape_layout is None else 0
         return buffers
-
-    def begin(self) -> None:
-        """Give the stepper its memory, and empty all slots, before it is started.
-
-        It may have served another run since the last evaluation, in other memory.
-        """
-        if self._buffers is not None and self._tapes is not None:
-            self._buffers.clear()
-            self._buffers.begin()
-            if self._has.tape_memory is not None:
-                self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)
 
     def touch(self, num_slots: int) -> None:
         """Touch the memory of the live state and of so many slots for the first time."""

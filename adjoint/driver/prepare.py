@@ -12,6 +12,7 @@ from typing import Any
 from adjoint.driver import constants
 from adjoint.driver.budgets import find_budget, max_file_states
 from adjoint.driver.given_schedule import check_given_schedule
+from adjoint.driver.leaf_search import LeafSearch
 from adjoint.driver.measured import Measured, measure
 from adjoint.driver.run import Run, RunPlan
 from adjoint.driver.run_file import RunFile
@@ -80,11 +81,22 @@ def _best(run: Run, evaluations: int, *, leaf_steps: int | None = None) -> RunPl
     budget = find_budget(run, leaf_steps=leaf_steps)
     measured = _measured(run, replace(budget, evaluations=evaluations))
     plan = _choose(run, measured.costs, measured.budget)
-    plan = replace(plan, engine=measured.engine, engine_reason=measured.engine_reason)
+    leaves = _leaf_search(run, measured.budget, plan.schedule)
+    plan = replace(
+        plan, engine=measured.engine, engine_reason=measured.engine_reason, leaves=leaves
+    )
     if measured.file_failure:
         failure = f"the file is not used, since it failed in the probe: {measured.file_failure}"
         plan = replace(plan, reason=f"{plan.reason}; {failure}")
     return plan
+
+
+def _leaf_search(run: Run, budget: Budget, schedule: Schedule) -> LeafSearch | None:
+    """Return the search of later evaluations for a leaf; None where it must stay what it is."""
+    has = run.capabilities
+    is_free = has.reproducible and has.leaf_steps is None and run.num_steps is not None
+    in_memory = schedule.file_states == 0 and (run.file is None or run.file.is_temporary())
+    return LeafSearch(budget) if is_free and in_memory else None
 
 
 def _measured(run: Run, budget: Budget) -> Measured:

@@ -29,7 +29,7 @@ class Resources:
     run
         What is evaluated.
     plan
-        Of the first evaluation. Later plans need no more slots and no more rows.
+        Of the first evaluation. Later plans need no more memory and no more rows.
 
     Raises
     ------
@@ -74,7 +74,8 @@ class Resources:
         an earlier run are used at most once, and only if nothing that it depends on has changed on
         any rank. `controls` is the hash of the controls. Collective.
         """
-        self._run.memory.begin()
+        schedule = plan.schedule
+        self.buffers = self._run.memory.buffers(schedule.num_slots, schedule.leaf_steps)
         self._run.stepper.start()
         store, journal, comm = self.store, self.journal, self._run.comm
         if store is None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from adjoint.driver.fingerprints import Fingerprints
+from adjoint.driver.leaf_search import LeafSearch
 from adjoint.driver.memory import Memory
 from adjoint.driver.options import Options
 from adjoint.driver.run_file import RunFile
@@ -89,6 +90,8 @@ class RunPlan:
     resumes: bool = False
     """Whether the file is that of an earlier run, which the first evaluation continues if it has
     the same controls."""
+    leaves: LeafSearch | None = None
+    """The leaf sizes that evaluations have tried; None where it must stay what it is."""
     probe_seconds: float = 0.0
     """Time that measuring and planning took."""
 
