@@ -72,7 +72,6 @@ class Memory:
             if self._tape_layout is not None and self._tape_layout != self._layout:
                 self._tapes = BlockPool(self._tape_layout, room=self._pool.room)
         pool, buffers, block = self._pool, self._buffers, self._layout.memory_bytes
-        buffers.clear()
         buffers.begin()
         if self._has.tape_memory is not None:
             self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)

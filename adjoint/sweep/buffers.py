@@ -79,7 +79,8 @@ class Buffers(ABC):
     # -- slots --------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Begin a run, which gives the live state its content."""
+        """Release every slot, before the stepper is started."""
+        self.clear()
 
     @abstractmethod
     def store(self, step: int) -> None:
@@ -173,6 +174,7 @@ class AdoptingBuffers(Buffers):
         return self._live.arrays
 
     def begin(self) -> None:
+        super().begin()
         self._adopting.adopt(self._live.arrays)
 
     def advance(self, start: int, stop: int, cost: float | None) -> float | None:
