@@ -1,5 +1,9 @@
 """The memory of a run's slots and tapes, from the first measured step to the last evaluation."""
 
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
 from adjoint.driver import constants
 from adjoint.steppers import Capabilities
 from adjoint.storage.blocks import BlockPool
@@ -43,10 +47,11 @@ class Memory:
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
         """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
         size = self._has.tape_bytes(leaf_steps, kept=kept)
-        if self._tape_layout == self._layout:  # in blocks, each of which holds a state
-            state = sum(field.nbytes for field in self._layout.fields)
-            return -(-size // max(1, state)) * self._layout.memory_bytes
-        return size
+        layout = self._tape_layout
+        if layout is None:
+            return size
+        each = sum(field.nbytes for field in layout.fields)  # in blocks of such arrays
+        return -(-size // max(1, each)) * layout.memory_bytes
 
     def num_slots(self, memory_bytes: int, leaf_steps: int) -> int:
         """Return how many slots fit beside the tape of a leaf; negative if that alone does not."""
@@ -81,10 +86,24 @@ class Memory:
         if self._has.adopting is not None:
             self._uncharged += block
         # One more for the live state, or for a state that is read straight from the file.
-        pool.resize(num_slots + 1 + in_pool // max(1, block))
+        pool.resize(num_slots + 1 + in_pool // block if block else sys.maxsize)
         pool.room.limit, pool.room.peak = (num_slots + 1) * block + tape, 0
         buffers.tape_bytes = tape if self._tape_layout is None else 0
         return buffers
+
+    @contextmanager
+    def in_use(self) -> Generator[None, None, None]:
+        """Forget all blocks if the user ends what is done meanwhile, as by Ctrl-C.
+
+        That may happen between any two instructions, so some blocks may be in nobody's hands.
+        """
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            self._pool = self._buffers = self._tapes = None
+            raise
 
     def touch(self, num_slots: int) -> None:
         """Touch the memory of the live state and of so many slots for the first time."""

@@ -76,6 +76,7 @@ class FunctionStepper(ABC):
         "_has_step_cost",
         "_initial",
         "_is_first",
+        "_is_written",
         "_scratch",
         "_spare",
         "_state",
@@ -115,6 +116,8 @@ class FunctionStepper(ABC):
         self._gradient = Assignable(self._accumulators)
         self._has_step_cost = self._writes_ghosts = False
         self._is_first = True
+        self._is_written = False
+        """Whether a first step has written its whole result."""
         self._scratch = Scratch(partial(_like, self._initial))
         self._spare: list[StateArrays] = []
         """What `advance` computes in beside the live state; the next tape may begin in it."""
@@ -214,6 +217,7 @@ class FunctionStepper(ABC):
         self._spare = []
         self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
         self._writes_ghosts = self.writes_ghosts
+        self._is_first = not self._is_written
         self._call("initial_state", "out", self._state)
 
     def advance(
@@ -249,7 +253,7 @@ class FunctionStepper(ABC):
                     self._settle(source, target)
                     require_nothing("step", found, "out")
                 source, target, other = target, other, target
-        except Exception as error:
+        except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error, source, target)
             raise
         if source is not home:
@@ -288,7 +292,7 @@ class FunctionStepper(ABC):
                     self._settle(source, target)
                     require_nothing("step", found, "out")
                 source = target
-        except Exception as error:
+        except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error, source, target)
             raise
         self._require_written(first)
@@ -304,7 +308,7 @@ class FunctionStepper(ABC):
         try:
             terminal = self.terminal_cost(state)
             self._settle()
-        except Exception as error:
+        except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error)
             raise
         return cost + real_number(terminal, "terminal_cost()")
@@ -327,7 +331,7 @@ class FunctionStepper(ABC):
                         raise returned("step_cost_vjp", found, "adjoint")
                 if adjoint.replaced or gradient.replaced or source.replaced:
                     self._settle(source)
-        except Exception as error:
+        except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error, source)
             raise
         if tape[0] is self._state:
@@ -354,9 +358,8 @@ class FunctionStepper(ABC):
 
     def _require_written(self, first: StateArrays | None) -> None:
         if first is not None:
-            self._is_first = True  # a stepper that fails is tried again
             require_written(first)
-            self._is_first = False
+            self._is_written = True
 
     def _call(self, function: str, written: str, *arguments: Arrays) -> None:
         """Call a function that only writes to arrays, such as to the argument `written`."""
@@ -364,7 +367,7 @@ class FunctionStepper(ABC):
             found = getattr(self, function)(*arguments)
             self._settle()
             require_nothing(function, found, written)
-        except Exception as error:
+        except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error)
             raise
 
@@ -373,7 +376,7 @@ class FunctionStepper(ABC):
         for arrays in (*states, self._state, self._adjoint, self._gradient):
             arrays.settle()
 
-    def _clean_up(self, error: Exception, *states: StateArrays) -> None:
+    def _clean_up(self, error: BaseException, *states: StateArrays) -> None:
         """Do what a failed function leaves to be done; say so if it wrote to what it only reads."""
         self._settle(*states)
         explain_read_only(error)

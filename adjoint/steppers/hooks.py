@@ -53,7 +53,7 @@ def real_number(value: Any, what: str) -> float:
     raise StepperError(f"{what} returned {given}: a cost is one real number")
 
 
-def explain_read_only(error: Exception) -> None:
+def explain_read_only(error: BaseException) -> None:
     """Raise `StepperError` if a user's function failed because it wrote to what it may only read.
 
     Call it where the error is caught, in the function that called the user's.

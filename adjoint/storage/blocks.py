@@ -161,7 +161,13 @@ class BlockPool:
 
     def lend(self, count: int) -> list[Block]:
         """Return blocks as `take` does."""
-        return [self.take() for _ in range(count)]
+        taken: list[Block] = []
+        try:
+            taken.extend(self.take() for _ in range(count))
+        except BaseException:
+            self.take_back(taken)
+            raise
+        return taken
 
     def give_back(self, block: Block) -> None:
         """Return a block to the pool. It is idle at once, or when its transfer has ended.

@@ -175,6 +175,7 @@ class AdoptingBuffers(Buffers):
 
     def begin(self) -> None:
         super().begin()
+        self._live.settle()  # an interrupted run may have left a read into it
         self._adopting.adopt(self._live.arrays)
 
     def advance(self, start: int, stop: int, cost: float | None) -> float | None:
@@ -224,6 +225,7 @@ class AdoptingBuffers(Buffers):
     def discard(self, step: int) -> None:
         block = self.slots.pop(step)
         if block is self._live:
+            block.settle()  # the stepper goes on in it: a write must not see it change
             self._pinned = False
             if block.is_lost:
                 self._leave_lost()

@@ -123,6 +123,10 @@ class ReplayCheck(NoCheck):
         """Take note of a live state that no action has made, and of slots that may be others'."""
         state = self._state
         self._used.clear()
+        store = () if self._store is None else self._store
+        self._has_unknown = any(step not in self._kept for step in store)
+        """Whether the file had states of an earlier run: where steps lead to the first leaf that
+        was reversed after one, they are compared."""
         self._live: Mark | None = None
         self._since = state.position
         self.cost = self.leaf_cost = state.cost if state.position == state.frontier else None
@@ -184,7 +188,7 @@ class ReplayCheck(NoCheck):
             self._gap = min(MAX_GAP, 2 * self._gap)
         elif self._leaves_left:
             self._leaves_left -= 1
-        if reach_stop or self._reaches_stop or not self._leaves_left:
+        if reach_stop or self._reaches_stop or self._has_unknown or not self._leaves_left:
             self.starts[start] = self._mark(start)
         return reach_stop or self._is_due or (self._reaches_stop and is_comparable)
 

@@ -107,7 +107,8 @@ class Directions:
         except (NonFiniteError, SolveError):
             return {name: np.full(runs.stepper.state[name].shape, np.nan) for name in names}
         moved = {name: wide(plus[name]) - minus[name] for name in names}
-        size = max(self._rms(moved[n]) / (self._size(plus[n]) or 1.0) for n in names) or 1.0
+        sizes = [self._rms(moved[n]) / (self._size(plus[n]) or 1.0) for n in names]
+        size = max(sizes, default=0.0) or 1.0
         return {name: array / size for name, array in moved.items()}
 
     def _draw(
