@@ -136,6 +136,9 @@ def is_reproducible(ts: TS) -> bool:
     )
     if options.hasName("ksp_guess_type") or any(_flag(prefix, name) for name in persisting):
         return False
+    frozen = ("snes_lag_jacobian", "snes_lag_preconditioner")
+    if any(options.getInt(name, 1) < 0 for name in frozen):
+        return False  # built once, in whichever step is the first
     return ksp_snes.is_reproducible(ksp) and not ksp.getInitialGuessNonzero()
 
 
