@@ -353,9 +353,13 @@ class TSStepper:
             # A linear TS reuses Jacobians, whose shift it changes back and forth with round-off.
             ts.setProblemType(PETSc.TS.ProblemType.NONLINEAR)  # pyright: ignore[reportArgumentType]
             stages = Stages(ts, self._u)
-        except PETSc.Error as failed:
-            error = StepperError(f"PETSc cannot set up this TS: {explanation(failed)}")
-            error.__cause__ = failed
+        except Exception as failed:  # perhaps on this rank only, in a callback
+            error = failed
+            if isinstance(failed, PETSc.Error):
+                error = StepperError(f"PETSc cannot set up this TS: {explanation(failed)}")
+                error.__cause__ = failed
+                if isinstance(failed.__cause__, Exception):
+                    error = failed.__cause__
         self._agree(error)
         assert stages is not None
         return stages
