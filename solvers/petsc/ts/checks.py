@@ -4,6 +4,7 @@ PETSc's adjoint steps check little themselves: several of the omissions refused 
 segmentation fault or in a wrong gradient.
 """
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from petsc4py import PETSc
 
 from adjoint.errors import ArgumentError, StepperError
 from solvers.petsc.integrators import ksp_snes
+from solvers.petsc.ts.stages import POINTER, call
 
 __all__ = ["check_quadrature", "check_ts", "check_vectors", "is_reproducible", "may_reject"]
 
@@ -29,6 +31,9 @@ zero."""
 
 WEIGHTED = ("1fe", "2a", "3", "3bs", "4")
 """Runge-Kutta methods without a stage of weight zero, apart from one reused by the next step."""
+
+DIFFERENCES = ("snes_fd", "snes_fd_color")
+"""Options for a Jacobian by finite differences."""
 
 VECTORS = ("seq", "mpi", "shared")
 """Vector types that are one array in this rank's memory."""
@@ -62,8 +67,15 @@ def check_ts(ts: TS, *, parameters: bool) -> None:
             raise StepperError(
                 f"remove the option -{prefix}{option}: it does not apply to single steps"
             )
-    if ts.getType() == "rk" and ts.getRHSJacobian()[2] is None:
-        _colour(ts, prefix)
+    if ts.getType() == "rk":
+        if ts.getRHSJacobian()[2] is None:
+            _colour(ts, prefix)
+    elif _lacks_jacobian(ts) and not any(_flag(prefix, f) for f in DIFFERENCES):
+        raise StepperError(
+            "the TS has no Jacobian of its right-hand side, which PETSc would leave out of the "
+            f"adjoint step: call ts.setRHSJacobian, or set -{prefix}snes_fd, or with a DM "
+            f"-{prefix}snes_fd_color, for one by differences, with an error of about 1e-7"
+        )
 
 
 def check_quadrature(ts: TS, *, parameters: bool) -> None:
@@ -209,6 +221,14 @@ def _colour(ts: TS, prefix: str) -> None:
             "of about 1e-7"
         )
     ts.getSNES().setFromOptions()
+
+
+def _lacks_jacobian(ts: TS) -> bool:
+    """Return whether there is a right-hand side, in Python or not, without a Jacobian."""
+    function, jacobian = POINTER(), POINTER()
+    call("TSGetRHSFunction", ts.handle, None, ctypes.byref(function), None)
+    call("TSGetRHSJacobian", ts.handle, None, None, ctypes.byref(jacobian), None)
+    return bool(function) and not jacobian
 
 
 def _flag(prefix: str, option: str) -> bool:

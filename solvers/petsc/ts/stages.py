@@ -25,7 +25,7 @@ from petsc4py import PETSc
 
 from solvers.petsc.ts.last_stage import FIRST_SAME_AS_LAST
 
-__all__ = ["INTEGER", "Stages", "call"]
+__all__ = ["INTEGER", "POINTER", "Stages", "call"]
 
 TS = Any
 Vec = Any
