@@ -151,6 +151,8 @@ def is_reproducible(ts: TS) -> bool:
     frozen = ("snes_lag_jacobian", "snes_lag_preconditioner")
     if any(options.getInt(name, 1) < 0 for name in frozen):
         return False  # built once, in whichever step is the first
+    if ts.getThetaEndpoint() and any(_flag(prefix, name) for name in DIFFERENCES):
+        return False  # the differences at the beginning of a step depend on the schedule
     return ksp_snes.is_reproducible(ksp) and not ksp.getInitialGuessNonzero()
 
 
