@@ -15,7 +15,14 @@ from adjoint.errors import ArgumentError, StepperError
 from solvers.petsc.integrators import ksp_snes
 from solvers.petsc.ts.stages import POINTER, call
 
-__all__ = ["check_quadrature", "check_ts", "check_vectors", "is_reproducible", "may_reject"]
+__all__ = [
+    "check_quadrature",
+    "check_ts",
+    "check_vectors",
+    "is_reproducible",
+    "may_reject",
+    "scheme",
+]
 
 TS = Any
 Vec = Any
@@ -123,6 +130,14 @@ def check_vectors(ts: TS, u: Vec, parameters: Vec | NDArray[Any] | None) -> None
             f"u has size {u.getSize()}, {u.getLocalSize()} on rank {u.comm.rank}, but the function "
             f"of the TS has size {like.getSize()}, {like.getLocalSize()} there"
         )
+
+
+def scheme(ts: TS) -> tuple[Any, ...]:
+    """Return the type of a TS and what else determines its stages."""
+    kind = ts.getType()
+    if kind == "rk":
+        return kind, ts.getRKType()
+    return (kind, ts.getTheta(), ts.getThetaEndpoint()) if kind in TYPES else (kind,)
 
 
 def may_reject(ts: TS) -> bool:

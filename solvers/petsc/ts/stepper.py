@@ -36,6 +36,7 @@ from solvers.petsc.ts.checks import (
     check_vectors,
     is_reproducible,
     may_reject,
+    scheme,
 )
 from solvers.petsc.ts.stages import Stages
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
@@ -138,6 +139,7 @@ class TSStepper:
         # TS holds no reference to either of its cost gradients.
         self._mu = self._add_parameters(parameters)
         self._stages = self._set_up()
+        self._scheme = scheme(ts)
         self._steps = Steps(
             ts,
             u,
@@ -210,7 +212,14 @@ class TSStepper:
         return {"ts": (ts.getType(), self._u.getSize(), self._steps.first, ts.getOptionsPrefix())}
 
     def start(self) -> None:
-        """Set the state to the initial solution, and the accumulators to zero."""
+        """Set the state to the initial solution, and the accumulators to zero.
+
+        Raises
+        ------
+        StepperError
+            The method of the TS is another one than at construction.
+        """
+        self._check_unchanged()
         self._values[...] = self._controls["initial"]
         for total in self._accumulators.values():
             total[...] = 0
@@ -367,6 +376,14 @@ class TSStepper:
     def _take(self, tape: Tape) -> NDArray[Any]:
         tape.scratch += self.tape_memory.take(1)
         return tape.scratch[-1]["x"]
+
+    def _check_unchanged(self) -> None:
+        """Refuse a TS whose stages are no longer those that it had at construction."""
+        if scheme(self._ts) != self._scheme:
+            raise StepperError(
+                f"the method of the TS was changed from {self._scheme} to {scheme(self._ts)} after "
+                "the stepper was made: make a new one from a new TS"
+            )
 
     def _check_position(self, start: int) -> None:
         if start != self._steps.position:
