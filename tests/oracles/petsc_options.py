@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mpi4py import MPI  # noqa: F401  (before petsc4py: it finds the MPI that that one needs)
 from petsc4py import PETSc
 
 __all__ = ["option_setter"]

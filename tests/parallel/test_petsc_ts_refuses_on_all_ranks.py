@@ -56,3 +56,21 @@ def test_parameters_that_the_jacobian_has_no_column_for(comm):
     wrong = TSStepper(made._ts, made._u, parameters=np.zeros(5))
     with pytest.raises(StepperError, match=r"PETSc failed in step 2.*global"):
         adjoint.gradient(wrong, 3, comm=comm, schedule=StoreAll(3))
+
+
+def test_a_callback_that_fails_on_the_last_rank_at_construction(comm):
+    ts, u = bare_ts(comm), PETSc.Vec().createMPI(4, comm=comm)
+    matrix = PETSc.Mat().createAIJ([4, 4], nnz=1, comm=comm)
+    matrix.setUp()
+
+    def rhs(ts, t, u, f):
+        if comm.rank == comm.size - 1:
+            raise ValueError("no right-hand side here")
+
+    ts.setIFunction(lambda ts, t, u, rate, f: rate.copy(f), u.duplicate())
+    ts.setIJacobian(lambda *arguments: None, matrix, matrix)
+    ts.setRHSFunction(rhs, u.duplicate())
+    ts.setRHSJacobian(lambda *arguments: None, matrix, matrix)
+    ts.setTimeStep(0.1)
+    with pytest.raises(ValueError, match="no right-hand side"):
+        TSStepper(ts, u)

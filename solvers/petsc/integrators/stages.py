@@ -17,6 +17,8 @@ last few shifts: with steps of one length nothing is factored twice in a run.
 """
 
 from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 from adjoint.errors import StepperError
@@ -118,6 +120,7 @@ class NewtonStageSolver:
             problem.matrix,
             problem.preconditioner,
         )
+        self._tolerances = self._snes.getKSP().getTolerances()
         self.reproducible = is_reproducible(self._snes.getKSP())
         self._stage: tuple[StagePoint, Vec, Vec | None] | None = None
         self._assembled: tuple[int, float, float] | None = None
@@ -136,7 +139,8 @@ class NewtonStageSolver:
         self._assemble(point, x, rate)
         ksp = self._snes.getKSP()
         ksp.setOperators(self._problem.matrix, self._problem.preconditioner)
-        solve_transposed(ksp, right, w, point.step, point.time)
+        with _afresh(self._snes, self._tolerances):
+            solve_transposed(ksp, right, w, point.step, point.time)
 
     def base_vjp(self, point: StagePoint, x: Vec, rate: Vec, w: Vec, right: Vec, out: Vec) -> None:
         if not isinstance(self._problem, RhsProblem):
@@ -255,6 +259,25 @@ class ConstantJacobianSolver:
             self._problem.stage_jacobian(point.time, x, x, point.controls, point.shift, *matrices)
             operator.stale = False
         return operator
+
+
+@contextmanager
+def _afresh(snes: Any, tolerances: Any) -> Generator[None, None, None]:
+    """Have the KSP of a SNES solve with its own preconditioner and its tolerances.
+
+    Options of SNES may have left the preconditioner of an earlier stage (``-snes_lag_*``), and a
+    tolerance that suits an iteration of Newton's method (``-snes_ksp_ew``).
+    """
+    ksp = snes.getKSP()
+    left, adaptive = ksp.getTolerances(), snes.getUseEW()
+    snes.setUseEW(False)
+    ksp.setTolerances(*tolerances)
+    ksp.getPC().setReusePreconditioner(False)
+    try:
+        yield
+    finally:
+        snes.setUseEW(adaptive)
+        ksp.setTolerances(*left)
 
 
 class _Operator:

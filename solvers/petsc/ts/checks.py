@@ -4,6 +4,7 @@ PETSc's adjoint steps check little themselves: several of the omissions refused 
 segmentation fault or in a wrong gradient.
 """
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,16 @@ from petsc4py import PETSc
 
 from adjoint.errors import ArgumentError, StepperError
 from solvers.petsc.integrators import ksp_snes
+from solvers.petsc.ts.stages import POINTER, call
 
-__all__ = ["check_quadrature", "check_ts", "check_vectors", "is_reproducible", "may_reject"]
+__all__ = [
+    "check_quadrature",
+    "check_ts",
+    "check_vectors",
+    "is_reproducible",
+    "may_reject",
+    "scheme",
+]
 
 TS = Any
 Vec = Any
@@ -29,6 +38,9 @@ zero."""
 
 WEIGHTED = ("1fe", "2a", "3", "3bs", "4")
 """Runge-Kutta methods without a stage of weight zero, apart from one reused by the next step."""
+
+DIFFERENCES = ("snes_fd", "snes_fd_color")
+"""Options for a Jacobian by finite differences."""
 
 VECTORS = ("seq", "mpi", "shared")
 """Vector types that are one array in this rank's memory."""
@@ -62,8 +74,15 @@ def check_ts(ts: TS, *, parameters: bool) -> None:
             raise StepperError(
                 f"remove the option -{prefix}{option}: it does not apply to single steps"
             )
-    if ts.getType() == "rk" and ts.getRHSJacobian()[2] is None:
-        _colour(ts, prefix)
+    if ts.getType() == "rk":
+        if ts.getRHSJacobian()[2] is None:
+            _colour(ts, prefix)
+    elif _lacks_jacobian(ts) and not any(_flag(prefix, f) for f in DIFFERENCES):
+        raise StepperError(
+            "the TS has no Jacobian of its right-hand side, which PETSc would leave out of the "
+            f"adjoint step: call ts.setRHSJacobian, or set -{prefix}snes_fd, or with a DM "
+            f"-{prefix}snes_fd_color, for one by differences, with an error of about 1e-7"
+        )
 
 
 def check_quadrature(ts: TS, *, parameters: bool) -> None:
@@ -113,6 +132,14 @@ def check_vectors(ts: TS, u: Vec, parameters: Vec | NDArray[Any] | None) -> None
         )
 
 
+def scheme(ts: TS) -> tuple[Any, ...]:
+    """Return the type of a TS and what else determines its stages."""
+    kind = ts.getType()
+    if kind == "rk":
+        return kind, ts.getRKType()
+    return (kind, ts.getTheta(), ts.getThetaEndpoint()) if kind in TYPES else (kind,)
+
+
 def may_reject(ts: TS) -> bool:
     """Return whether steps may be rejected: not by Runge-Kutta methods with fixed steps."""
     options = PETSc.Options(ts.getOptionsPrefix() or "")
@@ -136,6 +163,11 @@ def is_reproducible(ts: TS) -> bool:
     )
     if options.hasName("ksp_guess_type") or any(_flag(prefix, name) for name in persisting):
         return False
+    frozen = ("snes_lag_jacobian", "snes_lag_preconditioner")
+    if any(options.getInt(name, 1) < 0 for name in frozen):
+        return False  # built once, in whichever step is the first
+    if ts.getThetaEndpoint() and any(_flag(prefix, name) for name in DIFFERENCES):
+        return False  # the differences at the beginning of a step depend on the schedule
     return ksp_snes.is_reproducible(ksp) and not ksp.getInitialGuessNonzero()
 
 
@@ -206,6 +238,14 @@ def _colour(ts: TS, prefix: str) -> None:
             "of about 1e-7"
         )
     ts.getSNES().setFromOptions()
+
+
+def _lacks_jacobian(ts: TS) -> bool:
+    """Return whether there is a right-hand side, in Python or not, without a Jacobian."""
+    function, jacobian = POINTER(), POINTER()
+    call("TSGetRHSFunction", ts.handle, None, ctypes.byref(function), None)
+    call("TSGetRHSJacobian", ts.handle, None, None, ctypes.byref(jacobian), None)
+    return bool(function) and not jacobian
 
 
 def _flag(prefix: str, option: str) -> bool:

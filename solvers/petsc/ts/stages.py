@@ -25,7 +25,7 @@ from petsc4py import PETSc
 
 from solvers.petsc.ts.last_stage import FIRST_SAME_AS_LAST
 
-__all__ = ["Stages"]
+__all__ = ["INTEGER", "POINTER", "Stages", "call"]
 
 TS = Any
 Vec = Any
@@ -34,6 +34,7 @@ LIBRARY = ctypes.CDLL(PETSc.__file__)
 NAME = "adjoint_lent_vector"
 
 POINTER = ctypes.c_void_p
+INTEGER = np.ctypeslib.as_ctypes_type(PETSc.IntType)
 RESIDUAL = ctypes.CFUNCTYPE(
     ctypes.c_int, POINTER, ctypes.c_double, POINTER, POINTER, POINTER, POINTER
 )
@@ -93,9 +94,9 @@ class Stages:
 
 
 def _lent_stages(ts: TS) -> list[Vec]:
-    count = np.ctypeslib.as_ctypes_type(PETSc.IntType)()
+    count = INTEGER()
     vectors = ctypes.POINTER(POINTER)()
-    _call("TSGetStages", ts.handle, ctypes.byref(count), ctypes.byref(vectors))
+    call("TSGetStages", ts.handle, ctypes.byref(count), ctypes.byref(vectors))
     return [_lent(ts, vectors[i]) for i in range(count.value)]
 
 
@@ -105,7 +106,7 @@ def _lent_rate(ts: TS, u: Vec) -> Vec | None:
     It is the one that the residual is called with.
     """
     function = POINTER()
-    _call("TSGetIFunction", ts.handle, None, ctypes.byref(function), None)
+    call("TSGetIFunction", ts.handle, None, ctypes.byref(function), None)
     if not function:
         return None
     found: list[Any] = []
@@ -116,24 +117,25 @@ def _lent_rate(ts: TS, u: Vec) -> Vec | None:
         return 0
 
     noting = RESIDUAL(note)
-    _call("TSSetIFunction", ts.handle, None, noting, None)
+    call("TSSetIFunction", ts.handle, None, noting, None)
     try:
         ts.getSNES().computeFunction(u, u.duplicate())
     finally:
         # Without a context, that of the user's function stays in its place.
-        _call("TSSetIFunction", ts.handle, None, function, None)
+        call("TSSetIFunction", ts.handle, None, function, None)
     return _lent(ts, found[0])
 
 
 def _lent(ts: TS, handle: int | None) -> Vec:
     """Return a vector of PETSc's by its address, with a reference of its own."""
-    _call("PetscObjectCompose", ts.handle, NAME.encode(), POINTER(handle))
+    call("PetscObjectCompose", ts.handle, NAME.encode(), POINTER(handle))
     vector = ts.query(NAME)
     ts.compose(NAME, None)
     return vector
 
 
-def _call(function: str, ts_handle: int, *arguments: Any) -> None:
-    error = getattr(LIBRARY, function)(POINTER(ts_handle), *arguments)
+def call(function: str, handle: int, *arguments: Any) -> None:
+    """Call a function of PETSc's that petsc4py does not wrap, for an object with this handle."""
+    error = getattr(LIBRARY, function)(POINTER(handle), *arguments)
     if error:
         raise PETSc.Error(error)

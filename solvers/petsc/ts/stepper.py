@@ -36,6 +36,7 @@ from solvers.petsc.ts.checks import (
     check_vectors,
     is_reproducible,
     may_reject,
+    scheme,
 )
 from solvers.petsc.ts.stages import Stages
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
@@ -138,6 +139,7 @@ class TSStepper:
         # TS holds no reference to either of its cost gradients.
         self._mu = self._add_parameters(parameters)
         self._stages = self._set_up()
+        self._scheme = scheme(ts)
         self._steps = Steps(
             ts,
             u,
@@ -210,7 +212,14 @@ class TSStepper:
         return {"ts": (ts.getType(), self._u.getSize(), self._steps.first, ts.getOptionsPrefix())}
 
     def start(self) -> None:
-        """Set the state to the initial solution, and the accumulators to zero."""
+        """Set the state to the initial solution, and the accumulators to zero.
+
+        Raises
+        ------
+        StepperError
+            The method of the TS is another one than at construction.
+        """
+        self._check_unchanged()
         self._values[...] = self._controls["initial"]
         for total in self._accumulators.values():
             total[...] = 0
@@ -353,9 +362,13 @@ class TSStepper:
             # A linear TS reuses Jacobians, whose shift it changes back and forth with round-off.
             ts.setProblemType(PETSc.TS.ProblemType.NONLINEAR)  # pyright: ignore[reportArgumentType]
             stages = Stages(ts, self._u)
-        except PETSc.Error as failed:
-            error = StepperError(f"PETSc cannot set up this TS: {explanation(failed)}")
-            error.__cause__ = failed
+        except Exception as failed:  # perhaps on this rank only, in a callback
+            error = failed
+            if isinstance(failed, PETSc.Error):
+                error = StepperError(f"PETSc cannot set up this TS: {explanation(failed)}")
+                error.__cause__ = failed
+                if isinstance(failed.__cause__, Exception):
+                    error = failed.__cause__
         self._agree(error)
         assert stages is not None
         return stages
@@ -363,6 +376,14 @@ class TSStepper:
     def _take(self, tape: Tape) -> NDArray[Any]:
         tape.scratch += self.tape_memory.take(1)
         return tape.scratch[-1]["x"]
+
+    def _check_unchanged(self) -> None:
+        """Refuse a TS whose stages are no longer those that it had at construction."""
+        if scheme(self._ts) != self._scheme:
+            raise StepperError(
+                f"the method of the TS was changed from {self._scheme} to {scheme(self._ts)} after "
+                "the stepper was made: make a new one from a new TS"
+            )
 
     def _check_position(self, start: int) -> None:
         if start != self._steps.position:

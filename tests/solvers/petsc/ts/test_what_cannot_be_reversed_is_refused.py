@@ -67,6 +67,20 @@ def test_a_jacobian_by_coloured_differences():
     np.testing.assert_allclose(gradient, (1 + 0.05 * np.linspace(1, 2, 8)) ** -2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["cn", "beuler", "theta"])
+def test_a_missing_jacobian_of_an_implicit_type(kind):
+    problem = Oscillator(kind, implicit=True)
+    problem.ts.setRHSFunction(lambda ts, t, u, f: u.copy(f), problem.u.duplicate())
+    with pytest.raises(StepperError, match=r"ts\.setRHSJacobian.*-oscillator_snes_fd"):
+        problem.stepper()
+
+
+def test_an_implicit_type_with_a_jacobian_by_differences():
+    problem = Oscillator("cn", options={"snes_fd": True}, implicit=True)
+    problem.ts.setRHSFunction(lambda ts, t, u, f: u.copy(f), problem.u.duplicate())
+    problem.stepper()
+
+
 def without_jacobian():
     """Return a TS on a DMDA, and its vector."""
     da = PETSc.DMDA().create([8], dof=1, stencil_width=1, comm=PETSc.COMM_SELF)
