@@ -47,11 +47,10 @@ class Memory:
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
         """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
         size = self._has.tape_bytes(leaf_steps, kept=kept)
-        layout = self._tape_layout
-        if layout is None:
-            return size
-        each = sum(field.nbytes for field in layout.fields)  # in blocks of such arrays
-        return -(-size // max(1, each)) * layout.memory_bytes
+        if self._tape_layout == self._layout:  # in blocks, each of which holds a state
+            state = sum(field.nbytes for field in self._layout.fields)
+            return -(-size // max(1, state)) * self._layout.memory_bytes
+        return size
 
     def num_slots(self, memory_bytes: int, leaf_steps: int) -> int:
         """Return how many slots fit beside the tape of a leaf; negative if that alone does not."""
