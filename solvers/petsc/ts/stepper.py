@@ -38,7 +38,7 @@ from solvers.petsc.ts.checks import (
     may_reject,
     scheme,
 )
-from solvers.petsc.ts.stages import Stages
+from solvers.petsc.ts.stages import Stages, cost_gradient
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
 
 __all__ = ["TSStepper"]
@@ -217,9 +217,11 @@ class TSStepper:
         Raises
         ------
         StepperError
-            The method of the TS is another one than at construction.
+            The method of the TS is another one than at construction; it was reset; or its cost
+            gradients are those of another stepper.
         """
         self._check_unchanged()
+        self._ts.setSolution(self._u)  # the user's TS.solve may have used another one
         self._values[...] = self._controls["initial"]
         for total in self._accumulators.values():
             total[...] = 0
@@ -383,6 +385,13 @@ class TSStepper:
             raise StepperError(
                 f"the method of the TS was changed from {self._scheme} to {scheme(self._ts)} after "
                 "the stepper was made: make a new one from a new TS"
+            )
+        if not self._ts.getSolution():
+            raise StepperError("the TS was reset after the stepper was made: make a new one")
+        if cost_gradient(self._ts) != self._lambda.handle:
+            raise StepperError(
+                "the TS has the cost gradients of another stepper, or others set by "
+                "ts.setCostGradients: use the stepper that was made last"
             )
 
     def _check_position(self, start: int) -> None:
