@@ -35,6 +35,7 @@ from solvers.petsc.ts.checks import (
     check_ts,
     check_vectors,
     is_reproducible,
+    lacks_jacobian,
     may_reject,
     scheme,
 )
@@ -307,13 +308,14 @@ class TSStepper:
     ) -> None:
         """Raise on all ranks if PETSc cannot reverse this TS."""
         error: Exception | None = None
+        lacks = lacks_jacobian(self._ts)  # collective, so before a check may fail on one rank
         try:
             check_vectors(self._ts, self._u, parameters)
             if any((value is None) != (derivative is None) for value, derivative in costs):
                 raise ArgumentError(
                     "give every cost with its derivative: terminal_cost_vjp, step_cost_vjp"
                 )
-            check_ts(self._ts, parameters=parameters is not None)
+            check_ts(self._ts, parameters=parameters is not None, lacks=lacks)
             check_quadrature(self._ts, parameters=parameters is not None)
         except (AdjointError, PETSc.Error) as refused:
             error = refused
