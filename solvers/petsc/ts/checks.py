@@ -46,8 +46,8 @@ VECTORS = ("seq", "mpi", "shared")
 """Vector types that are one array in this rank's memory."""
 
 
-def check_ts(ts: TS, *, parameters: bool) -> None:
-    """Refuse a TS that PETSc cannot reverse correctly.
+def check_ts(ts: TS, *, parameters: bool, lacks: bool) -> None:
+    """Refuse a TS that PETSc cannot reverse correctly; `lacks` is its `lacks_jacobian`.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def check_ts(ts: TS, *, parameters: bool) -> None:
     if ts.getType() == "rk":
         if ts.getRHSJacobian()[2] is None:
             _colour(ts, prefix)
-    elif _lacks_jacobian(ts) and not any(_flag(prefix, f) for f in DIFFERENCES):
+    elif lacks and not any(_flag(prefix, f) for f in DIFFERENCES):
         raise StepperError(
             "the TS has no Jacobian of its right-hand side, which PETSc would leave out of the "
             f"adjoint step: call ts.setRHSJacobian, or set -{prefix}snes_fd, or with a DM "
@@ -240,8 +240,11 @@ def _colour(ts: TS, prefix: str) -> None:
     ts.getSNES().setFromOptions()
 
 
-def _lacks_jacobian(ts: TS) -> bool:
-    """Return whether there is a right-hand side, in Python or not, without a Jacobian."""
+def lacks_jacobian(ts: TS) -> bool:
+    """Return whether there is a right-hand side, in Python or not, without a Jacobian.
+
+    Collective: PETSc makes the objects that hold them when it is first asked.
+    """
     function, jacobian = POINTER(), POINTER()
     call("TSGetRHSFunction", ts.handle, None, ctypes.byref(function), None)
     call("TSGetRHSJacobian", ts.handle, None, None, ctypes.byref(jacobian), None)

@@ -25,7 +25,7 @@ from petsc4py import PETSc
 
 from solvers.petsc.ts.last_stage import FIRST_SAME_AS_LAST
 
-__all__ = ["INTEGER", "POINTER", "Stages", "call"]
+__all__ = ["INTEGER", "POINTER", "Stages", "call", "cost_gradient"]
 
 TS = Any
 Vec = Any
@@ -91,6 +91,13 @@ class Stages:
             rate = self._rate.getArray()
             np.subtract(self._end.getArray(readonly=True), before, out=rate)
             rate /= self._theta * size
+
+
+def cost_gradient(ts: TS) -> int | None:
+    """Return the handle of the vector of the adjoint of a TS, which need not exist any more."""
+    vectors = ctypes.POINTER(POINTER)()
+    call("TSGetCostGradients", ts.handle, None, ctypes.byref(vectors), None)
+    return vectors[0] if vectors else None
 
 
 def _lent_stages(ts: TS) -> list[Vec]:

@@ -35,10 +35,11 @@ from solvers.petsc.ts.checks import (
     check_ts,
     check_vectors,
     is_reproducible,
+    lacks_jacobian,
     may_reject,
     scheme,
 )
-from solvers.petsc.ts.stages import Stages
+from solvers.petsc.ts.stages import Stages, cost_gradient
 from solvers.petsc.ts.steps import StepCost, StepCostVjp, Steps
 
 __all__ = ["TSStepper"]
@@ -217,9 +218,11 @@ class TSStepper:
         Raises
         ------
         StepperError
-            The method of the TS is another one than at construction.
+            The method of the TS is another one than at construction; it was reset; or its cost
+            gradients are those of another stepper.
         """
         self._check_unchanged()
+        self._ts.setSolution(self._u)  # the user's TS.solve may have used another one
         self._values[...] = self._controls["initial"]
         for total in self._accumulators.values():
             total[...] = 0
@@ -305,13 +308,14 @@ class TSStepper:
     ) -> None:
         """Raise on all ranks if PETSc cannot reverse this TS."""
         error: Exception | None = None
+        lacks = lacks_jacobian(self._ts)  # collective, so before a check may fail on one rank
         try:
             check_vectors(self._ts, self._u, parameters)
             if any((value is None) != (derivative is None) for value, derivative in costs):
                 raise ArgumentError(
                     "give every cost with its derivative: terminal_cost_vjp, step_cost_vjp"
                 )
-            check_ts(self._ts, parameters=parameters is not None)
+            check_ts(self._ts, parameters=parameters is not None, lacks=lacks)
             check_quadrature(self._ts, parameters=parameters is not None)
         except (AdjointError, PETSc.Error) as refused:
             error = refused
@@ -383,6 +387,13 @@ class TSStepper:
             raise StepperError(
                 f"the method of the TS was changed from {self._scheme} to {scheme(self._ts)} after "
                 "the stepper was made: make a new one from a new TS"
+            )
+        if not self._ts.getSolution():
+            raise StepperError("the TS was reset after the stepper was made: make a new one")
+        if cost_gradient(self._ts) != self._lambda.handle:
+            raise StepperError(
+                "the TS has the cost gradients of another stepper, or others set by "
+                "ts.setCostGradients: use the stepper that was made last"
             )
 
     def _check_position(self, start: int) -> None:

@@ -22,9 +22,9 @@ the step. The adjoint step does not use the last stage of such a method, so a ri
 Python is not evaluated for it when a step is taken again that no other step follows.
 
 *Hooks.* ``TSStep`` does not call the pre-step and post-step functions of a TS; they are called
-here. A hook may set what the equation needs at a step, from time and step alone: it is called
-whenever the step is taken, and the pre-step one also before the step is reversed. It must not
-change the solution, because PETSc would not differentiate the change.
+here. The pre-step one may set what the equation needs at a step, from time and step alone: it is
+called whenever the step is taken, and before the step is reversed. The post-step one may only
+observe. Neither may change the solution, because PETSc would not differentiate the change.
 """
 
 import sys
