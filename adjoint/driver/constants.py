@@ -23,9 +23,6 @@ MIN_GAIN_PER_PROBE = 3
 PROBE_SECONDS, PROBED_WRITES, WRITE_SPEED = 0.1, 10, 0.5e9
 """0.1 s and 10 writes, at so many bytes a second as long as nothing is known."""
 
-SLOWEST_TOUCH = 0.4e9
-"""Bytes a second at which new memory is touched at worst: on virtual machines."""
-
 EXPECTED_EVALUATIONS = 10
 """Evaluations of a `Functional` over which the first touch of its memory is spread."""
 

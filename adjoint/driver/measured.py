@@ -16,7 +16,7 @@ from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.remembered import remember, remembered
 from adjoint.measurement.touch import cache_bytes, touch_speed
-from adjoint.planning.budget import Budget
+from adjoint.planning.budget import SLOW_TOUCH, Budget
 from adjoint.planning.case import Case
 from adjoint.planning.planner import Plan, choose
 from adjoint.schedules import num_leaves
@@ -64,7 +64,7 @@ def measure(run: Run, budget: Budget) -> Measured:
     if not costs.unreached:
         budget = replace(budget, retaking_leaf=budget.cached_leaf(cache_bytes(run.comm)))
     plan = _without_file(num_steps, costs, budget)
-    touching = replace(budget, touch_speed=constants.SLOWEST_TOUCH).touching_of(plan.schedule)
+    touching = replace(budget, touch_speed=SLOW_TOUCH).touching_of(plan.schedule)
     if touching > constants.PLANNING_SHARE * plan.predicted_seconds:
         budget = replace(budget, touch_speed=touch_speed(run.comm))
         plan = _without_file(num_steps, costs, budget)

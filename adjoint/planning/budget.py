@@ -8,7 +8,7 @@ from adjoint.errors import ArgumentError
 from adjoint.schedules import Schedule, num_leaves
 from adjoint.units import format_count
 
-__all__ = ["Budget", "leaf_sizes"]
+__all__ = ["SLOW_TOUCH", "Budget", "leaf_sizes"]
 
 CACHE_SHARE = 1 / 4
 """Share of the last level of cache that the tape of a leaf may take to be still there when it is
