@@ -9,7 +9,7 @@ import numpy as np
 from adjoint.driver.run import Run
 from adjoint.errors import NonFiniteError
 from adjoint.parallel import Communicator
-from adjoint.parallel.launcher import world_rank, world_size
+from adjoint.parallel.launcher import world_size
 from adjoint.steppers.protocol import Arrays
 from adjoint.storage.checksums import hash_of
 
@@ -49,9 +49,9 @@ def sum_costs(cost: float, run: Run, computed: Arrays) -> float:
 
 
 def warn_of_forgotten_comm() -> None:
-    """Warn once, without a communicator, if this process is the first of several ranks."""
+    """Warn, without a communicator, if this process is one of several ranks."""
     size = world_size()
-    if size > 1 and world_rank() == 0:
+    if size > 1:
         warnings.warn(
             f"comm= is not given, but there are {size} ranks: each computes a run of its own. Give "
             "comm=MPI.COMM_WORLD for one run on all ranks, or comm=MPI.COMM_SELF if this is meant",

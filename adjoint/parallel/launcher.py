@@ -4,14 +4,11 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["ranks_on_this_node", "world_rank", "world_size"]
+__all__ = ["ranks_on_this_node", "world_size"]
 
 WORLD_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 """Variables in which Open MPI, launchers with PMI (MPICH, Intel MPI, Cray), and srun say how many
 processes they have started."""
-
-WORLD_RANKS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
-"""The same for which of them this one is."""
 
 NODE_SIZES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
 """The number of processes on this node."""
@@ -21,12 +18,6 @@ def world_size() -> int:
     """Return the number of ranks in MPI's world; 1 if nothing says that there are more."""
     world = _world()
     return _largest(WORLD_SIZES) if world is None else world.Get_size()
-
-
-def world_rank() -> int:
-    """Return the rank of this process in MPI's world; 0 if nothing says that there are others."""
-    world = _world()
-    return _largest(WORLD_RANKS, 0) if world is None else world.Get_rank()
 
 
 def ranks_on_this_node() -> int:
@@ -41,6 +32,6 @@ def _world() -> Any:
     return mpi.COMM_WORLD if mpi is not None and running else None
 
 
-def _largest(names: tuple[str, ...], least: int = 1) -> int:
+def _largest(names: tuple[str, ...]) -> int:
     given = [os.environ.get(name, "") for name in names]
-    return max([least, *(int(number) for number in given if number.isdecimal())])
+    return max([1, *(int(number) for number in given if number.isdecimal())])

@@ -65,8 +65,8 @@ def dot_product_test(
     stepper, num_steps
         The steps ``[0, num_steps)`` are tested. Where the run ends after them, it is tested too.
     comm
-        The communicator of the stepper's ranks. Without it each rank tests its own part alone, of
-        which rank 0 warns; a derivative that crosses ranks is then called wrong.
+        The communicator of the stepper's ranks. Without it each rank tests its own part alone,
+        and warns; a derivative that crosses ranks is then called wrong.
     scale
         By control and by array of the state, what its random numbers are multiplied by: a number or
         an array. ``w`` is divided by it. By default the largest magnitude in the array, or 1.
