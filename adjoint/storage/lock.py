@@ -128,8 +128,7 @@ def _lock(descriptor: int, name: str, path: str) -> None:
         with suppress(SnapshotFileError):  # which is just writing it
             holder = _described(_note(descriptor, name))
         raise SnapshotFileError(
-            f"{path} is in use by {holder}: wait until that has ended, or give another file name; "
-            "ranks of one run need comm=, and those of separate runs a file each"
+            f"{path} is in use by {holder}: wait until that has ended, or give another file name"
         ) from None
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
