@@ -1,4 +1,4 @@
-"""The memory that a tape takes is what `tape_bytes` announces, in the process's own accounts."""
+"""The memory that a tape takes is what `tape_bytes` announces, as malloc counts."""
 
 import ctypes
 import gc
@@ -14,8 +14,11 @@ from adjoint.steppers import Capabilities
 from solvers.petsc import BDF2, CrankNicolson, RhsProblem, RungeKutta, TSStepper, tableaux
 
 CELLS, LEAF = 100_000, 60
-TOLERANCE = 3e6
-"""Of the pages that allocator and interpreter take besides."""
+TOLERANCE = 8 * CELLS // 2
+"""Half a vector: what allocator and interpreter take besides is less, and one vector is more."""
+
+LIBRARY = ctypes.CDLL(None)
+pytestmark = pytest.mark.skipif(not hasattr(LIBRARY, "mallinfo2"), reason="needs glibc 2.33")
 
 
 class Decay(RhsProblem):
@@ -70,22 +73,37 @@ STEPPERS = {
 }
 
 
-def resident_bytes() -> int:
+class Mallinfo2(ctypes.Structure):
+    """``struct mallinfo2`` (malloc.h)."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks "
+        "keepcost".split()
+    ]
+
+
+def allocated_bytes() -> int:
+    """Return the bytes that NumPy, PETSc and all others have from malloc and not yet freed.
+
+    Not the resident memory: it has also what earlier tests have freed and the allocator reuses, and
+    pages of libraries, which the system may drop at any time.
+    """
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what earlier tests have freed
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
+    LIBRARY.mallinfo2.restype = Mallinfo2
+    info = LIBRARY.mallinfo2()
+    return info.uordblks + info.hblkhd
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["pulled back at once", "kept"])
 @pytest.mark.parametrize("make", STEPPERS.values(), ids=STEPPERS)
-def test_growth_of_resident_memory(make, kept):
+def test_growth_of_allocated_memory(make, kept):
     stepper = make()
     stepper.start()
     stepper.advance(0, 2)  # what a step needs in any case is allocated
-    before = resident_bytes()
+    before = allocated_bytes()
     stepper.record(2, 2 + LEAF, reach_stop=kept)
-    grown = resident_bytes() - before
+    grown = allocated_bytes() - before
     announced = stepper.tape_bytes(LEAF, kept=kept)
-    assert abs(grown - announced) < TOLERANCE + announced // 50
+    assert abs(grown - announced) < TOLERANCE
     assert Capabilities.of(stepper).tape_bytes(LEAF) == stepper.tape_bytes(LEAF)
