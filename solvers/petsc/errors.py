@@ -7,10 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
-from petsc4py import PETSc
-
 from adjoint.errors import AdjointError, NonFiniteError, SolveError, StepperError
+from solvers.petsc.library import PETSc
 
 __all__ = [
     "check_linear",

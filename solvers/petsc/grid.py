@@ -12,11 +12,10 @@ values are written again, all in one call.
 from collections.abc import Sequence
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
+from solvers.petsc.library import PETSc
 from solvers.petsc.problem import Mat, Vec
 
 __all__ = ["CellGrid", "Stencil"]

@@ -8,12 +8,11 @@ placing does. So a window is placed again whenever NumPy may have written to its
 
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from adjoint.errors import StepperError
+from solvers.petsc.library import PETSc
 from solvers.petsc.problem import Vec
 
 __all__ = ["Window", "check_template"]

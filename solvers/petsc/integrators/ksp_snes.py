@@ -6,10 +6,8 @@ raise `SolveError` or `NonFiniteError` on all ranks if they diverge.
 
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
-from petsc4py import PETSc
-
 from solvers.petsc.errors import check_linear, check_nonlinear, petsc_errors, transpose_errors
+from solvers.petsc.library import PETSc
 from solvers.petsc.problem import Mat, Problem, Vec
 
 __all__ = [

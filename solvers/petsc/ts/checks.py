@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from adjoint.errors import ArgumentError, StepperError
 from solvers.petsc.integrators import ksp_snes
-from solvers.petsc.ts.stages import POINTER, call
+from solvers.petsc.library import POINTER, PETSc, call
 
 __all__ = [
     "check_quadrature",

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from solvers.petsc.ts.stages import INTEGER, call
+from solvers.petsc.library import INTEGER, call
 
 __all__ = ["as_accurate_as_newton"]
 

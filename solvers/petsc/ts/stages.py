@@ -2,8 +2,7 @@
 
 ``TSGetStages`` lends the vectors in which a TS keeps its stages; PETSc's own trajectories copy them
 out after a step and back before its adjoint step, and so does `Stages`. petsc4py wraps neither that
-function nor the vector of the rate ``u'``, so both are taken from the library that petsc4py is
-linked with.
+function nor the vector of the rate ``u'``.
 
 Of the stages a tape keeps those that no state on it is:
 
@@ -21,20 +20,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
+from solvers.petsc.library import INTEGER, POINTER, call
 from solvers.petsc.ts.last_stage import FIRST_SAME_AS_LAST
 
-__all__ = ["INTEGER", "POINTER", "Stages", "call", "cost_gradient"]
+__all__ = ["Stages", "cost_gradient"]
 
 TS = Any
 Vec = Any
 
-LIBRARY = ctypes.CDLL(PETSc.__file__)
 NAME = "adjoint_lent_vector"
 
-POINTER = ctypes.c_void_p
-INTEGER = np.ctypeslib.as_ctypes_type(PETSc.IntType)
 RESIDUAL = ctypes.CFUNCTYPE(
     ctypes.c_int, POINTER, ctypes.c_double, POINTER, POINTER, POINTER, POINTER
 )
@@ -139,10 +135,3 @@ def _lent(ts: TS, handle: int | None) -> Vec:
     vector = ts.query(NAME)
     ts.compose(NAME, None)
     return vector
-
-
-def call(function: str, handle: int, *arguments: Any) -> None:
-    """Call a function of PETSc's that petsc4py does not wrap, for an object with this handle."""
-    error = getattr(LIBRARY, function)(POINTER(handle), *arguments)
-    if error:
-        raise PETSc.Error(error)

@@ -21,15 +21,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (petsc4py needs it loaded)
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from petsc4py import PETSc
 
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
 from adjoint.steppers import Arrays, Scratch, aligned_zeros
 from solvers.petsc.errors import explanation
+from solvers.petsc.library import PETSc
 from solvers.petsc.ts.checks import (
     check_quadrature,
     check_ts,

@@ -35,11 +35,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from adjoint.errors import StepperError
 from solvers.petsc.accepted_steps import AcceptedSteps
 from solvers.petsc.errors import ts_diverged, ts_failed
+from solvers.petsc.library import PETSc
 from solvers.petsc.ts.last_stage import LastStage
 from solvers.petsc.ts.linear_solves import as_accurate_as_newton
 from solvers.petsc.ts.stages import Stages

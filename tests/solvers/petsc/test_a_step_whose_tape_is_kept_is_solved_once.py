@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-from petsc_oscillator import Oscillator  # isort: skip (it loads MPI before petsc4py)
 from petsc4py import PETSc
+from petsc_oscillator import Oscillator
 from reactions import reaction
 
 import adjoint

@@ -3,7 +3,6 @@
 import ctypes
 import gc
 
-import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that one needs)
 import numpy as np
 import pytest
 
@@ -77,9 +76,9 @@ class Mallinfo2(ctypes.Structure):
     """``struct mallinfo2`` (malloc.h)."""
 
     _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks "
-        "keepcost".split()
+        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd")),
+        *((name, ctypes.c_size_t) for name in ("usmblks", "fsmblks", "uordblks", "fordblks")),
+        ("keepcost", ctypes.c_size_t),
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-import triads  # isort: skip (it loads MPI before petsc4py)
+import triads
 from numpy.testing import assert_allclose
 from petsc4py import PETSc
 

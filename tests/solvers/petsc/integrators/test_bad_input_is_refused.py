@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-import triads  # isort: skip (it loads MPI before petsc4py)
 import numpy as np
+import triads
 from petsc4py import PETSc
 from plates import plate
 

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-import triads  # isort: skip (it loads MPI before petsc4py)
+import triads
 from petsc4py import PETSc
 
 from solvers.petsc import CrankNicolson, RungeKutta, tableaux

@@ -1,6 +1,5 @@
 """A linear TS, whose Jacobian PETSc would shift back and forth, has the same bits in any order."""
 
-import mpi4py.MPI  # noqa: F401  (before petsc4py: it finds the MPI that that one needs)
 import numpy as np
 import pytest
 

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-import ts_of_problem  # isort: skip (it loads MPI before petsc4py)
+import ts_of_problem
 from petsc4py import PETSc
 from reactions import reaction
 from residual_of_rhs import Residual

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("petsc4py")
 
-import ts_of_problem  # isort: skip (it loads MPI before petsc4py)
+import ts_of_problem
 from numpy.testing import assert_allclose
 from petsc4py import PETSc
 from reactions import PARAMETERS, reaction
