@@ -71,7 +71,7 @@ class PetscStepper(ABC):
     """
 
     reproducible: bool = True
-    """False with multigrid, whose set-up is not reproducible bit for bit."""
+    """False with options of a solver that depend on earlier steps, and with multigrid."""
 
     needs_last_state: bool = True
     """The transpose of a step needs its stages, so the last step of a leaf is taken in any case."""

@@ -4,15 +4,18 @@ All take their options after the integrator's prefix (``-ksp_type``, ``-snes_typ
 raise `SolveError` or `NonFiniteError` on all ranks if they diverge.
 """
 
+import ctypes
 from typing import Any
 
 from solvers.petsc.errors import check_linear, check_nonlinear, petsc_errors, transpose_errors
-from solvers.petsc.library import PETSc
+from solvers.petsc.library import INTEGER, PETSc, call
 from solvers.petsc.problem import Mat, Problem, Vec
 
 __all__ = [
+    "LAGGED",
     "MATRIX_FREE",
     "is_reproducible",
+    "lag",
     "make_ksp",
     "make_snes",
     "solve",
@@ -30,6 +33,9 @@ MATRIX_FREE = ("python", "shell")
 MULTIGRID = ("gamg", "mg", "hmg", "ml", "hypre")
 """Preconditioners whose set-up is not reproducible bit for bit: their smoothers estimate
 eigenvalues from random vectors, drawn one after another from one generator."""
+
+LAGGED = ("LagJacobian", "LagPreconditioner")
+"""What SNES may keep from earlier iterations."""
 
 ALL_OF_A_DM = (PETSc.KSP.DMActive.ALL,) if hasattr(PETSc.KSP, "DMActive") else ()
 """First argument of ``KSP.setDMActive`` since PETSc 3.25."""
@@ -64,9 +70,29 @@ def make_snes(
     return snes
 
 
-def is_reproducible(ksp: Any) -> bool:
-    """Return whether a solver gives the same bits each time it is set up."""
+def is_reproducible(ksp: Any, snes: Any = None) -> bool:
+    """Return whether a solver, and the SNES that it belongs to, give the same bits each time.
+
+    They must start afresh: a lag below zero keeps what was built in whichever step came first.
+    """
+    options = PETSc.Options(ksp.getOptionsPrefix() or "")
+    persisting = ["ksp_reuse_preconditioner"]
+    if snes is not None:
+        persisting += ["snes_lag_jacobian_persists", "snes_lag_preconditioner_persists"]
+        if any(lag(snes, name) < 0 for name in LAGGED):
+            return False
+    if options.hasName("ksp_guess_type") or ksp.getInitialGuessNonzero():
+        return False
+    if any(options.getBool(name, False) for name in persisting):
+        return False
     return ksp.getPC().getType() not in MULTIGRID
+
+
+def lag(snes: Any, name: str) -> int:
+    """Return after how many iterations SNES builds something of `LAGGED` again; -1 is never."""
+    iterations = INTEGER()
+    call(f"SNESGet{name}", snes.handle, ctypes.byref(iterations))
+    return iterations.value
 
 
 def solve(ksp: Any, right: Vec, x: Vec, what: str, step: int, time: float) -> None:

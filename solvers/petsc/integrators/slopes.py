@@ -73,7 +73,7 @@ class RateSolver:
         self._snes = make_snes(
             problem, f"{prefix}rate_", self._function, self._jacobian, self._matrix, self._matrix
         )
-        self.reproducible = is_reproducible(self._snes.getKSP())
+        self.reproducible = is_reproducible(self._snes.getKSP(), self._snes)
         self._stage: tuple[StagePoint, Vec] | None = None
 
     def solve(self, point: StagePoint, x: Vec, rate: Vec) -> None:

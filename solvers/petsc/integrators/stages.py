@@ -121,7 +121,7 @@ class NewtonStageSolver:
             problem.preconditioner,
         )
         self._tolerances = self._snes.getKSP().getTolerances()
-        self.reproducible = is_reproducible(self._snes.getKSP())
+        self.reproducible = is_reproducible(self._snes.getKSP(), self._snes)
         self._stage: tuple[StagePoint, Vec, Vec | None] | None = None
         self._assembled: tuple[int, float, float] | None = None
         # Only the default product with df/du goes through the matrix, and can share its assembly.

@@ -146,28 +146,13 @@ def may_reject(ts: TS) -> bool:
 
 
 def is_reproducible(ts: TS) -> bool:
-    """Return whether solvers start afresh in every step, so that steps repeat bit for bit.
-
-    Multigrid does not: see `solvers.petsc.integrators.ksp_snes.is_reproducible`.
-    """
+    """Return whether steps repeat bit for bit: see `ksp_snes.is_reproducible`."""
     if ts.getType() == "rk":
         return True
-    ksp = ts.getSNES().getKSP()
-    prefix = ts.getOptionsPrefix() or ""
-    options = PETSc.Options(prefix)
-    persisting = (
-        "snes_lag_jacobian_persists",
-        "snes_lag_preconditioner_persists",
-        "ksp_reuse_preconditioner",
-    )
-    if options.hasName("ksp_guess_type") or any(_flag(prefix, name) for name in persisting):
-        return False
-    frozen = ("snes_lag_jacobian", "snes_lag_preconditioner")
-    if any(options.getInt(name, 1) < 0 for name in frozen):
-        return False  # built once, in whichever step is the first
+    prefix, snes = ts.getOptionsPrefix() or "", ts.getSNES()
     if ts.getThetaEndpoint() and any(_flag(prefix, name) for name in DIFFERENCES):
         return False  # the differences at the beginning of a step depend on the schedule
-    return ksp_snes.is_reproducible(ksp) and not ksp.getInitialGuessNonzero()
+    return ksp_snes.is_reproducible(snes.getKSP(), snes)
 
 
 class _BothMatrices:

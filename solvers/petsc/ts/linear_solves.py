@@ -7,16 +7,14 @@ stays: the gradient would be less accurate than the states it belongs to. And wh
 is of the last forward step, which need not be the step that is reversed.
 """
 
-import ctypes
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+from solvers.petsc.integrators.ksp_snes import LAGGED, lag
 from solvers.petsc.library import INTEGER, call
 
 __all__ = ["as_accurate_as_newton"]
-
-LAGGED = ("LagJacobian", "LagPreconditioner")
 
 
 @contextmanager
@@ -30,7 +28,7 @@ def as_accurate_as_newton(ts: Any) -> Generator[None, None, None]:
         return
     snes = ts.getSNES()
     ksp = snes.getKSP()
-    given, adaptive, lags = ksp.getTolerances(), snes.getUseEW(), [_lag(snes, n) for n in LAGGED]
+    given, adaptive, lags = ksp.getTolerances(), snes.getUseEW(), [lag(snes, n) for n in LAGGED]
     newton = snes.getTolerances()[0]
     ksp.setTolerances(newton if adaptive else min(given[0], newton), *given[1:])
     snes.setUseEW(False)
@@ -41,15 +39,9 @@ def as_accurate_as_newton(ts: Any) -> Generator[None, None, None]:
     finally:
         ksp.setTolerances(*given)
         snes.setUseEW(adaptive)
-        for name, lag in zip(LAGGED, lags, strict=True):
-            _set_lag(snes, name, lag)
+        for name, given_lag in zip(LAGGED, lags, strict=True):
+            _set_lag(snes, name, given_lag)
 
 
-def _lag(snes: Any, name: str) -> int:
-    lag = INTEGER()
-    call(f"SNESGet{name}", snes.handle, ctypes.byref(lag))
-    return lag.value
-
-
-def _set_lag(snes: Any, name: str, lag: int) -> None:
-    call(f"SNESSet{name}", snes.handle, INTEGER(lag))
+def _set_lag(snes: Any, name: str, iterations: int) -> None:
+    call(f"SNESSet{name}", snes.handle, INTEGER(iterations))
