@@ -74,3 +74,45 @@ def test_a_callback_that_fails_on_the_last_rank_at_construction(comm):
     ts.setTimeStep(0.1)
     with pytest.raises(ValueError, match="no right-hand side"):
         TSStepper(ts, u)
+
+
+@pytest.mark.parametrize("which", ["pre-step", "post-step"])
+def test_a_hook_that_changes_the_solution_of_the_last_rank(comm, which):
+    stepper = reaction("rk", comm)
+    ts, is_last = stepper._ts, comm.rank == comm.size - 1
+
+    def limit(ts):
+        if is_last and ts.getStepNumber() == 2:
+            ts.getSolution().getArray()[0] = 0.0
+
+    (ts.setPreStep if which == "pre-step" else ts.setPostStep)(limit)
+    with pytest.raises(StepperError, match=f"{which} function changed the solution at step 2"):
+        adjoint.gradient(stepper, 4, comm=comm, schedule=StoreAll(4))
+
+
+def test_a_mass_matrix_that_changes_on_the_last_rank(comm):
+    ts, u = bare_ts(comm), PETSc.Vec().createMPI(2 * comm.size, comm=comm)
+    u.set(1.0)
+    matrix = PETSc.Mat().createAIJ([u.getSizes(), u.getSizes()], nnz=1, comm=comm)
+    is_last = comm.rank == comm.size - 1
+
+    def mass(u):
+        x = u.getArray(readonly=True)
+        return 1 + x**2 if is_last else np.ones_like(x)
+
+    def residual(ts, t, u, rate, f):
+        f.setArray(mass(u) * rate.getArray(readonly=True) + u.getArray(readonly=True))
+
+    def jacobian(ts, t, u, rate, shift, a, b):
+        twice = 2 * u.getArray(readonly=True) * rate.getArray(readonly=True)
+        diagonal = u.duplicate()
+        diagonal.setArray(shift * mass(u) + 1 + (twice if is_last else 0))
+        b.setDiagonal(diagonal)
+        b.assemble()
+
+    ts.setIFunction(residual, u.duplicate())
+    ts.setIJacobian(jacobian, matrix, matrix)
+    ts.setTimeStep(0.1)
+    ts.setMaxSteps(100)
+    with pytest.raises(StepperError, match="mass matrix before step 4"):
+        adjoint.gradient(TSStepper(ts, u), 4, comm=comm, schedule=StoreAll(4))

@@ -57,6 +57,8 @@ class Stages:
         if is_rk and ts.getRKType() in FIRST_SAME_AS_LAST:
             del vectors[-1]
         self._rate = None if is_rk else _lent_rate(ts, u)
+        self.has_rate = self._rate is not None
+        """Whether the equation is given as a residual, of an implicit method."""
         self._kept = vectors
         self._end = vectors[0] if one_leg else u
         self.num_kept = len(vectors)

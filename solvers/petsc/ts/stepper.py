@@ -10,8 +10,8 @@ stages of one step, which the TS has after taking it. So this stepper does ::
 and the schedule provides the states to record from: a gradient costs ``F + A`` if all tapes fit in
 memory, ``2 F + A`` if all states do, and a little more if not. Zhang, Constantinescu and Smith 2022
 (doi:10.1137/21M140078X) describe the adjoint step. `solvers.petsc.ts.steps` takes steps again bit
-for bit; `solvers.petsc.ts.stages` keeps their stages; `solvers.petsc.ts.checks` refuses what PETSc
-cannot reverse.
+for bit; `solvers.petsc.ts.stages` keeps their stages; `solvers.petsc.ts.checks`,
+`solvers.petsc.ts.hooks` and `solvers.petsc.ts.inertia` refuse what PETSc cannot reverse.
 
 Call ``petsc4py.init(sys.argv)`` before other imports of petsc4py. Options are then those of any
 PETSc program, with the prefix of this TS.
@@ -104,10 +104,9 @@ class TSStepper:
 
     Notes
     -----
-    Whatever a pre-step function sets must follow from time and step: see `solvers.petsc.ts.steps`.
+    Whatever a pre-step function sets must follow from time and step: see `solvers.petsc.ts.hooks`.
     If PETSc adapts the steps, their number is known only at the end: `finished` is true when the TS
-    is at its maximum time or number of steps. With a quadrature TS, monitors are called before and
-    after every step.
+    is at its maximum time or number of steps.
     """
 
     needs_last_state: bool = True

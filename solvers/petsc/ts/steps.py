@@ -20,14 +20,8 @@ gradients from this. The slope is reused only if it has the bits of a newly eval
 these methods only in 3bs, where PETSc sums the stages in the same order for the last stage and for
 the step. The adjoint step does not use the last stage of such a method, so a right-hand side in
 Python is not evaluated for it when a step is taken again that no other step follows.
-
-*Hooks.* ``TSStep`` does not call the pre-step and post-step functions of a TS; they are called
-here. The pre-step one may set what the equation needs at a step, from time and step alone: it is
-called whenever the step is taken, and before the step is reversed. The post-step one may only
-observe. Neither may change the solution, because PETSc would not differentiate the change.
 """
 
-import sys
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -39,7 +33,9 @@ from numpy.typing import NDArray
 from adjoint.errors import StepperError
 from solvers.petsc.accepted_steps import AcceptedSteps
 from solvers.petsc.errors import ts_diverged, ts_failed
-from solvers.petsc.library import PETSc
+from solvers.petsc.library import PETSc, call
+from solvers.petsc.ts.hooks import Hooks
+from solvers.petsc.ts.inertia import EVERY, Inertia, has_endpoint
 from solvers.petsc.ts.last_stage import LastStage
 from solvers.petsc.ts.linear_solves import as_accurate_as_newton
 from solvers.petsc.ts.stages import Stages
@@ -103,10 +99,10 @@ class Steps:
         self._step_cost = step_cost
         self._step_cost_vjp = step_cost_vjp
         self._end = ts.getMaxSteps(), ts.getMaxTime()
-        self._hooks = ts.getPreStep(), ts.getPostStep()
-        self._hooked = self._hooks != (None, None)
+        self._hooks = Hooks(ts, u)
+        self._inertia = Inertia(ts, u) if stages.has_rate and has_endpoint(ts) else None
         self._implicit = ts.getType() != "rk"
-        self._carries = not self._hooked and _method(ts) in CARRIES_DERIVATIVE
+        self._carrying = _method(ts) in CARRIES_DERIVATIVE
         self._last_stage = LastStage.install(ts, _method(ts))
         self._kept = u.duplicate() if rejects else None
         self._tolerances = ts.getTolerances() if rejects else None
@@ -120,6 +116,11 @@ class Steps:
         return self.position >= self._end[0] or self._ts.getTime() >= self._end[1]
 
     @property
+    def _carries(self) -> bool:
+        """Whether a step may begin with the last slope of the previous one."""
+        return self._carrying and not self._hooks.sets_equation
+
+    @property
     def ended(self) -> bool:
         """Whether the TS has finished and no accepted step remains to be taken."""
         return self.finished and self.position >= len(self.accepted)
@@ -131,6 +132,9 @@ class Steps:
         self.accepted.discard_new()
         del self._proposed[:]
         self._monitored = 0
+        self._hooks.begin()
+        if self._inertia is not None:
+            self._inertia.begin()
         self.clock[:] = self.first
         self.place(0)
 
@@ -186,8 +190,7 @@ class Steps:
         self._accept_any_error(False)
         if cost is not None:
             cost = self._begin_cost(k, time, cost)
-        if self._hooked:
-            self._call(0)
+        self._hooks.before_step()
         if not (self._carries or self._implicit):
             ts.restartStep()
         size, rejected = ts.getTimeStep(), ts.getStepRejections()
@@ -209,8 +212,7 @@ class Steps:
         self._accept_any_error(True)
         if cost is not None:
             cost = self._begin_cost(k, time, cost)
-        if self._hooked:
-            self._call(0)
+        self._hooks.before_step()
         ts.setTimeStep(size)
         if not self._carries:
             ts.restartStep()
@@ -233,55 +235,37 @@ class Steps:
             size = self._ts.getTimeStep()
         self.clock[:] = self._ts.getTime(), size
         self._ts.setTimeStep(size)
-        if self._hooked:
-            self._call(1)
-            self.clock[1] = self._ts.getTimeStep()
+        self._hooks.after_step(k)
+        self.clock[1] = self._ts.getTimeStep()
 
     def monitor_end(self) -> None:
         """Call the monitors at the end of the run, as ``TSSolve`` does."""
-        if self._integral is None:
-            self._ts.monitor(self.position, self._ts.getTime(), self._u)
+        self._ts.monitor(self.position, self._ts.getTime(), self._u)
+        if self._inertia is not None:
+            self._inertia.check(self.position)
 
     def _begin_cost(self, k: int, time: float, cost: float) -> float:
-        if self._integral is None and k >= self._monitored:
+        if k >= self._monitored:
             self._ts.monitor(k, time, self._u)
+            if self._inertia is not None and k % EVERY == 0:
+                self._inertia.check(k)
             self._monitored = k + 1
         if self._step_cost is not None:
             cost += self._step_cost(self._ts, k, time, self._u)
         return cost
 
     def _take(self, k: int, cost: float | None) -> float | None:
-        """Take one step; with a quadrature through ``TSSolve``, which alone integrates it."""
-        ts = self._ts
-        if cost is None or self._integral is None:
-            ts.step()
-        else:
-            cost = self._solve(k, cost)
+        """Take one step, and integrate the quadrature over it."""
+        ts, integral = self._ts, self._integral
+        ts.step()
         if ts.getConvergedReason() < 0:
             raise ts_diverged(ts, "the step diverged")
-        return cost
-
-    def _solve(self, k: int, cost: float) -> float:
-        """Take one step by ``TSSolve``, whose quadrature starts from the running total."""
-        ts, integral = self._ts, self._integral
-        assert integral is not None
+        if cost is None or integral is None:
+            return cost
         integral.set(cost)
-        ts.setMaxSteps(k + 1)
-        if ts.getTime() + ts.getTimeStep() > self._end[1]:
-            # Otherwise PETSc would interpolate the solution back to the maximum time.
-            ts.setMaxTime(sys.float_info.max)
-        if self._hooked:
-            ts.setPreStep(None)
-            ts.setPostStep(None)
-        try:
-            # With a null vector the solution stays in its memory.
-            ts.solve(PETSc.Vec())
-        finally:
-            ts.setMaxSteps(self._end[0])
-            ts.setMaxTime(self._end[1])
-            for set_hook, hook in zip((ts.setPreStep, ts.setPostStep), self._hooks, strict=True):
-                if hook is not None:
-                    set_hook(*hook)
+        ts.setStepNumber(k)  # which the integrand sees, as in TSSolve
+        call("TSForwardCostIntegral", ts.handle)
+        ts.setStepNumber(k + 1)
         return float(integral.getArray(readonly=True)[0])
 
     def _settle(self, k: int, time: float, cost: float | None) -> tuple[float, float | None]:
@@ -340,10 +324,10 @@ class Steps:
         """
         ts, (time, size) = self._ts, step
         try:
-            if self._hooked:
+            if self._hooks.sets_equation:
                 after = self._values.copy()
                 self._set(k, step, before)
-                self._call(0)
+                self._hooks.before_reversal(self._values)
                 self._values[...] = after
             self._u.stateIncrease()
             self._stages.load(size, before, stages)
@@ -367,25 +351,6 @@ class Steps:
         self._ts.setTime(step[0])
         self._ts.setTimeStep(step[1])
         self._ts.setStepNumber(k)
-
-    # -- hooks --------------------------------------------------------------------------------
-
-    def _call(self, which: int) -> None:
-        """Call the pre-step (0) or post-step (1) hook; refuse one that changes the solution."""
-        if self._hooks[which] is None:
-            return
-        function, args, keywords = self._hooks[which]
-        before, values = self._u.stateGet(), self._values.copy()
-        function(self._ts, *(args or ()), **(keywords or {}))
-        if self._u.stateGet() != before and not np.array_equal(
-            self._values, values, equal_nan=True
-        ):
-            kind = ("pre-step", "post-step")[which]
-            raise StepperError(
-                f"the {kind} function changed the solution at step {self.position}, which PETSc "
-                "does not differentiate: make the change part of the right-hand side, or use an "
-                "integrator of solvers.petsc"
-            )
 
 
 def _unlimited(tolerance: Any) -> Any:
