@@ -17,8 +17,7 @@ running cost over the step.
 # ruff: noqa: B027 (methods that need not be overridden do nothing)
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from adjoint.errors import ArgumentError
 from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
+from solvers.petsc.tape_vectors import TapeVectors, vector_memory
 from solvers.petsc.vectors import Window, check_template
 
 __all__ = ["PetscStepper", "Tape"]
@@ -36,16 +36,17 @@ Stages = list[NDArray[Any]]
 """Memory of the stages of one step."""
 
 
-@dataclass(slots=True)
-class Tape:
+class Tape(TapeVectors):
     """What `record` keeps of its steps."""
 
-    befores: list[Arrays] = field(default_factory=list)
-    """The state before each step."""
-    stages: list[Stages] = field(default_factory=list)
-    """The stages of each step."""
-    scratch: list[Arrays] = field(default_factory=list)
-    """Scratch memory in use, in the order in which it was taken."""
+    def __init__(self, memory: Scratch[Arrays]) -> None:
+        super().__init__(memory)
+        self.steps: list[tuple[Arrays, Stages]] = []
+        """The state before each step, and its stages."""
+
+    def state(self, names: Iterable[str]) -> Arrays:
+        """Return memory for a state."""
+        return {name: self.take() for name in names}
 
 
 class PetscStepper(ABC):
@@ -106,7 +107,7 @@ class PetscStepper(ABC):
         self._accumulators = {
             k: aligned_zeros(c.shape, c.dtype) for k, c in problem.controls.items()
         }
-        self.tape_memory = Scratch(lambda: {"x": aligned_zeros(size)})
+        self.tape_memory = vector_memory(size)
         """Where the vectors of tapes are."""
         self._tapes: dict[int, Tape] = {}
         self._windows: dict[str, Window] = {}
@@ -231,18 +232,17 @@ class PetscStepper(ABC):
         self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
     ) -> float | None:
         """Advance the state from `start` to `stop`, keeping each step's stages and first state."""
-        home, tape = self._state, Tape()
+        home, tape = self._state, Tape(self.tape_memory)
         before = home
         if reach_stop:
-            before = {name: self._take_scratch(tape) for name in self.names}
+            before = tape.state(self.names)
             copy_arrays(home, before)
         self.reached = start
         for k in range(start, stop):
             if self.is_over(k):
                 break
-            stages = [self._take_scratch(tape) for _ in range(self.num_stages)]
-            tape.befores.append(before)
-            tape.stages.append(stages)
+            stages = [tape.take() for _ in range(self.num_stages)]
+            tape.steps.append((before, stages))
             after = self._after(k + 1 == stop, reach_stop, tape)
             cost = self._move(k, before, stages, after, cost)
             self.reached = k + 1
@@ -278,10 +278,9 @@ class PetscStepper(ABC):
 
     def pull_back(self, start: int, stop: int) -> None:
         """Pull the adjoint back to `start`, from `stop` or from an earlier end of the run."""
+        del stop
         tape = self._tapes.pop(start)
-        stop = min(stop, start + len(tape.befores))
-        for k in range(stop - 1, start - 1, -1):
-            before, stages = tape.befores[k - start], tape.stages[k - start]
+        for k, (before, stages) in reversed(list(enumerate(tape.steps, start))):
             m, gradient = self.controls_of(k), self._gradient_of(k)
             self.pull_back_step(k, before, stages, m, gradient)
             index = self.observed_at.get(k)
@@ -291,7 +290,7 @@ class PetscStepper(ABC):
                 self.problem.observation_cost_vjp(index, state, m, adjoint, gradient)
             for name in self.problem.per_step:
                 self._accumulators[name][k] = gradient[name]
-        self.tape_memory.give_back(tape.scratch)
+        tape.give_back()
 
     def finish(self) -> None:
         """Add the derivative with respect to the initial state to the gradients."""
@@ -384,11 +383,7 @@ class PetscStepper(ABC):
             return self._state if reach_stop else None
         if self.ends_in_last_stage:
             return None
-        return {name: self._take_scratch(tape) for name in self.names}
-
-    def _take_scratch(self, tape: Tape) -> NDArray[Any]:
-        tape.scratch += self.tape_memory.take(1)
-        return tape.scratch[-1]["x"]
+        return tape.state(self.names)
 
     def _gradient_of(self, k: int) -> dict[str, NDArray[Any]]:
         rows = self.problem.per_step

@@ -17,8 +17,6 @@ Call ``petsc4py.init(sys.argv)`` before other imports of petsc4py. Options are t
 PETSc program, with the prefix of this TS.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,9 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import communicator
-from adjoint.steppers import Arrays, Scratch, aligned_zeros
+from adjoint.steppers import Arrays, Scratch
 from solvers.petsc.errors import explanation
 from solvers.petsc.library import PETSc
+from solvers.petsc.tape_vectors import TapeVectors, vector_memory
 from solvers.petsc.ts.checks import (
     check_quadrature,
     check_ts,
@@ -47,18 +46,15 @@ TS = Any
 Vec = Any
 
 
-@dataclass(slots=True)
-class Tape:
+class Tape(TapeVectors):
     """What `record` keeps of its steps."""
 
-    steps: list[tuple[float, float]] = field(default_factory=list)
-    """Time and length of each step."""
-    kept: list[Sequence[NDArray[Any]]] = field(default_factory=list)
-    """The state before each step, and its stages."""
-    end: NDArray[Any] | None = None
-    """The state after the last step; None if it is the live one."""
-    scratch: list[Arrays] = field(default_factory=list)
-    """Scratch memory in use, in the order in which it was taken."""
+    def __init__(self, memory: Scratch[Arrays]) -> None:
+        super().__init__(memory)
+        self.steps: list[tuple[tuple[float, float], list[NDArray[Any]]]] = []
+        """Time and length of each step; the state before it, and its stages."""
+        self.end: NDArray[Any] | None = None
+        """The state after the last step; None if it is the live one."""
 
 
 class TSStepper:
@@ -150,8 +146,7 @@ class TSStepper:
         )
         self._state: Arrays = {"u": self._values, "clock": self._steps.clock}
         self._adjoint: Arrays = {"u": self._lambda.getArray()}
-        size = self._values.shape  # not self, which would be a cycle
-        self.tape_memory = Scratch(lambda: {"x": aligned_zeros(size)})
+        self.tape_memory = vector_memory(self._values.size)
         """Where the vectors of tapes are."""
         self._tapes: dict[tuple[int, int], Tape] = {}
         self.reproducible = is_reproducible(ts)
@@ -248,18 +243,17 @@ class TSStepper:
     ) -> float | None:
         """Do as `advance`, keeping the stages of each step and the state before it. Collective."""
         self._check_position(start)
-        steps, tape = self._steps, Tape()
+        steps, tape = self._steps, Tape(self.tape_memory)
         self._tapes[start, stop] = tape
         while steps.position < stop and not steps.ended:
-            before, *stages = kept = [self._take(tape) for _ in range(1 + self._stages.num_kept)]
-            before[...] = self._values
+            kept = [tape.take() for _ in range(1 + self._stages.num_kept)]
+            kept[0][...] = self._values
             k = steps.position + 1
             cost = steps.advance(k, cost, is_last=k == stop and not reach_stop)
-            self._stages.save(stages)
-            tape.steps.append(steps.last)
-            tape.kept.append(kept)
+            self._stages.save(kept[1:])
+            tape.steps.append((steps.last, kept))
         if reach_stop:
-            tape.end = self._take(tape)
+            tape.end = tape.take()
             tape.end[...] = self._values
         return cost
 
@@ -281,11 +275,9 @@ class TSStepper:
         self._lambda.stateIncrease()
         if tape.end is not None:
             self._values[...] = tape.end
-        for k in reversed(range(start, start + len(tape.steps))):
-            before, *stages = tape.kept[k - start]
-            step = tape.steps[k - start]
+        for k, (step, (before, *stages)) in reversed(list(enumerate(tape.steps, start))):
             self._steps.pull_back(k, step, before, stages, self._lambda, gradient)
-        self.tape_memory.give_back(tape.scratch)
+        tape.give_back()
 
     def finish(self) -> None:
         """Add lambda at step 0 to the gradient of the initial solution."""
@@ -374,10 +366,6 @@ class TSStepper:
         self._agree(error)
         assert stages is not None
         return stages
-
-    def _take(self, tape: Tape) -> NDArray[Any]:
-        tape.scratch += self.tape_memory.take(1)
-        return tape.scratch[-1]["x"]
 
     def _check_unchanged(self) -> None:
         """Refuse a TS whose stages are no longer those that it had at construction."""
