@@ -284,7 +284,11 @@ class RhsProblem(Problem):
         """Replace a matrix ``A`` by ``shift M - A``."""
         matrix.scale(-1.0)
         if self.mass is None:
-            matrix.shift(shift)
+            diagonal = self.template.duplicate()
+            diagonal.set(shift)
+            matrix.setDiagonal(
+                diagonal, True
+            )  # adds; MatShift took ten times as long in PETSc 3.18
         else:
             matrix.axpy(shift, self.mass, matrix.Structure.SUBSET_NONZERO_PATTERN)
 

@@ -8,7 +8,9 @@ where ``v`` is the state before ``u``::
 
 (Hairer, Nørsett and Wanner 1993, III.5); for ``w = 1``, ``s = 3 / (2 h)`` and ``Z = (4 u - v) /
 3``. The first step is backward Euler; its local error is of order 2, so the method keeps order 2.
-The state holds both levels, ``u`` and ``previous``; the tape holds every level once.
+The state holds both levels, ``u`` and ``previous``; the tape holds every level once. The first
+guess of the next state is on the line through both levels, or ``u``: whichever leaves the smaller
+residual.
 
 *The transpose.* Let ``l`` and ``p`` be the adjoints of the levels. The result of a step is ``u`` of
 the next step, and ``v`` of the one after::
@@ -77,8 +79,9 @@ class BDF2(PetscStepper):
         m, point = self.controls_of(k), self._point(k)
         u, x = self.window("state").on(before["u"]), self.window("stage").on(stages[0])
         self._find_base(k, u, before)
-        u.copy(x)
-        self._solver.solve(point, self._base, x)
+        x.waxpy(-1.0, self.window("previous").on(before["previous"]), u)
+        x.aypx(self._ratio(k), u)
+        self._solver.solve(point, self._base, x, other=u)
         half = 0.5 * self.steps.size(k)
         integral = self.running_cost(self.steps.time(k), u, m, half, with_cost=with_cost)
         integral += self.running_cost(point.time, x, m, half, with_cost=with_cost)

@@ -31,6 +31,7 @@ from solvers.petsc.integrators.ksp_snes import (
     solve_nonlinear,
     solve_transposed,
 )
+from solvers.petsc.library import POINTER, call
 from solvers.petsc.problem import Controls, Mat, Problem, RhsProblem, Vec
 
 __all__ = [
@@ -68,8 +69,15 @@ class StageSolver(Protocol):
         """Discard what depends on the controls, which may have changed."""
         ...
 
-    def solve(self, point: StagePoint, base: Vec, x: Vec, affine: Vec | None = None) -> None:
-        """Solve for `x`, which holds the first guess on entry.
+    def solve(
+        self,
+        point: StagePoint,
+        base: Vec,
+        x: Vec,
+        affine: Vec | None = None,
+        other: Vec | None = None,
+    ) -> None:
+        """Solve for `x`, which holds the first guess on entry; `other` may be another.
 
         Raises
         ------
@@ -112,6 +120,7 @@ class NewtonStageSolver:
         self._problem = problem
         template = problem.template
         self._rate, self._work = template.duplicate(), template.duplicate()
+        self._residuals = template.duplicate(), self._work
         self._snes = make_snes(
             problem,
             prefix,
@@ -130,8 +139,17 @@ class NewtonStageSolver:
     def start(self) -> None:
         self._assembled = None
 
-    def solve(self, point: StagePoint, base: Vec, x: Vec, affine: Vec | None = None) -> None:
+    def solve(
+        self,
+        point: StagePoint,
+        base: Vec,
+        x: Vec,
+        affine: Vec | None = None,
+        other: Vec | None = None,
+    ) -> None:
         self._stage, self._assembled = (point, base, affine), None
+        if other is not None:
+            self._choose_guess(x, other)
         solve_nonlinear(self._snes, x, "the solve of a stage", point.step, point.time)
         self._stage = None
 
@@ -170,6 +188,16 @@ class NewtonStageSolver:
         matrices = (problem.matrix, problem.preconditioner)
         problem.stage_jacobian(point.time, x, rate, point.controls, point.shift, *matrices)
         self._assembled = wanted if self._by_matrix else None
+
+    def _choose_guess(self, x: Vec, other: Vec) -> None:
+        """Write the guess with the smaller residual, which SNES then does not compute, to `x`."""
+        residual, of_other = self._residuals
+        self._function(None, x, residual)
+        self._function(None, other, of_other)
+        if not residual.norm() <= of_other.norm():  # nor if it is not a number
+            other.copy(x)
+            residual = of_other
+        call("SNESSetInitialFunction", self._snes.handle, POINTER(residual.handle))
 
     def _function(self, snes: Any, x: Vec, f: Vec) -> None:
         del snes
@@ -218,7 +246,15 @@ class ConstantJacobianSolver:
         for operator in self._operators.values():
             operator.stale = True
 
-    def solve(self, point: StagePoint, base: Vec, x: Vec, affine: Vec | None = None) -> None:
+    def solve(
+        self,
+        point: StagePoint,
+        base: Vec,
+        x: Vec,
+        affine: Vec | None = None,
+        other: Vec | None = None,
+    ) -> None:
+        del other  # the solution of a linear system needs no guess
         self._problem.slope(point.time, base, point.controls, self._right)
         if affine is not None:
             self._right.axpy(-1.0, affine)
