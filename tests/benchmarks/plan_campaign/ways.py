@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adjoint import schedules
 from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from plan_campaign.configurations import Configuration
@@ -62,6 +63,12 @@ class Room:
     def tape_slots(self, leaf: int) -> int:
         """Return the slots that a kept tape takes."""
         return max(1, -(-tape_bytes(self.stepper, leaf, kept=True) // self.block_bytes))
+
+
+def schedule_of(text: str) -> Schedule:
+    """Return a schedule, given its `repr`."""
+    names = {name: getattr(schedules, name) for name in schedules.__all__}
+    return eval(text, names | {"Costs": Costs})
 
 
 def tape_bytes(stepper: Any, steps: int, *, kept: bool = False) -> int:
