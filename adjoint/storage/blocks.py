@@ -161,9 +161,15 @@ class BlockPool:
 
     def lend(self, count: int) -> list[Block]:
         """Return blocks as `take` does."""
-        taken: list[Block] = []
+        idle = self._idle
+        taken = idle[: -count - 1 : -1]  # at once: a block may be as small as a number
+        del idle[len(idle) - len(taken) :]
+        for block in taken:
+            block.taken = True
+        self.room.use(len(taken) * self._size)
         try:
-            taken.extend(self.take() for _ in range(count))
+            while len(taken) < count:
+                taken.append(self.take())
         except BaseException:
             self.take_back(taken)
             raise
@@ -189,8 +195,15 @@ class BlockPool:
 
     def take_back(self, blocks: Iterable[Block]) -> None:
         """Return blocks to the pool as `give_back` does."""
+        idle = 0
         for block in blocks:
-            self.give_back(block)
+            if block.taken and not block.busy and not block.is_lost:
+                block.taken = False
+                self._idle.append(block)
+                idle += 1
+            else:
+                self.give_back(block)
+        self.room.use(-idle * self._size)
 
     def resize(self, capacity: int) -> None:
         """Change the capacity, and release idle blocks beyond it."""
