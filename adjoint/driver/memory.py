@@ -4,7 +4,6 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from adjoint.driver import constants
 from adjoint.steppers import Capabilities
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
@@ -47,20 +46,15 @@ class Memory:
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
         """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
         size = self._has.tape_bytes(leaf_steps, kept=kept)
-        if self._tape_layout == self._layout:  # in blocks, each of which holds a state
+        if self.tapes_are_states:  # in blocks, each of which holds one
             state = sum(field.nbytes for field in self._layout.fields)
             return -(-size // max(1, state)) * self._layout.memory_bytes
         return size
 
-    def num_slots(self, memory_bytes: int, leaf_steps: int) -> int:
-        """Return how many slots fit beside the tape of a leaf; negative if that alone does not."""
-        block, tape = max(1, self._layout.memory_bytes), self.tape_bytes(leaf_steps)
-        fit = (memory_bytes - tape) // block
-        if self._tape_layout != self._layout:
-            tape = 0
-        # What arrays are to Python is not counted as long as it is little.
-        blocks = (memory_bytes + constants.FREE_BYTES) // (block + constants.OBJECT_BYTES)
-        return min(fit, blocks - tape // block)
+    @property
+    def tapes_are_states(self) -> bool:
+        """Whether tapes are blocks as slots are."""
+        return self._tape_layout == self._layout
 
     def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
         """Return the buffers, all slots empty, for so many slots and leaves of this size.
@@ -80,7 +74,7 @@ class Memory:
         if self._has.tape_memory is not None:
             self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)
         tape = self.tape_bytes(leaf_steps, kept=True)
-        in_pool = tape if self._tape_layout == self._layout else 0
+        in_pool = tape if self.tapes_are_states else 0
         self._uncharged = tape - self.tape_bytes(leaf_steps)
         if self._has.adopting is not None:
             self._uncharged += block

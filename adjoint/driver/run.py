@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from adjoint.driver import constants
 from adjoint.driver.fingerprints import Fingerprints
 from adjoint.driver.leaf_search import LeafSearch
 from adjoint.driver.memory import Memory
@@ -59,6 +60,11 @@ class Run:
     def stepper(self) -> Stepper:
         """What is stepped."""
         return self.capabilities.stepper
+
+    @property
+    def planned_steps(self) -> int:
+        """Number of steps to plan for."""
+        return constants.ASSUMED_STEPS if self.num_steps is None else self.num_steps
 
     @property
     def unchecked(self) -> str:

@@ -1,14 +1,20 @@
 """What a sweep may use: slots and file states, from bytes of memory and disk."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adjoint.errors import ArgumentError
 from adjoint.schedules import Schedule, num_leaves
 from adjoint.units import format_count
 
-__all__ = ["SLOW_TOUCH", "Budget", "leaf_sizes"]
+__all__ = ["SLOW_TOUCH", "Budget", "Room", "leaf_sizes"]
+
+OBJECT_BYTES = 1 << 10
+"""What Python takes for the arrays of a block, whatever their size: measured, 970 bytes for one."""
+
+FREE_BYTES = 16 << 20
+"""Memory that objects may take beside the budget, as the interpreter and its libraries do."""
 
 CACHE_SHARE = 1 / 4
 """Share of the last level of cache that the tape of a leaf may take to be still there when it is
@@ -21,6 +27,68 @@ TOUCHED_QUICKLY = 1 << 30
 SLOW_TOUCH = 0.4e9
 """Beyond so many bytes, so many a second can be touched for the first time: a virtual machine may
 never have used them before, and gave 0.2 to 0.5 GB/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the memory of one rank has room for, by leaf size."""
+
+    slot_bytes: int
+    tape_bytes: Mapping[int, int]
+    """The tape of a leaf that is pulled back at once."""
+    slots: Mapping[int, int]
+    """Slots that fit beside it; negative if it does not fit itself."""
+    tape_slots: Mapping[int, int]
+    """Slots that a kept tape takes."""
+    reserved_slots: int = 0
+    """Slots that are taken by something else."""
+
+    @classmethod
+    def of(
+        cls,
+        leaves: Iterable[int],
+        memory_bytes: int,
+        slot_bytes: int,
+        tape_bytes: Callable[[int, bool], int],
+        *,
+        tapes_are_states: bool,
+        reserved_slots: int = 0,
+    ) -> "Room":
+        """Return what a memory has room for.
+
+        Parameters
+        ----------
+        leaves
+            Leaf sizes.
+        memory_bytes
+            Memory for all snapshots and tapes.
+        slot_bytes
+            What a state takes in memory; 0 for a rank without state.
+        tape_bytes
+            Returns the size of the tape of a leaf, given its steps and whether it is kept.
+        tapes_are_states
+            Whether tapes are blocks of memory as slots are.
+        reserved_slots
+            Blocks of memory that are neither.
+        """
+        block = max(1, slot_bytes)
+        # What arrays are to Python is not counted as long as it is little.
+        blocks = (memory_bytes + FREE_BYTES) // (block + OBJECT_BYTES)
+        tapes = {leaf: tape_bytes(leaf, False) for leaf in leaves}
+        slots = {
+            leaf: min(
+                (memory_bytes - tape) // block, blocks - (tape // block if tapes_are_states else 0)
+            )
+            - reserved_slots
+            for leaf, tape in tapes.items()
+        }
+        kept = {leaf: max(1, -(-tape_bytes(leaf, True) // block)) for leaf in tapes}
+        return cls(slot_bytes, tapes, slots, kept, reserved_slots)
+
+    def needed_bytes(self, leaf_steps: int, num_slots: int) -> int:
+        """Return the memory for leaves of a size and so many slots."""
+        slots = num_slots + self.reserved_slots
+        return self.tape_bytes[leaf_steps] + slots * self.slot_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +115,43 @@ class Budget:
 
     @classmethod
     def of(
-        cls,
-        num_steps: int,
-        *,
-        memory_bytes: int,
-        state_bytes: int,
-        tape_bytes: Callable[[int], int],
-        disk_bytes: int | None = 0,
-        leaf_steps: int | None = None,
+        cls, num_steps: int, memory_bytes: int, rooms: Sequence[Room], *, file_states: int = 0
     ) -> "Budget":
-        """Return what fits into memory and disk, in one process.
+        """Return what all ranks have room for; the rank with the least decides.
 
         Parameters
         ----------
         num_steps
             Steps of the run.
         memory_bytes
-            Memory for all snapshots and tapes.
-        state_bytes
-            Size of one state.
-        tape_bytes
-            Returns the size of the tape of a leaf, given its steps.
-        disk_bytes
-            Size of the file: 0 without one, None without a limit.
-        leaf_steps
-            The leaf size that the stepper requires, if it does.
+            Of each rank, for an error to name.
+        rooms
+            What the memory of each rank has room for.
+        file_states
+            Snapshots that the file may hold; 0 without one.
 
         Raises
         ------
         ArgumentError
-            The memory holds no slot beside the tape of the smallest leaf.
+            The memory holds too few slots beside the tape of any leaf: one, two with a file.
         """
-        sizes = leaf_sizes(num_steps, leaf_steps)
-        slots = {leaf: (memory_bytes - tape_bytes(leaf)) // state_bytes for leaf in sizes}
-        playable = {
-            leaf: count
-            for leaf, count in slots.items()
-            if count >= min(1, num_leaves(num_steps, leaf) - 1)
+        slots = {leaf: min(room.slots[leaf] for room in rooms) for leaf in rooms[0].slots}
+        least = {
+            leaf: 0 if num_leaves(num_steps, leaf) == 1 else 1 + (file_states > 0) for leaf in slots
         }
+        playable = {leaf: count for leaf, count in slots.items() if count >= least[leaf]}
         if not playable:
+            leaf = min(slots)
+            needed = max(room.needed_bytes(leaf, least[leaf]) for room in rooms)
+            where = " on the rank with the largest state" if len(rooms) > 1 else ""
             raise ArgumentError(
                 f"memory={memory_bytes} bytes is too little: the tape of "
-                f"{format_count(sizes[0], 'step')} and one slot take "
-                f"{tape_bytes(sizes[0]) + state_bytes} bytes"
+                f"{format_count(leaf, 'step')} and {format_count(least[leaf], 'slot')} take "
+                f"{needed} bytes{where}"
             )
-        file_states = num_steps if disk_bytes is None else disk_bytes // state_bytes
-        tapes = {leaf: max(1, math.ceil(tape_bytes(leaf) / state_bytes)) for leaf in playable}
-        return cls(playable, min(num_steps, file_states), tapes, slot_bytes=state_bytes)
+        tapes = {leaf: max(room.tape_slots[leaf] for room in rooms) for leaf in playable}
+        block = max(room.slot_bytes for room in rooms)
+        return cls(playable, min(num_steps, file_states), tapes, slot_bytes=block)
 
     def cached_leaf(self, cache_bytes: int) -> int:
         """Return the leaf size for steps that are taken again only for the leaf that they are in.

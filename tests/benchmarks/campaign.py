@@ -156,7 +156,7 @@ class Campaign:
         found = self._found["leaves"].get(name)
         if found is None or not Times(**found["times"]).are_all:
             found = self._played("leaves", name, found)
-        return leaves_line(name, found) if found else f"| {name} | | | | | | |"
+        return leaves_line(name, found) if found else f"| {name} | | | | | |"
 
     def _played(self, part: str, name: str, before: Found | None) -> Found | None:
         """Return what is found of a case, or of a run's leaves, after more rounds."""

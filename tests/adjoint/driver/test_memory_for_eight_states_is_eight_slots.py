@@ -9,6 +9,7 @@ import pytest
 from pendulums import Pendulums
 
 import adjoint
+from adjoint.driver.budgets import find_budget
 from adjoint.driver.options import Options
 from adjoint.driver.run import Run
 from adjoint.errors import ArgumentError
@@ -85,7 +86,9 @@ def test_a_number_takes_a_cache_line():
 
 def test_what_many_small_arrays_are_to_python_is_within_the_memory_too():
     comm = communicator(None)
-    run = Run.of(Pendulums(1, 10**6), 10**6, Options.parse({}, comm), comm)
-    few, many = (run.memory.num_slots(memory, 1) for memory in (1 << 20, 1 << 30))
+    few, many = (
+        find_budget(Run.of(Pendulums(1, n), n, Options.parse({"memory": m}, comm), comm)).slots[1]
+        for n, m in ((10**6, 1 << 20), (10**6, 1 << 30))
+    )
     assert few == (1 << 20) // (3 * 64)
     assert many * (3 * 64 + 1024) <= (1 << 30) + (16 << 20)

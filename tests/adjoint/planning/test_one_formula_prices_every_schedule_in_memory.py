@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjoint.planning.budget import Budget
+from adjoint.planning.budget import Budget, Room, leaf_sizes
 from adjoint.planning.planner import choose
 from adjoint.schedules import Mixed, Revolve, StoreAll
 from adjoint.schedules.costs import Costs
@@ -19,15 +19,16 @@ MAX_LOSS = 0.011
 """Of plans that differ by less than a hundredth the one in the least memory is chosen."""
 
 
-def budget_of(num_steps, memory, tape_states, **only):
+def budget_of(num_steps, memory, tape_states, leaf_steps=None):
     """Return what fits in memory for some states, where a step's tape is so large, in states."""
-    return Budget.of(
-        num_steps,
-        memory_bytes=int(memory * 1000),
-        state_bytes=1000,
-        tape_bytes=lambda steps: int(steps * tape_states * 1000),
-        **only,
+    room = Room.of(
+        leaf_sizes(num_steps, leaf_steps),
+        int(memory * 1000),
+        1000,
+        lambda steps, _kept: int(steps * tape_states * 1000),
+        tapes_are_states=False,
     )
+    return Budget.of(num_steps, int(memory * 1000), [room])
 
 
 def costs_of(retaken, record=0.25):

@@ -167,8 +167,8 @@ def case_lines(name: str, bounds: Mapping[str, float], found: Mapping[str, Any])
 
 
 LEAVES_HEADER = (
-    "| wave, 32 states | best leaf | plans within 5 % | mean loss | worst loss | plans | by leaf |\n"
-    "|---|---|---|---|---|---|---|"
+    "| wave, 32 states | best leaf | plans within 5 % | mean, worst loss | plans | by leaf |\n"
+    "|---|---|---|---|---|---|"
 )
 
 
@@ -176,7 +176,7 @@ def leaves_line(run: str, found: Mapping[str, Any]) -> str:
     """Return the row of the planner's leaves of one run."""
     plans = "; ".join(f"{count}: {plan}" for plan, count in found["plans"].items())
     told = shares(found)
-    losses = f"{told['mean loss']:.1%} | {told['worst loss']:.1%}"
+    losses = f"{told['mean loss']:.1%}, {told['worst loss']:.1%}"
     by_leaf = ", ".join(f"{name[5:]}: {ratio:.2f}" for name, ratio in told["by leaf"].items())
     return f"| {run} | {told['best']} | {told['near']:.0%} | {losses} | {plans} | {by_leaf} |"
 

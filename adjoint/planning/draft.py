@@ -1,0 +1,101 @@
+"""The plan without a file by what single steps take, as the driver and ``adjoint plan`` make it.
+
+What no single step shows is assumed: the driver's own time, and the leaf of steps that are taken
+again. The first touch of memory counts where it can matter. From there on the driver measures what
+could change the plan.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from adjoint.planning.budget import SLOW_TOUCH, Budget
+from adjoint.planning.planner import MIN_FILE_SAVING, Plan, choose
+from adjoint.schedules import num_leaves
+from adjoint.schedules.costs import Costs
+
+__all__ = ["PLANNING_SHARE", "Draft"]
+
+LEAF_SECONDS = 10e-6
+"""The driver's own time for a leaf, until an evaluation has shown it."""
+
+PLANNING_SHARE = 0.02
+"""Share of the run that finding a better plan may take, and that it must be able to save."""
+
+MIN_GAIN_PER_PROBE = 3
+"""The file is measured only if keeping every state for nothing would save as many times what
+measuring it is expected to take:"""
+
+PROBE_SECONDS, PROBED_WRITES, WRITE_SPEED = 0.1, 10, 0.5e9
+"""0.1 s and 10 writes, at so many bytes a second as long as nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The best plan without a file, and what it was found by. The same on every rank."""
+
+    plan: Plan
+    costs: Costs
+    budget: Budget
+
+    @classmethod
+    def of(
+        cls,
+        num_steps: int,
+        costs: Costs,
+        budget: Budget,
+        *,
+        cache_bytes: int,
+        touch_speed: Callable[[], float],
+    ) -> "Draft":
+        """Return the plan by the costs of single steps.
+
+        Parameters
+        ----------
+        num_steps
+            Steps of the run.
+        costs
+            Of single steps.
+        budget
+            What may be used.
+        cache_bytes
+            Size of the last level of cache.
+        touch_speed
+            Returns the bytes of new memory that can be touched in a second: asked for only if the
+            first touch can matter.
+
+        Raises
+        ------
+        ArgumentError, ScheduleError
+            As `choose` does.
+        """
+        costs = replace(costs, driver_overhead=LEAF_SECONDS)
+        if not costs.unreached:
+            budget = replace(budget, retaking_leaf=budget.cached_leaf(cache_bytes))
+        draft = cls.by(num_steps, costs, budget)
+        slowly = replace(budget, touch_speed=SLOW_TOUCH).touching_of(draft.plan.schedule)
+        if slowly > PLANNING_SHARE * draft.plan.predicted_seconds:
+            draft = cls.by(num_steps, costs, replace(budget, touch_speed=touch_speed()))
+        return draft
+
+    @classmethod
+    def by(cls, num_steps: int, costs: Costs, budget: Budget) -> "Draft":
+        """Return the best plan without a file by costs that are known."""
+        return cls(choose(num_steps, costs, replace(budget, file_states=0)), costs, budget)
+
+    def file_can_pay(self, row_bytes: int, *, is_known: bool) -> bool:
+        """Return whether a file could save enough, if every state were kept in it for nothing.
+
+        Parameters
+        ----------
+        row_bytes
+            Size of a state on the rank with the largest.
+        is_known
+            Whether transfers need not be measured any more.
+        """
+        schedule, costs = self.plan.schedule, self.costs
+        n, seconds = schedule.num_steps, self.plan.predicted_seconds
+        assert n is not None
+        free = n * (costs.advance + costs.record + costs.pull_back)
+        free += num_leaves(n, schedule.leaf_steps) * costs.driver_overhead
+        probing = 0.0 if is_known else PROBE_SECONDS + PROBED_WRITES * row_bytes / WRITE_SPEED
+        return seconds - free >= max(MIN_FILE_SAVING * seconds, MIN_GAIN_PER_PROBE * probing)
