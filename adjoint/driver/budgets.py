@@ -4,15 +4,18 @@ All ranks play the same schedule, so the rank with the least room decides. Every
 collective.
 """
 
+from dataclasses import replace
+
 from adjoint.driver import constants
 from adjoint.driver.machine_memory import memory_per_rank
 from adjoint.driver.run import Run
 from adjoint.errors import ArgumentError
 from adjoint.parallel import smallest
 from adjoint.planning.budget import Budget, Room, leaf_sizes
+from adjoint.planning.draft import leaf_by_sizes
 from adjoint.schedules import Schedule
 
-__all__ = ["find_budget", "max_file_states", "required_bytes", "slots_of_a_tape"]
+__all__ = ["find_budget", "find_leaf", "max_file_states", "required_bytes", "slots_of_a_tape"]
 
 
 def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
@@ -26,10 +29,28 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
     ArgumentError
         Memory or disk is too small for any schedule.
     """
-    memory = _memory_bytes(run)
     only = run.capabilities.leaf_steps if leaf_steps is None else leaf_steps
+    return _budget(run, leaf_sizes(run.planned_steps, only))
+
+
+def find_leaf(run: Run) -> int:
+    """Return the leaf for a stepper whose rounding depends on it.
+
+    Raises
+    ------
+    ArgumentError
+        As `find_budget` does.
+    """
+    has, n = run.capabilities, run.planned_steps
+    usual = min(n, has.leaf_steps or 1)
+    budget = _budget(run, sorted({usual, *leaf_sizes(n)}))
+    return leaf_by_sizes(n, budget, usual, retakes=has.needs_last_state is not False)
+
+
+def _budget(run: Run, leaves: list[int]) -> Budget:
+    memory = _memory_bytes(run)
     room = Room.of(
-        leaf_sizes(run.planned_steps, only),
+        leaves,
         memory,
         run.layout.memory_bytes,
         lambda leaf, kept: run.memory.tape_bytes(leaf, kept=kept),
@@ -37,7 +58,8 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
         reserved_slots=_blocks_to_read(run),
     )
     rooms = run.comm.gather(room)
-    return Budget.of(run.planned_steps, memory, rooms, file_states=max_file_states(run))
+    budget = Budget.of(run.planned_steps, memory, rooms, file_states=max_file_states(run))
+    return replace(budget, tape_slots={}) if run.capabilities.tape_is_first_state else budget
 
 
 def max_file_states(run: Run) -> int:

@@ -28,9 +28,9 @@ class Memory:
     def __init__(self, capabilities: Capabilities, layout: StateLayout) -> None:
         self._has = capabilities
         self._layout = layout
-        scratch = capabilities.tape_memory
-        self._tape_layout = None if scratch is None else StateLayout.of(scratch.make())
+        self._tape_layout: StateLayout | None = None
         """Of what the stepper is lent for tapes; None if it allocates them itself."""
+        self.find_tapes()
         self._uncharged = 0
         """Bytes of what the stepper would have without us."""
         self._pool: BlockPool | None = None
@@ -38,10 +38,25 @@ class Memory:
         self._tapes: BlockPool | None = None
         """Where tapes come from: the same pool if they consist of states."""
 
+    def find_tapes(self) -> None:
+        """Find out what tapes consist of. Nothing has been allocated yet."""
+        scratch = self._has.tape_memory
+        self._tape_layout = None if scratch is None else StateLayout.of(scratch.make())
+
     @property
     def peak_bytes(self) -> int:
         """The most bytes in use at once since `buffers`, without what the stepper has anyway."""
         return 0 if self._pool is None else max(0, self._pool.room.peak - self._uncharged)
+
+    @property
+    def touched_bytes(self) -> int:
+        """The bytes of new memory that have been touched so far."""
+        return 0 if self._pool is None else self._pool.room.touched_bytes
+
+    @property
+    def touch_seconds(self) -> float:
+        """What that took."""
+        return 0.0 if self._pool is None else self._pool.room.touch_seconds
 
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
         """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""

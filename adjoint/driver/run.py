@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adjoint.driver import constants
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["Run", "RunPlan"]
 
 
+@dataclass(slots=True)
+class Grid:
+    """The leaf of a stepper whose rounding depends on it: chosen once, and then kept."""
+
+    leaf_steps: int | None = None
+    """None before it is chosen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What is evaluated, by which ranks, within which options."""
@@ -40,6 +48,7 @@ class Run:
     """Hashes of what the stepper holds."""
     memory: Memory
     """Of slots and tapes. Nothing is allocated before it is used."""
+    grid: Grid = field(default_factory=Grid)
 
     @classmethod
     def of(
@@ -96,6 +105,8 @@ class RunPlan:
     resumes: bool = False
     """Whether the file is that of an earlier run, which the first evaluation continues if it has
     the same controls."""
+    evaluation: int = 1
+    """The number of the evaluation, from 1."""
     leaves: LeafSearch | None = None
     """The leaf sizes that evaluations have tried; None where it must stay what it is."""
     probe_seconds: float = 0.0

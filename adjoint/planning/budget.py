@@ -28,6 +28,9 @@ SLOW_TOUCH = 0.4e9
 """Beyond so many bytes, so many a second can be touched for the first time: a virtual machine may
 never have used them before, and gave 0.2 to 0.5 GB/s."""
 
+BLOCK_SECONDS = 5e-6
+"""What Python takes to make the arrays of a block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -180,10 +183,10 @@ class Budget:
         size = slots * self.slot_bytes
         quickly, slowly = min(size, TOUCHED_QUICKLY), max(0, size - TOUCHED_QUICKLY)
         seconds = quickly / self.touch_speed + slowly / min(self.touch_speed, SLOW_TOUCH)
-        return seconds / self.evaluations
+        return (seconds + slots * BLOCK_SECONDS) / self.evaluations
 
 
-def leaf_sizes(num_steps: int, required: int | None) -> list[int]:
+def leaf_sizes(num_steps: int, required: int | None = None) -> list[int]:
     """Return the leaf sizes worth pricing: the required one, or else a geometric sequence."""
     if required is not None:
         return [required]

@@ -7,13 +7,15 @@ could change the plan.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import inf
 
 from adjoint.planning.budget import SLOW_TOUCH, Budget
-from adjoint.planning.planner import MIN_FILE_SAVING, Plan, choose
+from adjoint.planning.case import Case
+from adjoint.planning.planner import MIN_FILE_SAVING, SAME_TIME, Plan, choose
 from adjoint.schedules import num_leaves
 from adjoint.schedules.costs import Costs
 
-__all__ = ["PLANNING_SHARE", "Draft"]
+__all__ = ["PLANNING_SHARE", "Draft", "leaf_by_sizes"]
 
 LEAF_SECONDS = 10e-6
 """The driver's own time for a leaf, until an evaluation has shown it."""
@@ -27,6 +29,13 @@ measuring it is expected to take:"""
 
 PROBE_SECONDS, PROBED_WRITES, WRITE_SPEED = 0.1, 10, 0.5e9
 """0.1 s and 10 writes, at so many bytes a second as long as nothing is known."""
+
+SENSITIVE_LEAF = 4
+"""What a leaf takes besides its steps, in steps, where rounding depends on it: of a network that
+PyTorch or JAX runs, the gradient of all weights is added once for each leaf."""
+
+USUAL_LEAF_LOSS = 0.03
+"""The usual leaf of such a stepper is kept if it costs no more than this fraction of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +108,30 @@ class Draft:
         free += num_leaves(n, schedule.leaf_steps) * costs.driver_overhead
         probing = 0.0 if is_known else PROBE_SECONDS + PROBED_WRITES * row_bytes / WRITE_SPEED
         return seconds - free >= max(MIN_FILE_SAVING * seconds, MIN_GAIN_PER_PROBE * probing)
+
+
+def leaf_by_sizes(num_steps: int, budget: Budget, usual: int, *, retakes: bool) -> int:
+    """Return the leaf of a stepper whose rounding depends on it: by sizes alone, by no timing.
+
+    So the same run in the same memory has the same bits. A step back counts as two forward.
+
+    Parameters
+    ----------
+    num_steps
+        Steps of the run.
+    budget
+        What may be used; the file does not count.
+    usual
+        The leaf that is taken unless another one is better.
+    retakes
+        Whether the last step of a leaf must be taken for its tape.
+    """
+    costs = Costs(unreached=float(retakes), pull_back=2.0, driver_overhead=SENSITIVE_LEAF)
+    seconds = {
+        leaf: Case(num_steps, leaf, slots, 0, budget.tape_slots.get(leaf, 0), costs).least_seconds
+        for leaf, slots in budget.slots.items()
+    }
+    least = min(seconds.values())
+    if seconds.get(usual, inf) <= (1 + USUAL_LEAF_LOSS) * least:
+        return usual
+    return min(leaf for leaf, each in seconds.items() if each <= (1 + SAME_TIME) * least)

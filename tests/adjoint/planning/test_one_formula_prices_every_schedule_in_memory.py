@@ -3,13 +3,16 @@
 Whatever fits: states, some tapes, all tapes, or one leaf of all steps.
 """
 
+from dataclasses import replace
 from itertools import product
+from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adjoint.planning.budget import Budget, Room, leaf_sizes
+from adjoint.planning.draft import leaf_by_sizes
 from adjoint.planning.planner import choose
 from adjoint.schedules import Mixed, Revolve, StoreAll
 from adjoint.schedules.costs import Costs
@@ -43,10 +46,12 @@ cases = {
 }
 
 
-@settings(max_examples=150)
-@given(**cases)
-def test_replay_takes_as_long(num_steps, memory, tape_states, retaken):
-    budget, costs = budget_of(num_steps, memory, tape_states), costs_of(retaken)
+@settings(max_examples=200)
+@given(**cases, touch_speed=st.sampled_from([inf, 1e5, 1e3]), evaluations=st.integers(1, 10))
+def test_replay_takes_as_long(num_steps, memory, tape_states, retaken, touch_speed, evaluations):
+    touching = {"touch_speed": touch_speed, "evaluations": evaluations}
+    budget = replace(budget_of(num_steps, memory, tape_states), **touching)
+    costs = costs_of(retaken)
     plan = choose(num_steps, costs, budget)
     leaf = plan.schedule.leaf_steps
     played = price(
@@ -133,6 +138,18 @@ def test_the_leaf_that_stays_in_cache_leaves_enough_slots():
     assert budget.cached_leaf(10**9) == 8
     assert budget.cached_leaf(16_000) == 4
     assert budget.cached_leaf(0) == 1
+
+
+@pytest.mark.parametrize("retakes", [False, True])
+def test_a_leaf_by_sizes_is_the_usual_one_unless_another_saves_much(retakes):
+    def leaf(memory, tape_states, usual):
+        budget = budget_of(1000, memory, tape_states)
+        return leaf_by_sizes(1000, budget, usual, retakes=retakes)
+
+    assert leaf(20_000, 10.0, 64) == 64
+    assert leaf(20_000, 10.0, 8) > 64, "the leaf's own time counts"
+    assert leaf(100, 10.0, 64) < 10, "the tape of the usual leaf does not fit"
+    assert leaf(100, 10.0, 64) == leaf(100, 10.0, 32)
 
 
 def test_memory_is_not_touched_for_less_than_that_takes():

@@ -21,7 +21,7 @@ from plan_campaign.later import Opened, warm
 from plan_campaign.models import MODELS
 from plan_campaign.rounds import MIN_ROUNDS, Times, play
 from plan_campaign.statistics import Interval, interval
-from plan_campaign.ways import tape_bytes
+from plan_campaign.ways import everything_bytes
 
 REFERENCE = "reference"
 CELLS, IMPLICIT_STEPS = 64, 100
@@ -96,7 +96,7 @@ def _over_bare(
         found = {REFERENCE: partial(bare_seconds, make(), num_steps)}
         for share in shares:
             stepper = make()
-            memory = share and int(share * tape_bytes(stepper, num_steps))
+            memory = share and int(share * everything_bytes(stepper, num_steps))
             found[f"memory {share}"] = _opened(opened, stepper, num_steps, memory=memory)
         return found
 
@@ -119,7 +119,7 @@ def _lstm(opened: ExitStack, folder: Path) -> dict[str, Clock]:
     found = {REFERENCE: module.Task(size, n).plain_backward}
     for share in (None, 0.5, 0.1):
         stepper = module.lstm(size, n, None)
-        memory = share and int(share * tape_bytes(stepper, n))
+        memory = share and int(share * everything_bytes(stepper, n))
         found[f"memory {share}"] = _opened(opened, stepper, n, memory=memory)
     return found
 
