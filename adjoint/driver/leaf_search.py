@@ -74,10 +74,9 @@ class LeafSearch:
         cases = [case for case in cases if case.num_slots >= min(1, case.num_leaves - 1)]
         present = self._case(schedule, best, costs)
         wanted: list[Case] = []
-        # The leaf of steps that are their own tape, and are taken again, is no matter of costs.
-        priced = [case for case in cases if costs.unreached or not case.retakes]
-        cheapest = min(priced, key=lambda case: case.least_seconds, default=present)
-        if cheapest.least_seconds < (1 - SAME_TIME) * present.least_seconds:
+        cheapest = min(cases, key=lambda case: case.least_seconds)
+        is_next = len(self.taken) == 1
+        if is_next and cheapest.least_seconds < (1 - SAME_TIME) * present.least_seconds:
             wanted.append(cheapest)
         ideals = [2 * best] * (best >= first) + [best // 2] * (best <= first)
         wanted += [min(cases, key=lambda case: abs(case.leaf_steps - ideal)) for ideal in ideals]

@@ -15,7 +15,7 @@ from adjoint.errors import TransferError
 from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.remembered import remember, remembered
-from adjoint.measurement.touch import cache_bytes, touch_speed
+from adjoint.measurement.touch import touch_speed
 from adjoint.planning.budget import Budget
 from adjoint.planning.case import Case
 from adjoint.planning.draft import PLANNING_SHARE, Draft
@@ -58,13 +58,7 @@ def measure(run: Run, budget: Budget) -> Measured:
     """
     n, comm, memory = run.planned_steps, run.comm, partial(_touched_buffers, run)
     probe = Probe(run.stepper, n, min(budget.slots), memory, comm)
-    draft = Draft.of(
-        n,
-        probe.costs(),
-        budget,
-        cache_bytes=cache_bytes(comm),
-        touch_speed=partial(touch_speed, comm),
-    )
+    draft = Draft.of(n, probe.costs(), budget, touch_speed=partial(touch_speed, comm))
     if draft.plan.predicted_seconds > constants.MIN_TRIAL_RUN_SECONDS:
         seconds = PLANNING_SHARE * draft.plan.predicted_seconds
         leaf, costs = probe.costs_in_sweeps(_trial_cases(draft), seconds)

@@ -16,13 +16,6 @@ OBJECT_BYTES = 1 << 10
 FREE_BYTES = 16 << 20
 """Memory that objects may take beside the budget, as the interpreter and its libraries do."""
 
-CACHE_SHARE = 1 / 4
-"""Share of the last level of cache that the tape of a leaf may take to be still there when it is
-pulled back: the rest is for what steps use besides, and for other cores."""
-
-SLOTS_PER_LEAF_STEP = 8 / 3
-"""A leaf has so many slots for each of its steps at the least: its tape takes memory from them."""
-
 TOUCHED_QUICKLY = 1 << 30
 SLOW_TOUCH = 0.4e9
 """Beyond so many bytes, so many a second can be touched for the first time: a virtual machine may
@@ -107,8 +100,8 @@ class Budget:
     """Leaf size -> slots that each tape takes that is kept beside that of the leaf being reversed.
     Leaf sizes that are not in it keep no tapes."""
     retaking_leaf: int | None = None
-    """The leaf size of schedules that take steps again for each leaf; None for the best by costs.
-    What such a step takes depends on where its state is, which no costs say."""
+    """The leaf size of schedules that take steps again, if sweeps have shown which is best; None
+    for the best by costs."""
     slot_bytes: int = 0
     """Memory of a slot, on the rank where it takes most."""
     touch_speed: float = math.inf
@@ -155,22 +148,6 @@ class Budget:
         tapes = {leaf: max(room.tape_slots[leaf] for room in rooms) for leaf in playable}
         block = max(room.slot_bytes for room in rooms)
         return cls(playable, min(num_steps, file_states), tapes, slot_bytes=block)
-
-    def cached_leaf(self, cache_bytes: int) -> int:
-        """Return the leaf size for steps that are taken again only for the leaf that they are in.
-
-        The largest whose tape stays in a cache of this size until it is pulled back, and that
-        leaves enough slots. Taking such steps costs little then, and each leaf that is set out to
-        costs what it takes to fetch its first state.
-        """
-        room = CACHE_SHARE * cache_bytes
-        fitting = [
-            leaf
-            for leaf, slots in self.slots.items()
-            if self.tape_slots.get(leaf, leaf) * self.slot_bytes <= room
-            and leaf * SLOTS_PER_LEAF_STEP <= slots
-        ]
-        return max(fitting, default=min(self.slots))
 
     def touching_of(self, schedule: Schedule) -> float:
         """Return what each evaluation by a schedule takes to touch its memory, in seconds."""

@@ -167,7 +167,11 @@ def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
     if not plain:
         return
     yield min(plain, key=lambda case: case.seconds).waiting_for_file()
-    spilling = best_spilling(min([*plain, *keeping], key=estimated_seconds))
+    roughly = {case: estimated_seconds(case) for case in [*plain, *keeping]}
+    longest = (1 + SAME_TIME) * min(roughly.values())
+    alike = [case for case, seconds in roughly.items() if seconds <= longest]
+    # In small leaves the spacing can be as it should, which the estimate leaves out.
+    spilling = best_spilling(min(alike, key=lambda case: (case.leaf_steps, roughly[case])))
     if spilling is not None:
         yield spilling
 

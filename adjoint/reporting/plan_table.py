@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from adjoint.errors import ArgumentError
-from adjoint.measurement.touch import cache_bytes, touch_speed
+from adjoint.measurement.touch import touch_speed
 from adjoint.parallel import communicator
 from adjoint.planning.budget import Budget, Room, leaf_sizes
 from adjoint.planning.draft import Draft
@@ -113,14 +113,8 @@ class PlanRequest:
         leaves = leaf_sizes(self.num_steps, self.leaf_steps)
         rooms = [self._room(leaves, memory_bytes)]
         budget = Budget.of(self.num_steps, memory_bytes, rooms, file_states=self._file_states())
-        alone = communicator(None)
-        draft = Draft.of(
-            self.num_steps,
-            self.costs,
-            budget,
-            cache_bytes=cache_bytes(alone),
-            touch_speed=partial(touch_speed, alone),
-        )
+        speed = partial(touch_speed, communicator(None))
+        draft = Draft.of(self.num_steps, self.costs, budget, touch_speed=speed)
         costs, budget = draft.costs, draft.budget
         with_file = budget
         if not draft.file_can_pay(bytes_in_memory(self.state_bytes), is_known=False):

@@ -22,8 +22,6 @@ from adjoint.reporting.plan_table import PlanRequest
 from adjoint.schedules.costs import Costs
 from adjoint.steppers import FunctionStepper
 
-CACHE_BYTES = 4 << 20
-
 
 class States(FunctionStepper):
     """The tape of a step is the state before it."""
@@ -85,7 +83,6 @@ def by_the_driver(stepper, num_steps, memory, costs, touch_speed, folder, monkey
         patched.setattr(measured, "remembered", lambda *_: None)
         patched.setattr(measured, "remember", lambda *_: None)
         for module in (measured, plan_table):
-            patched.setattr(module, "cache_bytes", lambda _: CACHE_BYTES)
             patched.setattr(module, "touch_speed", lambda _: touch_speed)
         comm = communicator(None)
         file = {} if folder is None else {"file": folder}
@@ -103,7 +100,6 @@ def as_planned(_probe, cases, _seconds):
 
 def by_the_command(request, touch_speed, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(plan_table, "cache_bytes", lambda _: CACHE_BYTES)
         patched.setattr(plan_table, "touch_speed", lambda _: touch_speed)
         try:
             return request.plans(request.memory_bytes)[0].schedule

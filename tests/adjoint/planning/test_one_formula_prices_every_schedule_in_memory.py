@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adjoint.planning.budget import Budget, Room, leaf_sizes
-from adjoint.planning.draft import leaf_by_sizes
+from adjoint.planning.draft import Draft, leaf_by_sizes
 from adjoint.planning.planner import choose
 from adjoint.schedules import Mixed, Revolve, StoreAll
 from adjoint.schedules.costs import Costs
@@ -133,11 +133,15 @@ def test_steps_are_retaken_only_in_leaves_of_the_size_that_is_given():
         assert plan.schedule.leaf_steps == leaf
 
 
-def test_the_leaf_that_stays_in_cache_leaves_enough_slots():
-    budget = budget_of(10**6, 32, 1.0)
-    assert budget.cached_leaf(10**9) == 8
-    assert budget.cached_leaf(16_000) == 4
-    assert budget.cached_leaf(0) == 1
+def test_the_larger_a_state_the_fewer_leaves_set_out_from_one():
+    leaves = []
+    for slot_bytes in (8, 10**5, 5 * 10**6):
+        budget = replace(budget_of(1000, 40, 1.0), slot_bytes=slot_bytes)
+        steps = Costs(advance=1e-4, pull_back=2e-4)
+        draft = Draft.of(1000, steps, budget, touch_speed=lambda: inf)
+        leaves.append(draft.plan.schedule.leaf_steps)
+    assert leaves == sorted(leaves)
+    assert leaves[0] < leaves[-1]
 
 
 @pytest.mark.parametrize("retakes", [False, True])
