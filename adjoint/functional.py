@@ -19,7 +19,7 @@ from adjoint.driver.costs import sum_costs, warn_of_forgotten_comm
 from adjoint.driver.evaluate import Driver
 from adjoint.driver.gradients import sum_gradients
 from adjoint.driver.options import Options, RunOptions, require_known
-from adjoint.driver.prepare import plan_run
+from adjoint.driver.prepare import plan_run, settle_leaf
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
 from adjoint.errors import ArgumentError, StepperError
@@ -177,6 +177,7 @@ class Functional(Closing):
         """
         with self._calls.one_at_a_time(), self._comm.failing():
             self._set(controls)
+            settle_leaf(self._run)
             rows = RowsOnDisk.of(self._run)
             with Controls(self._run).unchanged():
                 self._stepper.start()
@@ -269,6 +270,7 @@ class Functional(Closing):
             self._stepper.controls[name][...] = value
 
     def _planned(self) -> RunPlan:
+        settle_leaf(self._run)
         if self._plan is None:
             self._plan = plan_run(self._run, evaluations=self._evaluations)
         return self._plan

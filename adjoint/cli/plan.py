@@ -120,7 +120,7 @@ def _request(options: argparse.Namespace) -> tuple[PlanRequest, list[str]]:
         state_bytes=options.state,
         memory_bytes=options.memory,
         costs=costs,
-        tape_bytes=options.state if options.tape is None else options.tape,
+        tape_bytes=(options.tape or options.state) if _is_taped(options) else None,
         disk_bytes=disk,
         leaf_steps=options.leaf,
     )
@@ -132,7 +132,7 @@ def _computing(options: argparse.Namespace) -> tuple[Costs, list[str]]:
     step = DEFAULT_STEP_SECONDS if options.step is None else options.step
     pull_back = DEFAULT_PULL_BACK_STEPS * step if options.pull_back is None else options.pull_back
     record = 0.0 if options.record is None else options.record
-    taped = options.tape is not None or options.record is not None
+    taped = _is_taped(options)
     costs = Costs(
         advance=step, record=record, unreached=step if taped else 0.0, pull_back=pull_back
     )
@@ -151,6 +151,11 @@ def _computing(options: argparse.Namespace) -> tuple[Costs, list[str]]:
     else:
         notes.append("the state before a step is its tape (--tape, --record)")
     return costs, notes
+
+
+def _is_taped(options: argparse.Namespace) -> bool:
+    """Return whether a step has a tape besides the state before it."""
+    return options.tape is not None or options.record is not None
 
 
 def _with_file(costs: Costs, options: argparse.Namespace) -> tuple[Costs, list[str]]:

@@ -4,18 +4,18 @@ All ranks play the same schedule, so the rank with the least room decides. Every
 collective.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from adjoint.driver import constants
 from adjoint.driver.machine_memory import memory_per_rank
 from adjoint.driver.run import Run
 from adjoint.errors import ArgumentError
 from adjoint.parallel import smallest
-from adjoint.planning.budget import Budget, leaf_sizes
-from adjoint.schedules import Schedule, num_leaves
-from adjoint.units import format_count
+from adjoint.planning.budget import Budget, Room, leaf_sizes
+from adjoint.planning.draft import leaf_by_sizes
+from adjoint.schedules import Schedule
 
-__all__ = ["find_budget", "max_file_states", "required_bytes", "slots_of_a_tape"]
+__all__ = ["find_budget", "find_leaf", "max_file_states", "required_bytes", "slots_of_a_tape"]
 
 
 def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
@@ -29,15 +29,37 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
     ArgumentError
         Memory or disk is too small for any schedule.
     """
-    memory = _memory_bytes(run)
     only = run.capabilities.leaf_steps if leaf_steps is None else leaf_steps
-    sizes = leaf_sizes(_assumed_steps(run), only)
-    slots = _slots_by_leaf(run, memory, sizes)
-    if not slots:
-        raise _too_small(run, memory, sizes[0])
-    tapes = {leaf: slots_of_a_tape(run, leaf) for leaf in slots}
-    block = max(run.comm.gather(run.layout.memory_bytes))
-    return Budget(slots, max_file_states(run), tapes, slot_bytes=block)
+    return _budget(run, leaf_sizes(run.planned_steps, only))
+
+
+def find_leaf(run: Run) -> int:
+    """Return the leaf for a stepper whose rounding depends on it.
+
+    Raises
+    ------
+    ArgumentError
+        As `find_budget` does.
+    """
+    has, n = run.capabilities, run.planned_steps
+    usual = min(n, has.leaf_steps or 1)
+    budget = _budget(run, sorted({usual, *leaf_sizes(n)}))
+    return leaf_by_sizes(n, budget, usual, retakes=has.needs_last_state is not False)
+
+
+def _budget(run: Run, leaves: list[int]) -> Budget:
+    memory = _memory_bytes(run)
+    room = Room.of(
+        leaves,
+        memory,
+        run.layout.memory_bytes,
+        lambda leaf, kept: run.memory.tape_bytes(leaf, kept=kept),
+        tapes_are_states=run.memory.tapes_are_states,
+        reserved_slots=_blocks_to_read(run),
+    )
+    rooms = run.comm.gather(room)
+    budget = Budget.of(run.planned_steps, memory, rooms, file_states=max_file_states(run))
+    return replace(budget, tape_slots={}) if run.capabilities.tape_is_first_state else budget
 
 
 def max_file_states(run: Run) -> int:
@@ -65,7 +87,7 @@ def max_file_states(run: Run) -> int:
 def slots_of_a_tape(run: Run, leaf_steps: int) -> int:
     """Return the slots that a kept tape takes, on the rank where it takes most; at least 1."""
     tape = run.memory.tape_bytes(leaf_steps, kept=True)
-    return max(1, *run.comm.gather(-(-tape // _slot_bytes(run))))
+    return max(1, *run.comm.gather(-(-tape // max(1, run.layout.memory_bytes))))
 
 
 def required_bytes(run: Run, schedule: Schedule) -> int:
@@ -81,43 +103,6 @@ def _memory_bytes(run: Run) -> int:
     return smallest(memory_per_rank(run.comm) // constants.DEFAULT_MEMORY_SHARE, run.comm)
 
 
-def _slots_by_leaf(run: Run, memory: int, sizes: Sequence[int]) -> dict[int, int]:
-    """Return the slots beside the tape of a leaf, by leaf size, for those that leave enough."""
-    besides = _blocks_to_read(run)
-    ranks = run.comm.gather([run.memory.num_slots(memory, leaf) - besides for leaf in sizes])
-    tightest = [min(slots) for slots in zip(*ranks, strict=True)]
-    return {
-        leaf: slots
-        for leaf, slots in zip(sizes, tightest, strict=True)
-        if slots >= _min_slots(run, leaf)
-    }
-
-
-def _min_slots(run: Run, leaf_steps: int) -> int:
-    if num_leaves(_assumed_steps(run), leaf_steps) == 1:
-        return 0
-    return 1 if run.file is None else 2
-
-
 def _blocks_to_read(run: Run) -> int:
     """Return the blocks, besides slots, that a state is read into which cannot be adopted."""
     return int(run.file is not None and run.capabilities.adopting is None)
-
-
-def _slot_bytes(run: Run) -> int:
-    return max(1, run.layout.memory_bytes)
-
-
-def _assumed_steps(run: Run) -> int:
-    return constants.ASSUMED_STEPS if run.num_steps is None else run.num_steps
-
-
-def _too_small(run: Run, memory: int, leaf_steps: int) -> ArgumentError:
-    slots = _min_slots(run, leaf_steps)
-    blocks = slots + _blocks_to_read(run)
-    needed = run.memory.tape_bytes(leaf_steps) + blocks * run.layout.memory_bytes
-    return ArgumentError(
-        f"memory={memory} bytes is too little: the tape of {format_count(leaf_steps, 'step')} and "
-        f"{format_count(slots, 'slot')} take {max(run.comm.gather(needed))} bytes on the rank with "
-        "the largest state"
-    )

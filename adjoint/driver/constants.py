@@ -3,25 +3,9 @@
 Those without a source are choices: results do not depend on them, only the time that a run takes.
 """
 
-LEAF_SECONDS = 10e-6
-"""The driver's own time for a leaf, until an evaluation has shown it."""
-
-PLANNING_SHARE = 0.02
-"""Share of the run that finding a better plan may take, and that it must be able to save."""
-
 MIN_TRIAL_RUN_SECONDS = 10.0
 """Leaf sizes are tried in short sweeps if the run takes this long; in a shorter one each sweep
 would be too short to tell them apart."""
-
-MIN_FILE_GAIN = 0.05
-"""The file is measured only if keeping every state for nothing would save this fraction, since
-predictions err by a few per cent."""
-
-MIN_GAIN_PER_PROBE = 3
-"""And this many times what measuring it is expected to take:"""
-
-PROBE_SECONDS, PROBED_WRITES, WRITE_SPEED = 0.1, 10, 0.5e9
-"""0.1 s and 10 writes, at so many bytes a second as long as nothing is known."""
 
 EXPECTED_EVALUATIONS = 10
 """Evaluations of a `Functional` over which the first touch of its memory is spread."""
@@ -34,12 +18,6 @@ are those of an evaluation and not of a probe."""
 DEFAULT_MEMORY_SHARE = 4
 """Without ``memory=``, all ranks on a node together use one part in four of the memory that they
 may use there: the rest is for the solver, the page cache and others."""
-
-OBJECT_BYTES = 1 << 10
-"""What Python takes for the arrays of a block, whatever their size: measured, 970 bytes for one."""
-
-FREE_BYTES = 16 << 20
-"""Memory that objects may take beside the budget, as the interpreter and its libraries do."""
 
 SPARE_ROWS = 64
 """Rows of a file beyond twice those planned. A row takes no disk space before it is written, and

@@ -35,6 +35,10 @@ class _Played:
     before: Statistics
     """The engine's figures at the beginning."""
     after: Statistics
+    touched_bytes: int
+    """New memory that was touched for the first time."""
+    touch_seconds: float
+    """What that took."""
 
 
 class Driver:
@@ -59,12 +63,15 @@ class Driver:
         NonFiniteError, ReplayError, RunInterruptedError, ScheduleError
             As `Sweep.run` does.
         """
-        run, resources = self._run, self._resources
-        with run.memory.in_use(), resources.observed(Observers(observers)):
+        run, resources, memory = self._run, self._resources, self._run.memory
+        with memory.in_use(), resources.observed(Observers(observers)):
             found = resources.begin(plan, controls_hash)
             before, began = resources.statistics(), time.perf_counter()
+            touched = memory.touched_bytes, memory.touch_seconds
             # Where nothing was measured, nothing is calibrated, and no action need be timed.
-            calibration = None if plan.costs is None else Calibration(resources.statistics)
+            calibration = None
+            if plan.costs is not None:
+                calibration = Calibration(resources.statistics, lambda: memory.touch_seconds)
             watching = observers if calibration is None else [calibration, *observers]
             journal = resources.journal
             sweep = Sweep(
@@ -88,7 +95,16 @@ class Driver:
                 journal.end()
         ended = time.perf_counter()
         record = None if journal is None else journal.resumed
-        played = _Played(result, record, began, ended, before, resources.statistics())
+        played = _Played(
+            result,
+            record,
+            began,
+            ended,
+            before,
+            resources.statistics(),
+            memory.touched_bytes - touched[0],
+            memory.touch_seconds - touched[1],
+        )
         next_plan = self._next_plan(plan, played, calibration)
         return result.cost, self._report(plan, played), next_plan
 
@@ -103,7 +119,7 @@ class Driver:
         undisturbed = played.record is None and not result.lost_states
         if plan.costs is not None and calibration is not None and undisturbed:
             costs = agreed_costs(calibration.costs(plan.costs), comm)
-            seconds = largest(played.ended - played.began, comm)
+            seconds = largest(played.ended - played.began - played.touch_seconds, comm)
         return next_plan(
             plan,
             result.revised,
@@ -123,13 +139,17 @@ class Driver:
             schedule=describe(plan.schedule),
             reason=plan.reason,
             num_steps=result.num_steps,
+            leaf_steps=plan.schedule.leaf_steps,
             state_bytes=self._run.layout.nbytes,
             memory_bytes=self._run.memory.peak_bytes,
+            touched_bytes=played.touched_bytes,
+            kept_tapes=plan.schedule.num_tapes,
             actions=result.actions,
             advanced_steps=result.advanced_steps,
             recorded_steps=result.recorded_steps,
             forward_seconds=result.turned_at - played.began,
             reverse_seconds=played.ended - result.turned_at,
+            first_touch_seconds=played.touch_seconds,
             predicted_seconds=plan.predicted_seconds,
             probe_seconds=plan.probe_seconds,
             engine="" if store is None else store.engine.name,

@@ -2,8 +2,8 @@
 
 The gradient has the same bits with leaves of any size, so an evaluation may try another one. The
 first evaluation does not count, since it touches memory for the first time. The second is what
-others are compared with: leaves of twice as many steps, then of half as many, and on the side that
-won once more.
+others are compared with: the leaves that are best by the costs of an evaluation, then of twice as
+many steps, of half as many, and on the side that won once more.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from typing import Self
 
 from adjoint.planning.budget import Budget
 from adjoint.planning.case import Candidate, Case
+from adjoint.planning.planner import SAME_TIME
 from adjoint.schedules import Schedule
 from adjoint.schedules.costs import Costs
 
@@ -33,8 +34,6 @@ class LeafSearch:
     budget: Budget
     taken: tuple[tuple[int, float], ...] = ()
     """Leaf size and seconds, on the slowest rank, of each evaluation that counts."""
-    has_begun: bool = False
-    """Whether the first evaluation has been played."""
 
     @property
     def best(self) -> int:
@@ -52,9 +51,7 @@ class LeafSearch:
         return f"leaves of {self.best}; of {', '.join(map(str, tried))} tried" if tried else ""
 
     def after(self, schedule: Schedule, seconds: float) -> Self:
-        """Return the search after an evaluation that took so many seconds."""
-        if not self.has_begun:
-            return replace(self, has_begun=True)
+        """Return the search after an evaluation, not the first, that took so many seconds."""
         if len(self.taken) > MAX_TRIALS:
             return self
         return replace(self, taken=(*self.taken, (schedule.leaf_steps, seconds)))
@@ -73,12 +70,20 @@ class LeafSearch:
     def _wanted(self, schedule: Schedule, costs: Costs) -> list[int]:
         """Return the leaf sizes that are still to be tried, the next one first."""
         first, best = self.taken[0][0], self.best
+        cases = [self._case(schedule, size, costs) for size in self.budget.slots]
+        cases = [case for case in cases if case.num_slots >= min(1, case.num_leaves - 1)]
+        present = self._case(schedule, best, costs)
+        wanted: list[Case] = []
+        cheapest = min(cases, key=lambda case: case.least_seconds)
+        is_next = len(self.taken) == 1
+        if is_next and cheapest.least_seconds < (1 - SAME_TIME) * present.least_seconds:
+            wanted.append(cheapest)
         ideals = [2 * best] * (best >= first) + [best // 2] * (best <= first)
-        near = [min(self.budget.slots, key=lambda size: abs(size - ideal)) for ideal in ideals]
-        longest = (1 + MAX_LOSS) * self._case(schedule, best, costs).seconds
+        wanted += [min(cases, key=lambda case: abs(case.leaf_steps - ideal)) for ideal in ideals]
+        longest = (1 + MAX_LOSS) * present.seconds
         tried = {leaf for leaf, _ in self.taken}
-        cases = [self._case(schedule, size, costs) for size in near if size not in tried]
-        return [case.leaf_steps for case in cases if case.num_slots and case.seconds <= longest]
+        untried = dict.fromkeys(case for case in wanted if case.leaf_steps not in tried)
+        return [case.leaf_steps for case in untried if case.seconds <= longest]
 
     def _case(self, schedule: Schedule, leaf: int, costs: Costs) -> Case:
         """Return the run in leaves of another size, in the memory that a schedule takes."""

@@ -33,21 +33,24 @@ def next_plan(
     costs
         What was measured meanwhile, the largest of all ranks; None to keep those of the plan.
     seconds
-        What the evaluation took, on the slowest rank.
+        What the evaluation took, on the slowest rank, but for the first touch of memory.
     rows
         States that the file has room for; 0 if there is none.
     needs_file
         Whether a run must stay resumable, and so its states must stay in the file.
     """
     schedule = plan.schedule if revised is None else revised
+    later = replace(plan, schedule=schedule, resumes=False, evaluation=plan.evaluation + 1)
     if costs is None:
-        return replace(plan, schedule=schedule, resumes=False)
-    reason, leaves = plan.reason, plan.leaves
-    faster = None if needs_file else _faster_without_file(plan.schedule, costs, seconds)
+        return later
+    reason, leaves, is_first = plan.reason, plan.leaves, plan.evaluation == 1
+    faster = None
+    if not (needs_file or is_first):
+        faster = _faster_without_file(plan.schedule, costs, seconds)
     if faster is not None:
         schedule = faster.schedule
         reason = f"the file is not used any more: with it, {seconds:.3g} s; {faster.reason}"
-    elif leaves is not None:
+    elif leaves is not None and not is_first:
         leaves = leaves.after(schedule, seconds)
         other = leaves.next(schedule, costs)
         if other is not None:
@@ -57,13 +60,12 @@ def next_plan(
         schedule = _recalibrated(schedule, costs, rows, keep_ratios=revised is not None)
     predicted = Prediction(schedule, costs).seconds
     return replace(
-        plan,
+        later,
         schedule=schedule,
         reason=reason,
         costs=costs,
         predicted_seconds=predicted,
         leaves=leaves,
-        resumes=False,
     )
 
 

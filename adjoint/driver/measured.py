@@ -15,11 +15,10 @@ from adjoint.errors import TransferError
 from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.remembered import remember, remembered
-from adjoint.measurement.touch import cache_bytes, touch_speed
-from adjoint.planning.budget import SLOW_TOUCH, Budget
+from adjoint.measurement.touch import touch_speed
+from adjoint.planning.budget import Budget
 from adjoint.planning.case import Case
-from adjoint.planning.planner import Plan, choose
-from adjoint.schedules import num_leaves
+from adjoint.planning.draft import PLANNING_SHARE, Draft
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.buffers import Buffers
@@ -57,68 +56,48 @@ def measure(run: Run, budget: Budget) -> Measured:
     SnapshotFileError
         On every rank: there can be no file, or no engine can be used on it.
     """
-    num_steps = constants.ASSUMED_STEPS if run.num_steps is None else run.num_steps
-    memory = partial(_touched_buffers, run)
-    probe = Probe(run.stepper, num_steps, min(budget.slots), memory, run.comm)
-    costs = replace(probe.costs(), driver_overhead=constants.LEAF_SECONDS)
-    if not costs.unreached:
-        budget = replace(budget, retaking_leaf=budget.cached_leaf(cache_bytes(run.comm)))
-    plan = _without_file(num_steps, costs, budget)
-    touching = replace(budget, touch_speed=SLOW_TOUCH).touching_of(plan.schedule)
-    if touching > constants.PLANNING_SHARE * plan.predicted_seconds:
-        budget = replace(budget, touch_speed=touch_speed(run.comm))
-        plan = _without_file(num_steps, costs, budget)
-    if plan.predicted_seconds > constants.MIN_TRIAL_RUN_SECONDS:
-        leaf, costs = probe.costs_in_sweeps(
-            _trial_cases(plan, costs, budget), constants.PLANNING_SHARE * plan.predicted_seconds
-        )
-        budget = replace(budget, retaking_leaf=leaf)
-        plan = _without_file(num_steps, costs, budget)
+    n, comm, memory = run.planned_steps, run.comm, partial(_touched_buffers, run)
+    probe = Probe(run.stepper, n, min(budget.slots), memory, comm)
+    draft = Draft.of(n, probe.costs(), budget, touch_speed=partial(touch_speed, comm))
+    if draft.plan.predicted_seconds > constants.MIN_TRIAL_RUN_SECONDS:
+        seconds = PLANNING_SHARE * draft.plan.predicted_seconds
+        leaf, costs = probe.costs_in_sweeps(_trial_cases(draft), seconds)
+        draft = Draft.by(n, costs, replace(draft.budget, retaking_leaf=leaf))
     if run.file is None or not budget.file_states:
-        return Measured(costs, budget, run.options.engine)
-    return _with_file(run, probe, plan, Measured(costs, budget, run.options.engine))
+        return Measured(draft.costs, draft.budget, run.options.engine)
+    return _with_file(run, probe, draft)
 
 
-def _trial_cases(plan: Plan, costs: Costs, budget: Budget) -> list[Case]:
+def _trial_cases(draft: Draft) -> list[Case]:
     """Return the run in leaves of the planned size, of half and of twice as many steps."""
-    leaf, n = plan.schedule.leaf_steps, plan.schedule.num_steps
+    leaf, n, budget = draft.plan.schedule.leaf_steps, draft.plan.schedule.num_steps, draft.budget
     assert n is not None
     near = {leaf: None}
     for ideal in (2 * leaf, leaf // 2):
         near[min(budget.slots, key=lambda size: abs(size - ideal))] = None
     return [
-        Case(n, size, budget.slots[size], 0, budget.tape_slots.get(size, 0), costs)
+        Case(n, size, budget.slots[size], 0, budget.tape_slots.get(size, 0), draft.costs)
         for size in near
         if budget.slots[size]
     ]
 
 
-def _without_file(num_steps: int, costs: Costs, budget: Budget) -> Plan:
-    return choose(num_steps, costs, replace(budget, file_states=0))
-
-
 # -- the file -----------------------------------------------------------------------------------
 
 
-def _with_file(run: Run, probe: Probe, plan: Plan, found: Measured) -> Measured:
+def _with_file(run: Run, probe: Probe, draft: Draft) -> Measured:
     """Measure transfers, unless the file could not save what that takes."""
     assert run.file is not None
-    n, costs, comm = plan.schedule.num_steps, found.costs, run.comm
-    assert n is not None
+    comm, engine = run.comm, run.options.engine
     row = max(comm.gather(run.layout.memory_bytes))
-    engine = run.options.engine
     candidates = [engine] if engine is not None else likeliest_first(candidate_names(comm), row)
     folder = max(comm.gather(os.stat(run.file.folder).st_dev))
     key = (folder, tuple(candidates), comm.size, row.bit_length())
-    leaves = num_leaves(n, plan.schedule.leaf_steps)
-    free = n * (costs.advance + costs.record + costs.pull_back) + leaves * costs.driver_overhead
-    saved, needed = plan.predicted_seconds - free, constants.MIN_FILE_GAIN * plan.predicted_seconds
     known: tuple[int, Survey] | None = remembered(key, comm)
-    if known is None:
-        probing = constants.PROBE_SECONDS + constants.PROBED_WRITES * row / constants.WRITE_SPEED
-        needed = max(needed, constants.MIN_GAIN_PER_PROBE * probing)
-    if run.num_steps is not None and saved < needed:
-        return replace(found, budget=replace(found.budget, file_states=0))
+    without = replace(draft.budget, file_states=0)
+    can_pay = draft.file_can_pay(row, is_known=known is not None)
+    if run.num_steps is not None and not can_pay:
+        return Measured(draft.costs, without, engine)
     if known is None:
         known = row, probe.engines(candidates, run.file.open_for_probe)
         if not known[1].refused:
@@ -127,10 +106,9 @@ def _with_file(run: Run, probe: Probe, plan: Plan, found: Measured) -> Measured:
     try:
         choice = choose_engine(survey.scaled(row / max(1, measured_for)))
     except TransferError as failed:
-        budget = replace(found.budget, file_states=0)
-        return replace(found, budget=budget, file_failure=str(failed))
-    costs = with_file(costs, choice.costs)
-    return replace(found, costs=costs, engine=choice.engine, engine_reason=choice.reason)
+        return Measured(draft.costs, without, engine, file_failure=str(failed))
+    costs = with_file(draft.costs, choice.costs)
+    return Measured(costs, draft.budget, choice.engine, choice.reason)
 
 
 def _touched_buffers(run: Run, num_slots: int, leaf_steps: int) -> Buffers:

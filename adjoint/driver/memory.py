@@ -4,7 +4,6 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from adjoint.driver import constants
 from adjoint.steppers import Capabilities
 from adjoint.storage.blocks import BlockPool
 from adjoint.storage.state_layout import StateLayout
@@ -29,9 +28,9 @@ class Memory:
     def __init__(self, capabilities: Capabilities, layout: StateLayout) -> None:
         self._has = capabilities
         self._layout = layout
-        scratch = capabilities.tape_memory
-        self._tape_layout = None if scratch is None else StateLayout.of(scratch.make())
+        self._tape_layout: StateLayout | None = None
         """Of what the stepper is lent for tapes; None if it allocates them itself."""
+        self.find_tapes()
         self._uncharged = 0
         """Bytes of what the stepper would have without us."""
         self._pool: BlockPool | None = None
@@ -39,28 +38,38 @@ class Memory:
         self._tapes: BlockPool | None = None
         """Where tapes come from: the same pool if they consist of states."""
 
+    def find_tapes(self) -> None:
+        """Find out what tapes consist of. Nothing has been allocated yet."""
+        scratch = self._has.tape_memory
+        self._tape_layout = None if scratch is None else StateLayout.of(scratch.make())
+
     @property
     def peak_bytes(self) -> int:
         """The most bytes in use at once since `buffers`, without what the stepper has anyway."""
         return 0 if self._pool is None else max(0, self._pool.room.peak - self._uncharged)
 
+    @property
+    def touched_bytes(self) -> int:
+        """The bytes of new memory that have been touched so far."""
+        return 0 if self._pool is None else self._pool.room.touched_bytes
+
+    @property
+    def touch_seconds(self) -> float:
+        """What that took."""
+        return 0.0 if self._pool is None else self._pool.room.touch_seconds
+
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
         """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
         size = self._has.tape_bytes(leaf_steps, kept=kept)
-        if self._tape_layout == self._layout:  # in blocks, each of which holds a state
+        if self.tapes_are_states:  # in blocks, each of which holds one
             state = sum(field.nbytes for field in self._layout.fields)
             return -(-size // max(1, state)) * self._layout.memory_bytes
         return size
 
-    def num_slots(self, memory_bytes: int, leaf_steps: int) -> int:
-        """Return how many slots fit beside the tape of a leaf; negative if that alone does not."""
-        block, tape = max(1, self._layout.memory_bytes), self.tape_bytes(leaf_steps)
-        fit = (memory_bytes - tape) // block
-        if self._tape_layout != self._layout:
-            tape = 0
-        # What arrays are to Python is not counted as long as it is little.
-        blocks = (memory_bytes + constants.FREE_BYTES) // (block + constants.OBJECT_BYTES)
-        return min(fit, blocks - tape // block)
+    @property
+    def tapes_are_states(self) -> bool:
+        """Whether tapes are blocks as slots are."""
+        return self._tape_layout == self._layout
 
     def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
         """Return the buffers, all slots empty, for so many slots and leaves of this size.
@@ -80,7 +89,7 @@ class Memory:
         if self._has.tape_memory is not None:
             self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)
         tape = self.tape_bytes(leaf_steps, kept=True)
-        in_pool = tape if self._tape_layout == self._layout else 0
+        in_pool = tape if self.tapes_are_states else 0
         self._uncharged = tape - self.tape_bytes(leaf_steps)
         if self._has.adopting is not None:
             self._uncharged += block

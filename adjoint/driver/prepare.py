@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from adjoint.driver import constants
-from adjoint.driver.budgets import find_budget, max_file_states
+from adjoint.driver.budgets import find_budget, find_leaf, max_file_states
 from adjoint.driver.given_schedule import check_given_schedule
 from adjoint.driver.leaf_search import LeafSearch
 from adjoint.driver.measured import Measured, measure
@@ -24,7 +24,7 @@ from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.journal import SavedRecord
 
-__all__ = ["plan_run"]
+__all__ = ["plan_run", "settle_leaf"]
 
 
 def plan_run(run: Run, *, evaluations: int) -> RunPlan:
@@ -52,6 +52,36 @@ def plan_run(run: Run, *, evaluations: int) -> RunPlan:
         plan = _best(run, evaluations) if given is None else _given(run, given)
         plan = replace(plan, rows=_rows_to_open(run, plan.schedule))
     return replace(plan, probe_seconds=time.perf_counter() - began)
+
+
+def settle_leaf(run: Run) -> None:
+    """Let a stepper whose rounding depends on the leaf take that of this run. Collective.
+
+    It is chosen once, before anything is computed: that of the schedule that is given, or of the
+    run that the file has, to be resumed, or by `find_leaf`. Other steppers are left alone.
+
+    Raises
+    ------
+    ArgumentError, SnapshotFileError
+        As `plan_run` does.
+    """
+    has, options = run.capabilities, run.options
+    if not has.leaf_sensitive:
+        return
+    if run.grid.leaf_steps is None:
+        record, rows = None, None
+        if options.resume and run.file is not None:
+            rows = run.file.rows_found()
+            record = None if rows is None else _find_record(run, run.file, rows)
+        if options.schedule is not None:
+            run.grid.leaf_steps = options.schedule.leaf_steps
+        elif record is not None:
+            run.grid.leaf_steps = int(record.header.plan["leaf_steps"])
+        else:
+            run.grid.leaf_steps = find_leaf(run)
+        has.set_leaf_steps(run.grid.leaf_steps)
+        run.memory.find_tapes()
+    has.set_leaf_steps(run.grid.leaf_steps)
 
 
 def _rows_to_open(run: Run, schedule: Schedule) -> int | None:

@@ -2,9 +2,10 @@
 
 import operator
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from adjoint.driver import constants
 from adjoint.driver.fingerprints import Fingerprints
 from adjoint.driver.leaf_search import LeafSearch
 from adjoint.driver.memory import Memory
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from adjoint.storage.engines.registry import EngineFactory
 
 __all__ = ["Run", "RunPlan"]
+
+
+@dataclass(slots=True)
+class Grid:
+    """The leaf of a stepper whose rounding depends on it: chosen once, and then kept."""
+
+    leaf_steps: int | None = None
+    """None before it is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Run:
     """Hashes of what the stepper holds."""
     memory: Memory
     """Of slots and tapes. Nothing is allocated before it is used."""
+    grid: Grid = field(default_factory=Grid)
 
     @classmethod
     def of(
@@ -59,6 +69,11 @@ class Run:
     def stepper(self) -> Stepper:
         """What is stepped."""
         return self.capabilities.stepper
+
+    @property
+    def planned_steps(self) -> int:
+        """Number of steps to plan for."""
+        return constants.ASSUMED_STEPS if self.num_steps is None else self.num_steps
 
     @property
     def unchecked(self) -> str:
@@ -90,6 +105,8 @@ class RunPlan:
     resumes: bool = False
     """Whether the file is that of an earlier run, which the first evaluation continues if it has
     the same controls."""
+    evaluation: int = 1
+    """The number of the evaluation, from 1."""
     leaves: LeafSearch | None = None
     """The leaf sizes that evaluations have tried; None where it must stay what it is."""
     probe_seconds: float = 0.0

@@ -41,10 +41,18 @@ class Calibration(Observer):
     ----------
     statistics
         Returns those of the engine that moves the states.
+    touch_seconds
+        Returns what touching memory for the first time has taken so far, which does not count.
     """
 
-    def __init__(self, statistics: Callable[[], Statistics]) -> None:
+    def __init__(
+        self,
+        statistics: Callable[[], Statistics],
+        touch_seconds: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._statistics = statistics
+        self._touch_seconds = touch_seconds
+        self._touched_before = self._touched = touch_seconds()
         self._began = time.perf_counter()
         self._marks = [statistics()]
         """At the start, and at the turn."""
@@ -58,8 +66,9 @@ class Calibration(Observer):
         """Add an action to the total of its type. Called for each action: it must be quick."""
         kind = type(action)
         total = self._current.get(kind)
+        touched, self._touched = self._touched, self._touch_seconds()
         if total is not None:
-            total.seconds += ended - began
+            total.seconds += ended - began - (self._touched - touched)
             total.actions += 1
             total.steps += action.stop - action.start
             if kind is Record and not action.reach_stop:
@@ -75,6 +84,7 @@ class Calibration(Observer):
         took. Storing, restoring and the turn are part of the driver's overhead.
         """
         seconds, now = time.perf_counter() - self._began, self._statistics()
+        seconds -= self._touch_seconds() - self._touched_before
         shares = self._shares_kept(planned, now)
         leaves, recorded = self._total(Record)
         _, advanced = self._total(Advance)
@@ -84,13 +94,14 @@ class Calibration(Observer):
         advance, unreached = factor * planned.advance, factor * planned.unreached
         stepped = (recorded - self._unreached) * advance + self._unreached * unreached
         taping = recorded * self._per_step(Record, shares) - stepped
-        rest = seconds - self._waited_and_posted(now) - self._computed() + min(0.0, taping)
+        pulling_back = self._per_step(PullBack, shares) + min(0.0, taping) / max(1, recorded)
+        rest = seconds - self._waited_and_posted(now) - self._computed()
         return replace(
             planned,
             advance=advance,
             record=max(0.0, taping) / max(1, recorded),
             unreached=unreached,
-            pull_back=self._per_step(PullBack, shares) or planned.pull_back,
+            pull_back=max(0.0, pulling_back) or planned.pull_back,
             store=0.0,
             restore=0.0,
             restart_overhead=factor * planned.restart_overhead,

@@ -1,4 +1,4 @@
-"""How fast new memory is touched for the first time, and how large the last level of cache is."""
+"""How fast new memory is touched for the first time."""
 
 import time
 
@@ -6,16 +6,11 @@ import numpy as np
 
 from adjoint.measurement import constants
 from adjoint.measurement.remembered import remember, remembered
-from adjoint.parallel import Communicator, largest, smallest
+from adjoint.parallel import Communicator, largest
 from adjoint.storage.blocks import Block
 from adjoint.storage.state_layout import PAGE_BYTES, StateLayout
-from adjoint.units import parse_bytes
 
-__all__ = ["cache_bytes", "touch_speed"]
-
-CACHES = "/sys/devices/system/cpu/cpu0/cache/index{level}/size"
-
-DEFAULT_CACHE_BYTES = 8 << 20
+__all__ = ["touch_speed"]
 
 
 def touch_speed(comm: Communicator) -> float:
@@ -30,11 +25,6 @@ def touch_speed(comm: Communicator) -> float:
     return speed
 
 
-def cache_bytes(comm: Communicator) -> int:
-    """Return the size of the last level of cache, on the rank with the smallest. Collective."""
-    return smallest(_cache_bytes(), comm)
-
-
 def _touch_seconds() -> float:
     """Return the seconds that a byte of new memory takes."""
     numbers = np.empty(constants.TOUCHED_BYTES // 8)
@@ -42,13 +32,3 @@ def _touch_seconds() -> float:
     began = time.perf_counter()
     block.bytes[::PAGE_BYTES] = 0
     return max(time.perf_counter() - began, 1e-9) / block.bytes.size
-
-
-def _cache_bytes() -> int:
-    for level in (4, 3, 2):
-        try:
-            with open(CACHES.format(level=level), encoding="ascii") as file:
-                return parse_bytes(file.read().strip().replace("K", " KiB").replace("M", " MiB"))
-        except (OSError, ValueError):
-            continue
-    return DEFAULT_CACHE_BYTES

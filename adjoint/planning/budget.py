@@ -1,26 +1,90 @@
 """What a sweep may use: slots and file states, from bytes of memory and disk."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adjoint.errors import ArgumentError
 from adjoint.schedules import Schedule, num_leaves
 from adjoint.units import format_count
 
-__all__ = ["SLOW_TOUCH", "Budget", "leaf_sizes"]
+__all__ = ["SLOW_TOUCH", "Budget", "Room", "leaf_sizes"]
 
-CACHE_SHARE = 1 / 4
-"""Share of the last level of cache that the tape of a leaf may take to be still there when it is
-pulled back: the rest is for what steps use besides, and for other cores."""
+OBJECT_BYTES = 1 << 10
+"""What Python takes for the arrays of a block, whatever their size: measured, 970 bytes for one."""
 
-SLOTS_PER_LEAF_STEP = 8 / 3
-"""A leaf has so many slots for each of its steps at the least: its tape takes memory from them."""
+FREE_BYTES = 16 << 20
+"""Memory that objects may take beside the budget, as the interpreter and its libraries do."""
 
 TOUCHED_QUICKLY = 1 << 30
 SLOW_TOUCH = 0.4e9
 """Beyond so many bytes, so many a second can be touched for the first time: a virtual machine may
 never have used them before, and gave 0.2 to 0.5 GB/s."""
+
+BLOCK_SECONDS = 5e-6
+"""What Python takes to make the arrays of a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the memory of one rank has room for, by leaf size."""
+
+    slot_bytes: int
+    tape_bytes: Mapping[int, int]
+    """The tape of a leaf that is pulled back at once."""
+    slots: Mapping[int, int]
+    """Slots that fit beside it; negative if it does not fit itself."""
+    tape_slots: Mapping[int, int]
+    """Slots that a kept tape takes."""
+    reserved_slots: int = 0
+    """Slots that are taken by something else."""
+
+    @classmethod
+    def of(
+        cls,
+        leaves: Iterable[int],
+        memory_bytes: int,
+        slot_bytes: int,
+        tape_bytes: Callable[[int, bool], int],
+        *,
+        tapes_are_states: bool,
+        reserved_slots: int = 0,
+    ) -> "Room":
+        """Return what a memory has room for.
+
+        Parameters
+        ----------
+        leaves
+            Leaf sizes.
+        memory_bytes
+            Memory for all snapshots and tapes.
+        slot_bytes
+            What a state takes in memory; 0 for a rank without state.
+        tape_bytes
+            Returns the size of the tape of a leaf, given its steps and whether it is kept.
+        tapes_are_states
+            Whether tapes are blocks of memory as slots are.
+        reserved_slots
+            Blocks of memory that are neither.
+        """
+        block = max(1, slot_bytes)
+        # What arrays are to Python is not counted as long as it is little.
+        blocks = (memory_bytes + FREE_BYTES) // (block + OBJECT_BYTES)
+        tapes = {leaf: tape_bytes(leaf, False) for leaf in leaves}
+        slots = {
+            leaf: min(
+                (memory_bytes - tape) // block, blocks - (tape // block if tapes_are_states else 0)
+            )
+            - reserved_slots
+            for leaf, tape in tapes.items()
+        }
+        kept = {leaf: max(1, -(-tape_bytes(leaf, True) // block)) for leaf in tapes}
+        return cls(slot_bytes, tapes, slots, kept, reserved_slots)
+
+    def needed_bytes(self, leaf_steps: int, num_slots: int) -> int:
+        """Return the memory for leaves of a size and so many slots."""
+        slots = num_slots + self.reserved_slots
+        return self.tape_bytes[leaf_steps] + slots * self.slot_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +100,8 @@ class Budget:
     """Leaf size -> slots that each tape takes that is kept beside that of the leaf being reversed.
     Leaf sizes that are not in it keep no tapes."""
     retaking_leaf: int | None = None
-    """The leaf size of schedules that take steps again for each leaf; None for the best by costs.
-    What such a step takes depends on where its state is, which no costs say."""
+    """The leaf size of schedules that take steps again, if sweeps have shown which is best; None
+    for the best by costs."""
     slot_bytes: int = 0
     """Memory of a slot, on the rank where it takes most."""
     touch_speed: float = math.inf
@@ -47,69 +111,43 @@ class Budget:
 
     @classmethod
     def of(
-        cls,
-        num_steps: int,
-        *,
-        memory_bytes: int,
-        state_bytes: int,
-        tape_bytes: Callable[[int], int],
-        disk_bytes: int | None = 0,
-        leaf_steps: int | None = None,
+        cls, num_steps: int, memory_bytes: int, rooms: Sequence[Room], *, file_states: int = 0
     ) -> "Budget":
-        """Return what fits into memory and disk, in one process.
+        """Return what all ranks have room for; the rank with the least decides.
 
         Parameters
         ----------
         num_steps
             Steps of the run.
         memory_bytes
-            Memory for all snapshots and tapes.
-        state_bytes
-            Size of one state.
-        tape_bytes
-            Returns the size of the tape of a leaf, given its steps.
-        disk_bytes
-            Size of the file: 0 without one, None without a limit.
-        leaf_steps
-            The leaf size that the stepper requires, if it does.
+            Of each rank, for an error to name.
+        rooms
+            What the memory of each rank has room for.
+        file_states
+            Snapshots that the file may hold; 0 without one.
 
         Raises
         ------
         ArgumentError
-            The memory holds no slot beside the tape of the smallest leaf.
+            The memory holds too few slots beside the tape of any leaf: one, two with a file.
         """
-        sizes = leaf_sizes(num_steps, leaf_steps)
-        slots = {leaf: (memory_bytes - tape_bytes(leaf)) // state_bytes for leaf in sizes}
-        playable = {
-            leaf: count
-            for leaf, count in slots.items()
-            if count >= min(1, num_leaves(num_steps, leaf) - 1)
+        slots = {leaf: min(room.slots[leaf] for room in rooms) for leaf in rooms[0].slots}
+        least = {
+            leaf: 0 if num_leaves(num_steps, leaf) == 1 else 1 + (file_states > 0) for leaf in slots
         }
+        playable = {leaf: count for leaf, count in slots.items() if count >= least[leaf]}
         if not playable:
+            leaf = min(slots)
+            needed = max(room.needed_bytes(leaf, least[leaf]) for room in rooms)
+            where = " on the rank with the largest state" if len(rooms) > 1 else ""
             raise ArgumentError(
                 f"memory={memory_bytes} bytes is too little: the tape of "
-                f"{format_count(sizes[0], 'step')} and one slot take "
-                f"{tape_bytes(sizes[0]) + state_bytes} bytes"
+                f"{format_count(leaf, 'step')} and {format_count(least[leaf], 'slot')} take "
+                f"{needed} bytes{where}"
             )
-        file_states = num_steps if disk_bytes is None else disk_bytes // state_bytes
-        tapes = {leaf: max(1, math.ceil(tape_bytes(leaf) / state_bytes)) for leaf in playable}
-        return cls(playable, min(num_steps, file_states), tapes, slot_bytes=state_bytes)
-
-    def cached_leaf(self, cache_bytes: int) -> int:
-        """Return the leaf size for steps that are taken again only for the leaf that they are in.
-
-        The largest whose tape stays in a cache of this size until it is pulled back, and that
-        leaves enough slots. Taking such steps costs little then, and each leaf that is set out to
-        costs what it takes to fetch its first state.
-        """
-        room = CACHE_SHARE * cache_bytes
-        fitting = [
-            leaf
-            for leaf, slots in self.slots.items()
-            if self.tape_slots.get(leaf, leaf) * self.slot_bytes <= room
-            and leaf * SLOTS_PER_LEAF_STEP <= slots
-        ]
-        return max(fitting, default=min(self.slots))
+        tapes = {leaf: max(room.tape_slots[leaf] for room in rooms) for leaf in playable}
+        block = max(room.slot_bytes for room in rooms)
+        return cls(playable, min(num_steps, file_states), tapes, slot_bytes=block)
 
     def touching_of(self, schedule: Schedule) -> float:
         """Return what each evaluation by a schedule takes to touch its memory, in seconds."""
@@ -122,10 +160,10 @@ class Budget:
         size = slots * self.slot_bytes
         quickly, slowly = min(size, TOUCHED_QUICKLY), max(0, size - TOUCHED_QUICKLY)
         seconds = quickly / self.touch_speed + slowly / min(self.touch_speed, SLOW_TOUCH)
-        return seconds / self.evaluations
+        return (seconds + slots * BLOCK_SECONDS) / self.evaluations
 
 
-def leaf_sizes(num_steps: int, required: int | None) -> list[int]:
+def leaf_sizes(num_steps: int, required: int | None = None) -> list[int]:
     """Return the leaf sizes worth pricing: the required one, or else a geometric sequence."""
     if required is not None:
         return [required]

@@ -13,11 +13,12 @@ all fit.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, StoreAll, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.mixed import mixed_steps
+from adjoint.schedules.mixed_closed_form import most_leaves
 from adjoint.schedules.spilling.segments import LeafCosts
 
 __all__ = ["Candidate", "Case"]
@@ -25,6 +26,10 @@ __all__ = ["Candidate", "Case"]
 MIN_UNREACHED = 0.1
 """Share of an advance that recording a leaf must take, if its end is not needed, for tapes to be
 kept: otherwise a tape saves nothing that a state would not."""
+
+MAX_SPLITS = 20_000
+"""Slots times tapes from which on the splits of a run, in which leaves are advanced over more than
+once, take longer to be counted than 50 milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +113,9 @@ class Case:
         """What the best schedule in memory takes: that which `adjoint.replay` has for it.
 
         Exact to rounding where a leaf takes no time of its own, `c` and `d`, and none to be copied.
+        Of the longest runs in thousands of slots it is `least_seconds`.
         """
-        return self._seconds(self._forward_leaves(self.leaf.unreached), self.kept_tapes)
+        return self._seconds(self._forward_leaves, self.kept_tapes)
 
     @cached_property
     def least_seconds(self) -> float:
@@ -117,11 +123,7 @@ class Case:
 
         The fewest steps are concave in `k`, and known for 0 and 1.
         """
-        if not self.keeps_tapes:
-            return self.seconds
-        k = self.leaf.unreached
-        leaves = (1 - k) * self._forward_leaves(0) + k * self._forward_leaves(1)
-        return self._seconds(leaves, self.kept_tapes)
+        return self._seconds(self._least_forward_leaves, self.kept_tapes)
 
     def in_memory(self) -> Candidate:
         """Return the best schedule without a file."""
@@ -135,12 +137,12 @@ class Case:
                 reason = f"every {kept} fits in memory"
         elif family is Revolve:
             schedule = Revolve(n, slots, leaf_steps=leaf)
-            advances = (self._forward_leaves(0) - 1) * leaf / n
+            advances = (self._fewest_leaves(0) - 1) * leaf / n
             reason = f"{advances:.2f} advances a step with {slots} slots and leaves of {leaf}"
         else:
             k = self.leaf.unreached
             schedule = Mixed(n, slots, self.tape_slots, leaf_steps=leaf, unreached=k)
-            taken = self._forward_leaves(k) * leaf / n
+            taken = self._forward_leaves * leaf / n
             where = "" if self.kept_tapes == self.num_leaves else " where they fit"
             reason = f"tapes are kept{where}: {taken:.2f} steps taken for each step"
         return Candidate(schedule, self.seconds, reason)
@@ -166,11 +168,25 @@ class Case:
         recorded = 1 + (self.num_leaves - 1) * self.leaf.unreached
         return moving + self._seconds(tally.advances / self.leaf_steps + recorded, kept_tapes=1)
 
-    def _forward_leaves(self, unreached: float) -> float:
+    @cached_property
+    def _forward_leaves(self) -> float:
+        """Forward leaves of the best schedule in memory, those recorded included."""
+        if self.keeps_tapes and self.num_slots**2 > MAX_SPLITS * self.tape_slots:
+            once = most_leaves(self.num_slots, 1, self.tape_slots)
+            if self.num_leaves > once:
+                return self._least_forward_leaves
+        return self._fewest_leaves(self.leaf.unreached)
+
+    @cached_property
+    def _least_forward_leaves(self) -> float:
+        k = self.leaf.unreached
+        if not self.keeps_tapes:
+            return self._forward_leaves
+        return (1 - k) * self._fewest_leaves(0) + k * self._fewest_leaves(1)
+
+    def _fewest_leaves(self, unreached: float) -> float:
         tape = self.tape_slots if self.keeps_tapes else self.num_slots + 1
-        return mixed_steps(
-            self.num_steps, self.num_slots, tape, leaf_steps=self.leaf_steps, unreached=unreached
-        )
+        return _mixed_leaves(self.num_steps, self.num_slots, tape, self.leaf_steps, unreached)
 
     def _seconds(self, forward_leaves: float, kept_tapes: int) -> float:
         """Return what both sweeps take with so many forward leaves, those recorded included."""
@@ -180,3 +196,9 @@ class Case:
         seconds += n * (costs.record + costs.pull_back) + costs.turn
         seconds += leaves * (costs.driver_overhead + costs.store + costs.restore)
         return seconds + (leaves - kept_tapes) * costs.restart_overhead
+
+
+@lru_cache(maxsize=256)
+def _mixed_leaves(steps: int, slots: int, tape: int, leaf: int, unreached: float) -> float:
+    """Return `mixed_steps`: the same plan is priced several times."""
+    return mixed_steps(steps, slots, tape, leaf_steps=leaf, unreached=unreached)

@@ -21,7 +21,7 @@ from adjoint.planning.spilling_search import best_spilling, estimated_seconds
 from adjoint.schedules import Schedule
 from adjoint.schedules.costs import Costs
 
-__all__ = ["Plan", "choose", "compare"]
+__all__ = ["MIN_FILE_SAVING", "SAME_TIME", "Plan", "choose", "compare"]
 
 MIN_FILE_SAVING = 0.05
 """Plan with a file only if that is predicted to save this fraction of the time: predictions err by
@@ -146,7 +146,16 @@ def _best_in_memory(cases: Sequence[Case], budget: Budget) -> Candidate:
         exactly[case] = case.seconds + touching[case]
         least = min(least, exactly[case])
     alike = [case for case, seconds in exactly.items() if seconds <= (1 + SAME_TIME) * least]
-    return min(alike, key=lambda case: (case.blocks, case.leaf_steps)).in_memory()
+    return min(alike, key=_memory_and_leaf).in_memory()
+
+
+def _memory_and_leaf(case: Case) -> tuple[int, int]:
+    """Return what decides between schedules that are about as fast: the smallest is taken.
+
+    Less memory, then a leaf that leaves more room in the cache; or if no step is taken again, then
+    fewer leaves.
+    """
+    return case.blocks, case.leaf_steps if case.retakes else -case.leaf_steps
 
 
 def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
@@ -158,7 +167,11 @@ def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
     if not plain:
         return
     yield min(plain, key=lambda case: case.seconds).waiting_for_file()
-    spilling = best_spilling(min([*plain, *keeping], key=estimated_seconds))
+    roughly = {case: estimated_seconds(case) for case in [*plain, *keeping]}
+    longest = (1 + SAME_TIME) * min(roughly.values())
+    alike = [case for case, seconds in roughly.items() if seconds <= longest]
+    # In small leaves the spacing can be as it should, which the estimate leaves out.
+    spilling = best_spilling(min(alike, key=lambda case: (case.leaf_steps, roughly[case])))
     if spilling is not None:
         yield spilling
 

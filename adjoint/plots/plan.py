@@ -112,8 +112,8 @@ def _set_scales(axes: Axes, ideal: float, highest: float) -> None:
 
 def _memory_sizes(request: PlanRequest) -> list[int]:
     """Return sizes in equal ratios, and the size asked about among them."""
-    least = request.min_bytes
-    most = request.everything_bytes + (request.leaf_steps or 1) * request.tape_bytes
+    least = max(request.min_bytes, request.state_bytes)  # a single step needs no memory
+    most = request.everything_bytes + (request.leaf_steps or 1) * request.step_tape_bytes
     ratio = (most / least) ** (1 / (NUM_BUDGETS - 1))
     between = {math.ceil(least * ratio**k) for k in range(NUM_BUDGETS - 1)}
     return sorted({*between, most, request.memory_bytes})

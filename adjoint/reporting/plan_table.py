@@ -11,19 +11,22 @@ state is kept in memory and no step is taken twice except to be recorded::
 Schedules that keep tapes can take less than the ideal.
 """
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from adjoint.errors import ArgumentError
-from adjoint.measurement.touch import cache_bytes
+from adjoint.measurement.touch import touch_speed
 from adjoint.parallel import communicator
-from adjoint.planning.budget import Budget
+from adjoint.planning.budget import Budget, Room, leaf_sizes
+from adjoint.planning.draft import Draft
 from adjoint.planning.planner import Plan, choose, compare
 from adjoint.reporting.columns import aligned
 from adjoint.schedules import Schedule, describe, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.replay import price
+from adjoint.storage.state_layout import bytes_in_file, bytes_in_memory
 from adjoint.units import format_bytes, format_seconds
 
 __all__ = ["PlanRequest", "PlanRow", "PlanTable"]
@@ -51,8 +54,8 @@ class PlanRequest:
     """For all snapshots and tapes."""
     costs: Costs
     """In seconds."""
-    tape_bytes: int
-    """The tape of one step."""
+    tape_bytes: int | None = None
+    """The tape of one step; None if it is the state before the step."""
     disk_bytes: int | None = 0
     """For the file: 0 if there is none, None if its size is not limited."""
     leaf_steps: int | None = None
@@ -83,15 +86,21 @@ class PlanRequest:
 
     @property
     def min_bytes(self) -> int:
-        """The least memory that suffices: one slot, and the tape of the smallest leaf."""
+        """The least memory that suffices: the tape of the smallest leaf, and one slot or two."""
         leaf = self.leaf_steps or 1
-        num_slots = min(1, num_leaves(self.num_steps, leaf) - 1)
-        return leaf * self.tape_bytes + num_slots * self.state_bytes
+        has_one_leaf = num_leaves(self.num_steps, leaf) == 1
+        num_slots = 0 if has_one_leaf else 1 + (self._file_states() > 0)
+        return self._room([leaf], 0).needed_bytes(leaf, num_slots)
 
     @property
     def everything_bytes(self) -> int:
         """Size of the states before all steps."""
         return self.num_steps * self.state_bytes
+
+    @property
+    def step_tape_bytes(self) -> int:
+        """The tape of one step, which may be its state."""
+        return self.state_bytes if self.tape_bytes is None else self.tape_bytes
 
     def plans(self, memory_bytes: int) -> tuple[Plan, list[Plan]]:
         """Return the plan chosen for this much memory, and the best of each family, fastest first.
@@ -101,26 +110,40 @@ class PlanRequest:
         ArgumentError
             The memory has no room for a slot and the tape of the smallest leaf.
         """
-        budget = Budget.of(
-            self.num_steps,
-            memory_bytes=memory_bytes,
-            state_bytes=self.state_bytes,
-            tape_bytes=lambda steps: steps * self.tape_bytes,
-            disk_bytes=self.disk_bytes,
-            leaf_steps=self.leaf_steps,
-        )
-        if not self.costs.unreached:
-            leaf = budget.cached_leaf(cache_bytes(communicator(None)))
-            budget = dataclasses.replace(budget, retaking_leaf=leaf)
-        chosen = choose(self.num_steps, self.costs, budget)
-        others = compare(self.num_steps, self.costs, budget)
+        leaves = leaf_sizes(self.num_steps, self.leaf_steps)
+        rooms = [self._room(leaves, memory_bytes)]
+        budget = Budget.of(self.num_steps, memory_bytes, rooms, file_states=self._file_states())
+        speed = partial(touch_speed, communicator(None))
+        draft = Draft.of(self.num_steps, self.costs, budget, touch_speed=speed)
+        costs, budget = draft.costs, draft.budget
+        with_file = budget
+        if not draft.file_can_pay(bytes_in_memory(self.state_bytes), is_known=False):
+            with_file = replace(budget, file_states=0)
+        chosen = choose(self.num_steps, costs, with_file)
+        others = compare(self.num_steps, costs, budget)
         best = [chosen, *(plan for plan in others if plan.family != chosen.family)]
         return chosen, sorted(best, key=lambda plan: plan.predicted_seconds)
 
     def memory_of(self, schedule: Schedule) -> int:
         """Return the bytes of a schedule's slots and of the tape of one leaf."""
         leaf = min(schedule.leaf_steps, self.num_steps)
-        return schedule.num_slots * self.state_bytes + leaf * self.tape_bytes
+        return self._room([leaf], 0).needed_bytes(leaf, schedule.num_slots)
+
+    def _room(self, leaves: Iterable[int], memory_bytes: int) -> Room:
+        slot = bytes_in_memory(self.state_bytes)
+        states_too = self.tape_bytes is None
+
+        def tape_bytes(leaf: int, kept: bool) -> int:
+            if self.tape_bytes is None:  # as of `FunctionStepper`: the first state is the live one
+                return (leaf - 1 + kept) * slot
+            return leaf * self.tape_bytes
+
+        return Room.of(leaves, memory_bytes, slot, tape_bytes, tapes_are_states=states_too)
+
+    def _file_states(self) -> int:
+        if self.disk_bytes is None:
+            return self.num_steps
+        return self.disk_bytes // bytes_in_file(self.state_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +263,8 @@ class PlanTable:
         """Return the request and its plans in types that JSON has."""
         request = self.request
         return {
-            **dataclasses.asdict(request),
+            **asdict(request),
+            "tape_bytes": request.step_tape_bytes,
             "forward_seconds": request.forward_seconds,
             "ideal_seconds": request.ideal_seconds,
             "everything_bytes": request.everything_bytes,

@@ -20,10 +20,18 @@ class Report:
     reason: str
     """Why the planner chose it; empty if the caller did."""
     num_steps: int
+    leaf_steps: int
+    """Steps recorded and pulled back together. Where the stepper's rounding depends on it, the
+    gradient has the same bits again in leaves of this size only."""
     state_bytes: int
     """One state, on this rank."""
     memory_bytes: int
     """Peak size of the state-sized buffers and tapes in use at once, on this rank."""
+    touched_bytes: int
+    """New memory for them that was touched for the first time, on this rank: 0 where later
+    evaluations use what there is. A stepper's tapes count if their memory is the driver's."""
+    kept_tapes: int
+    """The most tapes alive at once, that of the leaf being reversed included."""
     actions: int
     """Actions of the schedule that were carried out."""
     advanced_steps: int
@@ -34,9 +42,12 @@ class Report:
     """From the start to the turn."""
     reverse_seconds: float
     """From the turn to the end."""
+    first_touch_seconds: float
+    """The part of both that touching new memory took."""
     predicted_seconds: float
-    """The planner's prediction of `seconds`; in a later evaluation, the time that `adjoint.replay`
-    gives the schedule by the costs of the evaluation before. nan where nothing was measured."""
+    """The planner's prediction of `seconds`, without the first touch of memory; in a later
+    evaluation, the time that `adjoint.replay` gives the schedule by the costs of the evaluation
+    before. nan where nothing was measured."""
     probe_seconds: float
     """Time to measure costs before the sweep; 0 if nothing was measured."""
     engine: str
@@ -104,10 +115,13 @@ class Report:
             "trajectory": f"{self.num_steps:,} steps of {format_bytes(self.state_bytes)}: "
             + format_bytes(self.trajectory_bytes),
             "memory for states": format_bytes(self.memory_bytes),
+            "first touch": f"{format_bytes(self.touched_bytes)}, {self.first_touch_seconds:.2f} s",
             "recomputation factor": f"{self.recomputation_factor:.2f} ({steps})",
             "seconds": f"{self.forward_seconds:.2f} forward, {self.reverse_seconds:.2f} reverse",
             "file": f"{moved}; {self.hidden_share:.0%} of transfer time hidden",
         }
+        if self.touched_bytes == 0:
+            del rows["first touch"]
         if not self.bytes_written:
             del rows["file"]
         else:

@@ -25,6 +25,7 @@ OPTIONAL = (
     "fingerprint",
     "finished",
     "first_non_finite",
+    "leaf_sensitive",
     "leaf_steps",
     "needs_last_state",
     "per_step",
@@ -32,6 +33,7 @@ OPTIONAL = (
     "reaches_stop",
     "reproducible",
     "tape_bytes",
+    "tape_is_first_state",
     "tape_memory",
     "writes_ghosts",
 )
@@ -71,6 +73,22 @@ class Capabilities:
     def leaf_steps(self) -> int | None:
         """Steps of the leaves that the stepper insists on; None if any leaf will do."""
         return self._read("leaf_steps", None)
+
+    @property
+    def leaf_sensitive(self) -> bool:
+        """Whether the driver chooses `leaf_steps`, on which rounding depends. Default False."""
+        return self._read("leaf_sensitive", False)
+
+    def set_leaf_steps(self, leaf_steps: int) -> None:
+        """Make a stepper that is `leaf_sensitive` take leaves of this size."""
+        stepper: Any = self.stepper
+        if stepper.leaf_steps != leaf_steps:
+            stepper.leaf_steps = leaf_steps
+
+    @property
+    def tape_is_first_state(self) -> bool:
+        """Whether `pull_back` takes a leaf's steps again from its first state. Default False."""
+        return self._read("tape_is_first_state", False)
 
     @property
     def needs_last_state(self) -> bool | None:

@@ -47,6 +47,13 @@ class Stepper(Protocol):
     ``leaf_steps`` (int)
         Record and pull back on the grid ``0, leaf_steps, 2 leaf_steps, …`` only, under every
         schedule, because grouping steps differently changes round-off.
+    ``leaf_sensitive`` (bool, default False)
+        Grouping steps differently changes round-off, but leaves of any size will do. The driver
+        then sets `leaf_steps`, which has a value before, to what suits memory and sizes. It does so
+        before the first step, by no timing, and keeps it for all evaluations.
+    ``tape_is_first_state`` (bool, default False)
+        `record` takes no step whose end is not needed: the tape of a leaf is its first state, from
+        which `pull_back` takes the steps again. No tape is kept then, since a state does as well.
     ``tape_bytes(steps, *, kept=False)`` (int)
         Memory of the tape of one `record` over `steps` steps, counted in the memory budget; with
         `kept`, of a tape that is kept while other steps are taken. Without that argument, it is the

@@ -1,12 +1,14 @@
 """Memory for states: blocks of bytes that contain a state's arrays, and a pool of them.
 
 A slot of the schedule is one block; a stepper may compute in a block, and a transfer moves one. The
-first touch of new memory is slow, so blocks are reused, the most recently used one first, while it
-is in the cache. Memory is not touched before it is used, so a pool may be larger than a run needs.
+first touch of new memory is slow, so it is timed apart, and blocks are reused, the most recently
+used one first, while it is in the cache. No block is made before it is used, so a pool may be
+larger than a run needs.
 """
 
 import mmap
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
 from weakref import WeakSet
@@ -40,7 +42,7 @@ class Block:
         New memory for them, `StateLayout.moved_bytes` long; by default pages of its own.
     """
 
-    __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "parts", "taken")
+    __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "taken")
 
     def __init__(self, layout: StateLayout, memory: NDArray[np.uint8] | None = None) -> None:
         self.layout = layout
@@ -48,14 +50,17 @@ class Block:
         """The whole block."""
         self.arrays = StateArrays(layout.views(self.bytes))
         """The arrays of a state: views of `bytes`."""
-        whole = memoryview(self.bytes)
-        self.parts = tuple(whole[each.offset : each.offset + each.nbytes] for each in layout.fields)
-        """The bytes of each array."""
         self.taken = False
         """Whether it has been taken from the pool."""
         self.is_lost = False
         """Whether an overdue transfer may use it for ever: then nothing else must, from now on."""
         self._transfers: list[Transfer] = []
+
+    @property
+    def parts(self) -> tuple[memoryview, ...]:
+        """The bytes of each array."""
+        whole, fields = memoryview(self.bytes), self.layout.fields
+        return tuple(whole[each.offset : each.offset + each.nbytes] for each in fields)
 
     def hold(self, transfer: Transfer) -> None:
         """Mark the block as used by `transfer`; it is busy until that has ended."""
@@ -88,6 +93,10 @@ class Room:
         """The bytes from which on idle blocks are unmapped."""
         self.peak = 0
         """The most bytes in use at once so far, those in transfer included."""
+        self.touched_bytes = 0
+        """Memory of new blocks so far, which has been touched for the first time."""
+        self.touch_seconds = 0.0
+        """What making and touching them took."""
         self.pools: WeakSet[BlockPool] = WeakSet()
         """Those that have idle blocks to give up."""
         self._mapped = self._in_use = 0
@@ -95,6 +104,8 @@ class Room:
     def map(self, size: int, by: "BlockPool | None" = None) -> None:
         """Make room for `size` bytes of new memory, for the pool `by` or for a tape."""
         self._mapped += size
+        if self._mapped <= self.limit:
+            return
         for pool in self.pools:
             while self._mapped > self.limit and pool is not by and pool.unmap():
                 pass
@@ -135,6 +146,7 @@ class BlockPool:
         self.room = Room() if room is None else room
         self.room.pools.add(self)
         self._size = layout.memory_bytes
+        self._is_large = layout.is_large
         self._arena = np.empty(0, np.uint8)
         """Memory that the next small blocks are cut from."""
         self._allocated = 0
@@ -161,9 +173,15 @@ class BlockPool:
 
     def lend(self, count: int) -> list[Block]:
         """Return blocks as `take` does."""
-        taken: list[Block] = []
+        idle = self._idle
+        taken = idle[: -count - 1 : -1]  # at once: a block may be as small as a number
+        del idle[len(idle) - len(taken) :]
+        for block in taken:
+            block.taken = True
+        self.room.use(len(taken) * self._size)
         try:
-            taken.extend(self.take() for _ in range(count))
+            while len(taken) < count:
+                taken.append(self.take())
         except BaseException:
             self.take_back(taken)
             raise
@@ -189,8 +207,15 @@ class BlockPool:
 
     def take_back(self, blocks: Iterable[Block]) -> None:
         """Return blocks to the pool as `give_back` does."""
+        idle = 0
         for block in blocks:
-            self.give_back(block)
+            if block.taken and not block.busy and not block.is_lost:
+                block.taken = False
+                self._idle.append(block)
+                idle += 1
+            else:
+                self.give_back(block)
+        self.room.use(-idle * self._size)
 
     def resize(self, capacity: int) -> None:
         """Change the capacity, and release idle blocks beyond it."""
@@ -205,11 +230,9 @@ class BlockPool:
         self.capacity += max(0, taken - wanted)
 
     def touch(self, count: int) -> None:
-        """Allocate `count` blocks, or up to the capacity, and touch their pages."""
+        """Allocate `count` blocks, or up to the capacity, which touches their pages."""
         while self._allocated < min(count, self.capacity):
-            block = self._allocate()
-            block.bytes[::PAGE_BYTES] = 0
-            self._idle.append(block)
+            self._idle.append(self._allocate())
 
     def unmap(self) -> bool:
         """Return the block that has been idle longest to the operating system, if it can be.
@@ -246,15 +269,25 @@ class BlockPool:
             self._idle.append(block)
 
     def _allocate(self) -> Block:
+        """Return a new block, whose pages are touched apart from their first use: that is slow."""
         self.room.map(self._size, self)
+        began = time.perf_counter()
+        if self._is_large:
+            block = Block(self.layout)
+            block.bytes[::PAGE_BYTES] = 0
+        else:
+            block = Block(self.layout, self._cut())
         self._allocated += 1
-        return Block(self.layout, None if self.layout.is_large else self._cut())
+        self.room.touch_seconds += time.perf_counter() - began
+        self.room.touched_bytes += self._size
+        return block
 
     def _cut(self) -> NDArray[np.uint8]:
         """Return memory for a small block."""
-        size = self.layout.moved_bytes
+        size = self._size
         if self._arena.size < size:
             self._arena = _pages(ARENA_BYTES)
+            self._arena[::PAGE_BYTES] = 0
         memory, self._arena = self._arena[:size], self._arena[size:]
         return memory
 

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from adjoint.errors import StepperError
 
-__all__ = ["LARGEST_ALIGNMENT", "PAGE_BYTES", "Field", "StateLayout"]
+__all__ = [
+    "LARGEST_ALIGNMENT",
+    "PAGE_BYTES",
+    "Field",
+    "StateLayout",
+    "bytes_in_file",
+    "bytes_in_memory",
+]
 
 FIELD_ALIGNMENT = 64
 """A cache line, and the widest vector register."""
@@ -86,7 +93,7 @@ class StateLayout:
     @property
     def memory_bytes(self) -> int:
         """What a block takes of the memory budget: `nbytes` rounded up to cache lines."""
-        return _round_up(self.nbytes, FIELD_ALIGNMENT)
+        return bytes_in_memory(self.nbytes)
 
     @property
     def page_bytes(self) -> int:
@@ -110,8 +117,7 @@ class StateLayout:
         `nbytes` rounded up to 1 MiB, or to 4 KiB if it is less than 1 MiB. Zero for a rank without
         state.
         """
-        alignment = min(LARGEST_ALIGNMENT, self.page_bytes)
-        return _round_up(self.nbytes, alignment) if alignment else 0
+        return bytes_in_file(self.nbytes)
 
     def views(self, block: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """Return the arrays in a block of at least `nbytes`: views that share its memory."""
@@ -132,6 +138,17 @@ class StateLayout:
             }
             for field in self.fields
         ]
+
+
+def bytes_in_memory(nbytes: int) -> int:
+    """Return what a state of `nbytes` takes of the memory budget: whole cache lines."""
+    return _round_up(nbytes, FIELD_ALIGNMENT)
+
+
+def bytes_in_file(nbytes: int) -> int:
+    """Return the size of a state of `nbytes` in a row of the file."""
+    alignment = min(LARGEST_ALIGNMENT, _round_up(nbytes, PAGE_BYTES))
+    return _round_up(nbytes, alignment) if alignment else 0
 
 
 def _require_plain(name: object, array: object) -> None:

@@ -156,6 +156,11 @@ class LeafPrograms:
         memory = self._program("pull_back", steps).memory_analysis()
         return int(memory.temp_size_in_bytes + memory.output_size_in_bytes)
 
+    def result_bytes(self, steps: int) -> int:
+        """Return the memory of the results of pulling back `steps` steps."""
+        memory = self._program("pull_back", steps).memory_analysis()
+        return int(memory.output_size_in_bytes)
+
     def check_mixing(self, params: list[Any], carry: list[Any], rows: list[Any]) -> None:
         """Raise `StepperError` if the step of a sequence depends on other sequences.
 

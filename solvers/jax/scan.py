@@ -55,7 +55,7 @@ def value_and_grad(
     final_loss: Callable[..., Any] | None = None,
     argnums: int | Sequence[int] = 0,
     batch_axes: Any = 0,
-    leaf_steps: int = 64,
+    leaf_steps: int | None = None,
     **options: Unpack[adjoint.RunOptions],
 ) -> "ScanValueAndGrad":
     """Return a function that computes the sum of a scan's losses and its gradient.
@@ -84,8 +84,9 @@ def value_and_grad(
         takes steps as long as any sequence is alive.
     leaf_steps
         Steps of a leaf, which one program runs and another pulls back. JAX's residuals of these
-        steps must fit in `memory`. The last bits of the gradient depend on
-        it, and on none of the following but `comm`.
+        steps must fit in `memory`. By default 64, or as many as suit the memory; the number is in
+        the report. The last bits of the gradient depend on it, and on none of the following but
+        `comm`.
     **options
         See `adjoint.RunOptions`. `comm` has the ranks, each with sequences of its own. `memory` is
         for carries that are kept and for what JAX keeps of one leaf; not for parameters, their
@@ -107,7 +108,7 @@ def value_and_grad(
         )
     if loss is None and final_loss is None:
         raise ArgumentError("there is nothing to differentiate: give loss=, final_loss= or both")
-    if leaf_steps < 1:
+    if leaf_steps is not None and leaf_steps < 1:
         raise ArgumentError(f"leaf_steps={leaf_steps}: a leaf has at least one step")
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     if not numbers or any(n not in range(len(Selected._fields)) for n in numbers):
@@ -135,7 +136,7 @@ class ScanValueAndGrad(Closing):
         self,
         model: Model,
         argnums: int | tuple[int, ...],
-        leaf_steps: int,
+        leaf_steps: int | None,
         options: adjoint.RunOptions,
     ) -> None:
         self._model = model

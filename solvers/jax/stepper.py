@@ -24,6 +24,9 @@ __all__ = ["ScanStepper"]
 
 Named = dict[str, NDArray[Any]]
 
+USUAL_LEAF = 64
+"""Steps of a leaf, unless another number is better."""
+
 
 class ScanStepper:
     """A stepper for ``lax.scan``, created by `solvers.jax.value_and_grad`.
@@ -42,7 +45,7 @@ class ScanStepper:
     num_steps
         Steps that the driver will take: the largest number of any rank.
     leaf_steps
-        Steps recorded and pulled back together, by one program.
+        Steps recorded and pulled back together, by one program; None leaves them to the driver.
 
     Raises
     ------
@@ -51,11 +54,14 @@ class ScanStepper:
     """
 
     reproducible = True
+    needs_last_state = False
+    tape_is_first_state = True
 
     def __init__(
-        self, programs: LeafPrograms, batch: Batch, num_steps: int, leaf_steps: int
+        self, programs: LeafPrograms, batch: Batch, num_steps: int, leaf_steps: int | None
     ) -> None:
-        self.leaf_steps = min(leaf_steps, num_steps)
+        self.leaf_sensitive = leaf_steps is None
+        self.leaf_steps = min(USUAL_LEAF if leaf_steps is None else leaf_steps, num_steps)
         self.first_non_finite: int | None = None
         """The first step since `start` whose loss is not finite; None if all are."""
         self._programs = programs
@@ -134,8 +140,19 @@ class ScanStepper:
         return (*self._names("xs"), *self._names("targets"))
 
     def tape_bytes(self, steps: int) -> int:
-        """Return the memory of a carry, and of the program that pulls back `steps` steps."""
-        return state_bytes(self.state) + self._programs.scratch_bytes(steps)
+        """Return the memory of a carry, and of the program that pulls back `steps` steps.
+
+        Of a leaf of another size than `leaf_steps`, a little more than it takes: that of a scan
+        grows with its steps, and only one program is compiled.
+        """
+        carry, leaf = state_bytes(self.state), self.leaf_steps
+        if steps == leaf or not self.leaf_sensitive:
+            return carry + self._programs.scratch_bytes(steps)
+        scratch, results = self._programs.scratch_bytes(leaf), self._programs.result_bytes(leaf)
+        if steps > leaf:
+            return carry + scratch * steps // leaf
+        # twice the results: XLA sums them up in memory besides
+        return 3 * carry + 2 * results + max(0, scratch - 2 * results) * steps // leaf
 
     def fingerprint(self) -> dict[str, Any]:
         """Return names, shapes, dtypes and values of the arguments, as far as they are arrays."""

@@ -48,6 +48,9 @@ __all__ = ["RecurrentNetwork"]
 
 Array = NDArray[Any]
 
+USUAL_LEAF = 64
+"""Steps of a block, unless another number is better."""
+
 IGNORE_OVERFLOW: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 """NumPy's warnings off: overflow is reported once, as a loss that is not finite."""
 
@@ -96,7 +99,7 @@ class RecurrentNetwork:
         Accumulator of the gradient with respect to the inputs, of their shape: an array, a memory
         map or an HDF5 dataset. Without it the inputs are no control.
     leaf_steps
-        Steps of a block, and of a leaf.
+        Steps of a block, and of a leaf. By default 64, or as many as suit the memory of a gradient.
     dtype
         float64 or float32.
     seed
@@ -126,15 +129,16 @@ class RecurrentNetwork:
         num_layers: int = 1,
         lengths: ArrayLike | None = None,
         input_gradient: RowSink | None = None,
-        leaf_steps: int = 64,
+        leaf_steps: int | None = None,
         dtype: DTypeLike = np.float64,
         seed: int = 0,
     ) -> None:
         self._dtype = np.dtype(dtype)
-        check_sizes(self._dtype, input_size, hidden_size, batch, num_layers, leaf_steps)
+        self.leaf_sensitive = leaf_steps is None
+        self._leaf_steps = USUAL_LEAF if leaf_steps is None else leaf_steps
+        check_sizes(self._dtype, input_size, hidden_size, batch, num_layers, self._leaf_steps)
         check_pair("loss", loss, "targets", targets)
         check_pair("final_loss", final_loss, "final_targets", final_targets)
-        self.leaf_steps = leaf_steps
         self._row = (batch, input_size)
         self._inputs = Rows(inputs, "inputs")
         self._targets = None if targets is None else Rows(targets, "targets")
@@ -169,14 +173,22 @@ class RecurrentNetwork:
         """The accumulated gradients. Each row of that of the inputs is written once."""
         self.distributed = tuple(f"{name}0" for name in names)
         self.per_step: tuple[str, ...] = ()
-        self._outer = aligned_zeros((self.leaf_steps, batch, hidden_size), self._dtype)
-        self._inputs_adjoint: Array | None = None
-        self.tape_memory = Scratch(partial(_make_tape, self._tape_shapes(), self._dtype))
-        self._tapes: dict[tuple[int, int], list[_Block]] = {}
+        self._allocate_blocks()
         self.first_non_finite: int | None = None
         """The first step since the last `start` whose loss was not finite; None if all were."""
         self._reached = 0
         """The last step reached since `start`: at `turn`, the end of the run."""
+
+    def _allocate_blocks(self) -> None:
+        """Allocate what the steps of a leaf need."""
+        batch, hidden_size = self.state["h"].shape[1:]
+        self._outer = aligned_zeros((self.leaf_steps, batch, hidden_size), self._dtype)
+        self._inputs_adjoint: Array | None = None
+        if self.per_step:
+            self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
+        shapes = self._tape_shapes(self.leaf_steps)
+        self.tape_memory = Scratch(partial(_make_tape, shapes, self._dtype))
+        self._tapes: dict[tuple[int, int], list[_Block]] = {}
 
     def _control_inputs(self, inputs: Any, gradient: RowSink) -> None:
         """Make the inputs a control, with `gradient` as its accumulator."""
@@ -185,18 +197,32 @@ class RecurrentNetwork:
         self.accumulators["inputs"] = gradient
         self.distributed += ("inputs",)
         self.per_step = ("inputs",)
-        self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
+        self._allocate_blocks()
 
     # -- the protocol -------------------------------------------------------------------------
 
+    @property
+    def leaf_steps(self) -> int:
+        """Steps of a leaf, and of a block. A driver that chooses them sets them before a run."""
+        return self._leaf_steps
+
+    @leaf_steps.setter
+    def leaf_steps(self, steps: int) -> None:
+        self._leaf_steps = steps
+        self._allocate_blocks()
+
     def tape_bytes(self, steps: int) -> int:
-        """Return the memory of the tape of `steps` steps, and of pulling it back."""
-        blocks = -(-steps // self.leaf_steps)
-        entries = sum(math.prod(shape) for shape in self._tape_shapes().values())
-        rows = self.leaf_steps * self._row[0]
-        work = self._outer.nbytes + sum(loss.work_bytes(rows) for loss in self._losses.values())
+        """Return the memory of the tape of `steps` steps, and of pulling it back.
+
+        If the driver chooses the leaf, a block has as many steps.
+        """
+        block = steps if self.leaf_sensitive else self.leaf_steps
+        blocks, rows = -(-steps // block), block * self._row[0]
+        entries = sum(math.prod(shape) for shape in self._tape_shapes(block).values())
+        work = sum(loss.work_bytes(rows) for loss in self._losses.values())
+        work += block * self._outer[0].nbytes
         if self._inputs_adjoint is not None:
-            work += self._inputs_adjoint.nbytes
+            work += block * self._inputs_adjoint[0].nbytes
         return blocks * entries * self._dtype.itemsize + work
 
     def fingerprint(self) -> dict[str, Any]:
@@ -381,10 +407,11 @@ class RecurrentNetwork:
 
     # -- memory -------------------------------------------------------------------------------
 
-    def _tape_shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {"inputs": (self.leaf_steps, *self._row)}
+    def _tape_shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the arrays of a block of so many steps."""
+        shapes: dict[str, tuple[int, ...]] = {"inputs": (steps, *self._row)}
         for layer in self._layers:
-            shapes |= layer.tape_shapes(self.leaf_steps)
+            shapes |= layer.tape_shapes(steps)
         return shapes
 
     def _clear_rows(self, gradient: RowSink) -> None:

@@ -171,8 +171,10 @@ class LeafRunner:
         inputs = {name: next(rest) for name in tape.inputs}
         return gradients[: len(firsts)], inputs, {name: next(rest) for name in parameters}
 
-    def examine(self, batch: Batch, leaf_steps: int, seed: int) -> None:
-        """Run the first leaf with and without a graph, once for each mode of the modules.
+    def examine(self, batch: Batch, steps: int, seed: int, *, leaf_steps: int) -> None:
+        """Run the first steps with and without a graph, once for each mode of the modules.
+
+        From then on memory for the tape of `leaf_steps` steps is not given back between leaves.
 
         Raises
         ------
@@ -182,7 +184,7 @@ class LeafRunner:
         """
         mode = mode_of(self._modules)
         known = self._findings.get(mode)
-        data = None if known is not None else batch.read(0, leaf_steps)
+        data = None if known is not None else batch.read(0, steps)
         if data is not None:
             self._watch.scratch = ()
             try:
@@ -194,7 +196,7 @@ class LeafRunner:
                     raise
                 known = self._examined(data, batch.initial, seed)
             self._findings[mode] = known
-            raise_trim_threshold(2 * known.leaf_bytes)
+            raise_trim_threshold(2 * known.leaf_bytes * leaf_steps // steps)
         if known is not None:
             self._found, self._watch.scratch = known, known.scratch
 

@@ -105,7 +105,8 @@ class TorchSequence(Closing):
         every tensor of the state (the second for a fused module), and along the second axis of all
         rows.
     leaf_steps
-        Steps whose graph is held at once. More take more memory; the time depends on it little.
+        Steps whose graph is held at once. By default as many as suit the memory; the number is in
+        the report. The last bits of the gradient depend on it.
     **options
         Communicator, memory, file and more: see `adjoint.RunOptions`. Resuming a run takes the same
         data as before.
@@ -129,11 +130,11 @@ class TorchSequence(Closing):
         modules: Any = (),
         num_steps: int | None = None,
         lengths: ArrayLike | None = None,
-        leaf_steps: int = 32,
+        leaf_steps: int | None = None,
         **options: Unpack[adjoint.RunOptions],
     ) -> None:
         comm = options.get("comm")
-        if leaf_steps < 1:
+        if leaf_steps is not None and leaf_steps < 1:
             raise ArgumentError(f"leaf_steps={leaf_steps}: a leaf has at least one step")
         self._own_steps = num_steps
         self._given = {"inputs": inputs, "targets": targets, "state": state, "lengths": lengths}
@@ -147,7 +148,7 @@ class TorchSequence(Closing):
             self._first,
             {"cell": cell, "loss": loss, "final_loss": final_loss, "modules": modules},
             final_loss=final_loss,
-            leaf_steps=min(leaf_steps, self._num_steps),
+            leaf_steps=None if leaf_steps is None else min(leaf_steps, self._num_steps),
             rank=0 if comm is None else comm.Get_rank(),
         )
         self._journalled = _forms(self._stepper) if options.get("resume") else None

@@ -29,9 +29,12 @@ from solvers.torch.leaf import LeafRunner, Tape, bits_of, other_results
 from solvers.torch.modules import Modules
 from solvers.torch.rows import LeafData
 from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable
-from solvers.torch.unroll import Unroll
+from solvers.torch.unroll import FusedUnroll, Unroll
 
 __all__ = ["TorchStepper"]
+
+USUAL_LEAF = 32
+"""Steps of a leaf, unless another number is better. No more are examined before a run."""
 
 SEED = "seed"
 """Name of the array of the state that holds the seed."""
@@ -53,7 +56,7 @@ class TorchStepper:
     final_loss
         A function of the final state.
     leaf_steps
-        Steps of a leaf.
+        Steps of a leaf; None leaves them to the driver.
     rank
         Rank of this process, which enters the seeds of its random numbers.
 
@@ -73,10 +76,12 @@ class TorchStepper:
         modules: Mapping[str, Any],
         *,
         final_loss: Callable[[Tree], Any] | None = None,
-        leaf_steps: int = 32,
+        leaf_steps: int | None = None,
         rank: int = 0,
     ) -> None:
-        self.leaf_steps = leaf_steps
+        self.leaf_sensitive = leaf_steps is None
+        self._leaf_steps = USUAL_LEAF if leaf_steps is None else leaf_steps
+        self._has_single_call = isinstance(unroll, FusedUnroll)
         self.seed = 0
         """Seed of an evaluation's randomness; set it before a run."""
         self.batch = batch
@@ -111,6 +116,16 @@ class TorchStepper:
     # -- the protocol -------------------------------------------------------------------------
 
     @property
+    def leaf_steps(self) -> int:
+        """Steps of a leaf. A driver that chooses them sets them before a run."""
+        return self._leaf_steps
+
+    @leaf_steps.setter
+    def leaf_steps(self, steps: int) -> None:
+        self._leaf_steps = steps
+        self._runner = self._new_runner(self._modules)
+
+    @property
     def parameters(self) -> Mapping[str, Any]:
         """The parameters that require a gradient, by name."""
         return self._modules.parameters
@@ -136,10 +151,9 @@ class TorchStepper:
         return tuple(self.batch.input_tensors)
 
     def tape_bytes(self, steps: int) -> int:
-        """Return the memory of the tape of `steps` steps, in proportion to that of one leaf."""
-        leaf = min(self.leaf_steps, self.batch.end)
-        self._runner.examine(self.batch, leaf, self.seed)
-        return -(-self._runner.leaf_bytes * steps // max(1, leaf))
+        """Return the memory of the tape of `steps` steps, in proportion to that of the first."""
+        examined = self._examine()
+        return -(-self._runner.leaf_bytes * steps // max(1, examined))
 
     def fingerprint(self) -> dict[str, Any]:
         """Return forms of the parameters, initial state, seed, inputs and targets."""
@@ -178,7 +192,7 @@ class TorchStepper:
     def start(self) -> None:
         """Set the state to the initial one, and the accumulators to zero."""
         self.find_modules()
-        self._runner.examine(self.batch, min(self.leaf_steps, self.batch.end), self.seed)
+        self._examine()
         for live, first in zip(self._live, self.batch.initial, strict=True):
             live.copy_(first)
         self._seed[0] = self.seed
@@ -249,6 +263,16 @@ class TorchStepper:
             self._totals[name] += adjoint[name]
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _examine(self) -> int:
+        """Examine the first steps of the first leaf; return how many.
+
+        All of them, where one call takes them all.
+        """
+        leaf = min(self.leaf_steps, self.batch.end)
+        steps = leaf if self._has_single_call else min(leaf, USUAL_LEAF)
+        self._runner.examine(self.batch, steps, self.seed, leaf_steps=leaf)
+        return steps
 
     def _controls(self) -> dict[str, Any]:
         return {**self.parameters, **self.batch.controls}

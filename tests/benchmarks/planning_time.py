@@ -11,13 +11,14 @@ of a few repetitions counts. What takes longer than is promised is marked.
 import argparse
 import time
 
-from adjoint.planning.budget import Budget
+from adjoint.planning.budget import Budget, Room, leaf_sizes
 from adjoint.planning.planner import choose
 from adjoint.schedules.costs import Costs
 
 PROMISED = 0.3
 """Seconds for a million steps."""
 
+STATE = 1 << 20
 SIZES = [10**k for k in range(3, 10)]
 SLOTS = (4, 16, 64, 200)
 TRANSFERS = (0.3, 10.0, 50.0, 1000.0)
@@ -27,13 +28,9 @@ KINDS = ("no file", "file", "tapes", "leaves")
 def budget(kind: str, num_steps: int, num_slots: int) -> Budget:
     """Return what may be used."""
     if kind == "leaves":
-        return Budget.of(
-            num_steps,
-            memory_bytes=num_slots + 1,
-            state_bytes=1,
-            tape_bytes=lambda steps: steps,
-            disk_bytes=None,
-        )
+        memory, sizes = STATE * (num_slots + 1), leaf_sizes(num_steps, None)
+        room = Room.of(sizes, memory, STATE, lambda k, _kept: k * STATE, tapes_are_states=False)
+        return Budget.of(num_steps, memory, [room], file_states=num_steps)
     tapes = {1: 1} if kind == "tapes" else {}
     return Budget({1: num_slots}, 0 if kind == "no file" else num_steps, tapes)
 

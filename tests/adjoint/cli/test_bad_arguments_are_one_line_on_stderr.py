@@ -18,7 +18,7 @@ GOOD = {"--steps": "1e4", "--state": "1 MiB", "--memory": "64 MiB", "--step": "0
         ({"--steps": "many"}, "1e6 or 10^6"),
         ({"--steps": None}, "--steps"),
         ({"--memory": "0"}, "must be positive"),
-        ({"--memory": "1.5 MiB"}, "one slot take 2097152 bytes"),
+        ({"--memory": "0.5 MiB"}, "1 slot take 1048576 bytes"),
         ({"--memory": "3 parsecs"}, '"512 MiB"'),
         ({"--state": ""}, '"512 MiB"'),
         ({"--step": "-1"}, '"20 ms"'),

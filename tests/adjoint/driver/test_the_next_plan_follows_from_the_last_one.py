@@ -17,7 +17,7 @@ SPILLING = Spilling(NUM_STEPS, SLOTS, 9.0, costs=COSTS)
 
 
 def plan(schedule=SPILLING, costs=COSTS):
-    return RunPlan(schedule, "chosen", costs, 1.0, rows=ROWS, resumes=True)
+    return RunPlan(schedule, "chosen", costs, 1.0, rows=ROWS, resumes=True, evaluation=2)
 
 
 def learn(before, *, revised=None, costs=None, seconds=1e9, rows=ROWS, needs_file=False):
@@ -26,7 +26,7 @@ def learn(before, *, revised=None, costs=None, seconds=1e9, rows=ROWS, needs_fil
 
 def test_nothing_measured_changes_nothing_but_that_nothing_is_resumed():
     before = plan()
-    assert learn(before) == dataclasses.replace(before, resumes=False)
+    assert learn(before) == dataclasses.replace(before, resumes=False, evaluation=3)
     assert before.resumes, "the plan that was played is left as it was"
 
 
@@ -56,6 +56,12 @@ def test_a_file_that_costs_more_than_it_saves_is_not_used_any_more():
     assert after.schedule.num_slots <= SLOTS
     assert "not used any more" in after.reason
     assert after.predicted_seconds == pytest.approx(in_memory_seconds(), rel=0.01)
+
+
+def test_the_first_evaluation_says_nothing_about_the_file():
+    first = dataclasses.replace(plan(), evaluation=1)
+    after = learn(first, costs=COSTS, seconds=100 * in_memory_seconds())
+    assert after.schedule.file_states > 0
 
 
 def test_a_file_that_saves_anything_is_kept():

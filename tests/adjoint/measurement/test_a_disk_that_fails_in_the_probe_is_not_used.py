@@ -7,11 +7,11 @@ from faulty_engine import Faults
 from throttled_engine import Throttle
 
 import adjoint
-from adjoint.driver import constants
 from adjoint.errors import TransferError
 from adjoint.measurement.engines import choose_engine
 from adjoint.measurement.synthetic import opener, synthetic_probe
 from adjoint.parallel import communicator
+from adjoint.planning import draft
 from adjoint.schedules import StoreAll
 
 NUM_STEPS = 120
@@ -33,7 +33,7 @@ def gradient(**options):
 @pytest.mark.parametrize("file", ["kept.h5", ""], ids=["kept", "temporary"])
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
 def test_the_gradient_uses_no_file(faults, file, tmp_path, monkeypatch):
-    monkeypatch.setattr(constants, "MIN_GAIN_PER_PROBE", 0)
+    monkeypatch.setattr(draft, "MIN_GAIN_PER_PROBE", 0)
     result = gradient(memory=12000, file=tmp_path / file, engine=faults)
     report = result.report
     leaf = int(report.schedule.partition("leaves of ")[2].partition(",")[0] or 1)

@@ -3,13 +3,16 @@
 Whatever fits: states, some tapes, all tapes, or one leaf of all steps.
 """
 
+from dataclasses import replace
 from itertools import product
+from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adjoint.planning.budget import Budget
+from adjoint.planning.budget import Budget, Room, leaf_sizes
+from adjoint.planning.draft import Draft, leaf_by_sizes
 from adjoint.planning.planner import choose
 from adjoint.schedules import Mixed, Revolve, StoreAll
 from adjoint.schedules.costs import Costs
@@ -19,15 +22,16 @@ MAX_LOSS = 0.011
 """Of plans that differ by less than a hundredth the one in the least memory is chosen."""
 
 
-def budget_of(num_steps, memory, tape_states, **only):
+def budget_of(num_steps, memory, tape_states, leaf_steps=None):
     """Return what fits in memory for some states, where a step's tape is so large, in states."""
-    return Budget.of(
-        num_steps,
-        memory_bytes=int(memory * 1000),
-        state_bytes=1000,
-        tape_bytes=lambda steps: int(steps * tape_states * 1000),
-        **only,
+    room = Room.of(
+        leaf_sizes(num_steps, leaf_steps),
+        int(memory * 1000),
+        1000,
+        lambda steps, _kept: int(steps * tape_states * 1000),
+        tapes_are_states=False,
     )
+    return Budget.of(num_steps, int(memory * 1000), [room])
 
 
 def costs_of(retaken, record=0.25):
@@ -42,10 +46,12 @@ cases = {
 }
 
 
-@settings(max_examples=150)
-@given(**cases)
-def test_replay_takes_as_long(num_steps, memory, tape_states, retaken):
-    budget, costs = budget_of(num_steps, memory, tape_states), costs_of(retaken)
+@settings(max_examples=200)
+@given(**cases, touch_speed=st.sampled_from([inf, 1e5, 1e3]), evaluations=st.integers(1, 10))
+def test_replay_takes_as_long(num_steps, memory, tape_states, retaken, touch_speed, evaluations):
+    touching = {"touch_speed": touch_speed, "evaluations": evaluations}
+    budget = replace(budget_of(num_steps, memory, tape_states), **touching)
+    costs = costs_of(retaken)
     plan = choose(num_steps, costs, budget)
     leaf = plan.schedule.leaf_steps
     played = price(
@@ -127,11 +133,27 @@ def test_steps_are_retaken_only_in_leaves_of_the_size_that_is_given():
         assert plan.schedule.leaf_steps == leaf
 
 
-def test_the_leaf_that_stays_in_cache_leaves_enough_slots():
-    budget = budget_of(10**6, 32, 1.0)
-    assert budget.cached_leaf(10**9) == 8
-    assert budget.cached_leaf(16_000) == 4
-    assert budget.cached_leaf(0) == 1
+def test_the_larger_a_state_the_fewer_leaves_set_out_from_one():
+    leaves = []
+    for slot_bytes in (8, 10**5, 5 * 10**6):
+        budget = replace(budget_of(1000, 40, 1.0), slot_bytes=slot_bytes)
+        steps = Costs(advance=1e-4, pull_back=2e-4)
+        draft = Draft.of(1000, steps, budget, touch_speed=lambda: inf)
+        leaves.append(draft.plan.schedule.leaf_steps)
+    assert leaves == sorted(leaves)
+    assert leaves[0] < leaves[-1]
+
+
+@pytest.mark.parametrize("retakes", [False, True])
+def test_a_leaf_by_sizes_is_the_usual_one_unless_another_saves_much(retakes):
+    def leaf(memory, tape_states, usual):
+        budget = budget_of(1000, memory, tape_states)
+        return leaf_by_sizes(1000, budget, usual, retakes=retakes)
+
+    assert leaf(20_000, 10.0, 64) == 64
+    assert leaf(20_000, 10.0, 8) > 64, "the leaf's own time counts"
+    assert leaf(100, 10.0, 64) < 10, "the tape of the usual leaf does not fit"
+    assert leaf(100, 10.0, 64) == leaf(100, 10.0, 32)
 
 
 def test_memory_is_not_touched_for_less_than_that_takes():

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import adjoint
+from plan_campaign.child import Task
 from plan_campaign.later import Opened, warm
 from plan_campaign.models import MODELS
-from plan_campaign.rounds import MAX_ROUNDS, QUICK_ROUNDS, play
+from plan_campaign.rounds import MIN_ROUNDS, Times, play
 from plan_campaign.statistics import Interval, interval
-from plan_campaign.ways import tape_bytes
+from plan_campaign.ways import everything_bytes
 
 REFERENCE = "reference"
 CELLS, IMPLICIT_STEPS = 64, 100
@@ -45,16 +46,23 @@ def ratio_to_reference(times: Mapping[str, list[float]], way: str) -> Interval:
     return interval([a / b for a, b in zip(times[way], times[REFERENCE], strict=True)])
 
 
-def play_case(case: Case, folder: Path, *, quick: bool) -> dict[str, Any]:
+def needs_rounds(case: Case, found: Mapping[str, Any]) -> bool:
+    """Return whether more rounds should be played of a case."""
+    times = Times(**found["times"])
+    return not times.are_all and (times.count < MIN_ROUNDS or not _is_decided(case, times))
+
+
+def _is_decided(case: Case, times: Times) -> bool:
+    return all(ratio_to_reference(times.by_way, way).is_narrow for way in case.bounds)
+
+
+def play_case(case: Case, folder: Path, task: Task) -> dict[str, Any]:
     """Play a case; return its times."""
-
-    def decided(times: Mapping[str, list[float]]) -> bool:
-        return all(ratio_to_reference(times, way).is_narrow for way in case.bounds)
-
+    before = task.before and Times(**task.before["times"])
     with ExitStack() as opened:
         clocks = case.clocks(opened, folder)
-        limit = QUICK_ROUNDS if quick else MAX_ROUNDS
-        return {"times": asdict(play(clocks, REFERENCE, decided, max_rounds=limit))}
+        decided = partial(_is_decided, case)
+        return {"times": asdict(play(clocks, REFERENCE, decided, before, seconds=task.seconds))}
 
 
 def bare_seconds(stepper: Any, num_steps: int) -> float:
@@ -88,7 +96,7 @@ def _over_bare(
         found = {REFERENCE: partial(bare_seconds, make(), num_steps)}
         for share in shares:
             stepper = make()
-            memory = share and int(share * tape_bytes(stepper, num_steps))
+            memory = share and int(share * everything_bytes(stepper, num_steps))
             found[f"memory {share}"] = _opened(opened, stepper, num_steps, memory=memory)
         return found
 
@@ -111,7 +119,7 @@ def _lstm(opened: ExitStack, folder: Path) -> dict[str, Clock]:
     found = {REFERENCE: module.Task(size, n).plain_backward}
     for share in (None, 0.5, 0.1):
         stepper = module.lstm(size, n, None)
-        memory = share and int(share * tape_bytes(stepper, n))
+        memory = share and int(share * everything_bytes(stepper, n))
         found[f"memory {share}"] = _opened(opened, stepper, n, memory=memory)
     return found
 

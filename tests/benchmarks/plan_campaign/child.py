@@ -6,10 +6,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 TIMEOUT_SECONDS = 3600
+NEVER = 1e18
 ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 
 
@@ -17,8 +20,27 @@ class ChildError(RuntimeError):
     """A process of the campaign ended with an error."""
 
 
-def run_child(folder: Path, *arguments: str, ranks: int = 1) -> Any:
-    """Return what `main` printed in a process of its own, which keeps files in `folder`.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A part of the campaign that a process of its own plays."""
+
+    part: str
+    name: str
+    schedule: str = ""
+    """As its `repr`; empty for what is planned."""
+    before: Any = None
+    """What was found of it earlier, to go on from."""
+    until: float = NEVER
+    """When to end, by `time.time`."""
+
+    @property
+    def seconds(self) -> float:
+        """The time that is left."""
+        return self.until - time.time()
+
+
+def run_child(folder: Path, task: Task, ranks: int = 1) -> Any:
+    """Return what a process of its own, which keeps files in `folder`, finds.
 
     Raises
     ------
@@ -29,7 +51,8 @@ def run_child(folder: Path, *arguments: str, ranks: int = 1) -> Any:
     script = Path(__file__).parents[1] / "campaign.py"
     with tempfile.TemporaryDirectory(dir=folder) as place:
         answer = Path(place) / "answer.json"
-        command = [sys.executable, str(script), "--child", place, *arguments]
+        (Path(place) / "task.json").write_text(json.dumps(asdict(task)))
+        command = [sys.executable, str(script), "--child", place]
         if ranks > 1:
             command = [_mpirun(), "-n", str(ranks), *command]
         try:
@@ -47,6 +70,11 @@ def run_child(folder: Path, *arguments: str, ranks: int = 1) -> Any:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             raise ChildError(" / ".join(lines[-1:]) or f"exit status {done.returncode}")
         return json.loads(answer.read_text())
+
+
+def task_in(folder: Path) -> Task:
+    """Return the task that `run_child` has left in a folder."""
+    return Task(**json.loads((folder / "task.json").read_text()))
 
 
 def answer(folder: Path, found: Any, comm: Any) -> None:

@@ -7,21 +7,17 @@ from typing import Any
 import numpy as np
 
 import adjoint
-from adjoint import schedules
-from adjoint.schedules.costs import Costs
+from plan_campaign.child import Task
 from plan_campaign.configurations import Configuration
-from plan_campaign.ways import Rival, Room, options
+from plan_campaign.ways import Rival, Room, options, schedule_of
 
 
 def first(
-    configuration: Configuration, folder: Path, schedule: str, comm: Any = None
+    configuration: Configuration, folder: Path, task: Task, comm: Any = None
 ) -> dict[str, float]:
-    """Return the seconds of one gradient by a schedule, given as its `repr`; planned if empty."""
+    """Return the seconds of one gradient by a schedule, or as it is planned."""
     model = configuration.model
-    rival = None
-    if schedule:
-        names = {name: getattr(schedules, name) for name in schedules.__all__} | {"Costs": Costs}
-        rival = Rival("", eval(schedule, names))
+    rival = Rival("", schedule_of(task.schedule)) if task.schedule else None
     leaf = rival.schedule.leaf_steps if rival and model.leaf_sensitive else None
     stepper = model.make(configuration.state_bytes, configuration.num_steps, comm, leaf)
     how = options(configuration, rival, Room.of(configuration, stepper), folder, comm)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 import adjoint
+from plan_campaign.child import Task
 from plan_campaign.configurations import Configuration
-from plan_campaign.rounds import MAX_ROUNDS, QUICK_ROUNDS, play
+from plan_campaign.rounds import Times, play
 from plan_campaign.statistics import judge
 from plan_campaign.ways import (
     PLANNED,
@@ -25,6 +26,8 @@ from plan_campaign.ways import (
     options,
 )
 
+MAX_RATIO = 1.05
+"""Of a later evaluation to that of the best rival."""
 PREDICTED = 3
 """The evaluation whose prediction is held against what it took."""
 MAX_EXPLORING = 8
@@ -57,9 +60,10 @@ class Opened:
 
 
 def later(
-    configuration: Configuration, folder: Path, comm: Any = None, *, quick: bool = False
+    configuration: Configuration, folder: Path, task: Task, comm: Any = None
 ) -> dict[str, Any]:
     """Return what the campaign notes of a configuration, but for first evaluations."""
+    before = Times(**task.before["times"]) if task.before else Times()
     model, n = configuration.model, configuration.num_steps
     make = partial(model.make, configuration.state_bytes, n, comm)
     room = Room.of(configuration, make(None))
@@ -73,21 +77,16 @@ def later(
 
         planned = way(None)
         found = warm(planned)
-        ways = {PLANNED: planned} | {rival.name: way(rival) for rival in rivals}
+        still = [rival for rival in rivals if rival.name not in before.dropped]
+        ways = {PLANNED: planned} | {rival.name: way(rival) for rival in still}
         for each in list(ways.values())[1:]:
             each.seconds()
-
-        def decided(times: Mapping[str, list[float]]) -> bool:
-            others = {name: taken for name, taken in times.items() if name != PLANNED}
-            return not others or judge(times[PLANNED], others).ratio.is_narrow
-
-        limit = QUICK_ROUNDS if quick else MAX_ROUNDS
         clocks: dict[str, Callable[[], float]] = {name: w.seconds for name, w in ways.items()}
-        times = play(clocks, PLANNED, decided, comm=comm, max_rounds=limit)
-        planned_schedule = planned.report.schedule
-        return {
-            **found,
-            "schedule": planned_schedule,
+        times = play(
+            clocks, PLANNED, is_decided, before, drops=True, comm=comm, seconds=task.seconds
+        )
+        found |= {
+            "schedule": planned.report.schedule,
             "reason": planned.report.reason,
             "memory": None if configuration.share is None else room.memory_bytes,
             "bytes": {name: each.report.memory_bytes for name, each in ways.items()},
@@ -96,6 +95,17 @@ def later(
             "leaves": {rival.name: rival.schedule.leaf_steps for rival in rivals},
             "times": asdict(times),
         }
+        if not task.before:
+            return found
+        # what was found first counts, but for the times and for what is wrong
+        wrong = {"differing": sorted({*task.before["differing"], *found["differing"]})}
+        return found | task.before | wrong | {"times": found["times"]}
+
+
+def is_decided(times: Times) -> bool:
+    """Return whether the rounds so far say whether the plan is as good as the best rival."""
+    others = {name: taken for name, taken in times.by_way.items() if name != PLANNED}
+    return not others or judge(times.by_way[PLANNED], others).ratio.decides(MAX_RATIO)
 
 
 def rivals_of(configuration: Configuration, room: Room, folder: Path, comm: Any) -> list[Rival]:

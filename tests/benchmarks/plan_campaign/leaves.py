@@ -1,38 +1,36 @@
 """The planner's leaf: many plannings of one run, played beside leaves that are given by hand."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import adjoint
-from adjoint.schedules import Revolve, Schedule
+from adjoint.schedules import Revolve
+from plan_campaign.child import Task
 from plan_campaign.later import Opened
 from plan_campaign.models import MODELS
-from plan_campaign.rounds import MIN_ROUNDS, play
+from plan_campaign.rounds import MIN_ROUNDS, Times, play
+from plan_campaign.ways import schedule_of
 
-STATES, NEAR = 32, 0.03
+STATES, NEAR = 32, 0.05
 PLANNINGS = 40
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16)
 RUNS = {"16 kB": (16_000, 4000), "250 kB": (250_000, 1000), "2 MB": (2_000_000, 400)}
 """State and steps of each run, of the wave whose tapes are states."""
 
 
-def leaves(run: str, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """Return how often the plan of a run is within 3 % of the best leaf of Revolve."""
-    state_bytes, n = RUNS[run]
+def leaves(task: Task) -> dict[str, Any]:
+    """Return plans of a run, and times of these and of the leaves of Revolve."""
+    state_bytes, n = RUNS[task.name]
     make = partial(MODELS["wave"].make, state_bytes, n, None, None)
-    memory = STATES * state_bytes
-    plans: Counter[Schedule] = Counter()
-    for _ in range(PLANNINGS // 8 if quick else PLANNINGS):
-        with adjoint.Functional(make(), n, memory=memory) as functional:
-            plans[functional.plan().schedule] += 1
-    hand = {f"leaf {leaf}": Revolve(n, STATES - leaf, leaf_steps=leaf) for leaf in LADDER}
-    schedules = {f"plan {k}": plan for k, plan in enumerate(plans)} | hand
+    before = task.before or {"plans": _plans(make, n, STATES * state_bytes), "times": {}}
+    hand = {f"leaf {leaf}": Revolve(n, STATES + 1 - leaf, leaf_steps=leaf) for leaf in LADDER}
+    schedules = {name: schedule_of(name) for name in before["plans"]} | hand
     with ExitStack() as opened:
         ways = {
             name: Opened(
@@ -42,24 +40,35 @@ def leaves(run: str, folder: Path, *, quick: bool) -> dict[str, Any]:
         }
         for each in ways.values():
             each()
-        times = play(ways, "leaf 1", lambda _: True, max_rounds=3 * MIN_ROUNDS)
-    return _shares(times.by_way if times.count >= MIN_ROUNDS else times.all_rounds, plans)
+        played = Times(**before["times"])
+        times = play(ways, "leaf 1", lambda _: False, played, seconds=task.seconds)
+    return {"plans": before["plans"], "times": asdict(times)}
 
 
-def _shares(times: Mapping[str, list[float]], plans: Counter[Schedule]) -> dict[str, Any]:
+def shares(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the times say of the plans' leaves."""
+    times, plans = Times(**found["times"]), found["plans"]
+    counted = times.by_way if times.count >= MIN_ROUNDS else times.all_rounds
     ratios = {
-        name: float(np.median(np.asarray(taken) / np.asarray(times["leaf 1"])))
-        for name, taken in times.items()
+        name: float(np.median(np.asarray(taken) / np.asarray(counted["leaf 1"])))
+        for name, taken in counted.items()
     }
-    best = min(ratio for name, ratio in ratios.items() if name.startswith("leaf"))
-    losses = [ratios[f"plan {k}"] / best - 1 for k in range(len(plans))]
-    counts = list(plans.values())
-    near = sum(c for c, loss in zip(counts, losses, strict=True) if loss <= NEAR)
+    best = min((name for name in ratios if name.startswith("leaf")), key=lambda n: ratios[n])
+    losses = {name: ratios[name] / ratios[best] - 1 for name in plans}
+    near = sum(count for name, count in plans.items() if losses[name] <= NEAR)
     return {
-        "best": min((n for n in ratios if n.startswith("leaf")), key=lambda n: ratios[n]),
-        "near": near / sum(counts),
-        "mean loss": float(np.average(losses, weights=counts)),
-        "worst loss": max(losses),
-        "plans": {str(plan): count for plan, count in plans.items()},
-        "ratios": ratios,
+        "best": best,
+        "near": near / sum(plans.values()),
+        "mean loss": float(np.average(list(losses.values()), weights=list(plans.values()))),
+        "worst loss": max(losses.values()),
+        "by leaf": {name: ratios[name] / ratios[best] for name in ratios if name not in plans},
     }
+
+
+def _plans(make: Callable[[], Any], num_steps: int, memory: int) -> dict[str, int]:
+    """Return the schedules of many plannings, and how often each was planned."""
+    plans: Counter[str] = Counter()
+    for _ in range(PLANNINGS):
+        with adjoint.Functional(make(), num_steps, memory=memory) as functional:
+            plans[repr(functional.plan().schedule)] += 1
+    return dict(plans)

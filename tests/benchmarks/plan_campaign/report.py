@@ -1,22 +1,25 @@
 """What was found about each configuration, held against the bounds, as lines and as a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from plan_campaign.cases import REFERENCE, ratio_to_reference
-from plan_campaign.rounds import Times
+from plan_campaign.later import MAX_RATIO, is_decided
+from plan_campaign.leaves import shares
+from plan_campaign.rounds import MIN_ROUNDS, Times
 from plan_campaign.statistics import MIN_JUDGED, VERDICTS, Judged, judge
 from plan_campaign.ways import PLANNED
 
-MAX_RATIO = 1.05
-"""Of a later evaluation to that of the best rival."""
 MAX_FIRST, FIRST_SECONDS = 1.10, 0.05
 """Of a first evaluation to that of the rival with the best first one, and seconds on top."""
 PLANNING_SECONDS = 0.05
 PLANNING_SHARE = {False: 0.02, True: 0.05}
 """Planning may take as much, or this share of the run, without and with a file."""
+FIRST_PROCESSES = 3
+MAX_FIRST_RIVAL = 1.5
+"""Rivals whose later evaluations take more, in parts of the best one's, are not timed first."""
 PREDICTED = (0.85, 1.15)
 """Of what evaluation 3 was predicted to take, over what it took."""
 
@@ -50,6 +53,23 @@ class Row:
     def verdict(self) -> str:
         """Whether the plan is as good as the best rival."""
         return "not decided" if self.judged is None else self.judged.ratio.verdict(MAX_RATIO)
+
+    @property
+    def needs_rounds(self) -> bool:
+        """Whether more rounds should be played."""
+        if not self.found:
+            return True
+        times = self.times
+        return not times.are_all and (times.count < MIN_ROUNDS or not is_decided(times))
+
+    @property
+    def missing_firsts(self) -> list[str]:
+        """The ways whose first evaluation should be timed next, in another process each."""
+        slow = {name for name, ratio in self.times.dropped.items() if ratio > MAX_FIRST_RIVAL}
+        ways = [name for name in (PLANNED, *self.found["rivals"]) if name not in slow]
+        counts = {name: len(self.firsts.get(name, [])) for name in ways}
+        least = min(counts.values())
+        return [] if least >= FIRST_PROCESSES else [n for n, c in counts.items() if c == least]
 
     @property
     def prediction(self) -> float:
@@ -88,14 +108,6 @@ class Row:
         over = [name for name, taken in used.items() if memory is not None and taken > memory]
         faults = [f"{name}: {used[name]} bytes of {memory}" for name in over]
         return faults + [f"{name}: other gradient" for name in self.found["differing"]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything that was found, and what follows from it."""
-        return asdict(self) | {
-            "judged": self.judged and asdict(self.judged),
-            "verdict": self.verdict,
-            "faults": self.faults,
-        }
 
     def line(self) -> str:
         """Return the row of the table."""
@@ -155,7 +167,7 @@ def case_lines(name: str, bounds: Mapping[str, float], found: Mapping[str, Any])
 
 
 LEAVES_HEADER = (
-    "| wave, 32 states | best leaf | plans within 3 % | mean loss | worst loss | plans |\n"
+    "| wave, 32 states | best leaf | plans within 5 % | mean, worst loss | plans | by leaf |\n"
     "|---|---|---|---|---|---|"
 )
 
@@ -163,8 +175,10 @@ LEAVES_HEADER = (
 def leaves_line(run: str, found: Mapping[str, Any]) -> str:
     """Return the row of the planner's leaves of one run."""
     plans = "; ".join(f"{count}: {plan}" for plan, count in found["plans"].items())
-    losses = f"{found['mean loss']:.1%} | {found['worst loss']:.1%}"
-    return f"| {run} | {found['best']} | {found['near']:.0%} | {losses} | {plans} |"
+    told = shares(found)
+    losses = f"{told['mean loss']:.1%}, {told['worst loss']:.1%}"
+    by_leaf = ", ".join(f"{name[5:]}: {ratio:.2f}" for name, ratio in told["by leaf"].items())
+    return f"| {run} | {told['best']} | {told['near']:.0%} | {losses} | {plans} | {by_leaf} |"
 
 
 def summary(rows: Sequence[Row]) -> list[str]:

@@ -37,11 +37,16 @@ class Interval:
         """Whether there are enough values, and they agree well enough, to decide."""
         return self.count >= MIN_JUDGED and self.high - self.low <= MAX_WIDTH * self.median
 
+    def decides(self, bound: float) -> bool:
+        """Return whether it is narrow, or on one side of a bound."""
+        enough = self.count >= MIN_JUDGED
+        return self.is_narrow or (enough and not self.low <= bound <= self.high)
+
     def verdict(self, bound: float) -> str:
         """Return "missed" if the lower end is above the bound, else "kept" or "not decided"."""
-        if self.count >= MIN_JUDGED and self.low > bound:
-            return "missed"
-        return "kept" if self.is_narrow else "not decided"
+        if not self.decides(bound):
+            return "not decided"
+        return "missed" if self.low > bound else "kept"
 
 
 @dataclass(frozen=True, slots=True)

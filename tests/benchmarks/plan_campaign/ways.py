@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import adjoint
+from adjoint import schedules
 from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, Spilling, StoreAll
 from adjoint.schedules.costs import Costs
 from plan_campaign.configurations import Configuration
@@ -44,11 +46,10 @@ class Room:
 
     @classmethod
     def of(cls, configuration: Configuration, stepper: Any) -> "Room":
-        state = sum(array.nbytes for array in stepper.state.values())
-        block = -(-state // BLOCK_BYTES) * BLOCK_BYTES
+        block = _block_bytes(stepper)
         if configuration.share is None:
             return cls(math.inf, block, stepper)
-        everything = tape_bytes(stepper, configuration.num_steps)
+        everything = everything_bytes(stepper, configuration.num_steps)
         return cls(int(configuration.share * everything), block, stepper)
 
     def slots(self, num_steps: int, leaf: int) -> int:
@@ -56,16 +57,30 @@ class Room:
         most = num_steps * (1 + self.tape_slots(leaf))
         if math.isinf(self.memory_bytes):
             return most
-        left = self.memory_bytes - tape_bytes(self.stepper, leaf)
+        left = self.memory_bytes - tape_bytes(self.stepper, leaf, self.block_bytes)
         return min(most, int(left // self.block_bytes))
 
     def tape_slots(self, leaf: int) -> int:
         """Return the slots that a kept tape takes."""
-        return max(1, -(-tape_bytes(self.stepper, leaf, kept=True) // self.block_bytes))
+        kept = tape_bytes(self.stepper, leaf, self.block_bytes, kept=True)
+        return max(1, -(-kept // self.block_bytes))
 
 
-def tape_bytes(stepper: Any, steps: int, *, kept: bool = False) -> int:
-    """Return the bytes of the tape of a leaf."""
+def schedule_of(text: str) -> Schedule:
+    """Return a schedule, given its `repr`."""
+    names = {name: getattr(schedules, name) for name in schedules.__all__}
+    return eval(text, names | {"Costs": Costs})
+
+
+def everything_bytes(stepper: Any, num_steps: int) -> int:
+    """Return the bytes of the tape of all steps."""
+    return tape_bytes(stepper, num_steps, _block_bytes(stepper))
+
+
+def tape_bytes(stepper: Any, steps: int, block_bytes: int, *, kept: bool = False) -> int:
+    """Return the bytes of the tape of a leaf, which may consist of states in blocks of memory."""
+    if isinstance(stepper, adjoint.FunctionStepper):
+        return (steps if kept else steps - 1) * block_bytes
     if "kept" in inspect.signature(stepper.tape_bytes).parameters:
         return stepper.tape_bytes(steps, kept=kept)
     return stepper.tape_bytes(steps)
@@ -147,6 +162,11 @@ def options(
     if configuration.file and (rival is None or rival.schedule.file_states):
         found["file"] = str(folder)
     return found
+
+
+def _block_bytes(stepper: Any) -> int:
+    state = sum(array.nbytes for array in stepper.state.values())
+    return -(-state // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def _best(work: Any, repeats: int = 5) -> float:
