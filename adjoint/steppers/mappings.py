@@ -1,6 +1,6 @@
 """The mappings in which a `FunctionStepper` hands arrays to the functions of its user.
 
-A state is read through views that NumPy does not let anybody write to. What a function writes, it
+A state is read through read-only views. What a function writes, it
 may write in place or assign: ``out["u"][:] = new`` and ``out["u"] = new`` have the same effect.
 """
 
