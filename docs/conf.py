@@ -1,6 +1,19 @@
 """Settings of the documentation, which is built strictly: every warning is an error."""
 
+import importlib
+import pkgutil
+
 import adjoint
+import solvers
+
+
+def packages_with_own_names(package):
+    """Return the names of the packages in `package` that export more than it exports itself."""
+    names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
+    modules = [importlib.import_module(f".{name}", package.__name__) for name in names]
+    own = [set(module.__all__) - set(package.__all__) for module in modules]
+    return [name for name, is_own in zip(names, own, strict=True) if is_own]
+
 
 project = "adjoint"
 author = "The adjoint developers"
@@ -31,6 +44,7 @@ autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints_format = "short"
 autosummary_ignore_module_all = False
+autosummary_context = {"packages": {"solvers": packages_with_own_names(solvers)}}
 # PyTorch is in the other environment: its modules are read, not run.
 autodoc_mock_imports = ["torch"]
 numpydoc_show_class_members = False

@@ -72,10 +72,7 @@ def _complain(message: str) -> int:
 
 
 def _abandon(stream: TextIO | Any) -> None:
-    """Send what is still in a stream's buffer nowhere, which the interpreter would write at exit.
-
-    It would fail again, and change the exit code.
-    """
+    """Discard a stream's buffer: written at exit, it would fail and change the exit code."""
     with suppress(OSError, ValueError):  # a stream may have no descriptor
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, stream.fileno())

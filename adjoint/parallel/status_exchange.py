@@ -18,7 +18,7 @@ from adjoint.parallel.communication import Communicator, Reduction
 __all__ = ["RankStatus", "StatusExchange"]
 
 EXCHANGE_SECONDS = 0.25
-"""Time aimed at between two exchanges: long beside a reduction, short beside a run."""
+"""Target time between two exchanges: long beside a reduction, short beside a run."""
 
 MAX_WRITES = 64
 """Most writes posted between two exchanges, since failed ones are reported as one range."""
@@ -46,7 +46,7 @@ class RankStatus:
     lost_last: float = -inf
     """Ordinal of the last write that has failed since the last status."""
     stalled: float = 0.0
-    """Ordinal of the engine that takes no transfer any more; 0 if it does."""
+    """Ordinal of the engine if it accepts no more transfers; else 0."""
     is_full: float = 0.0
     """1 if a write failed because there is no space left."""
     has_error: float = 0.0
@@ -55,7 +55,7 @@ class RankStatus:
     """1 if a signal has asked the process to end."""
 
     def packed(self) -> NDArray[np.float64]:
-        """Return the numbers as an array of 11."""
+        """Return the numbers as an array."""
         return np.array(astuple(self), np.float64)
 
     @property
@@ -104,8 +104,8 @@ class StatusExchange:
     def exchange(self, sent: RankStatus, steps: int) -> RankStatus:
         """Start combining `sent`; return the combined status of the exchange before.
 
-        That of the first is an empty one. `steps` were taken up to now, with repetitions. Blocks
-        only until all ranks have come to the exchange before.
+        The first call returns an empty one. `steps` is the number of steps taken so far, repeated
+        ones included. Blocks only until all ranks have reached the exchange before.
         """
         received = self.finish()
         self._pending = self._comm.begin_largest(sent.packed())

@@ -125,8 +125,7 @@ def draw_timeline(
     """Draw the step at which a run is against time, and bars for transfers and waits below.
 
     Lines are steps advanced, recorded and pulled back; level ones are snapshots, if the timeline
-    has any. Of very many events a sample is drawn, and bars get paler the less of their time is
-    taken.
+    has any. Very many events are thinned, and a bar is paler where less of its time is taken.
 
     Parameters
     ----------

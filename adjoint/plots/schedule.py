@@ -4,12 +4,11 @@ from matplotlib.axes import Axes
 
 from adjoint.errors import ArgumentError
 from adjoint.plots.canvas import add_legend, draw_timeline
-from adjoint.schedules import Schedule
+from adjoint.schedules import Schedule, describe
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.shortened import shortened
 from adjoint.simulation.simulated_timeline import simulate
 from adjoint.simulation.timeline import READ, WRITE
-from adjoint.units import format_count
 
 __all__ = ["draw_schedule"]
 
@@ -52,9 +51,7 @@ def draw_schedule(axes: Axes, schedule: Schedule, costs: Costs) -> None:
 
 
 def _title(schedule: Schedule, drawn: Schedule) -> str:
-    name = f"{type(schedule).__name__}, {format_count(schedule.num_slots, 'slot')}"
-    if schedule.leaf_steps > 1:
-        name += f", leaves of {schedule.leaf_steps:,}"
+    name = describe(schedule)
     if drawn is schedule:
         return f"{name}: {schedule.num_steps:,} steps"
     return f"{name}: shortened from {schedule.num_steps:,} to {drawn.num_steps:,} steps"

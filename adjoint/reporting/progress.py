@@ -25,7 +25,7 @@ class Bar(tqdm):  # pyright: ignore[reportMissingTypeArgument]
 
 
 class _Unfailing:
-    """A stream that ignores what is written to it once that has failed; None is one that has."""
+    """A stream that drops all output once a write has failed, or if there is no stream."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream

@@ -18,7 +18,7 @@ class Report:
     schedule: str
     """The schedule that was used, in words."""
     reason: str
-    """Why the planner chose it; empty if the caller did."""
+    """Why the planner chose it; empty if the caller chose it."""
     num_steps: int
     leaf_steps: int
     """Steps recorded and pulled back together. Where the stepper's rounding depends on it, the
@@ -53,8 +53,8 @@ class Report:
     engine: str
     """The engine that moved states to and from the file; empty without a file."""
     engine_reason: str
-    """Why it was chosen; empty if the caller did, or without a file. If another one was given up
-    because a transfer did not end, that is said instead."""
+    """Why it was chosen; empty without a file, or if the caller chose it. If it replaced an engine
+    whose transfer did not end, this says so."""
     bytes_written: int
     """To the file, by this rank."""
     bytes_read: int
@@ -65,9 +65,9 @@ class Report:
     cost_changes: int
     """Times the schedule was given new transfer costs during the sweep."""
     compared_states: int
-    """States that were compared with what was there before: taken again, or restored."""
+    """States that were compared with the first time: recomputed or restored ones."""
     unchecked: str
-    """Why what steps give that are taken again was not compared; empty if it was."""
+    """Why recomputed steps were not compared with the first time; empty if they were."""
     lost_states: tuple[int, ...]
     """Steps of the states whose write or read failed; they were recomputed."""
     journal_records: int

@@ -80,7 +80,7 @@ class SnapshotSummary:
     def is_sound(self) -> bool:
         """Whether nothing that was verified is damaged: a resumed run would use all of it.
 
-        Of the journal one whole record is enough: the other may have been written during a kill.
+        One whole record of the journal is enough: a kill may have interrupted writing the other.
         """
         if self.bad is None:
             return True

@@ -82,7 +82,7 @@ class Trace:
 
 
 def require_writable(path: str, comm: Communicator) -> None:
-    """Raise on every rank unless rank 0 can write a file; one that exists keeps its content.
+    """Raise on every rank unless rank 0 can write a file; an existing file keeps its content.
 
     Raises
     ------
@@ -157,8 +157,8 @@ def _require_document(file: IO[bytes], name: str) -> None:
         raise ArgumentError(f"the trace {name!r} is not a regular file")
     if status.st_size > MAX_TRACE_BYTES:
         raise ArgumentError(
-            f"the trace {name!r} takes {format_bytes(status.st_size)}, of which at most "
-            f"{format_bytes(MAX_TRACE_BYTES)} can be read: record a shorter run"
+            f"the trace {name!r} takes {format_bytes(status.st_size)}: at most "
+            f"{format_bytes(MAX_TRACE_BYTES)} can be read; record a shorter run"
         )
     if file.read(FIRST_BYTES).strip()[:1] not in {b"{", b"["}:
         raise ArgumentError(f"{name!r} is not a trace of a run: it does not begin as JSON does")

@@ -84,14 +84,8 @@ class Asynchronous:
         if boundaries:
             prefetched = 1 if boundaries > 1 else 0
             useful = max(useful, max(1, inside - 1) + max(staged - 1, prefetched))
-        set_fields(
-            self,
-            num_steps=index(self.num_steps),
-            num_slots=min(index(self.num_slots), useful),
-            interval=index(self.interval),
-            leaf_steps=index(self.leaf_steps),
-            staging=index(self.staging),
-        )
+        num_slots = min(index(self.num_slots), useful)
+        set_fields(self, "num_steps", "interval", "leaf_steps", "staging", num_slots=num_slots)
 
     def __str__(self) -> str:
         return describe_members(self, self.interval)

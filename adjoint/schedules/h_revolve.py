@@ -101,12 +101,12 @@ class HRevolve:
         tally = plan.tally(index(self.leaf_steps))
         set_fields(
             self,
-            num_steps=index(self.num_steps),
+            "num_steps",
+            "leaf_steps",
             num_slots=tally.num_slots,
             max_file_states=limit,
             write=write,
             read=read,
-            leaf_steps=index(self.leaf_steps),
             tally=tally,
             _plan=plan,
         )

@@ -88,10 +88,10 @@ class Mixed:
         choices = _Choices(leaves, self.num_slots, self.tape_slots, self.unreached)
         set_fields(
             self,
-            num_steps=index(self.num_steps),
+            "num_steps",
+            "leaf_steps",
             num_slots=choices.slots,
             tape_slots=choices.tape_slots,
-            leaf_steps=index(self.leaf_steps),
             unreached=choices.unreached,
             _choices=choices,
         )

@@ -84,10 +84,10 @@ class Multistage:
         slots = min(index(self.num_slots), leaves - 1)
         set_fields(
             self,
-            num_steps=index(self.num_steps),
+            "num_steps",
+            "leaf_steps",
             num_slots=slots,
             file_slots=min(index(self.file_slots), leaves - 1 - slots),
-            leaf_steps=index(self.leaf_steps),
         )
 
     @property

@@ -85,7 +85,7 @@ class Online:
                 f"num_slots is {self.num_slots}: it must be at least 1, since the initial state "
                 "must be kept while the end is unknown"
             )
-        set_fields(self, num_slots=index(self.num_slots), leaf_steps=index(self.leaf_steps))
+        set_fields(self, "num_slots", "leaf_steps")
 
     def __iter__(self) -> "OnlineStream":
         return OnlineStream(self.num_slots, self.leaf_steps)

@@ -63,12 +63,7 @@ class Periodic:
 
     def __post_init__(self) -> None:
         segments(self.num_steps, self.interval, self.leaf_steps)
-        set_fields(
-            self,
-            num_steps=index(self.num_steps),
-            interval=index(self.interval),
-            leaf_steps=index(self.leaf_steps),
-        )
+        set_fields(self, "num_steps", "interval", "leaf_steps")
 
     def __str__(self) -> str:
         return describe_members(self, self.interval)

@@ -290,7 +290,12 @@ def num_leaves(num_steps: int, leaf_steps: int) -> int:
     return -(-index(num_steps) // index(leaf_steps))
 
 
-def set_fields(schedule: object, **values: object) -> None:
-    """Set fields of a frozen dataclass, as its `__post_init__` may: normalised or derived ones."""
+def set_fields(schedule: object, *integers: str, **values: object) -> None:
+    """Set fields of a frozen dataclass in its `__post_init__`.
+
+    The fields named in `integers` become Python integers; the others get the given values.
+    """
+    for name in integers:
+        object.__setattr__(schedule, name, index(getattr(schedule, name)))
     for name, value in values.items():
         object.__setattr__(schedule, name, value)

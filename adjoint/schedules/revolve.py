@@ -87,12 +87,8 @@ class Revolve:
     def __post_init__(self) -> None:
         leaves = num_leaves(self.num_steps, self.leaf_steps)
         require_slots(leaves, self.num_slots)
-        set_fields(
-            self,
-            num_steps=index(self.num_steps),
-            num_slots=min(index(self.num_slots), leaves - 1),
-            leaf_steps=index(self.leaf_steps),
-        )
+        num_slots = min(index(self.num_slots), leaves - 1)
+        set_fields(self, "num_steps", "leaf_steps", num_slots=num_slots)
 
     def __iter__(self) -> Iterator[Action]:
         return reversal(0, self.num_steps, self.num_slots, self.leaf_steps, turn=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
-from operator import index
 
 from adjoint.schedules.actions import (
     Action,
@@ -50,7 +49,7 @@ class StoreAll:
 
     def __post_init__(self) -> None:
         num_leaves(self.num_steps, self.leaf_steps)
-        set_fields(self, num_steps=index(self.num_steps), leaf_steps=index(self.leaf_steps))
+        set_fields(self, "num_steps", "leaf_steps")
 
     @property
     def num_slots(self) -> int:

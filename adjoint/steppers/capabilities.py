@@ -112,7 +112,7 @@ class Capabilities:
 
     @property
     def distributed(self) -> frozenset[str]:
-        """Names of the controls of which every rank holds its own part. Default none."""
+        """Names of the controls that every rank holds its own part of. Default none."""
         return frozenset(self._read("distributed", ()))
 
     @property
@@ -127,7 +127,7 @@ class Capabilities:
 
     @property
     def position(self) -> int | None:
-        """The step that the live state is at; None if the stepper does not say."""
+        """The step that the live state is at; None if the stepper has no `position`."""
         position = self._read("position", None)
         return None if position is None else int(position)
 
@@ -154,8 +154,8 @@ class Capabilities:
     def tape_bytes(self, steps: int, *, kept: bool = False) -> int:
         """Bytes of the tape of one `record` of `steps` steps. Default: one state a step.
 
-        With `kept`, of one that is kept while other steps are taken. A stepper whose `tape_bytes`
-        has no such argument is not asked.
+        With `kept`, of one that is kept while other steps are taken, if the stepper's `tape_bytes`
+        has that argument.
         """
         if "tape_bytes" not in self.present:
             return steps * state_bytes(self.stepper.state)
@@ -165,7 +165,7 @@ class Capabilities:
 
     @property
     def tape_memory(self) -> Scratch[Any] | None:
-        """What the stepper takes the memory of its tapes from; None if that is its own affair."""
+        """Where the stepper takes the memory of tapes from; None if it allocates that itself."""
         return self._read("tape_memory", None)
 
     def fingerprint(self) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.mappings import is_masked
+from adjoint.steppers.mappings import is_masked, refuse_masked
 from adjoint.steppers.protocol import Stepper
 
 __all__ = ["check_controls", "check_num_steps", "check_stepper"]
@@ -69,8 +69,7 @@ def _check_names(stepper: Stepper) -> None:
 def _check_controls(stepper: Stepper) -> None:
     for name, control in stepper.controls.items():
         grown = stepper.accumulators[name]
-        if is_masked(control):
-            raise StepperError(f"control {name!r} cannot be a masked array: fill in its values")
+        refuse_masked(f"control {name!r}", control)
         _check_derivable(f"control {name!r}", control)
         _check_derivable(f"accumulator {name!r}", grown)
         _check_same_shape(f"accumulator {name!r}", grown, f"control {name!r}", control)
@@ -128,8 +127,7 @@ def check_controls(stepper: Stepper, values: Any) -> None:
 
 
 def _check_array(what: str, array: Any) -> None:
-    if is_masked(array):
-        raise StepperError(f"{what} cannot be a masked array: fill in what is masked")
+    refuse_masked(what, array)
     if not isinstance(array, np.ndarray):
         raise StepperError(f"{what} must be a NumPy array, not {type(array).__name__}")
     if array.dtype.hasobject:

@@ -12,7 +12,7 @@ from adjoint.errors import StepperError
 from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.hooks import explain_read_only, real_number, require_nothing, returned
-from adjoint.steppers.mappings import Assignable, StateArrays, is_masked
+from adjoint.steppers.mappings import Assignable, StateArrays, refuse_masked
 from adjoint.steppers.protocol import Arrays, copy_arrays, state_bytes
 from adjoint.steppers.scratch import Scratch
 from adjoint.steppers.unwritten import mark, require_written
@@ -62,12 +62,12 @@ class FunctionStepper(ABC):
     Raises
     ------
     StepperError
-        A name in `replay_data` that is not in `state`, a state without any adjoint, accumulators
-        that do not match the controls, or a function without its derivative, or the reverse.
+        A name in `replay_data` that is not in `state`, or a function without its derivative, or the
+        reverse.
     """
 
     # `vars` of a stepper are what its class adds. Besides, attributes in slots stay quick to read
-    # when somebody has asked for `vars`: in CPython 3.12 all others take 20 ns more from then on.
+    # after a call of `vars`, which makes all others 20 ns slower in CPython 3.12.
     __slots__ = (
         "_accumulators",
         "_adjoint",
@@ -85,7 +85,6 @@ class FunctionStepper(ABC):
     )
 
     reproducible: bool = True
-
     needs_last_state: bool = False
 
     writes_ghosts: bool = False
@@ -99,20 +98,21 @@ class FunctionStepper(ABC):
         replay_data: Collection[str] = (),
         accumulators: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        self._initial: Arrays = {k: _array("state", k, v) for k, v in _named("state", state)}
+        self._initial: Arrays = {k: _array(f"state {k!r}", v) for k, v in _named("state", state)}
         self._controls: Arrays = {
             # What can be shared is: arrays, memory maps and HDF5 datasets.
             k: v
             if hasattr(v, "shape") and not isinstance(v, np.generic)
-            else _array("control", k, v)
+            else _array(f"control {k!r}", v)
             for k, v in _named("controls", controls)
         }
-        self._check(replay_data, accumulators)
+        self._check_functions()
+        unknown = [name for name in replay_data if name not in self._initial]
+        if unknown:
+            raise StepperError(f"replay_data names {unknown}, which the state does not have")
         self._state = _like(self._initial)
         self._adjoint = _like({k: v for k, v in self._initial.items() if k not in replay_data})
-        self._accumulators: Arrays = (
-            dict(_like(self._controls)) if accumulators is None else dict(accumulators)
-        )
+        self._accumulators = dict(_like(self._controls) if accumulators is None else accumulators)
         self._gradient = Assignable(self._accumulators)
         self._has_step_cost = self._writes_ghosts = False
         self._is_first = True
@@ -166,8 +166,7 @@ class FunctionStepper(ABC):
         of arrays. What a step reads elsewhere (numbers, closures, files) is not seen: add it, as in
         ``{**super().fingerprint(), "rate": self.rate}``. Arrays that steps change do not count.
         """
-        initial = {f"_initial[{name!r}]": array for name, array in self._initial.items()}
-        return initial | held_arrays(self)
+        return {f"_initial[{k!r}]": v for k, v in self._initial.items()} | held_arrays(self)
 
     # -- the protocol -------------------------------------------------------------------------
 
@@ -218,7 +217,7 @@ class FunctionStepper(ABC):
         self._has_step_cost = self._overrides("step_cost") or self._overrides("step_cost_vjp")
         self._writes_ghosts = self.writes_ghosts
         self._is_first = not self._is_written
-        self._call("initial_state", "out", self._state)
+        self._write("initial_state", "out", self._state)
 
     def advance(
         self, start: int, stop: int, *, cost: float | None = None, out: Arrays | None = None
@@ -235,7 +234,7 @@ class FunctionStepper(ABC):
         if self._is_first and start < stop and not self._writes_ghosts:
             first = self._marked([self._state, self._spare[0] if home is self._state else home])
             cost = FunctionStepper.advance(self, start, start + 1, cost=cost, out=home)
-            self._require_written(first)
+            self._is_written |= require_written(first)
             start += 1
         source, target, other = self._state, self._spare[0], home
         if source is not home and (stop - start) % 2:
@@ -295,7 +294,7 @@ class FunctionStepper(ABC):
         except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error, source, target)
             raise
-        self._require_written(first)
+        self._is_written |= require_written(first)
         self._tapes[start, stop] = tape
         return cost
 
@@ -304,14 +303,8 @@ class FunctionStepper(ABC):
         state = self._state if self._writes_ghosts else self._state.read
         for array in self._adjoint.values():
             array[...] = 0
-        self._call("terminal_cost_vjp", "adjoint", state, self._adjoint, self._gradient)
-        try:
-            terminal = self.terminal_cost(state)
-            self._settle()
-        except BaseException as error:  # so that the next run finds all in order
-            self._clean_up(error)
-            raise
-        return cost + real_number(terminal, "terminal_cost()")
+        self._write("terminal_cost_vjp", "adjoint", state, self._adjoint, self._gradient)
+        return cost + real_number(self._call("terminal_cost", state), "terminal_cost()")
 
     def pull_back(self, start: int, stop: int) -> None:
         """Take the adjoint from `stop` to `start`."""
@@ -334,14 +327,12 @@ class FunctionStepper(ABC):
         except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error, source)
             raise
-        if tape[0] is self._state:
-            del tape[0]
-        if tape:
+        if len(tape) > 1 or tape[0] is not self._state:
             self._scratch.give_back(tape)
 
     def finish(self) -> None:
         """Fold the adjoint at step 0 into the gradients of initial-state controls."""
-        self._call("initial_state_vjp", "gradient", self._adjoint, self._gradient)
+        self._write("initial_state_vjp", "gradient", self._adjoint, self._gradient)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -356,20 +347,18 @@ class FunctionStepper(ABC):
         mark(states[1])
         return states[1]
 
-    def _require_written(self, first: StateArrays | None) -> None:
-        if first is not None:
-            require_written(first)
-            self._is_written = True
-
-    def _call(self, function: str, written: str, *arguments: Arrays) -> None:
-        """Call a function that only writes to arrays, such as to the argument `written`."""
+    def _call(self, function: str, *arguments: Arrays) -> Any:
         try:
-            found = getattr(self, function)(*arguments)
+            value = getattr(self, function)(*arguments)
             self._settle()
-            require_nothing(function, found, written)
         except BaseException as error:  # so that the next run finds all in order
             self._clean_up(error)
             raise
+        return value
+
+    def _write(self, function: str, written: str, *arguments: Arrays) -> None:
+        """Call a function that only writes to arrays, such as to the argument `written`."""
+        require_nothing(function, self._call(function, *arguments), written)
 
     def _settle(self, *states: StateArrays) -> None:
         """Copy what functions have assigned to where it belongs."""
@@ -381,22 +370,7 @@ class FunctionStepper(ABC):
         self._settle(*states)
         explain_read_only(error)
 
-    def _check(
-        self,
-        replay_data: Collection[str],
-        accumulators: Mapping[str, NDArray[Any]] | None,
-    ) -> None:
-        unknown = [name for name in replay_data if name not in self._initial]
-        if unknown:
-            raise StepperError(f"replay_data names {unknown}, which the state does not have")
-        if all(name in replay_data for name in self._initial):
-            raise StepperError("the state has no array with an adjoint")
-        for name, control in self._controls.items():
-            grown = control if accumulators is None else accumulators.get(name)
-            if grown is None or grown.shape != control.shape:
-                raise StepperError(
-                    f"control {name!r} has shape {control.shape}: its accumulator needs that too"
-                )
+    def _check_functions(self) -> None:
         for function in ("step_cost", "terminal_cost", "initial_state"):
             pair = sorted((function, f"{function}_vjp"), key=self._overrides)
             if self._overrides(pair[0]) != self._overrides(pair[1]):
@@ -412,16 +386,13 @@ class FunctionStepper(ABC):
 
 def _named(what: str, arrays: Any) -> Iterable[tuple[str, Any]]:
     if not isinstance(arrays, Mapping):
-        raise StepperError(
-            f"{what} must be a mapping from name to array, not {type(arrays).__name__}"
-        )
+        kind = type(arrays).__name__
+        raise StepperError(f"{what} must be a mapping from name to array, not {kind}")
     return cast("Mapping[str, Any]", arrays).items()
 
 
-def _array(what: str, name: str, value: ArrayLike) -> NDArray[Any]:
-    """Return a copy of a value as an array."""
-    if is_masked(value):
-        raise StepperError(f"{what} {name!r} cannot be a masked array: fill in what is masked")
+def _array(what: str, value: ArrayLike) -> NDArray[Any]:
+    refuse_masked(what, value)
     return np.array(value, order="C")
 
 

@@ -1,6 +1,6 @@
 """The mappings in which a `FunctionStepper` hands arrays to the functions of its user.
 
-A state is read through views that NumPy does not let anybody write to. What a function writes, it
+A state is read through read-only views. What a function writes, it
 may write in place or assign: ``out["u"][:] = new`` and ``out["u"] = new`` have the same effect.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from adjoint.errors import StepperError
 from adjoint.steppers.protocol import Arrays
 
-__all__ = ["Assignable", "StateArrays", "is_masked"]
+__all__ = ["Assignable", "StateArrays", "is_masked", "refuse_masked"]
 
 
 class Assignable(dict[str, NDArray[Any]]):
@@ -89,10 +89,15 @@ def is_masked(value: object) -> bool:
     return type(value) is not np.ndarray and np.ma.isMaskedArray(value)
 
 
+def refuse_masked(what: str, value: object) -> None:
+    """Raise `StepperError` if a value, which the error calls `what`, is a masked array."""
+    if is_masked(value):
+        raise StepperError(f"{what} cannot be a masked array: fill in what is masked")
+
+
 def _copied(name: str, value: ArrayLike, array: NDArray[Any]) -> NDArray[Any]:
     """Return a copy of a value, cast to the dtype of the array that it is assigned to."""
-    if is_masked(value):
-        raise StepperError(f"{name!r} cannot be a masked array: fill in what is masked")
+    refuse_masked(repr(name), value)
     shape = np.shape(value)
     if shape not in ((), array.shape):
         raise StepperError(f"{name!r} has shape {array.shape}: it cannot hold one of {shape}")

@@ -19,8 +19,16 @@ def mark(arrays: Arrays) -> None:
             array.reshape(-1).view(np.uint8)[...] = MARK
 
 
-def require_written(arrays: Arrays) -> None:
-    """Raise `StepperError` if the first step has left entries of a marked state as they were."""
+def require_written(arrays: Arrays | None) -> bool:
+    """Return whether the first step has written all of a marked state; False if there is none.
+
+    Raises
+    ------
+    StepperError
+        It has left some entries as they were.
+    """
+    if arrays is None:
+        return False
     for name, array in arrays.items():
         if array.dtype.kind not in "fc":
             continue
@@ -32,3 +40,4 @@ def require_written(arrays: Arrays) -> None:
                 f'them, out["{name}"][:] = new; `out = …` or `u = …` alone only gives a new array '
                 "the name of the old one"
             )
+    return True

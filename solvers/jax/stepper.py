@@ -131,7 +131,7 @@ class ScanStepper:
 
     @property
     def distributed(self) -> tuple[str, ...]:
-        """The controls of which every rank has its own: all but the parameters."""
+        """The controls that every rank has its own part of: all but the parameters."""
         return (*self._names("carry0"), *self.per_step)
 
     @property

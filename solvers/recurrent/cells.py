@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers import Arrays, aligned_zeros
+from adjoint.steppers import Arrays
 from solvers.recurrent.layer import Layer
 
 __all__ = ["GRU", "LSTM", "Tanh"]
@@ -67,14 +67,6 @@ class GRU(Layer):
 
     gate_order = (0, 1, 2)
     num_logistic = 2
-
-    def __init__(
-        self, index: int, input_size: int, hidden_size: int, batch: int, dtype: np.dtype[Any]
-    ) -> None:
-        super().__init__(index, input_size, hidden_size, batch, dtype)
-        self._slopes = aligned_zeros((batch, 2 * hidden_size), dtype)
-        self._first = aligned_zeros((batch, hidden_size), dtype)
-        self._second = aligned_zeros((batch, hidden_size), dtype)
 
     def _tape_parts(self) -> list[tuple[str, int]]:
         return [("gates", 3), ("candidate", 1)]
@@ -149,14 +141,6 @@ class LSTM(Layer):
     gate_order = (0, 1, 3, 2)
     num_logistic = 3
     memory = ("h", "c")
-
-    def __init__(
-        self, index: int, input_size: int, hidden_size: int, batch: int, dtype: np.dtype[Any]
-    ) -> None:
-        super().__init__(index, input_size, hidden_size, batch, dtype)
-        self._slopes = aligned_zeros((batch, 3 * hidden_size), dtype)
-        self._first = aligned_zeros((batch, hidden_size), dtype)
-        self._second = aligned_zeros((batch, hidden_size), dtype)
 
     def _tape_parts(self) -> list[tuple[str, int]]:
         return [("gates", 4), ("squashed", 1)]

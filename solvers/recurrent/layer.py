@@ -68,6 +68,10 @@ class Layer(ABC):
         self._gradient_x = aligned_zeros((rows, input_size), dtype)
         self._gradient_h = aligned_zeros((rows, hidden_size), dtype)
         self._product = aligned_zeros((batch, rows), dtype)
+        self._slopes = aligned_zeros((batch, self.num_logistic * hidden_size), dtype)
+        if self.num_logistic:
+            self._first = aligned_zeros((batch, hidden_size), dtype)
+            self._second = aligned_zeros((batch, hidden_size), dtype)
 
     # -- names and shapes -----------------------------------------------------------------------
 

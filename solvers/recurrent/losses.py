@@ -110,10 +110,6 @@ class Readout:
         """The read-out's ``weight``, ``(output_size, hidden_size)``, and ``bias``."""
         return self._weights
 
-    def predict(self, hidden: Array) -> Array:
-        """Return ``V h + b`` for hidden states in the last axis of `hidden`, in a new array."""
-        return self._read_out(hidden).copy().reshape(*hidden.shape[:-1], -1)
-
     def work_bytes(self, rows: int) -> int:
         """Return the size of the outputs of `rows` rows."""
         return rows * self._results.shape[1] * self._results.itemsize

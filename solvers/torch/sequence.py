@@ -74,7 +74,7 @@ class TorchSequence(Closing):
           like ``nn.LSTMCell`` and ``nn.GRUCell``. It returns ``(output, state)``, or only the new
           state, whose first tensor is then the output;
         - without them, a module or function ``cell(state, inputs, step) -> (state, loss)``, whose
-          loss is None or a tensor, of which the sum counts.
+          loss is None or a tensor, whose sum counts.
     inputs
         One row per step, along the first axis (also for a module with ``batch_first``): a tensor,
         an array, a memory map, an HDF5 dataset, or a function ``(start, stop) -> rows``. Only the

@@ -142,7 +142,7 @@ class TorchStepper:
 
     @property
     def distributed(self) -> tuple[str, ...]:
-        """Initial state and inputs, of which every rank has its own."""
+        """Initial state and inputs: every rank has its own."""
         return tuple(self.batch.controls)
 
     @property

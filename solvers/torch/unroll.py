@@ -115,7 +115,7 @@ class CellUnroll(_StepUnroll):
 class FunctionUnroll(_StepUnroll):
     """A function ``(state, inputs, step) -> (state, loss)``.
 
-    The loss is None or a tensor, of which the sum counts. With sequences of unequal length it has
+    The loss is None or a tensor, whose sum counts. With sequences of unequal length it has
     one entry per sequence.
     """
 

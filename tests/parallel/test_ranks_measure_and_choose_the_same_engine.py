@@ -54,7 +54,6 @@ def test_an_error_of_one_rank_is_raised_on_all(ranks, tmp_path):
 def test_all_have_the_same_figures_and_the_same_choice(ranks, tmp_path):
     rows = probe_engines(tmp_path, [10000], ranks)
     engines = candidate_names(ranks)
-    assert engines[-2:] == ("direct", "thread")
     assert [row.engine for row in rows] == [*engines] * (len(rows) // len(engines))
     assert sum(row.used for row in rows) == len(rows) // len(engines)
     assert all(others == rows for others in ranks.gather(rows))

@@ -1,53 +1,55 @@
 """Importing `solvers` or one of its packages loads no library; public names load when used."""
 
 import importlib
+import pkgutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
-PACKAGES = {
-    "solvers": (),
-    "solvers.grids": (),
-    "solvers.jax": ("jax",),
-    "solvers.petsc": ("petsc4py", "mpi4py"),
-    "solvers.petsc.problems": ("petsc4py", "mpi4py"),
-    "solvers.recurrent": (),
-    "solvers.shallow_water": (),
-    "solvers.torch": ("torch",),
-}
-"""What is needed to use every public name of a package."""
+import solvers
+
+with suppress(ImportError):  # MPI opens files of its own, which no test of these leaves behind
+    from mpi4py import MPI  # noqa: F401
+
+PACKAGES = [
+    "solvers",
+    *(m.name for m in pkgutil.walk_packages(solvers.__path__, "solvers.") if m.ispkg),
+]
+PUBLIC = [name for name in PACKAGES if hasattr(importlib.import_module(name), "__all__")]
 
 SCRIPT = """
 import importlib, sys
+before = set(sys.modules)
 for package in {packages}:
     importlib.import_module(package)
-heavy = {{"numba", "mpi4py", "matplotlib", "numpy", "scipy", "petsc4py", "torch", "jax"}}
-assert not heavy & set(sys.modules), heavy & set(sys.modules)
+loaded = {{name.partition(".")[0] for name in set(sys.modules) - before}}
+libraries = loaded - sys.stdlib_module_names - {{"adjoint", "solvers"}}
+assert not libraries, libraries
 from solvers import ShallowWater
 assert "mpi4py" not in sys.modules and "matplotlib" not in sys.modules
 """
 
-PARAMETERS = [
-    pytest.param(package, marks=[pytest.mark.needs(library) for library in libraries], id=package)
-    for package, libraries in PACKAGES.items()
-]
-
 
 def test_in_a_fresh_interpreter():
-    script = SCRIPT.format(packages=list(PACKAGES))
+    script = SCRIPT.format(packages=PACKAGES)
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
 
 
-@pytest.mark.parametrize("package", PARAMETERS)
+@pytest.mark.parametrize("package", PUBLIC)
 def test_every_public_name_can_be_used(package):
     module = importlib.import_module(package)
     assert dir(module) == sorted(module.__all__)
     for name in module.__all__:
-        assert getattr(module, name).__name__.rpartition(".")[2] == name
+        try:
+            value = getattr(module, name)
+        except ModuleNotFoundError as absent:
+            pytest.skip(f"needs {absent.name}, which is absent")
+        assert value.__name__.rpartition(".")[2] == name
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", PUBLIC)
 def test_other_names_are_refused(package):
     with pytest.raises(AttributeError, match=f"'{package}' has no attribute 'Absent'"):
         _ = importlib.import_module(package).Absent

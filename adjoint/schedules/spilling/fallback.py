@@ -6,6 +6,7 @@ whatever states there are: after a kill, or when the file has lost what another 
 
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.protocol import Schedule, num_leaves
+from adjoint.schedules.revolve import repetitions
 from adjoint.schedules.spilling.parameters import MAX_TAIL_REPEATS
 from adjoint.schedules.spilling.schedule import Spilling
 
@@ -42,7 +43,7 @@ def fallback_schedule(schedule: Schedule, num_steps: int | None, costs: Costs) -
             costs=costs,
             leaf_steps=leaf,
             tail_slots=slots,
-            tail_repeats=_repeats(leaves, slots),
+            tail_repeats=max(1, min(MAX_TAIL_REPEATS, repetitions(leaves, slots)) - 1),
         )
     interval = leaf * max(least, leaves / spaced)
     return Spilling(num_steps, slots, interval, costs=costs, leaf_steps=leaf, tail_repeats=0)
@@ -55,12 +56,3 @@ def _least_spacing(costs: Costs, leaf: int) -> float:
     hidden = costs.write / forward if forward else 1.0
     awaited = (costs.read + forward) / reverse if reverse else 1.0
     return max(1.0, hidden, awaited)
-
-
-def _repeats(num_leaves: int, num_slots: int) -> int:
-    """Return one less than how often Revolve takes a leaf again at the most; at least 1."""
-    reached, repeats = 1, 0
-    while reached < num_leaves and repeats < MAX_TAIL_REPEATS:
-        repeats += 1
-        reached = reached * (num_slots + repeats) // repeats  # beta(num_slots, repeats)
-    return max(1, repeats - 1)

@@ -13,7 +13,7 @@ from adjoint.schedules.spilling.entry import Entry
 __all__ = ["Forecast"]
 
 READ_MARGIN = 1.02
-"""A read is posted earlier than it must be by this factor, lest rounding make it late."""
+"""Factor by which a read is posted earlier than necessary, so that rounding never makes it late."""
 
 PATIENCE = 1.5
 """A written state is evicted if it is not needed for this many times what reading it back takes.

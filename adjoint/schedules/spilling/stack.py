@@ -1,6 +1,6 @@
 """The stack of a spilling schedule: how kept states come and go, action by action.
 
-Where a state ought to be kept is decided by the sweeps (`stream`, `reverse`). Here is which slot is
+The sweeps (`stream`, `reverse`) decide where a state is kept. This file decides which slot is
 taken, what is waited for, and what is discarded.
 """
 
@@ -171,9 +171,7 @@ class Stack:
         if state.place is not None or books.evict_first:
             yield from self._forget(state)
             return
-        books.kept.pop()
-        books.free += 1
-        books.locked -= 1
+        self.pass_over_top()
         yield Discard(state.leaf * self._leaf_steps, Tier.MEMORY)
 
     def discard_top_tape(self) -> Iterator[Action]:

@@ -1,6 +1,7 @@
 """Arrays are named, shaped and laid out as the protocol asks; capabilities are those promised."""
 
 import pytest
+from every_stepper import every_stepper
 
 from adjoint.steppers import Capabilities, Stepper
 from adjoint.steppers.checks import check_stepper
@@ -29,9 +30,8 @@ def test_arrays_are_contiguous(stepper):
         assert all(array.flags.c_contiguous for array in arrays.values())
 
 
-def test_arrays_begin_on_a_cache_line(stepper, request):
-    if "PETSc TS" in request.node.name or "adapts its steps" in request.node.name:
-        pytest.skip("its arrays are PETSc's, or written by hand")
+@pytest.mark.parametrize("case", every_stepper(adopts=True))
+def test_arrays_of_one_that_adopts_memory_begin_on_a_cache_line(stepper):
     for arrays in (stepper.state, stepper.adjoint, stepper.accumulators):
         for name, array in arrays.items():
             assert array.ctypes.data % 64 == 0 or name == "seed", name
