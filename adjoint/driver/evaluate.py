@@ -60,7 +60,7 @@ class Driver:
             As `Sweep.run` does.
         """
         run, resources = self._run, self._resources
-        with run.memory.in_use(), resources.observed(Observers(observers)):
+        with resources.observed(Observers(observers)):
             found = resources.begin(plan, controls_hash)
             before, began = resources.statistics(), time.perf_counter()
             # Where nothing was measured, nothing is calibrated, and no action need be timed.

@@ -1,8 +1,6 @@
 """The memory of a run's slots and tapes, from the first measured step to the last evaluation."""
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from adjoint.driver import constants
 from adjoint.steppers import Capabilities
@@ -90,29 +88,13 @@ class Memory:
         buffers.tape_bytes = tape if self._tape_layout is None else 0
         return buffers
 
-    @contextmanager
-    def in_use(self) -> Generator[None, None, None]:
-        """Forget all blocks if the user ends what is done meanwhile, as by Ctrl-C.
-
-        That may happen between any two instructions, so some blocks may be in nobody's hands.
-        """
-        try:
-            yield
-        except Exception:
-            raise
-        except BaseException:
-            self._pool = self._buffers = self._tapes = None
-            raise
-
     def touch(self, num_slots: int) -> None:
         """Touch the memory of the live state and of so many slots for the first time."""
         if self._pool is not None:
             self._pool.touch(num_slots + (self._has.adopting is not None))
 
     def close(self) -> None:
-        """Give back what the stepper is not in; from now on it allocates its own."""
-        if self._buffers is not None:
-            self._buffers.clear()
+        """Give back what the stepper is not in; from now on it allocates its own. Idempotent."""
         if self._has.tape_memory is not None:
             self._has.tape_memory.use_own()
         self._pool = self._buffers = self._tapes = None
