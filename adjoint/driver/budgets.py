@@ -35,7 +35,7 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
     slots = _slots_by_leaf(run, memory, sizes)
     if not slots:
         raise _too_small(run, memory, sizes[0])
-    tapes = {leaf: slots_of_a_tape(run, leaf) for leaf in slots}
+    tapes = {leaf: slots_of_a_tape(run, memory, leaf) for leaf in slots}
     block = max(run.comm.gather(run.layout.memory_bytes))
     return Budget(slots, max_file_states(run), tapes, slot_bytes=block)
 
@@ -62,10 +62,9 @@ def max_file_states(run: Run) -> int:
     return min(most, (disk - journal) // row)
 
 
-def slots_of_a_tape(run: Run, leaf_steps: int) -> int:
+def slots_of_a_tape(run: Run, memory: int, leaf_steps: int) -> int:
     """Return the slots that a kept tape takes, on the rank where it takes most; at least 1."""
-    tape = run.memory.tape_bytes(leaf_steps, kept=True)
-    return max(1, *run.comm.gather(-(-tape // _slot_bytes(run))))
+    return max(run.comm.gather(run.memory.slots_of_a_tape(memory, leaf_steps)))
 
 
 def required_bytes(run: Run, schedule: Schedule) -> int:
@@ -102,10 +101,6 @@ def _min_slots(run: Run, leaf_steps: int) -> int:
 def _blocks_to_read(run: Run) -> int:
     """Return the blocks, besides slots, that a state is read into which cannot be adopted."""
     return int(run.file is not None and run.capabilities.adopting is None)
-
-
-def _slot_bytes(run: Run) -> int:
-    return max(1, run.layout.memory_bytes)
 
 
 def _assumed_steps(run: Run) -> int:

@@ -35,11 +35,12 @@ DEFAULT_MEMORY_SHARE = 4
 """Without ``memory=``, all ranks on a node together use one part in four of the memory that they
 may use there: the rest is for the solver, the page cache and others."""
 
-OBJECT_BYTES = 1 << 10
-"""What Python takes for the arrays of a block, whatever their size: measured, 970 bytes for one."""
+BLOCK_OBJECT_BYTES, ARRAY_OBJECT_BYTES = 1200, 256
+"""What Python takes for a block, and for each of its arrays, whatever their size: 1,370 to 1,450
+bytes were measured for a block of one array, 2,130 to 2,270 for one of four."""
 
 FREE_BYTES = 16 << 20
-"""Memory that objects may take beside the budget, as the interpreter and its libraries do."""
+"""Memory that these may take beside the budget, as the interpreter and its libraries do."""
 
 SPARE_ROWS = 64
 """Rows of a file beyond twice those planned. A row takes no disk space before it is written, and

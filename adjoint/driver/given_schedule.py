@@ -44,7 +44,7 @@ def _check_steps(run: Run, schedule: Schedule) -> None:
 def _check_tapes(run: Run, schedule: Schedule) -> None:
     if schedule.num_tapes == 1:
         return
-    needed = slots_of_a_tape(run, schedule.leaf_steps)
+    needed = slots_of_a_tape(run, run.options.memory_bytes or 0, schedule.leaf_steps)
     if schedule.tape_slots < needed:
         raise ArgumentError(
             f"{schedule!r} counts {schedule.tape_slots} slots for a tape that takes {needed}: "

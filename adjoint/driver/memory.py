@@ -43,22 +43,37 @@ class Memory:
         return 0 if self._pool is None else max(0, self._pool.room.peak - self._uncharged)
 
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
-        """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
-        size = self._has.tape_bytes(leaf_steps, kept=kept)
-        if self._tape_layout == self._layout:  # in blocks, each of which holds a state
-            state = sum(field.nbytes for field in self._layout.fields)
-            return -(-size // max(1, state)) * self._layout.memory_bytes
-        return size
+        """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`.
+
+        If it is in blocks that the stepper is lent, each is rounded up to cache lines.
+        """
+        size, layout = self._has.tape_bytes(leaf_steps, kept=kept), self._tape_layout
+        if layout is None:
+            return size
+        each = sum(field.nbytes for field in layout.fields)
+        return size + size // max(1, each) * (layout.memory_bytes - each)
 
     def num_slots(self, memory_bytes: int, leaf_steps: int) -> int:
         """Return how many slots fit beside the tape of a leaf; negative if that alone does not."""
-        block, tape = max(1, self._layout.memory_bytes), self.tape_bytes(leaf_steps)
-        fit = (memory_bytes - tape) // block
-        if self._tape_layout != self._layout:
-            tape = 0
-        # What arrays are to Python is not counted as long as it is little.
-        blocks = (memory_bytes + constants.FREE_BYTES) // (block + constants.OBJECT_BYTES)
-        return min(fit, blocks - tape // block)
+        slot, tape, is_all = self._prices(memory_bytes, self.tape_bytes(leaf_steps))
+        return (memory_bytes + constants.FREE_BYTES * is_all - tape) // slot
+
+    def slots_of_a_tape(self, memory_bytes: int, leaf_steps: int) -> int:
+        """Return how many of the slots that fit in so much memory a kept tape takes; at least 1."""
+        slot, tape, _ = self._prices(memory_bytes, self.tape_bytes(leaf_steps, kept=True))
+        return max(1, -(-tape // slot))
+
+    def _prices(self, memory_bytes: int, tape: int) -> tuple[int, int, bool]:
+        """Return the bytes of a slot and of a tape, and whether what Python takes is among them.
+
+        It is not if it is less than `FREE_BYTES` for all blocks together.
+        """
+        slot, lent = max(1, self._layout.memory_bytes), self._tape_layout
+        each = slot if lent is None else max(1, lent.memory_bytes)
+        if memory_bytes // min(slot, each) * _object_bytes(self._layout) <= constants.FREE_BYTES:
+            return slot, tape, False
+        objects = 0 if lent is None else tape // each * _object_bytes(lent)
+        return slot + _object_bytes(self._layout), tape + objects, True
 
     def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
         """Return the buffers, all slots empty, for so many slots and leaves of this size.
@@ -98,3 +113,8 @@ class Memory:
         if self._has.tape_memory is not None:
             self._has.tape_memory.use_own()
         self._pool = self._buffers = self._tapes = None
+
+
+def _object_bytes(layout: StateLayout) -> int:
+    """Return what Python takes for the objects of a block, whatever their size."""
+    return constants.BLOCK_OBJECT_BYTES + constants.ARRAY_OBJECT_BYTES * len(layout.fields)

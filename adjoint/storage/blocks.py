@@ -138,7 +138,7 @@ class BlockPool:
         self._arena = np.empty(0, np.uint8)
         """Memory that the next small blocks are cut from."""
         self._allocated = 0
-        self._idle: list[Block] = []
+        self._idle: deque[Block] = deque()
         self._leaving: deque[Block] = deque()
 
     def take(self) -> Block:
@@ -196,7 +196,7 @@ class BlockPool:
         """Change the capacity, and release idle blocks beyond it."""
         self.capacity = capacity
         while self._idle and self._allocated > capacity:
-            del self._idle[0]
+            self._idle.popleft()
             self._forget()
 
     def write_off(self, wanted: int) -> None:
@@ -212,13 +212,13 @@ class BlockPool:
             self._idle.append(block)
 
     def unmap(self) -> bool:
-        """Return the block that has been idle longest to the operating system, if it can be.
+        """Give up the block that has been idle longest; return whether there was one.
 
-        Small blocks stay: their memory would not return before that of all cut beside them.
+        The memory of a small one returns to the operating system with that of all cut beside it.
         """
-        if not self._idle or not self.layout.is_large:
+        if not self._idle:
             return False
-        del self._idle[0]
+        self._idle.popleft()
         self._forget()
         return True
 
