@@ -180,8 +180,7 @@ def _release(held: dict[str, int], name: str) -> None:
             os.unlink(name)
     except OSError:
         LOG.warning("%s could not be removed: it means nothing to later runs", name)
-    finally:
-        close_once(held)
+    close_once(held)
 
 
 def _leave_to_parent() -> None:

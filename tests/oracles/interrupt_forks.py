@@ -9,7 +9,6 @@ of the same `Functional` must give the right bits, and after `close` nothing may
 but the named one, no descriptor, no thread, no handler of a signal.
 """
 
-import builtins
 import ctypes
 import faulthandler
 import gc
@@ -40,12 +39,16 @@ CASES = ("memory", "tapes", "planned", "copied", "file", "temporary", "resumed",
 CALLS = ("make", "first", "later", "value", "close")
 """What is interrupted: the constructor, the first or second gradient, a value, `close`."""
 
-SIGNALS = {"KeyboardInterrupt": signal.SIGINT, "TimeoutError": signal.SIGALRM}
+SIGNALS = {"KeyboardInterrupt": signal.SIGINT, "AlarmError": signal.SIGALRM}
 
 RIGHT, WRONG, HANG = "right", "wrong", "hang"
 
 INSTRUCTIONS_PER_MICROSECOND = 20
 """Of a run that nobody counts."""
+
+
+class AlarmError(Exception):
+    """What a handler raises."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def drawn(numbers, count, seed):
         where = choice.choice([{"at": at}, {"at": at, "again": at + choice.randint(1, 400)}, {}])
         if not where:
             where = {"microseconds": 1 + at // INSTRUCTIONS_PER_MICROSECOND}
-        raises = choice.choice(list(SIGNALS)) if "at" in where else "TimeoutError"
+        raises = choice.choice(list(SIGNALS)) if "at" in where else "AlarmError"
         points.append(Point(case, call, raises, **where, keeps=choice.random() < 0.5))
     return points
 
@@ -164,8 +167,8 @@ class Session:
         self.functional, self.kept, self.seen = None, None, 0
         self.caught = ""
         self.armed = False
-        for kind, number in SIGNALS.items():
-            signal.signal(number, partial(self.on_signal, getattr(builtins, kind)))
+        for kind, number in zip((KeyboardInterrupt, AlarmError), SIGNALS.values(), strict=True):
+            signal.signal(number, partial(self.on_signal, kind))
 
     def run(self, bits):
         """Raise `AssertionError` if something is not as it must be."""
@@ -187,7 +190,7 @@ class Session:
         self.functional.close()
         self.functional = self.kept = None
         gc.collect()
-        # A second signal may come while what the first has left is being removed.
+        # A second signal may come where what the first has left is being removed.
         assert self.point.again or self.left() == before, f"left {before} -> {self.left()}"
 
     def make(self):
@@ -216,9 +219,9 @@ class Session:
         return found
 
     def catch(self, error):
-        """Take note of what a signal has raised: a `TimeoutError` may be dealt with on its way."""
+        """Take note of what a signal has raised: an `AlarmError` may become another on its way."""
         raised = type(error).__name__
-        assert self.point.raises in (raised, "TimeoutError")
+        assert self.point.raises in (raised, "AlarmError")
         self.caught = raised
         if self.point.keeps:
             self.kept = error
@@ -308,9 +311,9 @@ class Warmed:
         status = fault_forks.waited(child)
         said = (self.scratch / "said").read_text(errors="replace")
         if status is None:
-            return failed(HANG, f"no end: {said[-3000:]}")
+            return failed(HANG, f"no end: {said[:6000]}")
         if status != signal.SIGTERM:
-            return failed(WRONG, f"status {status}: {said[-3000:]}")
+            return failed(WRONG, f"status {status}: {said[:6000]}")
         return json.loads((self.scratch / "outcome").read_text())
 
     def evaluate(self, point):
@@ -318,6 +321,7 @@ class Warmed:
         said = os.open(self.scratch / "said", os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        faulthandler.enable()
         faulthandler.dump_traceback_later(fault_forks.SECONDS_EACH - 3)
         session = Session(self.library, point, self.folder)
         try:

@@ -147,7 +147,7 @@ def petsc():
 FAMILIES = {
     "function": Wave,
     "function, copied": Ghosted,
-    "small tapes": Stages,
+    "stages": Stages,
     "shallow water": shallow_water,
     "recurrent": recurrent,
     "torch": torch_cell,

@@ -45,7 +45,8 @@ class Task:
         return self.done
 
     def result(self) -> Any:
-        """Return or raise what the call has, once it is done."""
+        """Wait until it has ended; return or raise what the call has."""
+        self.wait(threading.TIMEOUT_MAX)
         if self._error is not None:
             raise self._error
         return self._value

@@ -20,4 +20,4 @@ def test_the_next_call_is_right_and_close_leaves_nothing(tmp_path):
     assert {point: end for point, end in ends.items() if end["trouble"]} == {}
     caught = [end["caught"] for end in ends.values()]
     assert caught.count("") < len(caught) / 4
-    assert {"KeyboardInterrupt", "TimeoutError"} <= set(caught)
+    assert {"KeyboardInterrupt", "AlarmError"} <= set(caught)
