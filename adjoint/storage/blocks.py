@@ -50,7 +50,7 @@ class Block:
         """The arrays of a state: views of `bytes`."""
         whole = memoryview(self.bytes)
         self.parts = tuple(whole[each.offset : each.offset + each.nbytes] for each in layout.fields)
-        """The bytes of each array."""
+        """The bytes of each array: those between two may hold what a failed read has left."""
         self.taken = False
         """Whether it has been taken from the pool."""
         self.is_lost = False
@@ -86,28 +86,47 @@ class Room:
     def __init__(self, limit: int = sys.maxsize) -> None:
         self.limit = limit
         """The bytes from which on idle blocks are unmapped."""
-        self.peak = 0
-        """The most bytes in use at once so far, those in transfer included."""
+        self.in_use = self.peak = 0
+        """The bytes in use now, those in transfer included, and the most so far."""
         self.pools: WeakSet[BlockPool] = WeakSet()
         """Those that have idle blocks to give up."""
-        self._mapped = self._in_use = 0
+        self._mapped = 0
 
     def map(self, size: int, by: "BlockPool | None" = None) -> None:
         """Make room for `size` bytes of new memory, for the pool `by` or for a tape."""
         self._mapped += size
-        for pool in self.pools:
-            while self._mapped > self.limit and pool is not by and pool.unmap():
-                pass
+        if self._mapped > self.limit:
+            self._make_room(by)
 
     def unmap(self, size: int) -> None:
         """Note that `size` bytes have been returned to the operating system."""
         self._mapped -= size
 
     def use(self, size: int) -> None:
-        """Note that `size` more bytes are in use, or less if it is negative."""
-        self._in_use = in_use = self._in_use + size
+        """Note that `size` more bytes are in use."""
+        self.in_use = in_use = self.in_use + size
         if in_use > self.peak:  # noqa: PLR1730, a call of max takes as long as all the rest
             self.peak = in_use
+
+    def make_tape(self, size: int) -> None:
+        """Note that a tape of `size` bytes takes new memory, all of which is in use."""
+        # As `use` and `map` do: calls of both would take twice as long.
+        self.in_use = in_use = self.in_use + size
+        if in_use > self.peak:  # noqa: PLR1730
+            self.peak = in_use
+        self._mapped += size
+        if self._mapped > self.limit:
+            self._make_room(None)
+
+    def drop_tape(self, size: int) -> None:
+        """Note that a tape of `size` bytes is gone."""
+        self.in_use -= size
+        self._mapped -= size
+
+    def _make_room(self, by: "BlockPool | None") -> None:
+        for pool in self.pools:
+            while self._mapped > self.limit and pool is not by and pool.unmap():
+                pass
 
 
 class BlockPool:
@@ -239,7 +258,7 @@ class BlockPool:
             self._add_idle(block)
 
     def _add_idle(self, block: Block) -> None:
-        self.room.use(-self._size)
+        self.room.in_use -= self._size
         if block.is_lost:
             self._forget()
         else:

@@ -372,7 +372,7 @@ class Sweep:
             self._check.restored(step)
 
     def _discard(self, action: Discard) -> None:
-        if action.tier == MEMORY:
+        if action.tier is MEMORY:
             self._check.releasing(action.step)
             self._buffers.discard(action.step)
         else:
