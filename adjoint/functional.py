@@ -4,8 +4,8 @@
 schedule, adapted to what was measured, in the same buffers and the same file.
 """
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Unpack
 
@@ -22,7 +22,7 @@ from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.prepare import plan_run, settle_leaf
 from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
-from adjoint.errors import ArgumentError, StepperError
+from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
 from adjoint.reporting.progress import ProgressBar
@@ -73,7 +73,8 @@ class Functional(Closing):
     leaving it, or `close`, gives back memory and file.
 
     One call after the other may come from any threads; calls that overlap are refused. In a forked
-    child every call is refused, and nothing of the parent's is closed or removed.
+    child every call is refused, and nothing of the parent's is closed or removed. A call may be
+    interrupted anywhere, as by Ctrl-C: the next one begins afresh and is right.
 
     Parameters
     ----------
@@ -116,22 +117,22 @@ class Functional(Closing):
         self.timeline: Timeline | None = None
         """When each action of the last gradient ran; None without `trace`."""
         self._stepper = stepper
-        self._comm = communicator(options.get("comm"))
+        self._num_steps = num_steps
+        self._given_comm = options.get("comm")
+        self._comm = communicator(self._given_comm)
         if self._comm.mpi is None:
             warn_of_forgotten_comm()
-        self._calls = Calls(self._comm)
+        self._calls = Calls()
         self._plan: RunPlan | None = None
-        self._driver: Driver | None = None
-        with ExitStack() as opened:
-            opened.callback(self._comm.free)
+        self._is_sound = True
+        """Whether the last call has ended with a result, or with an error that all ranks raised."""
+        try:
             with self._comm.failing():
                 self._options = self._admit(num_steps, options)
-                self._run = Run.of(stepper, num_steps, self._options, self._comm)
-            if self._run.file is not None:
-                opened.callback(self._run.file.close)
-            opened.callback(self._run.memory.close)
-            self._opened = opened.pop_all()
-            """What `close` closes, last in first out."""
+                self._open()
+        except BaseException:
+            self._comm.free()
+            raise
 
     @property
     def stepper(self) -> Stepper:
@@ -165,7 +166,7 @@ class Functional(Closing):
         ArgumentError, SnapshotFileError
             On every rank: memory or disk is too small, the file cannot be used.
         """
-        with self._calls.one_at_a_time(), self._comm.failing():
+        with self._calls.one_at_a_time(self._comm), self._call():
             Controls(self._run)
             plan = self._planned()
         return Plan(plan.schedule, plan.predicted_seconds, plan.reason)
@@ -175,7 +176,7 @@ class Functional(Closing):
 
         `controls` are first copied into the stepper's, which otherwise stay as they are.
         """
-        with self._calls.one_at_a_time(), self._comm.failing():
+        with self._calls.one_at_a_time(self._comm), self._call():
             self._set(controls)
             settle_leaf(self._run)
             rows = RowsOnDisk.of(self._run)
@@ -208,7 +209,7 @@ class Functional(Closing):
         RunInterruptedError
             SIGUSR1 or SIGTERM asked the process to end; what `resume` needs is in the file.
         """
-        with self._calls.one_at_a_time(), self._comm.failing():
+        with self._calls.one_at_a_time(self._comm), self._call():
             self._set(controls)
             found = Controls(self._run)
             with found.unchanged():
@@ -222,14 +223,61 @@ class Functional(Closing):
 
         Closing again does nothing, and neither does closing in a forked child.
         """
-        if not self._calls.can_close:
-            return
-        with self._calls.one_at_a_time():
-            self._calls.close()
-            self._driver = None
-            self._opened.close()
+        if self._calls.is_own:
+            with self._calls.one_at_a_time(self._comm):
+                self._calls.close()
+                self._release()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Make what calls use. Nothing is measured, created or opened before they do."""
+        self._run = Run.of(self._stepper, self._num_steps, self._options, self._comm)
+        self._resources = Resources(self._run)
+
+    def _release(self) -> None:
+        """Give back what calls have used. Idempotent, also where it was interrupted."""
+        with ExitStack() as released:
+            released.callback(self._comm.free)
+            if self._run.file is not None:
+                released.callback(self._run.file.close)
+            released.callback(self._run.memory.close)
+            released.callback(self._resources.close)
+
+    @contextmanager
+    def _call(self) -> Generator[None, None, None]:
+        """Fail on all ranks; after anything but a result or an error of ours, begin afresh.
+
+        Ctrl-C, or a handler of a signal that raises, may come between any two instructions, and
+        leave blocks in nobody's hands, transfers that nobody waits for, ranks at different calls.
+        """
+        self._calls.require_usable()
+        if not self._is_sound:
+            self._begin_afresh()
+        self._is_sound = False
+        try:
+            with self._comm.failing():
+                yield
+        except AdjointError as error:
+            self._is_sound = self._is_known(error)
+            raise
+        self._is_sound = True
+
+    def _begin_afresh(self) -> None:
+        """Close what the last call has used, and use nothing of it again. Collective."""
+        with self._comm.failing():
+            with suppress(AdjointError):
+                self._release()
+            self._comm = communicator(self._given_comm)
+            self._open()
+
+    def _is_known(self, error: BaseException | None) -> bool:
+        """Whether an error is one of ours, on all ranks, and did not come of another."""
+        if self._comm.size > 1:
+            return error is not None and self._comm.has_agreed(error)
+        while isinstance(error, AdjointError):
+            error = error.__cause__ or error.__context__
+        return error is None
 
     def _admit(self, num_steps: int | None, given: RunOptions) -> Options:
         """Return the options, once all ranks have found everything in order, and the same."""
@@ -277,9 +325,8 @@ class Functional(Closing):
 
     def _sweep(self, plan: RunPlan, controls_hash: str) -> float:
         """Evaluate the gradient, with progress bar and timeline; return this rank's cost."""
-        if self._driver is None:
-            resources = self._opened.enter_context(Resources(self._run, plan))
-            self._driver = Driver(self._run, resources)
+        self._resources.open(plan)
+        driver = Driver(self._run, self._resources)
         trace = self._options.trace
         recorder = TimelineRecorder() if trace is not None else None
         self.timeline = None
@@ -288,7 +335,7 @@ class Functional(Closing):
             observers: list[Observer] = [each for each in (recorder, rows) if each is not None]
             if self._options.progress and self._comm.rank == 0:
                 observers.append(shown.enter_context(ProgressBar(self.num_steps)))
-            cost, self.report, self._plan = self._driver.evaluate(plan, controls_hash, observers)
+            cost, self.report, self._plan = driver.evaluate(plan, controls_hash, observers)
             if rows is not None:
                 rows.require_same(self._comm)
             if recorder is not None and trace is not None:

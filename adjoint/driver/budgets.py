@@ -54,7 +54,8 @@ def _budget(run: Run, leaves: list[int]) -> Budget:
         memory,
         run.layout.memory_bytes,
         lambda leaf, kept: run.memory.tape_bytes(leaf, kept=kept),
-        tapes_are_states=run.memory.tapes_are_states,
+        tape_block_bytes=run.memory.tape_block_bytes,
+        num_arrays=run.memory.num_arrays,
         reserved_slots=_blocks_to_read(run),
     )
     rooms = run.comm.gather(room)

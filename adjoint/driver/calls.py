@@ -2,8 +2,6 @@
 
 import os
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from adjoint.errors import CallError
 from adjoint.parallel import Communicator
@@ -16,23 +14,17 @@ class Calls:
 
     Calls that overlap are refused, from whatever threads; one after the other they are right. After
     a fork everything belongs to the parent, so a child's calls are refused.
-
-    Parameters
-    ----------
-    comm
-        The ranks. They end if only some of them refuse a call that overlaps, since the others wait.
     """
 
-    def __init__(self, comm: Communicator) -> None:
-        self._comm = comm
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._is_closed = False
 
     @property
-    def can_close(self) -> bool:
-        """Whether there is something to close in this process."""
-        return not self._is_closed and self._process == os.getpid()
+    def is_own(self) -> bool:
+        """Whether the object was made in this process."""
+        return self._process == os.getpid()
 
     def close(self) -> None:
         """Refuse every later call."""
@@ -40,31 +32,34 @@ class Calls:
 
     def require_usable(self) -> None:
         """Raise `CallError` if the object is closed, or belongs to the process that forked."""
-        if self._process != os.getpid():
-            raise CallError(
-                f"this functional belongs to process {self._process}, which was forked: make "
-                "another one in the child"
-            )
+        self._require_own()
         if self._is_closed:
             raise CallError("this functional is closed: make another one")
 
-    @contextmanager
-    def one_at_a_time(self) -> Generator[None, None, None]:
-        """Return the context of one public call.
+    def one_at_a_time(self, comm: Communicator) -> threading.Lock:
+        """Return the context of one call, to be entered at once.
+
+        It is a lock itself: whatever else is entered or left, a signal may come in the midst of it.
+        Of two calls that come at the same instant one may wait for the other. Ranks of `comm` end
+        if only some of them refuse a call that overlaps, since the others wait.
 
         Raises
         ------
         CallError
-            The object is closed, it was inherited by a fork, or another call is under way.
+            Another call is under way, or the object belongs to the process that forked.
         """
-        self.require_usable()
-        if not self._lock.acquire(blocking=False):
-            with self._comm.failing():
+        self._require_own()
+        if self._lock.locked():
+            with comm.failing():
                 raise CallError(
                     "another call of this functional is under way, in this thread or another: make "
                     "one call after the other, or one functional a thread"
                 )
-        try:
-            yield
-        finally:
-            self._lock.release()
+        return self._lock
+
+    def _require_own(self) -> None:
+        if not self.is_own:
+            raise CallError(
+                f"this functional belongs to process {self._process}, which was forked: make "
+                "another one in the child"
+            )

@@ -64,7 +64,7 @@ class Driver:
             As `Sweep.run` does.
         """
         run, resources, memory = self._run, self._resources, self._run.memory
-        with memory.in_use(), resources.observed(Observers(observers)):
+        with resources.observed(Observers(observers)):
             found = resources.begin(plan, controls_hash)
             before, began = resources.statistics(), time.perf_counter()
             touched = memory.touched_bytes, memory.touch_seconds

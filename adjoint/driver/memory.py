@@ -1,8 +1,6 @@
 """The memory of a run's slots and tapes, from the first measured step to the last evaluation."""
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from adjoint.steppers import Capabilities
 from adjoint.storage.blocks import BlockPool
@@ -59,12 +57,25 @@ class Memory:
         return 0.0 if self._pool is None else self._pool.room.touch_seconds
 
     def tape_bytes(self, leaf_steps: int, *, kept: bool = False) -> int:
-        """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`."""
-        size = self._has.tape_bytes(leaf_steps, kept=kept)
-        if self.tapes_are_states:  # in blocks, each of which holds one
-            state = sum(field.nbytes for field in self._layout.fields)
-            return -(-size // max(1, state)) * self._layout.memory_bytes
-        return size
+        """Return what the tape of a leaf takes: see `Capabilities.tape_bytes`.
+
+        If it is in blocks that the stepper is lent, each is rounded up to cache lines.
+        """
+        size, layout = self._has.tape_bytes(leaf_steps, kept=kept), self._tape_layout
+        if layout is None:
+            return size
+        each = sum(field.nbytes for field in layout.fields)
+        return size + size // max(1, each) * (layout.memory_bytes - each)
+
+    @property
+    def tape_block_bytes(self) -> int:
+        """Bytes of the blocks that the stepper is lent for tapes; 0 if it allocates its own."""
+        return 0 if self._tape_layout is None else max(1, self._tape_layout.memory_bytes)
+
+    @property
+    def num_arrays(self) -> int:
+        """Arrays of a block."""
+        return len(self._layout.fields)
 
     @property
     def tapes_are_states(self) -> bool:
@@ -99,29 +110,13 @@ class Memory:
         buffers.tape_bytes = tape if self._tape_layout is None else 0
         return buffers
 
-    @contextmanager
-    def in_use(self) -> Generator[None, None, None]:
-        """Forget all blocks if the user ends what is done meanwhile, as by Ctrl-C.
-
-        That may happen between any two instructions, so some blocks may be in nobody's hands.
-        """
-        try:
-            yield
-        except Exception:
-            raise
-        except BaseException:
-            self._pool = self._buffers = self._tapes = None
-            raise
-
     def touch(self, num_slots: int) -> None:
         """Touch the memory of the live state and of so many slots for the first time."""
         if self._pool is not None:
             self._pool.touch(num_slots + (self._has.adopting is not None))
 
     def close(self) -> None:
-        """Give back what the stepper is not in; from now on it allocates its own."""
-        if self._buffers is not None:
-            self._buffers.clear()
+        """Give back what the stepper is not in; from now on it allocates its own. Idempotent."""
         if self._has.tape_memory is not None:
             self._has.tape_memory.use_own()
         self._pool = self._buffers = self._tapes = None

@@ -2,8 +2,8 @@
 
 import logging
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from adjoint.driver.fingerprints import differing
 from adjoint.driver.run import Run, RunPlan
@@ -20,43 +20,46 @@ LOG = logging.getLogger("adjoint")
 
 
 class Resources:
-    """The buffers, the file store and the journal of a run's evaluations. A context manager.
+    """The buffers, the file store and the journal of a run's evaluations.
 
-    Opening and closing are collective.
-
-    Parameters
-    ----------
-    run
-        What is evaluated.
-    plan
-        Of the first evaluation. Later plans need no more memory and no more rows.
-
-    Raises
-    ------
-    SnapshotFileError
-        On every rank: the file cannot be created or opened.
+    Opening and closing are collective. Nothing is open before `open`.
     """
 
-    def __init__(self, run: Run, plan: RunPlan) -> None:
+    def __init__(self, run: Run) -> None:
         self.store: FileStore | None = None
         self.journal: Journal | None = None
         self._run = run
+        self._is_open = False
         self._found: list[SavedRecord] = []
         """Records of an earlier run, until the first evaluation has begun."""
-        self._is_taken_over = plan.resumes
+        self._is_taken_over = False
         """Whether the file has states of an earlier run, which no evaluation has emptied yet."""
-        with ExitStack() as opened:
+
+    def open(self, plan: RunPlan) -> None:
+        """Open what an evaluation needs, unless it is open.
+
+        Later plans need no more memory and no more rows than that of the first evaluation.
+
+        Raises
+        ------
+        SnapshotFileError
+            On every rank: the file cannot be created or opened.
+        """
+        if self._is_open:
+            return
+        run, schedule = self._run, plan.schedule
+        try:
             if run.file is not None and plan.rows is not None:
                 self.store = run.file.open(plan.rows, plan.engine, resume=plan.resumes)
-                opened.callback(self.store.close)
                 self.journal = run.file.open_journal(self.store)
+                self._is_taken_over = plan.resumes
             if self.journal is not None:
-                opened.callback(self.journal.close)
                 self._found = self.journal.find() if plan.resumes else []
-            slots, leaf = plan.schedule.num_slots, plan.schedule.leaf_steps
-            self.buffers = run.memory.buffers(slots, leaf)
-            opened.callback(self.buffers.clear)
-            self._opened = opened.pop_all()
+            self.buffers = run.memory.buffers(schedule.num_slots, schedule.leaf_steps)
+        except BaseException:
+            self.close()
+            raise
+        self._is_open = True
 
     @property
     def rows(self) -> int:
@@ -129,11 +132,11 @@ class Resources:
                 self.journal.observer = None
 
     def close(self) -> None:
-        """Close journal and file, and leave the stepper with memory of its own. Collective."""
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
+        """Close journal and file. Collective. Idempotent."""
+        self._is_open = False
+        try:
+            if self.journal is not None:
+                self.journal.close()
+        finally:
+            if self.store is not None:
+                self.store.close()

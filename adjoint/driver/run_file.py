@@ -64,6 +64,8 @@ class RunFile:
         )
         self._node: Communicator | None = None
         """The ranks that share a file, where these are not all."""
+        self._store: FileStore | None = None
+        """The one that was opened last."""
 
     def is_temporary(self) -> bool:
         """Return whether a temporary file is made, in a folder, and removed at the end."""
@@ -113,7 +115,7 @@ class RunFile:
         SnapshotFileError
             It cannot be created or opened, or the engine cannot be used on it.
         """
-        return self._on_all_ranks(
+        self._store = self._on_all_ranks(
             lambda: storage.open_store(
                 self._path(),
                 self._sharers(),
@@ -126,6 +128,7 @@ class RunFile:
             ),
             undo=lambda store: store.close(),
         )
+        return self._store
 
     def open_for_probe(
         self, layout: StateLayout, rows: int, engine: "str | EngineFactory"
@@ -174,10 +177,11 @@ class RunFile:
         return Journal(file, self._capabilities.stepper, self._comm, share=share)
 
     def close(self) -> None:
-        """Free the communicator of the ranks of this node."""
-        node, self._node = self._node, None
-        if node is not None:
-            node.free()
+        """Close the store opened last, and free the communicator of this node. Idempotent."""
+        if self._store is not None:
+            self._store.close()
+        if self._node is not None:
+            self._node.free()
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -58,8 +58,8 @@ def agree_on(
             error.__cause__ = failure
     try:
         comm.agree(error)
-    except Exception:
-        if error is None and undo is not None:
+    except BaseException as failed:
+        if error is None and undo is not None and comm.has_agreed(failed):
             undo(cast(T, result))
         raise
     return cast(T, result)

@@ -69,7 +69,10 @@ class Communicator(Protocol):
         ...
 
     def has_agreed(self, error: BaseException) -> bool:
-        """Return whether `error` was raised by `agree`, and so on every rank at the same call."""
+        """Return whether every rank has raised this error at the same call, by `agree`.
+
+        A single rank has agreed with itself.
+        """
         ...
 
     def agree(self, error: Exception | None) -> None:
@@ -89,7 +92,7 @@ class Communicator(Protocol):
         ...
 
     def free(self) -> None:
-        """Free the duplicates that this object made of the caller's communicator."""
+        """Free the duplicates that this object made of the caller's communicator. Idempotent."""
         ...
 
 
@@ -185,6 +188,8 @@ class _ManyProcesses:
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._agreed: BaseException | None = None
+        self._is_out_of_step = False
+        """Whether each rank has failed by itself: then collective calls may be under way."""
         self._process = os.getpid()
         # Taken from the module of the caller's communicator, because nothing here imports mpi4py.
         self._largest = sys.modules[type(comm).__module__].MAX
@@ -205,7 +210,7 @@ class _ManyProcesses:
         return _Nonblocking(self.mpi, values, self._largest)
 
     def has_agreed(self, error: BaseException) -> bool:
-        return error is self._agreed
+        return self.size == 1 or error is self._agreed
 
     def agree(self, error: Exception | None) -> None:
         described = None if error is None else (type(error), str(error))
@@ -221,8 +226,10 @@ class _ManyProcesses:
             yield
         except BaseException as error:
             is_a_child = os.getpid() != self._process  # which may call no MPI
-            if not (is_a_child or error is self._agreed or self._all_fail()):
-                self._end_all_ranks(error)
+            if not (is_a_child or self.has_agreed(error)):
+                self._is_out_of_step = True
+                if not self._all_fail():
+                    self._end_all_ranks(error)
             raise
 
     def _end_all_ranks(self, error: BaseException) -> None:
@@ -260,8 +267,9 @@ class _ManyProcesses:
             node.Free()
 
     def free(self) -> None:
-        self.mpi.Free()
-        self._failures.Free()
+        if self.mpi and not self._is_out_of_step:
+            self.mpi.Free()
+            self._failures.Free()
 
 
 def _print_error(message: str) -> None:

@@ -10,8 +10,9 @@ from adjoint.units import format_count
 
 __all__ = ["SLOW_TOUCH", "Budget", "Room", "leaf_sizes"]
 
-OBJECT_BYTES = 1 << 10
-"""What Python takes for the arrays of a block, whatever their size: measured, 970 bytes for one."""
+BLOCK_OBJECT_BYTES, ARRAY_OBJECT_BYTES = 1200, 256
+"""What Python takes for a block, and for each of its arrays, whatever their size: 1,370 to 1,450
+bytes were measured for a block of one array, 2,130 to 2,270 for one of four."""
 
 FREE_BYTES = 16 << 20
 """Memory that objects may take beside the budget, as the interpreter and its libraries do."""
@@ -47,7 +48,8 @@ class Room:
         slot_bytes: int,
         tape_bytes: Callable[[int, bool], int],
         *,
-        tapes_are_states: bool,
+        tape_block_bytes: int = 0,
+        num_arrays: int = 1,
         reserved_slots: int = 0,
     ) -> "Room":
         """Return what a memory has room for.
@@ -62,23 +64,30 @@ class Room:
             What a state takes in memory; 0 for a rank without state.
         tape_bytes
             Returns the size of the tape of a leaf, given its steps and whether it is kept.
-        tapes_are_states
-            Whether tapes are blocks of memory as slots are.
+        tape_block_bytes
+            Bytes of the blocks of memory that tapes consist of; 0 if the stepper allocates tapes.
+        num_arrays
+            Arrays of a block.
         reserved_slots
             Blocks of memory that are neither.
         """
-        block = max(1, slot_bytes)
-        # What arrays are to Python is not counted as long as it is little.
-        blocks = (memory_bytes + FREE_BYTES) // (block + OBJECT_BYTES)
+        leaves, block, free, objects = list(leaves), max(1, slot_bytes), 0, 0
+        # What Python takes for the blocks is not counted as long as it is little.
+        takes = BLOCK_OBJECT_BYTES + ARRAY_OBJECT_BYTES * num_arrays
+        if memory_bytes // min(block, tape_block_bytes or block) * takes > FREE_BYTES:
+            free, objects = FREE_BYTES, takes
+
+        def price(tape: int) -> int:
+            return tape + (tape // tape_block_bytes * objects if tape_block_bytes else 0)
+
         tapes = {leaf: tape_bytes(leaf, False) for leaf in leaves}
         slots = {
-            leaf: min(
-                (memory_bytes - tape) // block, blocks - (tape // block if tapes_are_states else 0)
-            )
-            - reserved_slots
+            leaf: (memory_bytes + free - price(tape)) // (block + objects) - reserved_slots
             for leaf, tape in tapes.items()
         }
-        kept = {leaf: max(1, -(-tape_bytes(leaf, True) // block)) for leaf in tapes}
+        kept = {
+            leaf: max(1, -(-price(tape_bytes(leaf, True)) // (block + objects))) for leaf in leaves
+        }
         return cls(slot_bytes, tapes, slots, kept, reserved_slots)
 
     def needed_bytes(self, leaf_steps: int, num_slots: int) -> int:

@@ -138,7 +138,7 @@ class PlanRequest:
                 return (leaf - 1 + kept) * slot
             return leaf * self.tape_bytes
 
-        return Room.of(leaves, memory_bytes, slot, tape_bytes, tapes_are_states=states_too)
+        return Room.of(leaves, memory_bytes, slot, tape_bytes, tape_block_bytes=slot * states_too)
 
     def _file_states(self) -> int:
         if self.disk_bytes is None:

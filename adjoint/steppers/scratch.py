@@ -69,8 +69,8 @@ class Scratch(Generic[S]):
 
     def begin(self) -> None:
         """Begin a run: all that was taken is given back."""
-        self._give_back(self._lent.values())
-        self._lent.clear()
+        lent, self._lent = self._lent, {}  # first, so that none is ever given back twice
+        self._give_back(lent.values())
 
     def take(self, count: int) -> list[S]:
         """Return `count` mappings of arrays with arbitrary values."""

@@ -91,34 +91,51 @@ class Room:
     def __init__(self, limit: int = sys.maxsize) -> None:
         self.limit = limit
         """The bytes from which on idle blocks are unmapped."""
-        self.peak = 0
-        """The most bytes in use at once so far, those in transfer included."""
+        self.in_use = self.peak = 0
+        """The bytes in use now, those in transfer included, and the most so far."""
         self.touched_bytes = 0
         """Memory of new blocks so far, which has been touched for the first time."""
         self.touch_seconds = 0.0
         """What making and touching them took."""
         self.pools: WeakSet[BlockPool] = WeakSet()
         """Those that have idle blocks to give up."""
-        self._mapped = self._in_use = 0
+        self._mapped = 0
 
     def map(self, size: int, by: "BlockPool | None" = None) -> None:
         """Make room for `size` bytes of new memory, for the pool `by` or for a tape."""
         self._mapped += size
-        if self._mapped <= self.limit:
-            return
-        for pool in self.pools:
-            while self._mapped > self.limit and pool is not by and pool.unmap():
-                pass
+        if self._mapped > self.limit:
+            self._make_room(by)
 
     def unmap(self, size: int) -> None:
         """Note that `size` bytes have been returned to the operating system."""
         self._mapped -= size
 
     def use(self, size: int) -> None:
-        """Note that `size` more bytes are in use, or less if it is negative."""
-        self._in_use = in_use = self._in_use + size
+        """Note that `size` more bytes are in use."""
+        self.in_use = in_use = self.in_use + size
         if in_use > self.peak:  # noqa: PLR1730, a call of max takes as long as all the rest
             self.peak = in_use
+
+    def make_tape(self, size: int) -> None:
+        """Note that a tape of `size` bytes takes new memory, all of which is in use."""
+        # As `use` and `map` do: calls of both would take twice as long.
+        self.in_use = in_use = self.in_use + size
+        if in_use > self.peak:  # noqa: PLR1730
+            self.peak = in_use
+        self._mapped += size
+        if self._mapped > self.limit:
+            self._make_room(None)
+
+    def drop_tape(self, size: int) -> None:
+        """Note that a tape of `size` bytes is gone."""
+        self.in_use -= size
+        self._mapped -= size
+
+    def _make_room(self, by: "BlockPool | None") -> None:
+        for pool in self.pools:
+            while self._mapped > self.limit and pool is not by and pool.unmap():
+                pass
 
 
 class BlockPool:
@@ -150,7 +167,7 @@ class BlockPool:
         self._arena = np.empty(0, np.uint8)
         """Memory that the next small blocks are cut from."""
         self._allocated = 0
-        self._idle: list[Block] = []
+        self._idle: deque[Block] = deque()
         self._leaving: deque[Block] = deque()
 
     def take(self) -> Block:
@@ -174,8 +191,7 @@ class BlockPool:
     def lend(self, count: int) -> list[Block]:
         """Return blocks as `take` does."""
         idle = self._idle
-        taken = idle[: -count - 1 : -1]  # at once: a block may be as small as a number
-        del idle[len(idle) - len(taken) :]
+        taken = [idle.pop() for _ in range(min(count, len(idle)))]
         for block in taken:
             block.taken = True
         self.room.use(len(taken) * self._size)
@@ -221,7 +237,7 @@ class BlockPool:
         """Change the capacity, and release idle blocks beyond it."""
         self.capacity = capacity
         while self._idle and self._allocated > capacity:
-            del self._idle[0]
+            self._idle.popleft()
             self._forget()
 
     def write_off(self, wanted: int) -> None:
@@ -235,13 +251,13 @@ class BlockPool:
             self._idle.append(self._allocate())
 
     def unmap(self) -> bool:
-        """Return the block that has been idle longest to the operating system, if it can be.
+        """Give up the block that has been idle longest; return whether there was one.
 
-        Small blocks stay: their memory would not return before that of all cut beside them.
+        The memory of a small one returns to the operating system with that of all cut beside it.
         """
-        if not self._idle or not self.layout.is_large:
+        if not self._idle:
             return False
-        del self._idle[0]
+        self._idle.popleft()
         self._forget()
         return True
 
@@ -262,7 +278,7 @@ class BlockPool:
             self._add_idle(block)
 
     def _add_idle(self, block: Block) -> None:
-        self.room.use(-self._size)
+        self.room.in_use -= self._size
         if block.is_lost:
             self._forget()
         else:

@@ -74,8 +74,12 @@ class Claim:
                     raise FileExistsError(errno.EEXIST, taken)
                 self._lock.note(making=True)
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-            descriptor = os.open(self.path, flags, 0o600)  # for its owner only
-            self._is_new = True
+            self._is_new = True  # before it is, so that a signal that comes between leaves no file
+            try:
+                descriptor = os.open(self.path, flags, 0o600)  # for its owner only
+            except FileExistsError:
+                self._is_new = False  # another program's
+                raise
             try:
                 return write(descriptor)
             finally:
@@ -103,9 +107,9 @@ class Claim:
     def close(self) -> None:
         """Remove a new file that has not got its name, and release the lock. Idempotent."""
         if self._is_new:
-            self._is_new = False
             with suppress(OSError):
                 os.unlink(self.path)
+            self._is_new = False
         if self._lock is not None:
             self._lock.release()
 

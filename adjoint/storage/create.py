@@ -16,6 +16,7 @@ import numpy as np
 from h5py import h5d, h5p, h5s, h5t  # pyright: ignore[reportAttributeAccessIssue]
 from numpy.typing import DTypeLike
 
+from adjoint.storage.engines.worker import Worker
 from adjoint.storage.file_format import FORMAT_VERSION, Structure
 from adjoint.storage.file_io import write_fully
 from adjoint.storage.state_layout import LARGEST_ALIGNMENT, PAGE_BYTES
@@ -51,7 +52,13 @@ def write_structure(descriptor: int, structure: Structure) -> dict[str, int]:
         It could not be written.
     """
     written = _Written()
-    starts = _write_to(written, structure)
+    # In another thread: there no handler of a signal runs. An exception of one would crash HDF5,
+    # which has called back.
+    worker = Worker("adjoint-create")
+    try:
+        starts = worker.submit(_write_to, written, structure).result()
+    finally:
+        worker.close(wait=True)
     os.ftruncate(descriptor, written.length)
     for offset, data in written.pieces:
         write_fully(descriptor, memoryview(data), offset)

@@ -6,6 +6,7 @@ One call of the operating system may move fewer bytes than it was asked to.
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import finalize
 
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "CHUNK_BYTES",
+    "DESCRIPTOR",
     "MAX_CALL_BYTES",
     "as_bytes",
+    "close_once",
     "closing",
     "cut_short",
     "read_fully",
@@ -28,20 +31,30 @@ MAX_CALL_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 22
 """Size of the pieces in which data are read that are only compared with their checksum."""
 
+DESCRIPTOR = "descriptor"
+
 
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     """Return the bytes of a C-contiguous array: a view."""
     return array.reshape(-1).view(np.uint8)
 
 
-def closing(owner: object, descriptor: int) -> Callable[[], object]:
+def closing(owner: object, descriptor: int) -> Callable[[], None]:
     """Return a function that closes a descriptor once; the garbage collection of `owner` calls it.
 
     Without that, the disk space of a temporary file would stay taken until the process ends.
     """
-    close = finalize(owner, os.close, descriptor)
-    close.atexit = False  # threads may still use it then, and the process closes it anyway
-    return close
+    held = {DESCRIPTOR: descriptor}
+    # Not when the process exits: threads may still use it then, and it is closed anyway.
+    finalize(owner, close_once, held).atexit = False
+    return partial(close_once, held)
+
+
+def close_once(held: dict[str, int]) -> None:
+    """Close the descriptor called `DESCRIPTOR`, unless it has been closed already."""
+    # Taken and closed in one call of C: a signal that came between would leave it open for ever.
+    for _ in map(os.close, iter(partial(held.pop, DESCRIPTOR, None), None)):
+        pass
 
 
 def write_fully(descriptor: int, data: memoryview, offset: int) -> None:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from adjoint.errors import SnapshotFileError
-from adjoint.storage.file_io import write_fully
+from adjoint.storage.file_io import DESCRIPTOR, close_once, write_fully
 
 __all__ = ["FileLock", "require_own"]
 
@@ -39,7 +39,7 @@ MAX_ATTEMPTS = 100
 
 JOB_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
-_held: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
+_all: "weakref.WeakSet[FileLock]" = weakref.WeakSet()
 
 
 class FileLock:
@@ -54,17 +54,19 @@ class FileLock:
 
     def __init__(self, path: str) -> None:
         self._name = f"{path}.lock"
-        self._descriptor = _locked(self._name, path)
+        self._held: dict[str, int] = {}
+        """The descriptor that is locked, from before it is until after it is closed."""
+        weakref.finalize(self, _release, self._held, self._name)
+        _all.add(self)
         try:
-            left = _note(self._descriptor, self._name)
+            self._held[DESCRIPTOR] = descriptor = _locked(self._name, path)
+            left = _note(descriptor, self._name)
             self.making_was_cut_short = bool(left.get("making"))
             """Whether the run that held it last was killed while it made the file."""
             self.note(making=self.making_was_cut_short)
         except BaseException:
-            os.close(self._descriptor)
+            close_once(self._held)
             raise
-        self._releasing = weakref.finalize(self, _release, self._descriptor, self._name)
-        _held.add(self)
 
     def note(self, *, making: bool) -> None:
         """Write which run this is, and whether it is making the file. Raises `OSError`."""
@@ -77,16 +79,15 @@ class FileLock:
         }
         # Always of the same length, so that nothing of an older note is left when a kill comes.
         text = json.dumps(run).encode().ljust(NOTE_BYTES)
-        write_fully(self._descriptor, memoryview(text), 0)
+        write_fully(self._held[DESCRIPTOR], memoryview(text), 0)
 
     def release(self) -> None:
         """Remove the lock file, and with it the lock. Idempotent."""
-        self._releasing()
+        _release(self._held, self._name)
 
     def leave_to_parent(self) -> None:
         """Close this process's copy of the lock; it stays that of the process that made it."""
-        if self._releasing.detach() is not None:
-            os.close(self._descriptor)
+        close_once(self._held)
 
 
 def require_own(descriptor: int, name: str) -> None:
@@ -170,18 +171,20 @@ def _described(note: dict[str, Any]) -> str:
     return where if job == "''" else f"{where}, job {job}"
 
 
-def _release(descriptor: int, name: str) -> None:
+def _release(held: dict[str, int], name: str) -> None:
+    """Remove the lock file and close its descriptor, which are there until that has been done."""
+    if DESCRIPTOR not in held:
+        return
     try:
-        if _is_at(descriptor, name):
+        if _is_at(held[DESCRIPTOR], name):
             os.unlink(name)
     except OSError:
         LOG.warning("%s could not be removed: it means nothing to later runs", name)
-    finally:
-        os.close(descriptor)
+    close_once(held)
 
 
 def _leave_to_parent() -> None:
-    for lock in list(_held):
+    for lock in list(_all):
         lock.leave_to_parent()
 
 

@@ -75,12 +75,12 @@ def open_store(
         opened = open_engine(file.placement, comm, engine)
         _give_name(file, comm)
         opened.give_up_after(deadline)
+        return FileStore(file, opened, deadline)
     except BaseException as error:
         if opened is not None and comm.has_agreed(error):  # closing an engine may be collective
             opened.close()
         file.close()
         raise
-    return FileStore(file, opened, deadline)
 
 
 def rows_at(
@@ -191,16 +191,16 @@ def _opened(
         found = _on_rank_zero(find, comm, name)
         opening = partial(_open_soon, found.path)
         descriptor = on_all_ranks(opening, comm, failing=_failing(name), undo=os.close)
+        reservable = all(comm.gather(is_reservable(descriptor)))
+        structure = replace(structure, rows=found.rows)
+        placement = structure.placement(
+            found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
+        )
+        unusable = set[int]().union(*comm.gather(rows_overdue(descriptor)))
+        return SnapshotFile(placement, claim, unusable=unusable)
     except BaseException:
         claim.close()
         raise
-    reservable = all(comm.gather(is_reservable(descriptor)))
-    structure = replace(structure, rows=found.rows)
-    placement = structure.placement(
-        found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
-    )
-    unusable = set[int]().union(*comm.gather(rows_overdue(descriptor)))
-    return SnapshotFile(placement, claim, unusable=unusable)
 
 
 def _find(claim: Claim, structure: Structure, *, resume: bool, overwrite: bool) -> _Found:

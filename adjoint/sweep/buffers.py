@@ -41,6 +41,7 @@ class Buffers(ABC):
         self.tape_bytes = tape_bytes
         self._stepper = stepper
         self._pool = pool
+        self._room = pool.room
         self._tapes = 0
         """Tapes that are alive."""
 
@@ -60,20 +61,21 @@ class Buffers(ABC):
     ) -> float | None:
         """Record on the stepper, leaving every slot as it is."""
         if self.tape_bytes:
-            self._pool.room.map(self.tape_bytes)
-            self._pool.room.use(self.tape_bytes)
+            self._room.make_tape(self.tape_bytes)
         self._tapes += 1
         return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
 
     def pull_back(self, start: int, stop: int) -> None:
         """Pull back on the stepper."""
         self._stepper.pull_back(start, stop)
-        self._forget_tapes(1)
+        self._tapes -= 1
+        if self.tape_bytes:
+            self._room.drop_tape(self.tape_bytes)
 
     def abandon_tapes(self) -> None:
         """Leave the stepper the tapes that are alive, with their memory: they are of no use."""
         if self._tapes:
-            self._forget_tapes(self._tapes)
+            self._forget_tapes()
             self._pool.write_off(len(self.slots))
 
     # -- slots --------------------------------------------------------------------------------
@@ -108,7 +110,7 @@ class Buffers(ABC):
         """Release every slot, and forget the tapes."""
         for step in list(self.slots):
             self.discard(step)
-        self._forget_tapes(self._tapes)
+        self._forget_tapes()
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -118,11 +120,9 @@ class Buffers(ABC):
                 f"state {step} is in a slot already: discard it before storing it again"
             )
 
-    def _forget_tapes(self, count: int) -> None:
-        self._tapes -= count
-        if self.tape_bytes:
-            self._pool.room.use(-count * self.tape_bytes)
-            self._pool.room.unmap(count * self.tape_bytes)
+    def _forget_tapes(self) -> None:
+        self._room.drop_tape(self._tapes * self.tape_bytes)
+        self._tapes = 0
 
 
 class CopyingBuffers(Buffers):

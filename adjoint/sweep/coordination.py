@@ -7,8 +7,8 @@ run that was interrupted. The rest, lost states and other costs, waits for the e
 that is being carried out: see `Coordinator.received` and `Coordinator.new_costs`.
 """
 
-from types import TracebackType
-from typing import Self
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 
 from adjoint.errors import RunInterruptedError
 from adjoint.parallel import Communicator
@@ -24,7 +24,7 @@ __all__ = ["Coordinator"]
 
 
 class Coordinator:
-    """Coordinates the ranks of one sweep. A context manager: signals are caught inside it.
+    """Coordinates the ranks of one sweep. Signals are caught while it is `running`.
 
     All ranks make the same calls at the same actions.
 
@@ -62,7 +62,7 @@ class Coordinator:
         self._journal = journal
         self.status = StatusExchange(comm, leaf_steps)
         """When an exchange is due, and the reduction under way."""
-        self._signals = SignalWatch()
+        self.signals = SignalWatch()
         seconds_before = 0.0 if journal is None else journal.seconds_before
         self._tracker = CostTracker(store, costs, seconds_before)
         self._received: list[RankStatus] = []
@@ -78,23 +78,20 @@ class Coordinator:
         """Number of times that the costs have changed."""
         return self._tracker.changes
 
-    def __enter__(self) -> Self:
-        if self._journal is not None:
-            self._signals.__enter__()
-        return self
+    @contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """Return the context of the sweep, to be entered in that of `signals.under_way`.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Wait for the reduction under way, unless this rank alone has failed."""
-        try:
-            if error is None or self._comm.has_agreed(error):
-                self.status.finish()
-        finally:
-            self._signals.__exit__(kind, error, trace)
+        At its end the reduction under way is waited for, unless this rank alone has failed.
+        """
+        with nullcontext() if self._journal is None else self.signals:
+            try:
+                yield
+            except BaseException as error:
+                if self._comm.has_agreed(error):
+                    self.status.finish()
+                raise
+            self.status.finish()
 
     # -- exchanging ---------------------------------------------------------------------------
 
@@ -113,7 +110,7 @@ class Coordinator:
         sent.is_full = float(failed.is_full)
         sent.stalled = self._store.stalled
         sent.has_error = float(self._state.error is not None)
-        sent.is_interrupted = float(self._signals.requested)
+        sent.is_interrupted = float(self.signals.requested)
         if failed.numbers:
             sent.lost_first, sent.lost_last = -min(failed.numbers), max(failed.numbers)
         received = self.status.exchange(sent, steps)
@@ -139,7 +136,7 @@ class Coordinator:
         if self._journal is None:
             return
         is_sound = self._state.error is None
-        ranks = self._comm.gather((self._signals.requested, is_sound, self._tracker.elapsed))
+        ranks = self._comm.gather((self.signals.requested, is_sound, self._tracker.elapsed))
         requested, sound, elapsed = zip(*ranks, strict=True)
         if any(requested) and all(sound):
             self._save(max(elapsed), is_last=True)
@@ -188,7 +185,7 @@ class Coordinator:
         return 0 < at == state.frontier != state.num_steps and at % self._leaf_steps == 0
 
     def _interrupt(self) -> None:
-        self._signals.honoured()
+        self.signals.honoured()
         state = self._state
         where = (
             f"the forward sweep, at step {state.position}"

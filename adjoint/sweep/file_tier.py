@@ -8,8 +8,7 @@ recomputes it (`adjoint.sweep.resume`).
 
 import math
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager
 
 from adjoint.errors import NonFiniteError, TransferError
 from adjoint.parallel import Communicator
@@ -23,6 +22,7 @@ from adjoint.sweep.coordination import Coordinator
 from adjoint.sweep.file_reads import FileReads
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.resume import Recovery
+from adjoint.sweep.signals import SignalWatch
 from adjoint.sweep.state import SweepState
 
 __all__ = ["FileTier"]
@@ -31,7 +31,7 @@ __all__ = ["FileTier"]
 class FileTier:
     """The states of one sweep that are in a file, or on the way to or from it.
 
-    A context manager, to be entered while the sweep runs. All ranks make the same calls.
+    All ranks make the same calls.
 
     Parameters
     ----------
@@ -80,17 +80,14 @@ class FileTier:
         """Number of times that the schedule was given other costs."""
         return self._coordinator.cost_changes
 
-    def __enter__(self) -> Self:
-        self._coordinator.__enter__()
-        return self
+    @property
+    def signals(self) -> SignalWatch:
+        """The signals that are caught while the sweep is `running`."""
+        return self._coordinator.signals
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._coordinator.__exit__(kind, error, trace)
+    def running(self) -> AbstractContextManager[None]:
+        """Return the context of the sweep, to be entered in that of `signals.under_way`."""
+        return self._coordinator.running()
 
     def begin(self, stream: AdaptiveStream, found: Sequence[SavedRecord]) -> AdaptiveStream:
         """Return what is to be played: `stream`, or what is left of the run that was found.

@@ -145,9 +145,14 @@ class ReplayCheck(NoCheck):
 
     def stored(self, step: int) -> None:
         """Mark the live state, which was stored."""
-        if self._live is None:
-            self._live = self._hash.of_block(self._slots[step], step), self._since, self.leaf_cost
-        self._kept[step] = self._live
+        mark = self._live
+        if mark is None:
+            mark = self._live = (
+                self._hash.of_block(self._slots[step], step),
+                self._since,
+                self.leaf_cost,
+            )
+        self._kept[step] = mark
 
     def restored(self, step: int) -> None:
         """Take note of a snapshot that was made the live state; compare one of the file."""
@@ -155,10 +160,11 @@ class ReplayCheck(NoCheck):
             self._kept[step] = self._hash.of(self._buffers.live, step), step, None
             self._leaves_left = 0
         self._live = mark = self._kept[step]
-        self._since = mark[1]
-        is_wanted = self._leaves_left <= 1  # for the next leaf that is checked, or its end
-        self.cost = mark[2] if is_wanted else None
-        self.leaf_cost = mark[2] if is_wanted or self._reaches_stop else None
+        _, self._since, cost = mark
+        self.cost = self.leaf_cost = cost
+        if self._leaves_left > 1:  # it is wanted neither for the next leaf nor for its end
+            self.cost = None
+            self.leaf_cost = cost if self._reaches_stop else None
         if step in self._slots and not self._is_notified:
             self._used.add(step)
         else:
@@ -207,8 +213,7 @@ class ReplayCheck(NoCheck):
     def _mark(self, step: int) -> Mark:
         """Return the mark of the live state."""
         if self._live is None:
-            bits = self._hash.of(self._buffers.live, step)
-            self._live = bits, self._since, self.leaf_cost
+            self._live = self._hash.of(self._buffers.live, step), self._since, self.leaf_cost
         return self._live
 
     def _verify(self, step: int, found: int) -> None:

@@ -8,7 +8,7 @@ all other times the signal does what it does without this package.
 import os
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 __all__ = ["SignalWatch"]
@@ -19,6 +19,8 @@ SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 class SignalWatch:
     """Sets `requested` when such a signal arrives while the watch is entered.
 
+    It is entered in two steps, ``with watch.under_way, watch:``.
+
     A signal that arrived and was not `honoured` is sent again when the watch is left: none is
     forgotten, and by default it ends the process. So does a second one, and one to a child that was
     forked meanwhile.
@@ -28,10 +30,12 @@ class SignalWatch:
     """
 
     def __init__(self) -> None:
+        self.under_way = threading.Lock()
+        """Held as long as the watch is entered. If Ctrl-C comes where the watch is left, handlers
+        may stay; then this is not held, and they do what would be done without them."""
         self._received: int | None = None
         self._is_honoured = False
         self._process = os.getpid()
-        self._before: dict[int, Any] = {}
 
     @property
     def requested(self) -> bool:
@@ -45,16 +49,11 @@ class SignalWatch:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) == signal.SIG_DFL:
-                    self._before[number] = signal.signal(number, self._request)
+                if _is_default(signal.getsignal(number)):
+                    signal.signal(number, self._request)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._restore_handlers()
         if self._received is not None and not self._is_honoured:
             os.kill(os.getpid(), self._received)
@@ -62,10 +61,18 @@ class SignalWatch:
     def _request(self, number: int, frame: FrameType | None) -> None:
         del frame
         self._restore_handlers()  # a second signal ends the process
-        if os.getpid() != self._process:
+        if os.getpid() != self._process or not self.under_way.locked():
             os.kill(os.getpid(), number)
         self._received = number
 
     def _restore_handlers(self) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._request:
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _is_default(handler: Any) -> bool:
+    """Return whether a handler is the default action, or that of a watch that is over."""
+    watch = getattr(handler, "__self__", None)
+    is_over = isinstance(watch, SignalWatch) and not watch.under_way.locked()
+    return is_over or handler == signal.SIG_DFL

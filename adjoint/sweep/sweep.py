@@ -138,8 +138,8 @@ class Sweep:
             if self._store is None:
                 self._play(stream, observer)
             else:
-                self._file = self._file_tier(self._store, schedule, costs)
-                with self._file as file:
+                self._file = file = self._file_tier(self._store, schedule, costs)
+                with file.signals.under_way, file.running():
                     stream = self._play(file.begin(stream, found), observer)
                     if self._state.adjoint_at == 0:
                         file.heed_signals()
@@ -372,7 +372,7 @@ class Sweep:
             self._check.restored(step)
 
     def _discard(self, action: Discard) -> None:
-        if action.tier == MEMORY:
+        if action.tier is MEMORY:
             self._check.releasing(action.step)
             self._buffers.discard(action.step)
         else:

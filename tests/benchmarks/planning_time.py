@@ -29,7 +29,7 @@ def budget(kind: str, num_steps: int, num_slots: int) -> Budget:
     """Return what may be used."""
     if kind == "leaves":
         memory, sizes = STATE * (num_slots + 1), leaf_sizes(num_steps, None)
-        room = Room.of(sizes, memory, STATE, lambda k, _kept: k * STATE, tapes_are_states=False)
+        room = Room.of(sizes, memory, STATE, lambda k, _kept: k * STATE)
         return Budget.of(num_steps, memory, [room], file_states=num_steps)
     tapes = {1: 1} if kind == "tapes" else {}
     return Budget({1: num_slots}, 0 if kind == "no file" else num_steps, tapes)

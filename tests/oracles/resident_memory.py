@@ -4,7 +4,7 @@
 
 Prints the peak (``VmHWM``) of a forward run of the family, or with MEMORY, in bytes, of three
 gradients after it; KEPT is the number of slots with which tapes are kept, 0 for the planner's
-choice. States are of about 1 MB.
+choice. States are of about 1 MB, but for the family with small tapes.
 """
 
 # ruff: noqa: PLC0415 (modules that may be absent are imported by the families that need them)
@@ -17,6 +17,7 @@ import numpy as np
 
 import adjoint
 from adjoint.schedules import Mixed
+from adjoint.steppers import Scratch
 
 NUM_STEPS = 120
 
@@ -52,6 +53,55 @@ class Ghosted(Wave):
     """The same, with its live state in memory of its own."""
 
     writes_ghosts = True
+
+
+class Stages(adjoint.FunctionStepper):
+    """``u' = -m u`` for three numbers by Heun's method, whose tapes are the stages of each step."""
+
+    num_steps = 30_000
+
+    def __init__(self):
+        super().__init__({"u": np.ones(3)}, {"m": np.array(0.1)})
+        self.tapes, self.stages = {}, Scratch(lambda: {"x": np.zeros(3)})
+
+    @property
+    def tape_memory(self):
+        return self.stages
+
+    def tape_bytes(self, steps, *, kept=False):
+        return 2 * steps * 24
+
+    def step(self, step, state, out):
+        self.take(state["u"], np.empty(3), np.empty(3), out["u"])
+
+    def take(self, u, first, second, out):
+        first[:] = u
+        second[:] = u * (1 - 1e-4 * self.controls["m"])
+        out[:] = u - 0.5e-4 * self.controls["m"] * (first + second)
+
+    def step_vjp(self, step, state, adjoint, gradient):
+        raise NotImplementedError
+
+    def record(self, start, stop, *, cost=None, reach_stop):
+        u = self.state["u"]
+        tape = self.tapes[start, stop] = self.stages.take(2 * (stop - start))
+        for first, second in zip(tape[::2], tape[1::2], strict=True):
+            self.take(u, first["x"], second["x"], u)
+        return cost
+
+    def pull_back(self, start, stop):
+        tape, h, m = self.tapes.pop((start, stop)), 1e-4, self.controls["m"]
+        for first in reversed(tape[::2]):
+            a, u = self.adjoint["u"], first["x"]
+            self.accumulators["m"] -= a @ u * h * (1 - h * m)
+            a *= 1 - h * m + 0.5 * h**2 * m**2
+        self.stages.give_back(tape)
+
+    def terminal_cost(self, state):
+        return float(state["u"].sum())
+
+    def terminal_cost_vjp(self, state, adjoint, gradient):
+        adjoint["u"] += 1
 
 
 def shallow_water():
@@ -97,6 +147,7 @@ def petsc():
 FAMILIES = {
     "function": Wave,
     "function, copied": Ghosted,
+    "stages": Stages,
     "shallow water": shallow_water,
     "recurrent": recurrent,
     "torch": torch_cell,
@@ -106,8 +157,8 @@ FAMILIES = {
 
 def main(family: str, memory: int, kept: int) -> None:
     stepper = FAMILIES[family]()
-    reported = 0
-    with adjoint.Functional(stepper, NUM_STEPS) as functional:
+    num_steps, reported = getattr(stepper, "num_steps", NUM_STEPS), 0
+    with adjoint.Functional(stepper, num_steps) as functional:
         functional.value()
     leaf = getattr(stepper, "leaf_steps", 4)
     if family == "torch":  # what autograd itself takes, once and for all, is not the driver's
@@ -119,8 +170,8 @@ def main(family: str, memory: int, kept: int) -> None:
         if kept:
             tape = functional._run.memory.tape_bytes(leaf, kept=True)
             block = functional._run.layout.memory_bytes
-            schedule = Mixed(NUM_STEPS, kept, -(-tape // block), leaf_steps=leaf)
-        with adjoint.Functional(stepper, NUM_STEPS, memory=memory, schedule=schedule) as functional:
+            schedule = Mixed(num_steps, kept, -(-tape // block), leaf_steps=leaf)
+        with adjoint.Functional(stepper, num_steps, memory=memory, schedule=schedule) as functional:
             for _ in range(3):
                 functional.value_and_gradient()
             reported = functional.report.memory_bytes

@@ -228,10 +228,10 @@ class RowEngine(Engine, Closing, ABC):
     def close(self) -> None:
         if self._closed:
             return
-        self._closed = True
         for transfer, _ in tuple(self._watch.transfers):
             transfer.settle()
         self._release()
+        self._closed = True
         for transfer in self._failed:
             if not transfer.reported:
                 transfer.wait()
@@ -244,7 +244,11 @@ class RowEngine(Engine, Closing, ABC):
 
     @abstractmethod
     def _release(self) -> None:
-        """Close the file. Each transfer has ended, unless the engine is stalled: see `deadline`."""
+        """Close the file, also if that was begun and interrupted before.
+
+        Each transfer has ended, unless the engine is stalled (see `deadline`), or a signal has cut
+        short the call that posted it.
+        """
 
     # -- what a subclass calls ----------------------------------------------------------------
 

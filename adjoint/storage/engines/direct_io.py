@@ -17,7 +17,7 @@ from collections.abc import Callable
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.file_format import Placement
-from adjoint.storage.file_io import MAX_CALL_BYTES, read_fully, write_fully
+from adjoint.storage.file_io import MAX_CALL_BYTES, closing, read_fully, write_fully
 from adjoint.storage.state_layout import PAGE_BYTES
 
 __all__ = ["DirectRankFile"]
@@ -37,10 +37,12 @@ class DirectRankFile(RankFile):
 
     def __init__(self, placement: Placement) -> None:
         self._direct_descriptor = _open_direct(placement)
+        if self._direct_descriptor is not None:
+            self._close_direct = closing(self, self._direct_descriptor)
         try:
             super().__init__(placement)
-        except OSError:
-            self._close_direct()
+        except BaseException:
+            self._give_up_direct()
             raise
 
     @property
@@ -59,7 +61,7 @@ class DirectRankFile(RankFile):
         read_fully(self._descriptor, data[moved:], offset + moved)
 
     def close(self) -> None:
-        self._close_direct()
+        self._give_up_direct()
         super().close()
 
     def _move(
@@ -77,17 +79,17 @@ class DirectRankFile(RankFile):
             except OSError as error:
                 if error.errno not in REFUSALS:
                     raise
-                self._close_direct()
+                self._give_up_direct()
                 break
             moved += count
             if count < len(piece):
                 break
         return moved
 
-    def _close_direct(self) -> None:
-        descriptor, self._direct_descriptor = self._direct_descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+    def _give_up_direct(self) -> None:
+        if self._direct_descriptor is not None:
+            self._direct_descriptor = None
+            self._close_direct()
 
 
 def _open_direct(placement: Placement) -> int | None:

@@ -62,11 +62,12 @@ CAN_COMPLETE_FAILURES = MPI.get_vendor()[0] != "Open MPI"
 
 
 class _Stage(Protocol):
-    """What a transfer waits for before it continues: a future, or MPI requests like one."""
+    """What a transfer waits for before it continues: a call of the helper, or MPI requests."""
 
+    @property
     def done(self) -> bool: ...
 
-    def exception(self, timeout: float) -> BaseException | None: ...
+    def wait(self, seconds: float) -> bool: ...
 
 
 _Stages = Generator[_Stage, Any, None]
@@ -102,6 +103,8 @@ class MpiEngine(RowEngine):
             raise
         self._helper = Worker("adjoint-checksum")
         self._under_way: dict[_MpiTransfer, Request] = {}
+        self._moving: list[_Pieces] = []
+        """What has been posted; some of it has ended."""
 
     @property
     def name(self) -> str:
@@ -128,13 +131,19 @@ class MpiEngine(RowEngine):
         self._under_way.clear()
 
     def _release(self) -> None:
+        is_stalled = self.stalled is not None or not all(
+            pieces.wait(self._watch.deadline) for pieces in self._moving
+        )
         self._helper.submit(self._file.close)
-        self._helper.close(wait=self.stalled is None)
-        if any(self._duplicate.allgather(self.stalled is not None)):
-            keep_for_ever(self._mpi, self._duplicate)
+        self._helper.close(wait=not is_stalled)
+        if not self._duplicate:  # freed already
+            return
+        if any(self._duplicate.allgather(is_stalled)):
+            keep_for_ever(self._mpi, self._duplicate, self._moving)
             atexit.register(_leave, self._duplicate)
         else:
-            self._mpi.Close()
+            if self._mpi:
+                self._mpi.Close()
             self._duplicate.Free()
 
     # -- the stages of a transfer -------------------------------------------------------------
@@ -144,7 +153,7 @@ class MpiEngine(RowEngine):
         file.prepare_write(row)
         self._meter.begin("write")
         entry = self._helper.submit(file.vouch, block, request.step, request.sequence, request.cost)
-        moved = _Pieces(self._mpi.Iwrite_at, file.placement.offset(row), block)
+        moved = self._posted(self._mpi.Iwrite_at, row, block)
         # Both use the block, so both must have ended before either may fail the transfer.
         moved_at = yield moved
         self._meter.end("write", max(moved_at, (yield entry)))
@@ -157,7 +166,7 @@ class MpiEngine(RowEngine):
         file, row, block = self._file, request.row, request.block
         file.prepare_read(row, request.step)
         self._meter.begin("read")
-        moved = _Pieces(self._mpi.Iread_at, file.placement.offset(row), block)
+        moved = self._posted(self._mpi.Iread_at, row, block)
         self._meter.end("read", (yield moved))
         moved.result()
         verified = self._helper.submit(file.finish_read, row, block)
@@ -165,6 +174,14 @@ class MpiEngine(RowEngine):
         verified.result()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _posted(self, post: Callable[[int, Any], MPI.Request], row: int, block: Block) -> "_Pieces":
+        """Post what moves one block. Closing waits for it, also if a signal comes between."""
+        self._moving = [pieces for pieces in self._moving if not pieces.done]
+        moved = _Pieces(block)
+        self._moving.append(moved)
+        moved.post(post, self._file.placement.offset(row))
+        return moved
 
     def _settle_conflicts(self, request: Request) -> None:
         """Wait for transfers that MPI must not carry out at the same time as this one."""
@@ -204,7 +221,7 @@ class _MpiTransfer(Transfer):
         """Pass every stage that is done."""
         now = time.perf_counter()
         while self._stage is not None:
-            if not self._stage.done():
+            if not self._stage.done:
                 self._tested = now
                 return
             self._pass((self._tested + now) / 2)
@@ -212,9 +229,7 @@ class _MpiTransfer(Transfer):
     def _pause(self, seconds: float) -> None:
         until = time.perf_counter() + seconds
         while self._stage is not None:
-            try:
-                self._stage.exception(until - time.perf_counter())
-            except TimeoutError:
+            if not self._stage.wait(until - time.perf_counter()):
                 return
             self._pass(time.perf_counter())
 
@@ -234,26 +249,32 @@ class _MpiTransfer(Transfer):
 
 
 class _Pieces:
-    """The MPI requests that move one block, with the methods of a future.
+    """The MPI requests that move one block.
 
     They are tested one by one: `Testall` on file requests of which only some are complete is an
     error in MPICH 5.0.2.
     """
 
-    def __init__(self, post: Callable[[int, Any], MPI.Request], offset: int, block: Block) -> None:
+    def __init__(self, block: Block) -> None:
         self._error: MPI.Exception | None = None
         self._under_way: list[tuple[MPI.Request, int]] = []
         self._status = MPI.Status()
         self._block = block
         self._missing = 0
+
+    def post(self, post: Callable[[int, Any], MPI.Request], offset: int) -> None:
+        """Post the requests, by `post(offset, buffer)`."""
+        starts = range(0, self._block.bytes.size, MAX_CALL_BYTES)
+        pieces = [self._block.bytes[start : start + MAX_CALL_BYTES] for start in starts]
+        offsets, sizes = [offset + start for start in starts], [piece.size for piece in pieces]
+        buffers = [[piece, piece.size, MPI.BYTE] for piece in pieces]
         try:
-            for start in range(0, block.bytes.size, MAX_CALL_BYTES):
-                piece = block.bytes[start : start + MAX_CALL_BYTES]
-                request = post(offset + start, [piece, piece.size, MPI.BYTE])
-                self._under_way.append((request, piece.size))
+            # One call of C: no signal comes between a request and its place in the list.
+            self._under_way.extend(zip(map(post, offsets, buffers), sizes, strict=True))
         except MPI.Exception as error:
             self._error = error
 
+    @property
     def done(self) -> bool:
         self._under_way = [
             (request, size)
@@ -262,14 +283,14 @@ class _Pieces:
         ]
         return not self._under_way
 
-    def exception(self, timeout: float) -> BaseException | None:
-        until, naps = time.perf_counter() + timeout, 0
-        while not self.done():
+    def wait(self, seconds: float) -> bool:
+        until, naps = time.perf_counter() + seconds, 0
+        while not self.done:
             if time.perf_counter() > until:
-                raise TimeoutError
+                return False
             time.sleep(_nap(naps))
             naps += 1
-        return self._error
+        return True
 
     def result(self) -> None:
         """Raise unless every byte was moved. To be called once they are done."""

@@ -8,13 +8,10 @@ two direct writes at a time were 20 % faster for states of 2 MiB, and 10 % slowe
 MiB.
 """
 
-from concurrent.futures import Future
-from contextlib import suppress
-
 from adjoint.storage.engines.base import Request, RowEngine
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Transfer
-from adjoint.storage.engines.worker import Worker
+from adjoint.storage.engines.worker import Task, Worker
 from adjoint.storage.file_format import Placement
 
 __all__ = ["ThreadEngine"]
@@ -44,7 +41,7 @@ class ThreadEngine(RowEngine):
 
     def _post(self, request: Request) -> Transfer:
         transfer = _ThreadTransfer(*request.identity, self._meter.figures)
-        transfer.future = self._worker.submit(self._carry_out, request, transfer)
+        transfer.task = self._worker.submit(self._carry_out, request, transfer)
         return transfer
 
     def _release(self) -> None:
@@ -54,12 +51,11 @@ class ThreadEngine(RowEngine):
 
 
 class _ThreadTransfer(Transfer):
-    future: Future[None]
+    task: Task
 
     @property
     def done(self) -> bool:
-        return self.future.done()
+        return self.task.done
 
     def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            self.future.result(seconds)
+        self.task.wait(seconds)

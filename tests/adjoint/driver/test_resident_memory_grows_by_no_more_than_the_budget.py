@@ -14,7 +14,15 @@ SCRIPT = Path(__file__).parents[2] / "oracles" / "resident_memory.py"
 MEMORY = 48 << 20
 PATHS = [str(Path(__file__).parents[3]), str(Path(__file__).parents[2] / "benchmarks")]
 NEEDS = {"torch": "torch", "petsc": "petsc4py"}
-FAMILIES = ["function", "function, copied", "shallow water", "recurrent", "torch", "petsc"]
+FAMILIES = [
+    "function",
+    "function, copied",
+    "stages",
+    "shallow water",
+    "recurrent",
+    "torch",
+    "petsc",
+]
 
 
 def run(family, memory, kept):

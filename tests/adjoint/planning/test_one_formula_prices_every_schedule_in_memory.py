@@ -29,7 +29,6 @@ def budget_of(num_steps, memory, tape_states, leaf_steps=None):
         int(memory * 1000),
         1000,
         lambda steps, _kept: int(steps * tape_states * 1000),
-        tapes_are_states=False,
     )
     return Budget.of(num_steps, int(memory * 1000), [room])
 

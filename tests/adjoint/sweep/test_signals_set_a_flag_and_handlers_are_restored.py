@@ -26,7 +26,8 @@ def _as_before():
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_sets_the_flag(number):
-    with SignalWatch() as watch:
+    watch = SignalWatch()
+    with watch.under_way, watch:
         assert not watch.requested
         os.kill(os.getpid(), number)
         assert watch.requested
@@ -39,17 +40,36 @@ def test_a_signal_sets_the_flag(number):
 def test_a_handler_of_the_program_is_left_in_place():
     seen = []
     signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
-    with SignalWatch() as watch:
+    watch = SignalWatch()
+    with watch.under_way, watch:
         os.kill(os.getpid(), signal.SIGUSR1)
     assert seen == [signal.SIGUSR1]
     assert not watch.requested
+
+
+def test_handlers_that_an_interruption_has_left_do_what_the_default_does():
+    left = "with watch.under_way: watch.__enter__()\n    os.kill(os.getpid(), signal.SIGTERM)"
+    code, output = run_program(PROGRAM.partition("    with")[0] + f"    {left}\nfinally: pass")
+    assert (code, output) == (-signal.SIGTERM, [])
+
+
+def test_a_watch_takes_the_place_of_such_handlers():
+    first, second = SignalWatch(), SignalWatch()
+    with first.under_way:
+        first.__enter__()
+    with second.under_way, second:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert second.requested
+        second.honoured()
+    assert not first.requested
 
 
 def test_outside_the_main_thread_nothing_is_watched():
     found = []
 
     def enter():
-        with SignalWatch() as watch:
+        watch = SignalWatch()
+        with watch.under_way, watch:
             found.append(watch.requested)
 
     thread = threading.Thread(target=enter)
@@ -63,7 +83,8 @@ import os, signal, sys
 from adjoint.sweep.signals import SignalWatch
 
 try:
-    with SignalWatch() as watch:
+    watch = SignalWatch()
+    with watch.under_way, watch:
         {meanwhile}
     print("left the watch")
 finally:
@@ -82,7 +103,10 @@ FORKED = """
 
 
 def run(meanwhile):
-    program = PROGRAM.format(meanwhile=meanwhile)
+    return run_program(PROGRAM.format(meanwhile=meanwhile))
+
+
+def run_program(program):
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
