@@ -59,7 +59,9 @@ def measure(run: Run, budget: Budget) -> Measured:
     n, comm, memory = run.planned_steps, run.comm, partial(_touched_buffers, run)
     probe = Probe(run.stepper, n, min(budget.slots), memory, comm)
     draft = Draft.of(n, probe.costs(), budget, touch_speed=partial(touch_speed, comm))
-    if draft.plan.predicted_seconds > constants.MIN_TRIAL_RUN_SECONDS:
+    # A sweep might go past an end that nobody knows.
+    is_long = draft.plan.predicted_seconds > constants.MIN_TRIAL_RUN_SECONDS
+    if is_long and run.num_steps is not None:
         seconds = PLANNING_SHARE * draft.plan.predicted_seconds
         leaf, costs = probe.costs_in_sweeps(_trial_cases(draft), seconds)
         draft = Draft.by(n, costs, replace(draft.budget, retaking_leaf=leaf))

@@ -1,7 +1,10 @@
 """No step after the last one is taken, also where the run is shorter than a leaf."""
 
+import time
+
 import numpy as np
 import pytest
+from adaptive_pendulum import AdaptivePendulum
 
 import adjoint
 
@@ -37,3 +40,21 @@ def test_the_run_is_measured_within_its_steps(num_steps, with_file, tmp_path):
     file = {"file": tmp_path} if with_file else {}
     result = adjoint.gradient(Bounded(num_steps), num_steps, memory=2000, **file)
     assert result.gradient["c"] == pytest.approx(3 * num_steps * 0.9 ** (num_steps - 1))
+
+
+class Slow(AdaptivePendulum):
+    """Its steps take so long that trials would pay in a long run; it counts them."""
+
+    count = 0
+
+    def step(self, k):
+        self.count += 1
+        time.sleep(1e-4)
+        super().step(k)
+
+
+def test_a_run_of_unknown_length_is_not_measured_by_sweeps():
+    stepper = Slow()
+    with adjoint.Functional(stepper, None, memory="1 GiB") as functional:
+        functional.plan()
+    assert stepper.count < 2000
