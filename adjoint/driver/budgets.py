@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from adjoint.driver import constants
 from adjoint.driver.machine_memory import memory_per_rank
 from adjoint.driver.run import Run
+from adjoint.driver.tapes_in_file import with_room_for_tapes
 from adjoint.errors import ArgumentError
 from adjoint.parallel import smallest
 from adjoint.planning.budget import Budget, leaf_sizes
@@ -37,7 +38,8 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
         raise _too_small(run, memory, sizes[0])
     tapes = {leaf: slots_of_a_tape(run, leaf) for leaf in slots}
     block = max(run.comm.gather(run.layout.memory_bytes))
-    return Budget(slots, max_file_states(run), tapes, slot_bytes=block)
+    budget = Budget(slots, max_file_states(run), tapes, slot_bytes=block)
+    return with_room_for_tapes(run, budget)
 
 
 def max_file_states(run: Run) -> int:

@@ -23,6 +23,10 @@ MIN_GAIN_PER_PROBE = 3
 PROBE_SECONDS, PROBED_WRITES, WRITE_SPEED = 0.1, 10, 0.5e9
 """0.1 s and 10 writes, at so many bytes a second as long as nothing is known."""
 
+SIMILAR_SIZES = 2
+"""Transfers of pieces of tapes that are at most this many times as large as states, or as small,
+are not measured beside those of states: their times follow from the sizes."""
+
 EXPECTED_EVALUATIONS = 10
 """Evaluations of a `Functional` over which the first touch of its memory is spread."""
 
@@ -47,6 +51,9 @@ spare rows allow the next evaluation a closer spacing."""
 
 MAX_ROWS_OPEN_ENDED = 1 << 16
 """Rows of a file for a run whose end is not known. The index of that many takes 2 MiB a rank."""
+
+MAX_PIECES_IN_FILE = 1 << 17
+"""Pieces of tapes in the file at most: what Python keeps of each takes some 600 bytes."""
 
 MAX_ACCEPTED_STEPS = 1 << 27
 """Accepted steps that the file has room for if the end of the run is not known: 2 GiB, sparse."""

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from adjoint.driver import constants
 from adjoint.driver.run import Run
 from adjoint.errors import TransferError
-from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
+from adjoint.measurement.engines import Choice, Survey, choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.remembered import remember, remembered
 from adjoint.measurement.touch import cache_bytes, touch_speed
+from adjoint.measurement.transfers import TransferCosts
 from adjoint.planning.budget import SLOW_TOUCH, Budget
 from adjoint.planning.case import Case
 from adjoint.planning.planner import Plan, choose
@@ -130,7 +131,35 @@ def _with_file(run: Run, probe: Probe, plan: Plan, found: Measured) -> Measured:
         budget = replace(found.budget, file_states=0)
         return replace(found, budget=budget, file_failure=str(failed))
     costs = with_file(costs, choice.costs)
+    if found.budget.tape_pieces:
+        costs = _with_pieces(run, probe, costs, choice, row)
     return replace(found, costs=costs, engine=choice.engine, engine_reason=choice.reason)
+
+
+def _with_pieces(run: Run, probe: Probe, costs: Costs, choice: Choice, row: int) -> Costs:
+    """Return the costs with those of pieces of tapes, measured if their size is another one."""
+    assert run.file is not None
+    assert run.memory.piece_layout is not None
+    comm, transfers = run.comm, choice.costs
+    piece = max(comm.gather(run.memory.piece_layout.memory_bytes))
+    ratio = piece / max(1, row)
+    if 1 / constants.SIMILAR_SIZES <= ratio <= constants.SIMILAR_SIZES:
+        transfers = transfers.scaled(ratio)
+    else:
+        key = (max(comm.gather(os.stat(run.file.folder).st_dev)), choice.engine, comm.size, piece)
+        known: TransferCosts | None = remembered(key, comm)
+        if known is None:
+            survey = probe.engines([choice.engine], run.file.open_for_probe, of_pieces=True)
+            known = survey.found.get(choice.engine)
+            if known is None:  # it failed: then no tape goes to the file
+                return costs
+            remember(key, known)
+        transfers = known
+    return replace(
+        costs,
+        piece_write=transfers.write_while_computing,
+        piece_read=transfers.read_while_computing,
+    )
 
 
 def _touched_buffers(run: Run, num_slots: int, leaf_steps: int) -> Buffers:

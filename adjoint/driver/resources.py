@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from adjoint.driver.fingerprints import differing
 from adjoint.driver.run import Run, RunPlan
+from adjoint.schedules import Schedule
+from adjoint.schedules.tapes_in_file.parameters import tape_pieces
 from adjoint.storage.engines.transfer import Statistics
+from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 
@@ -47,14 +50,14 @@ class Resources:
         """Whether the file has states of an earlier run, which no evaluation has emptied yet."""
         with ExitStack() as opened:
             if run.file is not None and plan.rows is not None:
-                self.store = run.file.open(plan.rows, plan.engine, resume=plan.resumes)
+                piece = run.memory.piece_layout if tape_pieces(plan.schedule) else None
+                self.store = run.file.open(plan.rows, plan.engine, piece=piece, resume=plan.resumes)
                 opened.callback(self.store.close)
                 self.journal = run.file.open_journal(self.store)
             if self.journal is not None:
                 opened.callback(self.journal.close)
                 self._found = self.journal.find() if plan.resumes else []
-            slots, leaf = plan.schedule.num_slots, plan.schedule.leaf_steps
-            self.buffers = run.memory.buffers(slots, leaf)
+            self.buffers = _buffers(run, plan.schedule)
             opened.callback(self.buffers.clear)
             self._opened = opened.pop_all()
 
@@ -74,8 +77,7 @@ class Resources:
         an earlier run are used at most once, and only if nothing that it depends on has changed on
         any rank. `controls` is the hash of the controls. Collective.
         """
-        schedule = plan.schedule
-        self.buffers = self._run.memory.buffers(schedule.num_slots, schedule.leaf_steps)
+        self.buffers = _buffers(self._run, plan.schedule)
         self._run.stepper.start()
         store, journal, comm = self.store, self.journal, self._run.comm
         if store is None:
@@ -137,3 +139,9 @@ class Resources:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _buffers(run: Run, schedule: Schedule) -> Buffers:
+    """Return empty buffers for what a schedule keeps in memory."""
+    pieces = schedule.num_tapes * tape_pieces(schedule) or None
+    return run.memory.buffers(schedule.num_slots, schedule.leaf_steps, pieces=pieces)

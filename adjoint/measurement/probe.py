@@ -106,9 +106,10 @@ class Probe:
         candidates: "Sequence[str | EngineFactory]",
         open_store: "Callable[[StateLayout, int, str | EngineFactory], FileStore]",
         *,
+        of_pieces: bool = False,
         exhaustive: bool = False,
     ) -> Survey:
-        """Return what transfers by each engine cost beside these steps.
+        """Return what transfers of a state by each engine cost beside these steps.
 
         Of large states only the first 16 MiB are transferred, and the costs are scaled.
 
@@ -118,6 +119,8 @@ class Probe:
             The engines, the likeliest first.
         open_store
             Opens an empty store, given the layout of a state, the number of states and the engine.
+        of_pieces
+            Transfer a piece of a tape instead of a state.
         exhaustive
             Measure all of them, and not only until one hides its transfers.
 
@@ -128,19 +131,25 @@ class Probe:
         """
         step_seconds = self.costs().advance
         with self._started(2, self.grid) as buffers:
-            for step in range(2):
-                copy_arrays(self.stepper.state, buffers.fill(step).arrays)
-            whole = buffers.slots[0]
+            blocks = buffers.take_pieces(2) if of_pieces else list(map(buffers.fill, range(2)))
+            for block in blocks:
+                if of_pieces:
+                    _fill(block)
+                else:
+                    copy_arrays(self.stepper.state, block.arrays)
+            whole = blocks[0]
             layout = first_part(StateLayout.of(whole.arrays), constants.MAX_PROBED_BYTES)
             rows = num_rows(sum(self.comm.gather(layout.block_bytes)))
             survey = measure_engines(
                 candidates,
                 partial(open_store, layout, rows),
-                [_part(block, layout) for block in buffers.slots.values()],
+                [_part(block, layout) for block in blocks],
                 Computation(self._compute, step_seconds, self.grid),
                 self.comm,
                 exhaustive=exhaustive,
             )
+            if of_pieces:
+                buffers.give_back_pieces(blocks)
         factor = largest(whole.bytes.size / max(1, layout.moved_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
@@ -405,6 +414,11 @@ def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:
             break
         fields.append(whole)
     return StateLayout(tuple(fields))
+
+
+def _fill(block: Block) -> None:
+    """Write what no disk compresses, and is finite as numbers of any kind."""
+    block.bytes[...] = np.random.default_rng(0).integers(64, size=block.bytes.size, dtype=np.uint8)
 
 
 def _part(block: Block, layout: StateLayout) -> Block:

@@ -18,6 +18,7 @@ from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
 from adjoint.planning.case import Candidate, Case
 from adjoint.planning.spilling_search import best_spilling, estimated_seconds
+from adjoint.planning.tapes import best_with_tapes
 from adjoint.schedules import Schedule
 from adjoint.schedules.costs import Costs
 
@@ -151,6 +152,7 @@ def _best_in_memory(cases: Sequence[Case], budget: Budget) -> Candidate:
 
 def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
     """Give the best schedules that use the file, if there is room for a state in it."""
+    yield from best_with_tapes(cases, budget)
     with_room = [case for case in cases if case.has_room_for_file]
     keeping = [case for case in with_room if case.keeps_tapes]
     plain = [case.without_tapes() for case in with_room]

@@ -214,9 +214,14 @@ class BlockPool:
     def unmap(self) -> bool:
         """Return the block that has been idle longest to the operating system, if it can be.
 
-        Small blocks stay: their memory would not return before that of all cut beside them.
+        If none is idle, wait for the transfer of the one that was given back first. Small blocks
+        stay: their memory would not return before that of all cut beside them.
         """
-        if not self._idle or not self.layout.is_large:
+        if not self.layout.is_large:
+            return False
+        if not self._idle and self._leaving:
+            self._await_first()
+        if not self._idle:
             return False
         del self._idle[0]
         self._forget()
@@ -226,17 +231,21 @@ class BlockPool:
         for block in [block for block in self._leaving if block.is_lost or not block.busy]:
             self._leaving.remove(block)
             self._add_idle(block)
-        if not self._idle and self._allocated < self.capacity:
-            self._idle.append(self._allocate())
         while not self._idle:
-            if not self._leaving:
+            if self._allocated < self.capacity:
+                self._idle.append(self._allocate())
+            elif self._leaving:
+                self._await_first()
+            else:
                 raise ScheduleError(
                     f"all {self.capacity} blocks are in use: the schedule keeps more states in "
                     "memory than it has slots, or the buffers were made for fewer slots"
                 )
-            block = self._leaving.popleft()
-            block.settle()
-            self._add_idle(block)
+
+    def _await_first(self) -> None:
+        block = self._leaving.popleft()
+        block.settle()
+        self._add_idle(block)
 
     def _add_idle(self, block: Block) -> None:
         self.room.use(-self._size)

@@ -21,10 +21,13 @@ from adjoint.schedules.actions import (
     Cancel,
     Discard,
     Offload,
+    OffloadTape,
     Prefetch,
+    PrefetchTape,
     PullBack,
     Record,
     Restore,
+    RestoreTape,
     Store,
     Tier,
     Turn,
@@ -206,6 +209,7 @@ class Sweep:
     def _result(self, schedule: Schedule, stream: AdaptiveStream) -> SweepResult:
         state, file = self._state, self._file
         lost, changes = ((), 0) if file is None else (tuple(file.lost_states), file.cost_changes)
+        lost_tapes = () if file is None else tuple(sorted(file.lost_tapes))
         revised = stream.revised() if changes else None
         if revised is not None and revised.num_steps != schedule.num_steps:
             revised = None  # the end of the run was found, and is not part of `schedule`
@@ -219,6 +223,7 @@ class Sweep:
             turned_at=state.turned_at,
             compared_states=self._check.compared,
             lost_states=lost,
+            lost_tapes=lost_tapes,
             cost_changes=changes,
             revised=revised,
         )
@@ -237,6 +242,9 @@ class Sweep:
             Prefetch: self._file_of if file is None else file.prefetch,
             Wait: self._file_of if file is None else file.wait,
             Cancel: self._cancel,
+            OffloadTape: self._offload_tape,
+            PrefetchTape: self._file_of if file is None else file.prefetch_tape,
+            RestoreTape: self._file_of if file is None else file.restore_tape,
         }
 
     # -- computing ----------------------------------------------------------------------------
@@ -349,6 +357,7 @@ class Sweep:
         if self._check.starts:
             self._check.pulled_back(stop)
         if self._file is not None:
+            self._file.tapes.consume(start)
             self._file.after_steps()
 
     # -- keeping ------------------------------------------------------------------------------
@@ -381,6 +390,10 @@ class Sweep:
     def _cancel(self, action: Cancel | Discard) -> None:
         self._check.dropping(action.step)
         self._file_of(action).discard(action.step)
+
+    def _offload_tape(self, action: OffloadTape) -> None:
+        self._check.starts.pop(action.start, None)  # nothing leads there again, as a rule
+        self._file_of(action).offload_tape(action)
 
     def _file_of(self, action: Action) -> FileTier:
         if self._file is None:

@@ -25,7 +25,7 @@ take the same number of steps, `solvers.sequences.common_num_steps`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -198,6 +198,19 @@ class RecurrentNetwork:
         if self._inputs_adjoint is not None:
             work += self._inputs_adjoint.nbytes
         return blocks * entries * self._dtype.itemsize + work
+
+    def tape_pieces(self, steps: int) -> int:
+        """Return the blocks on a tape."""
+        return -(-steps // self.leaf_steps)
+
+    def release_tape(self, start: int, stop: int) -> list[Arrays]:
+        """Return the arrays of the blocks of a tape, and forget it."""
+        return [block.tape for block in self._tapes.pop((start, stop))]
+
+    def restore_tape(self, start: int, stop: int, pieces: Sequence[Arrays]) -> None:
+        """Make arrays the blocks of the tape of these steps."""
+        ranges = zip(self._block_ranges(start, stop), pieces, strict=True)
+        self._tapes[start, stop] = [self._block(*steps, tape) for steps, tape in ranges]
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the kind of network and its sizes, inputs, targets and lengths."""

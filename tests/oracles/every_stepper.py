@@ -28,6 +28,8 @@ class Case:
     """At least 12 leaves of the stepper's `leaf_steps`, and no more than the run has."""
     adopts: bool = True
     """Whether it computes in memory that it is given."""
+    shows_tapes: bool = False
+    """Whether its tapes may go to the file."""
     needs: tuple[str, ...] = ()
     """Modules that `make` imports and that may be absent."""
 
@@ -35,7 +37,7 @@ class Case:
 def recurrent(cell: str, **options) -> Case:
     """Return a network whose leaves may have any length."""
     problem = Problem(cell, num_steps=NUM_STEPS, **options)
-    return Case(lambda: problem.network(leaf_steps=1))
+    return Case(lambda: problem.network(leaf_steps=1), shows_tapes=True)
 
 
 def on_petsc(method: str, problem: str, *arguments: str, adaptive: bool = False) -> Case:
@@ -65,7 +67,7 @@ def on_petsc(method: str, problem: str, *arguments: str, adaptive: bool = False)
         size = SIZE if problem == "plate" else SIZE / 4  # explicit steps of a line must be short
         return getattr(petsc, method)(make_problem(), size, *tableaux)
 
-    return Case(make, needs=("petsc4py",))
+    return Case(make, shows_tapes=not adaptive, needs=("petsc4py",))
 
 
 def ts(method: str, **options):
@@ -111,6 +113,7 @@ STEPPERS = {
     "lstm, leaves of 3": Case(
         lambda: Problem("lstm", num_steps=3 * NUM_STEPS - 1).network(leaf_steps=3),
         num_steps=3 * NUM_STEPS - 1,
+        shows_tapes=True,
     ),
     "pendulum that adapts its steps": Case(AdaptivePendulum, adopts=False),
     "backward Euler": on_petsc("BackwardEuler", "line"),

@@ -141,7 +141,7 @@ class MpiEngine(RowEngine):
 
     def _write(self, request: Request) -> _Stages:
         file, row, block = self._file, request.row, request.block
-        file.prepare_write(row)
+        file.prepare_write(row, block.bytes.size)
         self._meter.begin("write")
         entry = self._helper.submit(file.vouch, block, request.step, request.sequence, request.cost)
         moved = _Pieces(self._mpi.Iwrite_at, file.placement.offset(row), block)
@@ -155,7 +155,7 @@ class MpiEngine(RowEngine):
 
     def _read(self, request: Request) -> _Stages:
         file, row, block = self._file, request.row, request.block
-        file.prepare_read(row, request.step)
+        file.prepare_read(row, request.step, block.bytes.size)
         self._meter.begin("read")
         moved = _Pieces(self._mpi.Iread_at, file.placement.offset(row), block)
         self._meter.end("read", (yield moved))

@@ -17,8 +17,7 @@ running cost over the step.
 # ruff: noqa: B027 (methods that need not be overridden do nothing)
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,26 +25,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
 from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
+from solvers.petsc.integrators.tapes import Stages, Tape
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
 from solvers.petsc.vectors import Window, check_template
 
-__all__ = ["PetscStepper", "Tape"]
-
-Stages = list[NDArray[Any]]
-"""Memory of the stages of one step."""
-
-
-@dataclass(slots=True)
-class Tape:
-    """What `record` keeps of its steps."""
-
-    befores: list[Arrays] = field(default_factory=list)
-    """The state before each step."""
-    stages: list[Stages] = field(default_factory=list)
-    """The stages of each step."""
-    scratch: list[Arrays] = field(default_factory=list)
-    """Scratch memory in use, in the order in which it was taken."""
+__all__ = ["PetscStepper", "Stages"]
 
 
 class PetscStepper(ABC):
@@ -186,6 +171,21 @@ class PetscStepper(ABC):
         states = kept + (0 if self.ends_in_last_stage else steps - 1)
         vectors = steps * self.num_stages + states * len(self.names)
         return vectors * self._state["u"].nbytes
+
+    def tape_pieces(self, steps: int) -> int:
+        """Return the vectors on a kept tape."""
+        return self.tape_bytes(steps, kept=True) // max(1, self._state["u"].nbytes)
+
+    def release_tape(self, start: int, stop: int) -> list[Arrays]:
+        """Return the vectors of a tape, and forget it."""
+        del stop
+        return self._tapes.pop(start).scratch
+
+    def restore_tape(self, start: int, stop: int, pieces: Sequence[Arrays]) -> None:
+        """Make vectors the tape of these steps."""
+        after = self.next_state if self.ends_in_last_stage else None
+        steps = stop - start
+        self._tapes[start] = Tape.of(pieces, self.names, steps, self.num_stages, after)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return method, steps, and what the problem holds."""
