@@ -98,6 +98,17 @@ def jax_scan():
     return found.functional(*case.given).stepper
 
 
+def form(name: str, **options) -> Case:
+    """Return a UFL residual of `form_problems`, by the name of its function."""
+
+    def make():
+        import form_problems
+
+        return getattr(form_problems, name)(**options)
+
+    return Case(make, needs=("dolfinx",))
+
+
 ADAPTIVE = {"ts_adapt_type": "basic", "ts_rtol": 1e-4, "ts_atol": 1e-4}
 
 STEPPERS = {
@@ -136,6 +147,10 @@ STEPPERS = {
     "torch, fused": Case(lambda: torch_sequence("LSTM"), 23, adopts=False, needs=("torch",)),
     "torch, cell": Case(lambda: torch_sequence("own"), 23, adopts=False, needs=("torch",)),
     "jax": Case(jax_scan, 37, needs=("jax",)),
+    "UFL, affine": form("rows", num_steps=NUM_STEPS),
+    "UFL, affine, two levels": form("two_levels"),
+    "UFL, linear": form("semi_implicit"),
+    "UFL, nonlinear": form("p_laplacian"),
 }
 
 
