@@ -4,6 +4,7 @@
 schedule, adapted to what was measured, in the same buffers and the same file.
 """
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -215,6 +216,23 @@ class Functional(Closing):
             cost = sum_costs(part, self._run, self._stepper.accumulators)
             distributed = self._run.capabilities.distributed
             return cost, sum_gradients(self._stepper.accumulators, distributed, self._comm)
+
+    def fingerprint(self) -> str:
+        """Return a digest of what the cost depends on besides the controls.
+
+        That is what a resumed run is compared by: the stepper's class and what it holds, see
+        `adjoint.Stepper.fingerprint`, and the number of steps. The first call takes a step, by
+        which it tells data from scratch memory. Collective; the same on every rank.
+        """
+        with self._calls.one_at_a_time(), self._comm.failing():
+            with Controls(self._run).unchanged():
+                self._stepper.start()
+                with self._run.fingerprints.watching():
+                    self._stepper.advance(0, 1)
+                self._stepper.start()
+            held = self._run.fingerprints.take("")
+            known = type(self._stepper).__qualname__, self._run.num_steps, self._comm.gather(held)
+            return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
 
     def close(self) -> None:
         """Give back memory and file; a named file is kept. Collective.
