@@ -33,9 +33,6 @@ ASSUMED_STEPS = 10**6
 """Number of steps for which a run is planned whose end is not known: its leaf is that of a long
 run."""
 
-MAX_STEPS = 1 << 62
-"""No run has more steps; stands for "unlimited" in 64-bit arithmetic."""
-
 STEPS_PER_CALL = 1 << 16
 """Steps that `Functional.value` asks for at once if the end of the run is not known; the stepper
 stops early at the end."""
