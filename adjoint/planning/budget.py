@@ -22,10 +22,6 @@ SLOW_TOUCH = 0.4e9
 """Beyond so many bytes, so many a second can be touched for the first time: a virtual machine may
 never have used them before, and gave 0.2 to 0.5 GB/s."""
 
-BLOCK_SECONDS = 5e-6
-"""What Python takes to make the arrays of a block, whatever their size: 5 microseconds were measured
-for one array. It counts for states so small that touching their memory takes less."""
-
 
 @dataclass(frozen=True, slots=True)
 class Room:
@@ -170,7 +166,7 @@ class Budget:
         size = slots * self.slot_bytes
         quickly, slowly = min(size, TOUCHED_QUICKLY), max(0, size - TOUCHED_QUICKLY)
         seconds = quickly / self.touch_speed + slowly / min(self.touch_speed, SLOW_TOUCH)
-        return (seconds + slots * BLOCK_SECONDS) / self.evaluations
+        return seconds / self.evaluations
 
 
 def leaf_sizes(num_steps: int, required: int | None = None) -> list[int]:
