@@ -161,7 +161,7 @@ def main(family: str, memory: int, kept: int) -> None:
     with adjoint.Functional(stepper, num_steps) as functional:
         functional.value()
     leaf = getattr(stepper, "leaf_steps", 4)
-    if family == "torch":  # what autograd itself takes, once and for all, is not the driver's
+    if family in {"torch", "petsc"}:  # what a library takes once, to reverse, is not the driver's
         stepper.start()
         stepper.record(0, leaf, cost=0.0, reach_stop=True)
         stepper.pull_back(0, leaf)
