@@ -26,6 +26,7 @@ from adjoint.lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from adjoint import replay, schedules, verification
     from adjoint.driver.options import RunOptions
+    from adjoint.driver.second_order import SecondOrder
     from adjoint.functional import Functional, Result, gradient
     from adjoint.reporting.report import Report
     from adjoint.steppers import Capabilities, FunctionStepper, Stepper
@@ -45,6 +46,7 @@ __all__ = [
     "RunInterruptedError",
     "RunOptions",
     "ScheduleError",
+    "SecondOrder",
     "SnapshotFileError",
     "Snapshots",
     "SolveError",
@@ -83,6 +85,7 @@ _load, _ = lazy_exports(
         "Report": "reporting.report",
         "Result": "functional",
         "RunOptions": "driver.options",
+        "SecondOrder": "driver.second_order",
         "Snapshots": "storage.reader",
         "Stepper": "steppers",
         "gradient": "functional",

@@ -14,14 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 from adjoint.closing import Closing
 from adjoint.driver import constants
 from adjoint.driver.calls import Calls
-from adjoint.driver.controls import Controls, RowsOnDisk
+from adjoint.driver.controls import Controls
 from adjoint.driver.costs import sum_costs, warn_of_forgotten_comm
-from adjoint.driver.evaluate import Driver
+from adjoint.driver.evaluations import Evaluations
+from adjoint.driver.forward import forward_cost
 from adjoint.driver.gradients import sum_gradients
 from adjoint.driver.options import Options, RunOptions, require_known
-from adjoint.driver.prepare import plan_run, settle_leaf
-from adjoint.driver.resources import Resources
 from adjoint.driver.run import Run, RunPlan
+from adjoint.driver.second_order import Products, SecondOrder
 from adjoint.errors import AdjointError, ArgumentError, StepperError
 from adjoint.parallel import Communicator, agree_on, communicator, require_same
 from adjoint.planning.planner import Plan
@@ -32,7 +32,6 @@ from adjoint.reporting.trace_file import require_writable, write_trace
 from adjoint.schedules import Schedule
 from adjoint.steppers import Capabilities, Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
-from adjoint.steppers.hooks import real_number
 from adjoint.sweep.observers import Observer
 
 __all__ = ["Functional", "Result", "gradient", "require_functional"]
@@ -123,7 +122,6 @@ class Functional(Closing):
         if self._comm.mpi is None:
             warn_of_forgotten_comm()
         self._calls = Calls()
-        self._plan: RunPlan | None = None
         self._is_sound = True
         """Whether the last call has ended with a result, or with an error that all ranks raised."""
         try:
@@ -153,7 +151,7 @@ class Functional(Closing):
     def schedule(self) -> Schedule | None:
         """The schedule of the next gradient; None before the first and before `plan`."""
         self._calls.require_usable()
-        return None if self._plan is None else self._plan.schedule
+        return None if self._gradients.plan is None else self._gradients.plan.schedule
 
     def plan(self) -> Plan:
         """Return the plan for the next gradient: its schedule, the predicted time, and why.
@@ -168,7 +166,8 @@ class Functional(Closing):
         """
         with self._calls.one_at_a_time(self._comm), self._call():
             Controls(self._run)
-            plan = self._planned()
+            self._products.close()
+            plan = self._gradients.planned()
         return Plan(plan.schedule, plan.predicted_seconds, plan.reason)
 
     def value(self, controls: Mapping[str, ArrayLike] | None = None) -> float:
@@ -178,14 +177,7 @@ class Functional(Closing):
         """
         with self._calls.one_at_a_time(self._comm), self._call():
             self._set(controls)
-            settle_leaf(self._run)
-            rows = RowsOnDisk.of(self._run)
-            with Controls(self._run).unchanged():
-                self._stepper.start()
-                cost = self._stepper.turn(self._step_to_the_end(rows))
-            if rows is not None:
-                rows.require_same(self._comm)
-            return sum_costs(real_number(cost, "turn()"), self._run, self._stepper.state)
+            return forward_cost(self._run)
 
     def value_and_gradient(
         self, controls: Mapping[str, ArrayLike] | None = None
@@ -211,12 +203,60 @@ class Functional(Closing):
         """
         with self._calls.one_at_a_time(self._comm), self._call():
             self._set(controls)
-            found = Controls(self._run)
-            with found.unchanged():
-                part = self._sweep(self._planned(), found.hash)
+            self._products.close()
+            part = self._sweep()
             cost = sum_costs(part, self._run, self._stepper.accumulators)
             distributed = self._run.capabilities.distributed
             return cost, sum_gradients(self._stepper.accumulators, distributed, self._comm)
+
+    def second_order(
+        self,
+        directions: Mapping[str, ArrayLike],
+        controls: Mapping[str, ArrayLike] | None = None,
+        *,
+        gauss_newton: bool = False,
+        block: int | None = None,
+    ) -> SecondOrder:
+        """Return the products of the cost's Hessian, or of its Gauss-Newton part, with directions.
+
+        They are exact derivatives of the gradient as it is computed.
+
+        Parameters
+        ----------
+        directions
+            By the name of a control, shaped as it with a leading axis that counts the directions;
+            zero for controls left out. The same on all ranks unless the control is `distributed`.
+        controls
+            Copied into the stepper's first, which otherwise stay as they are.
+        gauss_newton
+            Whether to leave out the second derivatives of steps and initial state.
+        block
+            How many directions share one evaluation, whose states are 1 + `block` times as large.
+            Default: what is predicted to be the fastest in the memory there is.
+
+        Raises
+        ------
+        ArgumentError, StepperError
+            On every rank: directions that do not fit the controls, a stepper without second
+            derivatives, or one whose second derivatives are found to be wrong.
+        NonFiniteError, ReplayError, RunInterruptedError
+            As `value_and_gradient` does.
+        """
+        return self._differentiated(directions, controls, block, gauss_newton=gauss_newton)
+
+    def hessian_product(
+        self, direction: Mapping[str, ArrayLike], controls: Mapping[str, ArrayLike] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return the Hessian's product with one direction, shaped as the controls."""
+        found = self._differentiated(direction, controls, single=True)
+        return {name: product[0] for name, product in found.products.items()}
+
+    def gauss_newton_product(
+        self, direction: Mapping[str, ArrayLike], controls: Mapping[str, ArrayLike] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return the Gauss-Newton product with one direction, shaped as the controls."""
+        found = self._differentiated(direction, controls, single=True, gauss_newton=True)
+        return {name: product[0] for name, product in found.products.items()}
 
     def close(self) -> None:
         """Give back memory and file; a named file is kept. Collective.
@@ -230,19 +270,18 @@ class Functional(Closing):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _open(self) -> None:
+    def _open(self, plan: RunPlan | None = None) -> None:
         """Make what calls use. Nothing is measured, created or opened before they do."""
         self._run = Run.of(self._stepper, self._num_steps, self._options, self._comm)
-        self._resources = Resources(self._run)
+        self._gradients = Evaluations(self._run, self._evaluations, plan)
+        self._products = Products(self._gradients, self._evaluations)
 
     def _release(self) -> None:
         """Give back what calls have used. Idempotent, also where it was interrupted."""
         with ExitStack() as released:
             released.callback(self._comm.free)
-            if self._run.file is not None:
-                released.callback(self._run.file.close)
-            released.callback(self._run.memory.close)
-            released.callback(self._resources.close)
+            released.callback(self._gradients.close)
+            released.callback(self._products.close)
 
     @contextmanager
     def _call(self) -> Generator[None, None, None]:
@@ -269,7 +308,7 @@ class Functional(Closing):
             with suppress(AdjointError):
                 self._release()
             self._comm = communicator(self._given_comm)
-            self._open()
+            self._open(self._gradients.plan)
 
     def _is_known(self, error: BaseException | None) -> bool:
         """Whether an error is one of ours, on all ranks, and did not come of another."""
@@ -291,19 +330,8 @@ class Functional(Closing):
         require_same(
             self._comm,
             num_steps=steps,
-            memory=options.memory_bytes,
-            disk=options.disk_bytes,
-            file=options.file,
-            schedule=options.schedule,
-            engine=options.engine,
-            transfer_deadline=options.transfer_deadline,
-            file_per_node=options.file_per_node,
-            resume=options.resume,
-            overwrite=options.overwrite,
-            max_lost_share=options.max_lost_share,
-            check_replays=options.check_replays,
+            **options.compared(),
             reproducible=Capabilities.of(self._stepper).reproducible,
-            trace=options.trace,
             names=list(self._stepper.state),
             controls=list(self._stepper.controls),
         )
@@ -311,59 +339,49 @@ class Functional(Closing):
             require_writable(options.trace, self._comm)
         return options
 
+    def _differentiated(
+        self,
+        directions: Mapping[str, ArrayLike],
+        controls: Mapping[str, ArrayLike] | None,
+        block: int | None = None,
+        *,
+        single: bool = False,
+        gauss_newton: bool = False,
+    ) -> SecondOrder:
+        with self._calls.one_at_a_time(self._comm), self._call():
+            given, size = self._products.checked(directions, block, single=single)
+            self._set(controls)
+            self._gradients.close()
+            with self._progress() as observers:
+                return self._products.evaluate(given, size, observers, gauss_newton=gauss_newton)
+
     def _set(self, controls: Mapping[str, ArrayLike] | None) -> None:
         given = {} if controls is None else controls
         agree_on(lambda: check_controls(self._stepper, given), self._comm, catch=ArgumentError)
         for name, value in given.items():
             self._stepper.controls[name][...] = value
 
-    def _planned(self) -> RunPlan:
-        settle_leaf(self._run)
-        if self._plan is None:
-            self._plan = plan_run(self._run, evaluations=self._evaluations)
-        return self._plan
-
-    def _sweep(self, plan: RunPlan, controls_hash: str) -> float:
+    def _sweep(self) -> float:
         """Evaluate the gradient, with progress bar and timeline; return this rank's cost."""
-        self._resources.open(plan)
-        driver = Driver(self._run, self._resources)
         trace = self._options.trace
         recorder = TimelineRecorder() if trace is not None else None
         self.timeline = None
-        with ExitStack() as shown:
-            rows = RowsOnDisk.of(self._run)
-            observers: list[Observer] = [each for each in (recorder, rows) if each is not None]
-            if self._options.progress and self._comm.rank == 0:
-                observers.append(shown.enter_context(ProgressBar(self.num_steps)))
-            cost, self.report, self._plan = driver.evaluate(plan, controls_hash, observers)
-            if rows is not None:
-                rows.require_same(self._comm)
+        with self._progress() as shown:
+            observers = shown if recorder is None else [recorder, *shown]
+            cost, self.report = self._gradients.evaluate(observers)
             if recorder is not None and trace is not None:
                 self.timeline = recorder.timeline()
                 write_trace(trace, self.timeline, self._comm)
         return cost
 
-    def _step_to_the_end(self, rows: RowsOnDisk | None) -> float:
-        """Step forward to the end; return this rank's cost, the terminal cost excepted."""
-        stepper, has, end = self._stepper, self._run.capabilities, self.num_steps
-        if end is not None:
-            cost = _counted(stepper.advance(0, end, cost=0.0))
-            reached = has.position
-            if reached is not None and reached != end:
-                raise StepperError(
-                    f"asked for {end} steps, the stepper came to step {reached}: "
-                    "num_steps=None takes as many as there are"
-                )
-            if rows is not None:
-                rows.read_to(end)
-            return cost
-        cost, step = 0.0, 0
-        while not step or not has.finished:
-            cost = _counted(stepper.advance(step, step + constants.STEPS_PER_CALL, cost=cost))
-            step = has.position or 0
-            if rows is not None:
-                rows.read_to(step)
-        return cost
+    @contextmanager
+    def _progress(self) -> Generator[list[Observer], None, None]:
+        """Show a progress bar, if that is wanted: what must observe the sweep for it."""
+        if self._options.progress and self._comm.rank == 0:
+            with ProgressBar(self.num_steps) as bar:
+                yield [bar]
+        else:
+            yield []
 
 
 def require_functional(given: object, test: str) -> None:
@@ -379,9 +397,3 @@ class _Once(Functional):
     """A functional that is evaluated once."""
 
     _evaluations = 1
-
-
-def _counted(cost: float | None) -> float:
-    if cost is None:
-        raise StepperError("advance() returned no cost: return the running total if one is given")
-    return real_number(cost, "advance()")

@@ -15,7 +15,14 @@ from adjoint.planning.budget import Budget, Room, leaf_sizes
 from adjoint.planning.draft import leaf_by_sizes
 from adjoint.schedules import Schedule
 
-__all__ = ["find_budget", "find_leaf", "max_file_states", "required_bytes", "slots_of_a_tape"]
+__all__ = [
+    "find_budget",
+    "find_leaf",
+    "max_file_states",
+    "memory_bytes",
+    "required_bytes",
+    "slots_of_a_tape",
+]
 
 
 def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
@@ -48,7 +55,7 @@ def find_leaf(run: Run) -> int:
 
 
 def _budget(run: Run, leaves: list[int]) -> Budget:
-    memory = _memory_bytes(run)
+    memory = memory_bytes(run)
     room = Room.of(
         leaves,
         memory,
@@ -98,7 +105,8 @@ def required_bytes(run: Run, schedule: Schedule) -> int:
     return max(run.comm.gather(tape + blocks * run.layout.memory_bytes))
 
 
-def _memory_bytes(run: Run) -> int:
+def memory_bytes(run: Run) -> int:
+    """Return the memory allowed on this rank; by default this rank's part of what there is."""
     if run.options.memory_bytes is not None:
         return run.options.memory_bytes
     return smallest(memory_per_rank(run.comm) // constants.DEFAULT_MEMORY_SHARE, run.comm)

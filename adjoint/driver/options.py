@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from reprlib import repr as short_repr
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -129,6 +129,12 @@ class Options:
     check_replays: bool
     progress: bool
     trace: str | None
+
+    def compared(self) -> dict[str, Any]:
+        """Return what must be the same on all ranks, by the names in `RunOptions`."""
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
+        del own["progress"]
+        return {"memory": own.pop("memory_bytes"), "disk": own.pop("disk_bytes"), **own}
 
     @classmethod
     def parse(cls, given: RunOptions, comm: Communicator) -> "Options":

@@ -132,7 +132,7 @@ class Resources:
                 self.journal.observer = None
 
     def close(self) -> None:
-        """Close journal and file. Collective. Idempotent."""
+        """Close journal and file, which can be opened again. Collective. Idempotent."""
         self._is_open = False
         try:
             if self.journal is not None:
@@ -140,3 +140,4 @@ class Resources:
         finally:
             if self.store is not None:
                 self.store.close()
+        self.store = self.journal = None

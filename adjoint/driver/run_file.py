@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -77,6 +78,12 @@ class RunFile:
         place = self._place
         return place if os.path.isdir(place) else os.path.dirname(os.path.abspath(place))
 
+    @property
+    def problem(self) -> str:
+        """The problem in words, which the file must be of."""
+        steps = "a run" if self._num_steps is None else f"{self._num_steps} steps"
+        return f"{steps} of {self._capabilities.problem_name}"
+
     def rows_found(self) -> int | None:
         """Return the number of rows of the file there is; None if there is none.
 
@@ -96,6 +103,21 @@ class RunFile:
         )
         ranks = self._comm.gather(rows)
         return None if None in ranks else min(ranks)
+
+    def layout_found(self) -> StateLayout | None:
+        """Return the layout of rank 0's states in a file of this problem that there is.
+
+        Its arrays may be others than those of this run. None if there is no such file.
+        """
+
+        def found() -> StateLayout | None:
+            with suppress(SnapshotFileError), storage.open_snapshots(self._path()) as snapshots:
+                if snapshots.structure.problem == self.problem:
+                    return snapshots.structure.layouts[0]
+            return None
+
+        here = None if self.is_temporary() or self._comm.rank else found()
+        return self._comm.gather(here)[0]
 
     def journal_bytes(self) -> int:
         """Return the size of the journal on disk, all ranks together; 0 in a temporary file."""
@@ -177,20 +199,22 @@ class RunFile:
         return Journal(file, self._capabilities.stepper, self._comm, share=share)
 
     def close(self) -> None:
-        """Close the store opened last, and free the communicator of this node. Idempotent."""
+        """Close the store opened last, and free the communicator of this node. Idempotent.
+
+        What is done afterwards makes them anew.
+        """
         if self._store is not None:
             self._store.close()
         if self._node is not None:
             self._node.free()
+        self._store = self._node = None
 
     # -- inside -------------------------------------------------------------------------------
 
     def _spec(self) -> FileSpec:
         grows = self._num_steps is None and "accepted_steps" in self._capabilities.present
         accepted = constants.MAX_ACCEPTED_STEPS if grows else 0
-        steps = "a run" if self._num_steps is None else f"{self._num_steps} steps"
-        problem = f"{steps} of {type(self._capabilities.stepper).__qualname__}"
-        return FileSpec(self._layout, problem, self._journal_layout, accepted)
+        return FileSpec(self._layout, self.problem, self._journal_layout, accepted)
 
     def _sharers(self) -> Communicator:
         """Return the ranks that share one file."""

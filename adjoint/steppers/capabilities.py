@@ -6,7 +6,7 @@ its default here; nobody else asks a stepper what it has.
 
 import inspect
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +30,14 @@ OPTIONAL = (
     "needs_last_state",
     "per_step",
     "position",
+    "problem_name",
     "reaches_stop",
     "reproducible",
+    "second_order",
     "tape_bytes",
     "tape_is_first_state",
     "tape_memory",
+    "vectorised",
     "writes_ghosts",
 )
 
@@ -162,6 +165,21 @@ class Capabilities:
         tape_bytes = self._read("tape_bytes", None)
         with_kept = kept and "kept" in inspect.signature(tape_bytes).parameters
         return operator.index(tape_bytes(steps, kept=True) if with_kept else tape_bytes(steps))
+
+    @property
+    def problem_name(self) -> str:
+        """What a snapshot file says of the problem. Default: the name of the stepper's class."""
+        return self._read("problem_name", type(self.stepper).__qualname__)
+
+    @property
+    def second_order(self) -> Callable[..., Any] | None:
+        """What makes a stepper for second-order products of this one; None if nothing does."""
+        return self._read("second_order", None)
+
+    @property
+    def vectorised(self) -> bool:
+        """Whether second derivatives are taken for all directions in one call. Default False."""
+        return bool(self._read("vectorised", False))
 
     @property
     def tape_memory(self) -> Scratch[Any] | None:

@@ -106,6 +106,12 @@ class FunctionStepper(ABC):
             else _array(f"control {k!r}", v)
             for k, v in _named("controls", controls)
         }
+        self._allocate(replay_data, accumulators)
+
+    def _allocate(
+        self, replay_data: Collection[str], accumulators: Mapping[str, NDArray[Any]] | None
+    ) -> None:
+        """Make what is computed in, given the shapes of `_initial` and `_controls`."""
         self._check_functions()
         unknown = [name for name in replay_data if name not in self._initial]
         if unknown:
@@ -184,6 +190,10 @@ class FunctionStepper(ABC):
     def controls(self) -> Arrays:
         """What the gradient is with respect to."""
         return self._controls
+
+    def exchange_controls(self, controls: Arrays) -> None:
+        """Let `controls` be these arrays, of whatever dtype."""
+        self._controls = controls
 
     @property
     def accumulators(self) -> Arrays:

@@ -9,6 +9,9 @@
 `bitwise_test`
     The gradient under the functional's schedule has the same bits as with the start of every leaf
     kept in memory.
+`second_order_test`
+    Hessian products against differences of the gradient, their symmetry, and the identities that
+    right second derivatives have.
 `replay_test`
     Steps taken again give the same bits, however they are grouped: checkpointing relies on it.
     The first step that differs is named.
@@ -23,6 +26,7 @@ states and controls: half of their digits are aimed at, and a quarter are needed
 from adjoint.verification.bitwise import BitwiseResult, bitwise_test
 from adjoint.verification.dot_product import DotProductResult, dot_product_test
 from adjoint.verification.replay import ReplayResult, replay_test
+from adjoint.verification.second_order import SecondOrderResult, second_order_test
 from adjoint.verification.taylor import TaylorResult, taylor_test
 from adjoint.verification.verdicts import Comparison, Verdict
 
@@ -31,10 +35,12 @@ __all__ = [
     "Comparison",
     "DotProductResult",
     "ReplayResult",
+    "SecondOrderResult",
     "TaylorResult",
     "Verdict",
     "bitwise_test",
     "dot_product_test",
     "replay_test",
+    "second_order_test",
     "taylor_test",
 ]

@@ -43,7 +43,7 @@ def main():
             outcomes = [each for part in pool.map(share, range(options.at_once)) for each in part]
     table = Counter((point.call, end["caught"] or end["end"]) for point, end in outcomes)
     for (call, caught), count in sorted(table.items()):
-        print(f"{call:>6} {caught:>20}{count:9,}")
+        print(f"{call:>7} {caught:>20}{count:9,}")
     return int(any(end["trouble"] for _, end in outcomes))
 
 

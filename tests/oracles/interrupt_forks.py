@@ -36,8 +36,9 @@ SIZE = 12
 CASES = ("memory", "tapes", "planned", "copied", "file", "temporary", "resumed", "direct")
 """What is run, see `options`. Besides, "mpi": with MPI's nonblocking transfers."""
 
-CALLS = ("make", "first", "later", "value", "close")
-"""What is interrupted: the constructor, the first or second gradient, a value, `close`."""
+CALLS = ("make", "first", "later", "value", "product", "again", "close")
+"""What is interrupted: the constructor, the first or second gradient, a value, the first or second
+Hessian products, `close`."""
 
 SIGNALS = {"KeyboardInterrupt": signal.SIGINT, "AlarmError": signal.SIGALRM}
 
@@ -159,6 +160,11 @@ def stepper(case, *, at=None):
     return made
 
 
+def directions(case):
+    """Return two of them."""
+    return {"m": np.linspace(-1, 1, 2 * len(stepper(case).state["u"])).reshape(2, -1)}
+
+
 class Session:
     """Makes a `Functional`, calls it, and closes it; one of the calls is interrupted."""
 
@@ -180,12 +186,14 @@ class Session:
             ("first", self.gradient),
             ("later", self.gradient),
             ("value", self.functional.value),
+            ("product", self.products),
+            ("again", self.products),
         ):
             found = self.call(name, work)
             if found is not None:
                 self.check(found, bits)
-        self.check(self.gradient(), bits)
-        self.check(self.functional.value(), bits)
+        for work in (self.gradient, self.products, self.gradient, self.functional.value):
+            self.check(work(), bits)
         self.call("close", self.functional.close)
         self.functional.close()
         self.functional = self.kept = None
@@ -202,6 +210,11 @@ class Session:
     def gradient(self):
         cost, gradient = self.functional.value_and_gradient()
         return cost, gradient["m"]
+
+    def products(self):
+        found = self.functional.second_order(directions(self.point.case), block=1)
+        assert found.gradient is not None
+        return found.cost, found.gradient["m"], found.products["m"]
 
     def call(self, name, work):
         """Return what a call returns; None if it was interrupted."""
@@ -246,9 +259,9 @@ class Session:
             self.seen = self.library.interrupts_disarm()
 
     def check(self, found, bits):
-        cost, *gradient = found if isinstance(found, tuple) else (found,)
-        assert np.float64(cost).tobytes() == bits[0], f"cost {cost}"
-        assert all(array.tobytes() == bits[1] for array in gradient), "other gradient"
+        arrays = found if isinstance(found, tuple) else (found,)
+        same = [np.float64(a).tobytes() == right for a, right in zip(arrays, bits, strict=False)]
+        assert all(same), f"others of cost, gradient and products: {same}"
 
     def left(self):
         """Return the open files, the files in the folder, and the threads."""
@@ -256,7 +269,7 @@ class Session:
         for number in os.listdir("/proc/self/fd"):
             with suppress(FileNotFoundError):  # that of the listing itself
                 descriptors.append(os.readlink(f"/proc/self/fd/{number}"))
-        files = {path.name for path in self.folder.iterdir()} - {"run.h5"}
+        files = {path.name for path in self.folder.iterdir()} - {"run.h5", "run.h5.second"}
         for thread in threading.enumerate():
             if thread is not threading.main_thread():
                 thread.join(1)
@@ -281,8 +294,11 @@ class Warmed:
         for case in (*CASES, "mpi"):
             run = stepper(case)
             given = schedules.StoreAll(NUM_STEPS, leaf_steps=1)
-            result = adjoint.gradient(run, NUM_STEPS, schedule=given)
-            self.bits[case] = np.float64(result.cost).tobytes(), result.gradient["m"].tobytes()
+            with adjoint.Functional(run, NUM_STEPS, schedule=given) as functional:
+                cost, gradient = functional.value_and_gradient()
+                products = functional.second_order(directions(case), block=2).products
+            arrays = cost, gradient["m"], products["m"]
+            self.bits[case] = tuple(np.float64(array).tobytes() for array in arrays)
         self.prepare("resumed")
         self.killed = self.folder.rename(self.scratch / "killed")
 

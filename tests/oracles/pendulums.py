@@ -99,7 +99,7 @@ class SharedPendulums(Pendulums):
         return np.random.default_rng([seed, 7]).standard_normal((size, num_pendulums))
 
     def mean(self, values):
-        total = self._comm.allreduce(float(values.sum()))
+        total = self._comm.allreduce(values.sum())
         return total / (values.size * self._comm.size)
 
 

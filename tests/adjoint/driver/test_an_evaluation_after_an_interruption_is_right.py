@@ -1,4 +1,4 @@
-"""After Ctrl-C in a function of a stepper, the next evaluation is right."""
+"""After Ctrl-C in a function of a stepper, the next evaluation is right, and so are products."""
 
 import numpy as np
 import pytest
@@ -59,3 +59,36 @@ def test_the_next_one(name, step, function, tmp_path):
             found, by_adjoint = functional.value_and_gradient()
             assert found == pytest.approx(cost, rel=1e-13)
             np.testing.assert_allclose(by_adjoint["m"], gradient, rtol=1e-12)
+
+
+class Analytic(DrivenRing):
+    """Is interrupted once, in so many calls of a function from now."""
+
+    calls = 0
+
+    def count(self):
+        self.calls -= 1
+        if self.calls == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 30, 61, 62, 63, 100])
+@pytest.mark.parametrize("name", ["planned", "some", "file"])
+def test_products(name, calls, tmp_path):
+    options = {} if name == "planned" else {"schedule": SCHEDULES[name]}
+    if name == "file":
+        options["file"] = tmp_path / "run.h5"
+    towards = {"m": np.linspace(-1, 1, 18).reshape(3, 6)}
+    stepper = Analytic(START, M, 0.01)
+    with adjoint.Functional(DrivenRing(START, M, 0.01), NUM_STEPS) as functional:
+        gradient = functional.value_and_gradient()[1]["m"]
+        products = functional.second_order(towards).products["m"]
+    with adjoint.Functional(stepper, NUM_STEPS, **options) as functional:
+        for _ in range(2):
+            stepper.calls = calls
+            with pytest.raises(KeyboardInterrupt):
+                functional.second_order(towards, block=2)
+            assert np.array_equal(stepper.controls["m"], M)
+            assert np.array_equal(functional.value_and_gradient()[1]["m"], gradient)
+            found = functional.second_order(towards, block=2)
+            assert np.array_equal(found.products["m"], products)
