@@ -5,6 +5,8 @@ Cost and gradient beside them have the bits that they have without.
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,11 +106,15 @@ def test_cost_and_gradient_are_those_without(make):
     assert list(single) == list(found.products)
 
 
-@pytest.mark.parametrize("kind", [Cells, AnalyticCells])
-def test_resumed_after_a_kill_in_the_reverse_sweep(kind, tmp_path, monkeypatch):
+def resumable(monkeypatch, path):
+    """Return options of a run that writes a record of its journal in every beat."""
     monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.0)
     monkeypatch.setattr(journal, "MIN_GAP", 0)
-    options = {"schedule": SPILLING, "file": tmp_path / "run.h5", "max_lost_share": 1e-6}
+    return {"schedule": SPILLING, "file": path, "max_lost_share": 1e-6}
+
+
+def killed_in_the_reverse_sweep(kind, path):
+    """Run in a process of its own."""
 
     class Killed(kind):
         def step_vjp(self, step, state, adjoint, gradient):
@@ -116,21 +122,31 @@ def test_resumed_after_a_kill_in_the_reverse_sweep(kind, tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGKILL)
             super().step_vjp(step, state, adjoint, gradient)
 
-    Killed.__qualname__ = kind.__qualname__
+    Killed.__qualname__, Killed.__module__ = kind.__qualname__, kind.__module__
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        products(cells(Killed), block=COUNT, **resumable(monkeypatch, path))
+
+
+@pytest.mark.parametrize("kind", [Cells, AnalyticCells])
+def test_resumed_after_a_kill_in_the_reverse_sweep(kind, tmp_path, monkeypatch):
+    path, module = tmp_path / "run.h5", os.path.splitext(os.path.basename(__file__))[0]
+    code = (
+        f"import sys; sys.path[:0] = {[os.path.dirname(__file__), *sys.path]}\n"
+        f"import {module} as tests\n"
+        f"tests.killed_in_the_reverse_sweep(tests.{kind.__name__}, {str(path)!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
     expected = bits(products(cells(kind), schedule=StoreAll(NUM_STEPS), block=COUNT))
-    child = os.fork()
-    if not child:
-        products(cells(Killed), block=COUNT, **options)
-        os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    found = products(cells(kind), block=COUNT, resume=True, **options)
+    found = products(cells(kind), block=COUNT, resume=True, **resumable(monkeypatch, path))
     assert found.report.resumed_from.startswith("reverse")
     assert bits(found) == expected
 
 
 def test_other_directions_begin_afresh(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(status_exchange, "EXCHANGE_SECONDS", 0.0)
-    options = {"schedule": SPILLING, "file": tmp_path / "run.h5", "max_lost_share": 1e-6}
+    options = resumable(monkeypatch, tmp_path / "run.h5")
     stepper = cells(Cells)
     with adjoint.Functional(stepper, NUM_STEPS, **options) as functional:
         functional.second_order(towards(stepper), block=COUNT)
