@@ -56,12 +56,6 @@ class Block:
         """Whether an overdue transfer may use it for ever: then nothing else must, from now on."""
         self._transfers: list[Transfer] = []
 
-    @property
-    def parts(self) -> tuple[memoryview, ...]:
-        """The bytes of each array."""
-        whole, fields = memoryview(self.bytes), self.layout.fields
-        return tuple(whole[each.offset : each.offset + each.nbytes] for each in fields)
-
     def hold(self, transfer: Transfer) -> None:
         """Mark the block as used by `transfer`; it is busy until that has ended."""
         self._transfers = [other for other in self._transfers if not other.done]

@@ -1,14 +1,11 @@
 """Checks on arrays: checksums of their bytes, and a search for values that are not finite."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from adjoint.storage.blocks import Block
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 __all__ = ["RunningChecksum", "StateHash", "checksum", "first_non_finite", "hash_of"]
 
@@ -37,14 +34,14 @@ X87_BYTES = 10 if np.finfo(np.longdouble).nmant == 63 else 0
 
 def checksum(data: NDArray[np.uint8] | bytes, *, seed: int = 0) -> int:
     """Return the 64-bit xxHash (XXH3) of contiguous bytes. Releases the GIL."""
-    return xxhash.xxh3_64_intdigest(memoryview(data), seed)
+    return xxh3_64_intdigest(memoryview(data), seed)
 
 
 class RunningChecksum:
     """The 64-bit xxHash (XXH3) of bytes that arrive piece by piece."""
 
     def __init__(self, first: bytes = b"") -> None:
-        self._hash = xxhash.xxh3_64(first)
+        self._hash = xxh3_64(first)
 
     def update(self, data: NDArray[np.uint8]) -> None:
         """Append contiguous bytes."""
@@ -73,20 +70,12 @@ class StateHash:
     def of(self, arrays: Mapping[str, NDArray[Any]], step: int) -> int:
         """Return the hash of the state at `step`. Its arrays are C-contiguous."""
         value = 0
-        data: Any
-        for data in arrays.values():
-            if not self._is_direct:
-                data = self._bytes_of(data, step)  # noqa: PLW2901
-            value = xxhash.xxh3_64_intdigest(data, value)
-        return value
-
-    def of_block(self, block: "Block", step: int) -> int:
-        """Return the hash of the state at `step` that a block holds."""
-        if not self._is_direct:
-            return self.of(block.arrays, step)
-        value = 0
-        for part in block.parts:
-            value = xxhash.xxh3_64_intdigest(part, value)
+        if self._is_direct:
+            for array in arrays.values():
+                value = xxh3_64_intdigest(array, value)
+        else:
+            for array in arrays.values():
+                value = xxh3_64_intdigest(self._bytes_of(array, step), value)
         return value
 
     def _bytes_of(self, array: NDArray[Any], step: int) -> bytes:

@@ -136,10 +136,10 @@ class ReplayCheck(NoCheck):
         self._live, self.cost, self.leaf_cost = None, cost, cost
         if first_time:
             self._since = step
-        elif step in self._kept:
-            self._compare(step, self._kept[step])
-        elif step in self.starts:
-            self._compare(step, self.starts[step])
+            return
+        mark = self._kept.get(step) or self.starts.get(step)
+        if mark is not None:
+            self._compare(step, mark)
 
     # -- snapshots ------------------------------------------------------------------------------
 
@@ -147,34 +147,32 @@ class ReplayCheck(NoCheck):
         """Mark the live state, which was stored."""
         mark = self._live
         if mark is None:
-            mark = self._live = (
-                self._hash.of_block(self._slots[step], step),
-                self._since,
-                self.leaf_cost,
-            )
+            bits = self._hash.of(self._slots[step].arrays, step)
+            mark = self._live = bits, self._since, self.leaf_cost
         self._kept[step] = mark
 
     def restored(self, step: int) -> None:
         """Take note of a snapshot that was made the live state; compare one of the file."""
-        if step not in self._kept:  # the file had it from an earlier run: compare the next leaf
-            self._kept[step] = self._hash.of(self._buffers.live, step), step, None
+        mark = self._kept.get(step)
+        if mark is None:  # the file had it from an earlier run: compare the next leaf
+            mark = self._kept[step] = self._hash.of(self._buffers.live, step), step, None
             self._leaves_left = 0
-        self._live = mark = self._kept[step]
+        self._live = mark
         _, self._since, cost = mark
         self.cost = self.leaf_cost = cost
         if self._leaves_left > 1:  # it is wanted neither for the next leaf nor for its end
             self.cost = None
             self.leaf_cost = cost if self._reaches_stop else None
-        if step in self._slots and not self._is_notified:
-            self._used.add(step)
-        else:
+        if self._is_notified or step not in self._slots:
             self._verify(step, self._hash.of(self._buffers.live, step))
+        else:
+            self._used.add(step)
 
     def releasing(self, step: int) -> None:
         """Compare a snapshot whose slot is to be released with what was stored."""
         if step in self._used:
             self._used.remove(step)
-            self._verify(step, self._hash.of_block(self._slots[step], step))
+            self._verify(step, self._hash.of(self._slots[step].arrays, step))
         if self._store is None or step not in self._store:
             self._kept.pop(step, None)
 
@@ -231,7 +229,7 @@ class ReplayCheck(NoCheck):
         found, first = self._mark(step), min(self._since, since)
         if found[0] != bits:
             for used in sorted(self._used):  # one that has changed is the reason
-                self._verify(used, self._hash.of_block(self._slots[used], used))
+                self._verify(used, self._hash.of(self._slots[used].arrays, used))
             self._fail(_difference("state", first, step, self._on_rank()))
         elif None not in (self.cost, cost) and self.cost != cost:
             self._fail(_difference("cost", first, step, self._on_rank()))
