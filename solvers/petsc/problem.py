@@ -27,6 +27,7 @@ of both classes are this equation and its transposed derivatives, for the integr
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
@@ -335,16 +336,16 @@ class ResidualProblem(Problem):
     # -- the equation of a stage --------------------------------------------------------------
 
     def slope(self, t: float, u: Vec, m: Controls, out: Vec) -> None:
-        self.residual(t, u, self._zero(), m, out)
+        self.residual(t, u, self._zero, m, out)
         out.scale(-1.0)
 
     def slope_state_vjp(self, t: float, u: Vec, m: Controls, w: Vec, out: Vec) -> None:
-        self.jacobian(t, u, self._zero(), m, 0.0, self.matrix, self.preconditioner)
+        self.jacobian(t, u, self._zero, m, 0.0, self.matrix, self.preconditioner)
         self.matrix.multTranspose(w, out)
         out.scale(-1.0)
 
     def slope_control_vjp(self, t: float, u: Vec, m: Controls, w: Vec, gradient: Gradient) -> None:
-        self.stage_control_vjp(t, u, self._zero(), m, w, gradient)
+        self.stage_control_vjp(t, u, self._zero, m, w, gradient)
 
     def stage_residual(self, t: float, x: Vec, rate: Vec, m: Controls, out: Vec) -> None:
         self.residual(t, x, rate, m, out)
@@ -370,8 +371,8 @@ class ResidualProblem(Problem):
         self.residual_control_vjp(t, x, rate, m, w, gradient)
         w.scale(-1.0)
 
+    @cached_property
     def _zero(self) -> Vec:
-        if not hasattr(self, "_no_rate"):
-            self._no_rate = self.template.duplicate()
-            self._no_rate.set(0.0)
-        return self._no_rate
+        zero = self.template.duplicate()
+        zero.set(0.0)
+        return zero
