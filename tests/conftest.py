@@ -45,6 +45,9 @@ WAYS_TO_GET = {
     "xdist": "./dev test, or pip install pytest-xdist",
 }
 
+LOADED_BY = {"dolfinx": "solvers.fenicsx.libraries"}
+"""Modules that must be loaded together with others, in a certain order."""
+
 RECORD_VARIABLE = "ADJOINT_TEST_RECORD"
 """Names a file to which a run appends "PASSED FAILED PATH" for each test file, two counts first."""
 
@@ -121,7 +124,7 @@ def is_present(name: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            importlib.import_module(name)
+            importlib.import_module(LOADED_BY.get(name, name))
         except ImportError:
             return False
     return True

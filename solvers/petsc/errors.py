@@ -46,7 +46,7 @@ TS_REASONS = {
 
 
 @contextmanager
-def petsc_errors(what: str, step: int, time: float) -> Generator[None, None, None]:
+def petsc_errors(what: str, step: int | None, time: float | None) -> Generator[None, None, None]:
     """Turn errors that PETSc raises within a solve into errors with the step and the time.
 
     An exception in a callback is raised unchanged.
@@ -66,11 +66,11 @@ def petsc_errors(what: str, step: int, time: float) -> Generator[None, None, Non
         kind = KINDS.get(getattr(error, "ierr", 0))
         if kind is None:
             raise
-        raise kind(f"{what}: {explanation(error)} (step {step}, t = {time})") from error
+        raise kind(f"{what}: {explanation(error)} ({_when(step, time)})") from error
 
 
 @contextmanager
-def transpose_errors(ksp: Any, step: int, time: float) -> Generator[None, None, None]:
+def transpose_errors(ksp: Any, step: int | None, time: float | None) -> Generator[None, None, None]:
     """Do as `petsc_errors` in a transposed solve, which some solvers do not support.
 
     Raises
@@ -88,12 +88,12 @@ def transpose_errors(ksp: Any, step: int, time: float) -> Generator[None, None, 
             raise
         kinds = f"-ksp_type {ksp.getType()} -pc_type {ksp.getPC().getType()}"
         raise StepperError(
-            f"PETSc cannot solve with the transpose under {kinds} (step {step}, t = {time}): use "
+            f"PETSc cannot solve with the transpose under {kinds} ({_when(step, time)}): use "
             "gmres, bcgs or preonly with lu, ilu, jacobi, bjacobi, asm or gamg"
         ) from error
 
 
-def check_linear(ksp: Any, what: str, step: int, time: float) -> None:
+def check_linear(ksp: Any, what: str, step: int | None, time: float | None) -> None:
     """Raise `SolveError` or `NonFiniteError` unless a linear solver has converged."""
     if ksp.getConvergedReason() > 0:
         return
@@ -101,7 +101,7 @@ def check_linear(ksp: Any, what: str, step: int, time: float) -> None:
     _fail(f"{what}: KSP {_linear_words(ksp)}", step, time, advice)
 
 
-def check_nonlinear(snes: Any, step: int, time: float) -> None:
+def check_nonlinear(snes: Any, step: int | None, time: float | None) -> None:
     """Raise `SolveError` or `NonFiniteError` unless Newton's method has converged."""
     reason = snes.getConvergedReason()
     if reason > 0:
@@ -148,9 +148,15 @@ def explanation(error: Exception) -> str:
     return "; ".join(line for line in lines if line and "() at " not in line) or str(error)
 
 
-def _fail(words: str, step: int, time: float, advice: str) -> None:
+def _when(step: int | None, time: float | None) -> str:
+    """Return the step and the time in words; either may be unknown."""
+    when = "the initial state" if step is None else f"step {step}"
+    return when if time is None else f"{when}, t = {time}"
+
+
+def _fail(words: str, step: int | None, time: float | None, advice: str) -> None:
     kind = NonFiniteError if "NAN" in words else SolveError
-    raise kind(f"{words} (step {step}, t = {time}): {advice}")
+    raise kind(f"{words} ({_when(step, time)}): {advice}")
 
 
 def _linear_words(ksp: Any) -> str:

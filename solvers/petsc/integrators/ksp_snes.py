@@ -95,14 +95,14 @@ def lag(snes: Any, name: str) -> int:
     return iterations.value
 
 
-def solve(ksp: Any, right: Vec, x: Vec, what: str, step: int, time: float) -> None:
+def solve(ksp: Any, right: Vec, x: Vec, what: str, step: int | None, time: float | None) -> None:
     """Solve a linear system; `what` names it in messages."""
     with petsc_errors(what, step, time):
         ksp.solve(right, x)
     check_linear(ksp, what, step, time)
 
 
-def solve_transposed(ksp: Any, right: Vec, w: Vec, step: int, time: float) -> None:
+def solve_transposed(ksp: Any, right: Vec, w: Vec, step: int | None, time: float | None) -> None:
     """Solve with the transpose of the operator of a KSP.
 
     Raises
@@ -115,7 +115,7 @@ def solve_transposed(ksp: Any, right: Vec, w: Vec, step: int, time: float) -> No
     check_linear(ksp, "the transposed solve", step, time)
 
 
-def solve_nonlinear(snes: Any, x: Vec, what: str, step: int, time: float) -> None:
+def solve_nonlinear(snes: Any, x: Vec, what: str, step: int | None, time: float | None) -> None:
     """Solve a nonlinear system; `x` is the first guess, and then the solution."""
     with petsc_errors(what, step, time):
         snes.solve(None, x)
