@@ -63,7 +63,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(abc|collections|enum|h5py|matplotlib|mpi4py|numpy|numba|os|pathlib|scipy|types|typing)\b.*",
     ),
-    (r"py:.*", r"(jax|petsc4py|torch)\b.*"),
+    (r"py:.*", r"(dolfinx|jax|petsc4py|torch|ufl)\b.*"),
     # Type aliases and unparenthesised generics of annotations that autodoc leaves as text.
     (r"py:class", r"(NDArray|ArrayLike|Any|Arrays|EngineFactory|Path|Self)"),
     (r"py:obj", r"adjoint\.steppers\.scratch\.S"),

@@ -1,8 +1,8 @@
 """Time-stepping solvers with exact discrete adjoints, and bridges to other libraries.
 
 `ShallowWater` and `RecurrentNetwork` are steppers for `adjoint.gradient`. `solvers.petsc` has time
-integrators for your own equations on PETSc, and takes your own ``TS``; `solvers.torch` takes a
-PyTorch module, `solvers.jax` the body of a scan.
+integrators for your own equations on PETSc, and takes your own ``TS``; `solvers.fenicsx` takes a
+step as a UFL form, `solvers.torch` a PyTorch module, `solvers.jax` the body of a scan.
 
 Public names are loaded when they are first used: importing this package imports no numerical
 library.

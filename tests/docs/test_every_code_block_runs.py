@@ -22,7 +22,7 @@ PAGES = [
 ]
 
 
-OPTIONAL = re.compile(r"^(?:import|from) (jax|petsc4py|torch)\b", re.MULTILINE)
+OPTIONAL = re.compile(r"^(?:import|from) (dolfinx|jax|petsc4py|torch)\b", re.MULTILINE)
 
 
 def pages():
