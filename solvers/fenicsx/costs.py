@@ -82,6 +82,18 @@ class StepCost:
                 misfit.add_gradient(k + 1, array)
             w += self._sum.total()
 
+    def add_curvature(self, k: int, tangent: Array, w: Array) -> None:
+        """Add the curvature of the misfits, times a tangent, to that of the adjoint. Collective.
+
+        `tangent` is an array like that of the unknown, ghosts included.
+        """
+        misfits: Any = self._misfits.get(k + 1)
+        if misfits:
+            array = self._sum.cleared()
+            for misfit in misfits:
+                misfit.add_curvature(k + 1, tangent, array)
+            w += self._sum.total()
+
     def require_within(self, num_steps: int) -> None:
         """Raise `ArgumentError` if a misfit looks at a state after the last one."""
         late = sorted(k for k in self._misfits if k > num_steps)

@@ -6,7 +6,8 @@ matrices that are kept while they are the same. The adjoint of a step takes one 
 transpose of ``A = ∂F/∂u``, in which rows and columns of constrained dofs are those of the identity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -168,16 +169,32 @@ class Equation:
         If `A` depends on states, their Functions hold those of the step.
         """
         self.matrix.renew()
+        self.transpose_again(w, self.multiplier, step)
+
+    def transpose_again(self, w: Array, multiplier: Multiplier, step: int | None) -> None:
+        """Solve with the transpose of the present operator, for any multiplier."""
         self._right[:] = w
         self._right[self.boundary.owned] = 0
-        multiplier = self.multiplier
-        self.ksp.getPC().setReusePreconditioner(False)  # SNES may have lagged it
-        self.ksp.setTolerances(*self._tolerances)  # or changed these
-        self.ksp.setInitialGuessNonzero(False)
         right = self._right_window.on(self._right)
-        solve_transposed(self.ksp, right, multiplier.window.on(multiplier.owned), step, None)
+        with self._as_at_first():
+            solve_transposed(self.ksp, right, multiplier.window.on(multiplier.owned), step, None)
         multiplier.owned[self.boundary.owned] = 0
         multiplier.function.x.scatter_forward()
+
+    def solve_again(self, right: Array, out: Array, step: int | None) -> None:
+        """Solve with the present operator for a tangent: another right-hand side, owned dofs."""
+        self._right[:] = right
+        window = self._right_window.on(self._right)
+        with self._as_at_first():
+            solve(self.ksp, window, self._solution_window.on(out), "the tangent", step, None)
+
+    @contextmanager
+    def _as_at_first(self) -> Generator[None, None, None]:
+        """Let the linear solver be as it was configured: Newton's method may have changed it."""
+        self.ksp.getPC().setReusePreconditioner(False)
+        self.ksp.setTolerances(*self._tolerances)
+        self.ksp.setInitialGuessNonzero(False)
+        yield
 
     def lift(self) -> Matrix | None:
         """Return ``-∂F/∂u`` before rows and columns were eliminated; None if it is not kept."""
@@ -315,10 +332,12 @@ class NonlinearEquation(_AssembledEquation):
         solve_nonlinear(self.snes, self._solution_window.on(out), "the solve", step, None)
         load(self.unknown, out)
 
-    def transpose(self, w: Array, step: int | None) -> None:
+    @contextmanager
+    def _as_at_first(self) -> Generator[None, None, None]:
         adaptive = self.snes.getUseEW()  # which chooses a tolerance for each linear solve
         self.snes.setUseEW(False)
-        super().transpose(w, step)
+        with super()._as_at_first():
+            yield
         self.snes.setUseEW(adaptive)
 
     def _function(self, snes: Any, x: Any, residual: Any) -> None:

@@ -9,9 +9,10 @@ from solvers.fenicsx.boundary import Boundary
 from solvers.fenicsx.data import Data
 from solvers.fenicsx.dofs import Array, load, owned
 from solvers.fenicsx.equation import equation
+from solvers.fenicsx.tangents import EquationTangent, Tangents
 from solvers.fenicsx.transpose import Transpose
 
-__all__ = ["FromFunctions", "FromValues", "InitialEquation", "InitialState"]
+__all__ = ["FromFunctions", "FromValues", "InitialEquation", "InitialState", "InitialTangent"]
 
 
 class InitialState(Protocol):
@@ -35,6 +36,25 @@ class InitialState(Protocol):
         """Add the gradients, given the adjoints of the levels. Collective."""
         ...
 
+    def along(self, tangents: Tangents, *, gauss_newton: bool) -> "InitialTangent":
+        """Return the derivative along a direction."""
+        ...
+
+
+class InitialTangent(Protocol):
+    """The derivative of an initial state along the direction that is loaded."""
+
+    def write(self, levels: Sequence[Array]) -> None:
+        """Write the tangent of each level, newest first. Collective."""
+        ...
+
+    def add_product(self, adjoints: Sequence[Array], gradient: Mapping[str, Array]) -> None:
+        """Add the products, given the tangents of the adjoints of the levels. Collective.
+
+        `InitialState.add_gradient` has been called, unless it is a Gauss-Newton product.
+        """
+        ...
+
 
 class FromValues:
     """What Functions hold now, which no control changes."""
@@ -51,6 +71,10 @@ class FromValues:
 
     def add_gradient(self, adjoints: Sequence[Array], gradient: Mapping[str, Array]) -> None:
         pass
+
+    def along(self, tangents: Tangents, *, gauss_newton: bool) -> "InitialTangent":
+        del tangents, gauss_newton
+        return _OfNothing()
 
 
 class FromFunctions:
@@ -76,6 +100,14 @@ class FromFunctions:
             name = self._names[place % len(self._names)]
             if name is not None:
                 gradient[name][...] += adjoint
+
+    def along(self, tangents: Tangents, *, gauss_newton: bool) -> "InitialTangent":
+        del gauss_newton
+        directions = [
+            None if name is None else tangents.of(function)
+            for name, function in zip(self._names, self._functions, strict=True)
+        ]
+        return _OfFunctions(self, directions)
 
 
 class InitialEquation:
@@ -106,7 +138,7 @@ class InitialEquation:
         self._data.watch(boundary, boundary.read)
         self._equation = equation(residual, unknown, [], boundary, self._data, prefix)
         self._transpose = Transpose(self._equation, None, controls)
-        self._unknown = unknown
+        self._unknown, self._by = unknown, controls
         self._solution = owned(unknown).copy()
         self.values: Sequence[Array] = [self._solution.copy()]
         self.controls = set(self._transpose.controls)
@@ -122,9 +154,61 @@ class InitialEquation:
             level[:] = self._solution
 
     def add_gradient(self, adjoints: Sequence[Array], gradient: Mapping[str, Array]) -> None:
+        self.renew()
+        self._transpose.solve(np.sum(adjoints, axis=0), gradient, None)
+
+    def renew(self) -> None:
+        """Assemble the operator at the solution. Collective."""
         self._data.refresh()
         load(self._unknown, self._solution)
-        self._transpose.solve(np.sum(adjoints, axis=0), gradient, None)
+        self._equation.matrix.renew()
+
+    def along(self, tangents: Tangents, *, gauss_newton: bool) -> "InitialTangent":
+        tangent = EquationTangent(
+            self._equation, None, self._by, tangents, gauss_newton=gauss_newton
+        )
+        return _OfEquation(self, tangent, tangents, self._unknown)
+
+
+class _OfNothing:
+    def write(self, levels: Sequence[Array]) -> None:
+        for level in levels:
+            level[:] = 0
+
+    def add_product(self, adjoints: Sequence[Array], gradient: Mapping[str, Array]) -> None:
+        pass
+
+
+class _OfFunctions:
+    def __init__(self, state: FromFunctions, directions: Sequence[Any]) -> None:
+        self._directions = directions
+        self.add_product = state.add_gradient  # which is linear
+
+    def write(self, levels: Sequence[Array]) -> None:
+        for place, level in enumerate(levels):
+            direction = self._directions[place % len(self._directions)]
+            level[:] = 0 if direction is None else owned(direction)
+
+
+class _OfEquation:
+    def __init__(
+        self, state: InitialEquation, tangent: EquationTangent, tangents: Tangents, unknown: Any
+    ) -> None:
+        self._state, self._tangent, self._tangents = state, tangent, tangents
+        self._unknown = unknown
+        self._solution = np.zeros(owned(unknown).size)
+
+    def write(self, levels: Sequence[Array]) -> None:
+        self._state.renew()
+        self._tangent.solve(self._solution, None)
+        for level in levels:
+            level[:] = self._solution
+
+    def add_product(self, adjoints: Sequence[Array], gradient: Mapping[str, Array]) -> None:
+        self._state.renew()
+        self._tangent.solve(self._solution, None)
+        self._tangents.load(self._unknown, self._solution)
+        self._tangent.pull_back(np.sum(adjoints, axis=0), gradient, None)
 
 
 def _never(holder: Any) -> bool:

@@ -83,6 +83,12 @@ class PointMisfit:
         by_dof = np.einsum("pv,pvd->pd", self.weight * self._difference(k), self._weights)
         np.add.at(out, self._dofs, by_dof)
 
+    def add_curvature(self, k: int, tangent: Array, out: Array) -> None:
+        """Add its second derivative times a tangent, both arrays with ghosts, to an array."""
+        del k
+        by_point = np.einsum("pvd,pd->pv", self._weights, tangent[self._dofs])
+        np.add.at(out, self._dofs, np.einsum("pv,pvd->pd", self.weight * by_point, self._weights))
+
     def _values(self) -> Array:
         return np.einsum("pvd,pd->pv", self._weights, self.function.x.array[self._dofs])
 

@@ -14,19 +14,13 @@ import numpy as np
 import ufl
 from numpy.typing import ArrayLike
 
-from adjoint.errors import StepperError
 from adjoint.steppers import Arrays, Scratch, aligned_zeros
-from solvers.fenicsx.boundary import Boundary
-from solvers.fenicsx.checks import Given, check_enters, check_on_all_ranks
-from solvers.fenicsx.controls import Controls
-from solvers.fenicsx.costs import Misfit, StepCost, TerminalCost
-from solvers.fenicsx.data import Data
+from solvers.fenicsx.checks import Given, check_on_all_ranks
+from solvers.fenicsx.costs import Misfit
 from solvers.fenicsx.dofs import Array, load, owned_size
-from solvers.fenicsx.equation import equation
 from solvers.fenicsx.fingerprint import digest_of, fingerprint_of
-from solvers.fenicsx.forms import pinned
-from solvers.fenicsx.initial import FromFunctions, FromValues, InitialEquation, InitialState
-from solvers.fenicsx.transpose import Transpose
+from solvers.fenicsx.second_order import SecondOrderForms
+from solvers.fenicsx.step import Step
 
 __all__ = ["FormStepper"]
 
@@ -127,10 +121,9 @@ class FormStepper:
             misfits=list(misfits),
         )
         check_on_all_ranks(given)
-        self._given = given
-        self._controls = Controls(given.controls, rows, before_step)
+        self._step = Step(given, before_step, options_prefix, quadrature_degree)
         self._names = ("u", *(f"u_{place}" for place in range(1, len(levels))))
-        self._set_up(options_prefix, quadrature_degree)
+        self._digest = digest_of(unknown.function_space)
         size = owned_size(unknown.function_space)
         self._state: Arrays = {name: aligned_zeros(size) for name in self._names}
         self._adjoint: Arrays = {name: aligned_zeros(size) for name in self._names}
@@ -138,42 +131,7 @@ class FormStepper:
         self.tape_memory = Scratch(lambda: {"u": aligned_zeros(size)})
         """Where the vectors of tapes are."""
         self._tapes: dict[int, Sequence[Arrays]] = {}
-        self._loaded: int | None = None
         self._reached = 0
-        self._versions: list[int] = []
-
-    def _set_up(self, prefix: str, degree: int | None) -> None:
-        """Derive and compile all forms."""
-
-        def pin(form: Any) -> Any:
-            return None if form is None else pinned(form, degree)
-
-        given, controls = self._given, self._given.controls
-        unknown, space = given.unknown, given.unknown.function_space
-        self._data = Data(space.mesh, [unknown, *given.previous], self._controls.is_fixed)
-        boundary = Boundary(space, given.bcs)
-        self._data.watch(boundary, boundary.read)
-        fixed = [name for name in controls if name not in given.rows]
-        self._fixed = {name: self._data.watch(controls[name]) for name in fixed}
-        running = pin(given.running_cost)
-        self._equation = equation(
-            pin(given.residual), unknown, given.previous, boundary, self._data, prefix
-        )
-        self._transpose = Transpose(self._equation, running, controls)
-        self._cost = StepCost(running, given.misfits, self._equation)
-        self._terminal = TerminalCost(pin(given.terminal_cost), self._equation, controls)
-        self._initial: InitialState
-        if given.initial is None:
-            self._initial = FromValues(given.previous)
-        elif _is_form(given.initial):
-            form, prefix = pin(given.initial), f"{prefix}initial_"
-            self._initial = InitialEquation(form, unknown, boundary, controls, prefix)
-        else:
-            self._initial = FromFunctions(given.initial, controls)
-        parts = (self._transpose, self._terminal, self._initial)
-        check_enters(controls, set[str]().union(*(part.controls for part in parts)))
-        self._reverse_uses = self._transpose.uses | self._cost.gradient_uses
-        self._digest = digest_of(space)
 
     # -- the protocol -------------------------------------------------------------------------
 
@@ -190,22 +148,22 @@ class FormStepper:
     @property
     def controls(self) -> Arrays:
         """The controls, in the memory of their Functions and Constants, and of ``per_step``."""
-        return self._controls.arrays
+        return self._step.controls.arrays
 
     @property
     def accumulators(self) -> Arrays:
         """The accumulated gradients."""
-        return self._controls.gradient
+        return self._step.controls.gradient
 
     @property
     def distributed(self) -> Collection[str]:
         """The controls that are Functions: every rank holds the dofs it owns."""
-        return self._controls.distributed
+        return self._step.controls.distributed
 
     @property
     def per_step(self) -> Collection[str]:
         """The controls with a row for each step."""
-        return tuple(self._controls.rows)
+        return tuple(self._step.controls.rows)
 
     def tape_bytes(self, steps: int) -> int:
         """Return the memory of the tape of `steps` steps: every level of time once."""
@@ -218,20 +176,16 @@ class FormStepper:
         False with multigrid, and on several ranks with MUMPS or SuperLU_DIST; True on several ranks
         with the preconditioners ``redundant``, ``bjacobi`` and ``jacobi``.
         """
-        return self._equation.reproducible and self._initial.reproducible
+        return self._step.equation.reproducible and self._step.initial.reproducible
 
     def fingerprint(self) -> dict[str, Any]:
         """Return forms, mesh, partition, and the data that are not controls."""
-        return fingerprint_of(self._given, self._digest, self._initial.values)
+        return fingerprint_of(self._step.given, self._digest, self._step.initial.values)
 
     def start(self) -> None:
         """Set the state from the controls, and the accumulators to zero."""
-        self._controls.begin()
-        self._data.refresh()
-        self._versions = self._data.versions([*self._fixed.values()])
-        self._loaded = None
-        self._load(0)
-        self._initial.write(list(self._state.values()))
+        self._step.begin()
+        self._step.initial.write(list(self._state.values()))
         self._tapes.clear()
         self.tape_memory.begin()
         self._reached = 0
@@ -249,9 +203,9 @@ class FormStepper:
         self._state = home
         for k in range(start, stop):
             if len(after) == 1:
-                cost = self._take(k, before, after[0], cost)
+                cost = self._step.take(k, before, after[0], cost)
             else:
-                cost = self._take(k, before, self._new, cost)
+                cost = self._step.take(k, before, self._new, cost)
                 for older in reversed(range(1, len(after))):
                     after[older][:] = before[older - 1]
                 after[0][:] = self._new
@@ -273,7 +227,7 @@ class FormStepper:
             tape[count - 1 - place]["u"][:] = level
         for k in range(start, stop):
             levels = self._levels_in(tape, k - start)
-            cost = self._take(k, levels, tape[count + k - start]["u"], cost)
+            cost = self._step.take(k, levels, tape[count + k - start]["u"], cost)
         if reach_stop:
             for level, kept in zip(state, self._levels_in(tape, stop - start), strict=True):
                 level[:] = kept
@@ -289,39 +243,49 @@ class FormStepper:
         ArgumentError
             A misfit looks at a state after the end of the run.
         """
-        self._cost.require_within(self._reached)
-        self._load(max(0, self._reached - 1))
-        functions = [self._given.unknown, *self._given.previous[:-1]]
-        for function, level in zip(functions, self._levels(self._state), strict=True):
-            if function in self._terminal.uses:
-                load(function, level)
+        step = self._step
+        step.cost.require_within(self._reached)
+        step.load(max(0, self._reached - 1))
+        step.load_end(step.terminal.uses, self._levels(self._state))
         adjoints = self._levels(self._adjoint)
         for array in adjoints:
             array[:] = 0
-        self._terminal.add_gradient(adjoints, self._controls.gradient)
-        return cost + self._terminal.value()
+        step.terminal.add_gradient(adjoints, step.controls.gradient)
+        return cost + step.terminal.value()
 
     def pull_back(self, start: int, stop: int) -> None:
         """Pull the adjoint back from `stop` to `start`. No primal equation is solved."""
-        tape = self._tapes.pop(start)
+        step, tape = self._step, self._tapes.pop(start)
         adjoints = self._levels(self._adjoint)
         for k in reversed(range(start, stop)):
-            self._load(k)
+            step.load(k)
             levels = self._levels_in(tape, k - start)
-            self._load_used(levels, tape[len(adjoints) + k - start]["u"])
-            self._cost.add_gradient(k, adjoints[0])
-            self._transpose.solve(adjoints[0], self._controls.gradient_of(k), k)
+            step.load_used(step.reverse_uses, tape[len(adjoints) + k - start]["u"], levels)
+            step.cost.add_gradient(k, adjoints[0])
+            step.transpose.solve(adjoints[0], step.controls.gradient_of(k), k)
             for newer, older in pairwise(adjoints):
                 newer[:] = older
             adjoints[-1][:] = 0
             for place, array in enumerate(adjoints):
-                self._transpose.add_to_level(place, array)
+                step.transpose.add_to_level(place, array)
         self.tape_memory.give_back(tape)
 
     def finish(self) -> None:
         """Add the derivatives by the initial state to the gradients."""
-        self._load(0)
-        self._initial.add_gradient(self._levels(self._adjoint), self._controls.gradient)
+        self._step.load(0)
+        self._step.initial.add_gradient(self._levels(self._adjoint), self.accumulators)
+
+    def second_order(
+        self, directions: Mapping[str, Any], *, gauss_newton: bool = False
+    ) -> SecondOrderForms:
+        """Return a stepper for second-order products, for `Functional.second_order`.
+
+        Raises
+        ------
+        StepperError
+            A misfit has no `add_curvature`.
+        """
+        return SecondOrderForms(self, self._step, directions, gauss_newton=gauss_newton)
 
     # -- beside the protocol ------------------------------------------------------------------
 
@@ -333,8 +297,8 @@ class FormStepper:
         """
         self.start()
         for k in range(num_steps + 1):
-            load(self._given.unknown, self._levels(self._state)[0])
-            yield k, self._given.unknown
+            load(self._step.given.unknown, self._levels(self._state)[0])
+            yield k, self._step.given.unknown
             if k < num_steps:
                 self.advance(k, k + 1)
 
@@ -346,50 +310,6 @@ class FormStepper:
     def _levels_in(self, tape: Sequence[Arrays], step: int) -> list[Array]:
         """Return the levels before a step of a tape, newest first."""
         return [tape[step + place]["u"] for place in reversed(range(len(self._names)))]
-
-    def _load(self, k: int) -> None:
-        """Load what belongs to step `k`, unless it is what was loaded last.
-
-        Raises
-        ------
-        StepperError
-            `before_step` has changed a control.
-        """
-        if k == self._loaded:
-            return
-        if self._controls.depend_on_step:
-            self._controls.load(k)
-            self._data.refresh()
-            versions = self._data.versions([*self._fixed.values()])
-            if versions != self._versions:
-                pairs = zip(self._fixed, versions, self._versions, strict=True)
-                names = ", ".join(repr(name) for name, now, then in pairs if now != then)
-                raise StepperError(
-                    f"the control {names} was changed by before_step({k}): a control with a value "
-                    "for each step is named in per_step"
-                )
-        self._loaded = k
-
-    def _take(self, k: int, levels: Sequence[Array], after: Array, cost: float | None) -> Any:
-        """Take step `k`; return the total cost, if it is wanted."""
-        self._load(k)
-        needs_states, used = self._equation.needs_states, self._cost.uses
-        for function, level in zip(self._given.previous, levels, strict=True):
-            if needs_states or (cost is not None and function in used):
-                load(function, level)
-        self._equation.solve(levels, after, k)
-        if cost is None:
-            return None
-        if not needs_states and self._given.unknown in used:
-            load(self._given.unknown, after)
-        return cost + self._cost.value(k)
-
-    def _load_used(self, levels: Sequence[Array], after: Array) -> None:
-        """Load the states of a step that is reversed, as far as anything depends on them."""
-        functions = [self._given.unknown, *self._given.previous]
-        for function, array in zip(functions, [after, *levels], strict=True):
-            if function in self._reverse_uses:
-                load(function, array)
 
 
 def _listed(given: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from solvers.fenicsx.dofs import Array, Summed
 from solvers.fenicsx.equation import Equation
 from solvers.fenicsx.operators import Sensitivity, sensitivity
 
-__all__ = ["Transpose"]
+__all__ = ["ByValue", "Transpose"]
 
 
 class Transpose:
@@ -46,7 +46,7 @@ class Transpose:
         }
         self._by_controls = {name: each for name, each in found.items() if each is not None}
         self._by_values = {
-            name: _ByValue(x, *equation.boundary.pairs(x))
+            name: ByValue(x, *equation.boundary.pairs(x))
             for name, x in controls.items()
             if equation.boundary.prescribed_by(x)
         }
@@ -95,7 +95,7 @@ class Transpose:
             part.add(out)
 
 
-class _ByValue:
+class ByValue:
     """By a Function or a Constant that is the value of a Dirichlet condition."""
 
     def __init__(self, value: Any, dofs: NDArray[np.intp], entries: NDArray[np.intp]) -> None:
@@ -103,6 +103,7 @@ class _ByValue:
         self._sum = Summed(value.function_space) if hasattr(value, "x") else None
 
     def add(self, at_dofs: Array, out: Array) -> None:
+        """Add what the constrained dofs contribute to the value's own. Collective."""
         if self._sum is None:
             np.add.at(out.reshape(-1), self._entries, at_dofs[self._dofs])
             return
