@@ -24,7 +24,7 @@ from adjoint.errors import (
 from adjoint.lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from adjoint import replay, schedules, verification
+    from adjoint import inverse, replay, schedules, verification
     from adjoint.driver.options import RunOptions
     from adjoint.driver.second_order import SecondOrder
     from adjoint.functional import Functional, Result, gradient
@@ -54,6 +54,7 @@ __all__ = [
     "StepperError",
     "TransferError",
     "gradient",
+    "inverse",
     "open_snapshots",
     "replay",
     "schedules",
@@ -89,6 +90,7 @@ _load, _ = lazy_exports(
         "Snapshots": "storage.reader",
         "Stepper": "steppers",
         "gradient": "functional",
+        "inverse": "inverse",
         "open_snapshots": "storage.reader",
         "replay": "simulation.replay",
         "schedules": "schedules",
@@ -99,7 +101,7 @@ _load, _ = lazy_exports(
 
 def __getattr__(name: str) -> object:
     value = _load(name)
-    if name not in {"replay", "schedules", "verification"}:
+    if name not in {"inverse", "replay", "schedules", "verification"}:
         # All that a run needs is loaded now, and not when ranks are inside a collective call: where
         # one of them could not load it, the others would wait.
         importlib.import_module("adjoint.functional")

@@ -17,7 +17,7 @@ from adjoint.driver.calls import Calls
 from adjoint.driver.controls import Controls
 from adjoint.driver.costs import sum_costs, warn_of_forgotten_comm
 from adjoint.driver.evaluations import Evaluations
-from adjoint.driver.forward import forward_cost
+from adjoint.driver.forward import fingerprint, forward_cost
 from adjoint.driver.gradients import sum_gradients
 from adjoint.driver.options import Options, RunOptions, require_known
 from adjoint.driver.run import Run, RunPlan
@@ -34,7 +34,7 @@ from adjoint.steppers import Capabilities, Stepper
 from adjoint.steppers.checks import check_controls, check_num_steps, check_stepper
 from adjoint.sweep.observers import Observer
 
-__all__ = ["Functional", "Result", "gradient", "require_functional"]
+__all__ = ["Functional", "Result", "gradient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +258,14 @@ class Functional(Closing):
         found = self._differentiated(direction, controls, single=True, gauss_newton=True)
         return {name: product[0] for name, product in found.products.items()}
 
+    def fingerprint(self) -> str:
+        """Return a digest of what the cost depends on besides the controls: see `resume`.
+
+        The same on every rank. The first call takes a step, to tell data from scratch memory.
+        """
+        with self._calls.one_at_a_time(self._comm), self._call():
+            return fingerprint(self._run)
+
     def close(self) -> None:
         """Give back memory and file; a named file is kept. Collective.
 
@@ -382,15 +390,6 @@ class Functional(Closing):
                 yield [bar]
         else:
             yield []
-
-
-def require_functional(given: object, test: str) -> None:
-    """Raise `ArgumentError` unless what a test is given is a `Functional`."""
-    if not isinstance(given, Functional):
-        raise ArgumentError(
-            f"{test} takes a Functional, not {type(given).__name__}: write "
-            f"with adjoint.Functional(stepper, num_steps, …) as functional: {test}(functional)"
-        )
 
 
 class _Once(Functional):

@@ -1,4 +1,6 @@
-"""The cost alone: one forward run, of which nothing is stored."""
+"""The cost alone, by one forward run of which nothing is stored, and what it depends on."""
+
+import hashlib
 
 from adjoint.driver import constants
 from adjoint.driver.controls import Controls, RowsOnDisk
@@ -8,7 +10,7 @@ from adjoint.driver.run import Run
 from adjoint.errors import StepperError
 from adjoint.steppers.hooks import real_number
 
-__all__ = ["forward_cost"]
+__all__ = ["fingerprint", "forward_cost"]
 
 
 def forward_cost(run: Run) -> float:
@@ -28,6 +30,22 @@ def forward_cost(run: Run) -> float:
     if rows is not None:
         rows.require_same(run.comm)
     return sum_costs(real_number(cost, "turn()"), run, stepper.state)
+
+
+def fingerprint(run: Run) -> str:
+    """Return a digest of what a cost depends on besides the controls; see `Functional`. Collective.
+
+    Steps may change scratch memory, which is then no data: so one is taken.
+    """
+    settle_leaf(run)
+    with Controls(run).unchanged():
+        run.stepper.start()
+        with run.fingerprints.watching():
+            run.stepper.advance(0, 1)
+        run.stepper.start()
+    held = run.comm.gather(run.fingerprints.take(""))
+    known = repr((type(run.stepper).__qualname__, run.num_steps, held))
+    return hashlib.blake2b(known.encode(), digest_size=16).hexdigest()
 
 
 def _step_to_the_end(run: Run, rows: RowsOnDisk | None) -> float:

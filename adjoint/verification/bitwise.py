@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.functional import Functional, require_functional
+from adjoint.functional import Functional
 from adjoint.schedules import StoreAll
+from adjoint.verification.runs import require_functional
 
 __all__ = ["BitwiseResult", "bitwise_test"]
 

@@ -9,13 +9,14 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.errors import NonFiniteError, SolveError
+from adjoint.errors import ArgumentError, NonFiniteError, SolveError
+from adjoint.functional import Functional
 from adjoint.parallel import Communicator, largest
 from adjoint.steppers import Arrays, Capabilities, Stepper
 from adjoint.verification.differences import Precision, Samples, compare, measure_noise
 from adjoint.verification.verdicts import Comparison
 
-__all__ = ["Fields", "InnerProduct", "Runs", "Segment", "wide"]
+__all__ = ["Fields", "InnerProduct", "Runs", "Segment", "require_functional", "wide"]
 
 InnerProduct = Callable[[Arrays, Arrays], float]
 """This rank's part of the inner product of two mappings with the same names."""
@@ -255,6 +256,15 @@ class Runs:
                 squares += float(np.square(np.abs(wide(g[name]) * d[name])).sum())
         total = math.fsum(self.comm.gather(squares))
         return 2 * self.precision.epsilon * math.sqrt(total * max(num_steps, 1))
+
+
+def require_functional(given: object, test: str) -> None:
+    """Raise `ArgumentError` unless what a test is given is a `Functional`."""
+    if not isinstance(given, Functional):
+        raise ArgumentError(
+            f"{test} takes a Functional, not {type(given).__name__}: write "
+            f"with adjoint.Functional(stepper, num_steps, …) as functional: {test}(functional)"
+        )
 
 
 def wide(array: NDArray[Any]) -> NDArray[Any]:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
-from adjoint.functional import Functional, require_functional
+from adjoint.functional import Functional
 from adjoint.steppers import Arrays, Capabilities
 from adjoint.verification.differences import Precision
+from adjoint.verification.runs import require_functional
 
 __all__ = ["SecondOrderResult", "second_order_test"]
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.functional import Functional, require_functional
+from adjoint.functional import Functional
 from adjoint.verification.directions import Directions
 from adjoint.verification.dot_product import DotProductResult, compare_steps
-from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment
+from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment, require_functional
 from adjoint.verification.verdicts import Comparisons, Verdict, overall
 
 __all__ = ["TaylorResult", "taylor_test"]
