@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.closing import Closing
-from adjoint.errors import AdjointError, ArgumentError, NonFiniteError
+from adjoint.errors import AdjointError, ArgumentError
 from adjoint.functional import Functional
-from adjoint.parallel import Communicator, communicator
+from adjoint.parallel import Communicator, agree_on, communicator
 from adjoint.reporting.report import Report
 from adjoint.steppers import Stepper
 
@@ -121,7 +121,8 @@ class Ensemble(Closing):
         Raises
         ------
         NonFiniteError
-            On every rank: a member's cost or gradient is not finite. The message names the member.
+            On every rank: a member's cost or gradient is not finite. The message names the
+            member, as do those of all other errors, such as one of `load`.
         """
         names: list[str] = list(self.stepper.controls)
 
@@ -159,7 +160,7 @@ class Ensemble(Closing):
         """Return a digest of what all members' costs depend on besides the controls. Collective."""
         own: list[str] = []
         for number in self._mine:
-            self._load(self.stepper, self.members[number])
+            self._loaded(number)
             own.append(self.functional.fingerprint())
         everyone = "".join(text for each in self._across.gather(own) for text in each)
         return blake2b(everyone.encode(), digest_size=16).hexdigest()
@@ -178,23 +179,36 @@ class Ensemble(Closing):
     def _sum(self, one: Callable[[], Sum]) -> Sum:
         """Return the sum of `one()` over all members, the same on every rank of `_across`."""
         partial: dict[tuple[int, int], Sum] = {}
-        failure: Exception | None = None
-        for number in self._mine:
-            try:
-                self._load(self.stepper, self.members[number])
-                found = one()
-            except AdjointError as error:
-                kind = NonFiniteError if isinstance(error, NonFiniteError) else type(error)
-                failure = kind(f"member {number}: {error}")
-                failure.__cause__ = error
-                break
-            partial[number, number + 1] = found
+        failure: AdjointError | None = None
+        with self.comm.failing():
+            for number in self._mine:
+                try:
+                    self._loaded(number)
+                    partial[number, number + 1] = one()
+                except AdjointError as error:
+                    failure = type(error)(f"member {number}: {error}")
+                    failure.__cause__ = error
+                    break
+                _add_up(partial, len(self.members))
+            self.comm.agree(failure)
+            for theirs in self._across.gather(partial):
+                partial.update(theirs)
             _add_up(partial, len(self.members))
-        self.comm.agree(failure)
-        for theirs in self._across.gather(partial):
-            partial.update(theirs)
-        _add_up(partial, len(self.members))
         return partial[0, len(self.members)]
+
+    def _loaded(self, number: int) -> None:
+        """Load a member on this rank; if that fails, on all ranks of the group."""
+
+        def translated(error: Exception) -> Exception:
+            known = isinstance(error, AdjointError)
+            return error if known else ArgumentError(f"load() failed: {error!r}")
+
+        agree_on(
+            lambda: self._load(self.stepper, self.members[number]),
+            self.group,
+            catch=Exception,
+            translate=translated,
+        )
 
 
 def _halves(low: int, high: int) -> int:

@@ -19,9 +19,18 @@ class _Hessian:
     """The context of the matrix."""
 
     def __init__(self, inversion: "Inversion", x: Array, gauss_newton: bool) -> None:
-        self.x = x
+        self.move(x)
         self._inversion = inversion
         self._gauss_newton = gauss_newton
+
+    def move(self, x: Array) -> None:
+        """Go to another point."""
+        self.x, self._shift = x, 0.0
+
+    def shift(self, matrix: Any, amount: float) -> None:
+        """Add a multiple of the identity, until the next point: TAO does where it is indefinite."""
+        del matrix
+        self._shift += amount
 
     def mult(self, matrix: Any, source: Any, target: Any) -> None:
         """Write the product with a vector. Collective."""
@@ -30,7 +39,7 @@ class _Hessian:
         whole = np.concatenate(self._inversion.comm.gather(own))
         product = self._inversion.hessian_product(self.x, whole, gauss_newton=self._gauss_newton)
         start, stop = target.getOwnershipRange()
-        target.setArray(product[start:stop])
+        target.setArray(product[start:stop] + self._shift * own)
 
     multTranspose = mult  # noqa: N815  (PETSc's name; the matrix is symmetric)
 

@@ -180,8 +180,8 @@ class Inversion(Closing):
     def hessian_mat(self, x: Array, *, gauss_newton: bool = False, like: Any = None) -> Any:
         """Return the second derivative at x as a PETSc shell matrix; needs petsc4py.
 
-        `like` is a vector whose layout the matrix has; None for PETSc's own. Its context has `x`,
-        which may be set to another point.
+        `like` is a vector whose layout the matrix has; None for PETSc's own. Its context has
+        ``move(x)``, to another point.
         """
         make = with_petsc("hessian_mat", "hessian_mat").hessian_mat
         return make(self, np.array(x, np.float64), gauss_newton, like)

@@ -128,7 +128,7 @@ class _Search:
 
     def _at(self, tao: Any, x: Any, matrix: Any, preconditioner: Any) -> None:
         del tao, preconditioner
-        matrix.getPythonContext().x = self._gathered(x)
+        matrix.getPythonContext().move(self._gathered(x))
 
     def _note(self, tao: Any) -> None:
         if tao.getIterationNumber() == 0:

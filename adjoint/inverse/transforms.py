@@ -76,8 +76,9 @@ class Log(_Pointwise):
     """The parameter is the logarithm of a positive control."""
 
     def apply(self, parameter: Array, /) -> Array:
-        """Return the control: ``exp(p)``."""
-        return np.exp(parameter)
+        """Return the control: ``exp(p)``, infinite where that overflows."""
+        with np.errstate(over="ignore"):  # a search may try any parameter
+            return np.exp(parameter)
 
     def inverse(self, control: Array) -> Array:
         """Return the parameter of a control.
@@ -95,11 +96,11 @@ class Log(_Pointwise):
 
     def slope(self, parameter: Array) -> Array:
         """Return the derivative of each number of the control."""
-        return np.exp(parameter)
+        return self.apply(parameter)
 
     def bend(self, parameter: Array) -> Array:
         """Return the second derivative of each number of the control."""
-        return np.exp(parameter)
+        return self.apply(parameter)
 
 
 @dataclass(frozen=True)

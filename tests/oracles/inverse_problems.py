@@ -150,6 +150,25 @@ class GradedHeat(FunctionStepper):
                 self.readings.T @ (self.readings @ state["u"] - self.data[step])
             )
 
+    def initial_state_jvp(self, control_tangent, out):
+        out["u"][:] = control_tangent["m"]
+
+    def step_jvp(self, step, state, tangent, control_tangent, out):
+        out["u"][:] = self._solve(self.mass @ tangent["u"])
+
+    def step_cost_curvature(self, step, state, tangent, control_tangent, out, gradient):
+        if step >= FIRST_READING:
+            out["u"] += WEIGHT * (self.readings.T @ (self.readings @ tangent["u"]))
+
+    def dense(self, num_steps):
+        """Return matrix and right-hand side whose least squares are the misfit."""
+        scale, seen, state = np.sqrt(WEIGHT), [], np.eye(len(self.points))
+        for step in range(num_steps):
+            if step >= FIRST_READING:
+                seen.append(scale * (self.readings @ state))
+            state = np.array([self._solve(self.mass @ column) for column in state.T]).T
+        return np.concatenate(seen), scale * self.data[FIRST_READING:num_steps].ravel()
+
 
 def graded_heat(base, levels, num_steps):
     """Return a rod with noisy readings of its own cooling from a known temperature."""

@@ -13,7 +13,8 @@ from adjoint.errors import ArgumentError, NonFiniteError
 from adjoint.inverse import EvaluationLog, Gaussian, Inversion, Log, Unknown, laplace
 
 NUM_STEPS = 12
-METHODS = ["L-BFGS-B", "Newton-CG", "trust-krylov", "trust-constr"]
+RANKS = (2, 3)
+METHODS = ["L-BFGS-B", "Newton-CG"]
 OF_TAO = ["tao:lmvm", "tao:bntr"]
 
 
@@ -93,7 +94,7 @@ def test_scipy(comm, method):
 @pytest.mark.needs("petsc4py")
 @pytest.mark.parametrize("method", OF_TAO)
 def test_tao(comm, method):
-    searched(comm, method, gatol=1e-6)
+    searched(comm, method, gatol=1e-5)
 
 
 def test_posterior(comm):

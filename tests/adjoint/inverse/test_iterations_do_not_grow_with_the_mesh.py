@@ -1,12 +1,18 @@
 """Heat on graded meshes: iterations of a search in coordinates of a mass matrix, and without."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
-from inverse_problems import FIRST_READING, graded_heat
+from inverse_problems import graded_heat
 
 import adjoint
 from adjoint.errors import ArgumentError
 from adjoint.inverse import Diagonal, Inversion, Mass, Riesz, Tikhonov, Unknown
+from adjoint.inverse.optional import with_petsc
+
+with suppress(ArgumentError):  # MPI's pipes are open before the first test
+    with_petsc("petsc", "this")
 
 MESHES = ((4, 4), (8, 6), (12, 8))
 NUM_STEPS = 10
@@ -37,18 +43,9 @@ def iterations(mesh, make_product, method="L-BFGS-B", **options):
 
 def best_cost(rod, term):
     """Return the least cost of the quadratic problem, by dense least squares."""
-    size = len(rod.points)
-    seen, state = [], np.eye(size)
-    for step in range(NUM_STEPS):
-        seen.append(5.0 * (step >= FIRST_READING) * (rod.readings @ state))
-        state = np.array([rod._solve(rod.mass @ column) for column in state.T]).T
-    matrix = np.concatenate([*seen, term.operator])
-    right = np.concatenate(
-        [
-            *(5.0 * (step >= FIRST_READING) * row for step, row in enumerate(rod.data)),
-            np.zeros(size),
-        ]
-    )
+    matrix, right = rod.dense(NUM_STEPS)
+    matrix = np.concatenate([matrix, term.operator])
+    right = np.concatenate([right, np.zeros(len(rod.points))])
     solution = np.linalg.lstsq(matrix, right, rcond=None)[0]
     return 0.5 * float(np.sum((matrix @ solution - right) ** 2))
 
@@ -69,6 +66,24 @@ def test_coordinates_of_an_inner_product_keep_them_constant(make):
 def test_without_them_they_grow():
     counts = [iterations(mesh, lambda _: None, **EXACT) for mesh in MESHES]
     assert counts[-1] > 2 * counts[0]
+
+
+def test_newton_steps_do_not_grow_either():
+    counts = [iterations(mesh, lambda rod: Mass(rod.mass), "Newton-CG") for mesh in MESHES]
+    assert max(counts) <= counts[0] + 2
+
+
+@pytest.mark.needs("petsc4py")
+def test_tao_uses_a_product_without_a_factor():
+    exact = {"gatol": 1e-9, "grtol": 0.0}
+    counts = [
+        iterations(
+            mesh, lambda rod: Riesz(rod.mass.dot, Mass(rod.mass).solve), "tao:blmvm", **exact
+        )
+        for mesh in MESHES
+    ]
+    assert max(counts) <= counts[0] + 2
+    assert iterations(MESHES[0], lambda _: None, "tao:blmvm", **exact) > 5 * counts[0]
 
 
 def test_scipy_cannot_use_a_product_without_a_factor():
