@@ -113,7 +113,7 @@ def test_failures_name_the_member(comm):
             stepper.data = member
 
         ensemble._load = lost
-        with pytest.raises(ArgumentError, match="member 7.*no data of the seventh"):
+        with pytest.raises(ArgumentError, match=r"member 7.*no data of the seventh"):
             ensemble.value()
         ensemble._load = lambda stepper, member: controls["k"].fill(
             np.nan if member is ensemble.members[7] else 2.0

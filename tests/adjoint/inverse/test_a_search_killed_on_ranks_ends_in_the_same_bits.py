@@ -11,7 +11,7 @@ from tests.conftest import mpirun
 
 @pytest.mark.needs("mpirun")
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("method", "seed"), zip(METHODS, (1, 2), strict=True))
+@pytest.mark.parametrize(("method", "seed"), list(zip(METHODS, (1, 2), strict=True)))
 def test_random_kills(method, seed, tmp_path):
     campaign = Campaign(tmp_path, mpirun())
     whole, killed = campaign.run(method, seed, most=2)
