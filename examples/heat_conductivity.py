@@ -1,22 +1,21 @@
 """Recover the conductivity of a plate from a few thermometers, on two or more ranks.
 
-    mpirun -n 2 python examples/heat_conductivity.py [--cells 48] [--steps 100] [any of PETSc's
-        options, such as -ksp_type cg -pc_type gamg -ksp_converged_reason]
+    mpirun -n 2 python examples/heat_conductivity.py [--cells 48] [--steps 100] [--log search.log]
+        [any of PETSc's options, such as -ksp_type cg -pc_type gamg -ksp_converged_reason]
 
 This is a *twin experiment*. A plate with two synthetic inclusions, one conducting and one
 insulating, is heated at nine spots, and thermometers on its surface are read at intervals. From
 these readings, with noise added, the conductivity of every cell is recovered.
 
-The cost is the misfit of the thermometers relative to the noise, plus ``|z|^2 / 2``. The unknown is
-``z``; the logarithm of the conductivity is ``A S z``, with an amplitude ``A`` and a smoothing
-``S``. This prior makes the conductivity smooth, and the problem well conditioned for SciPy's
-L-BFGS-B. A gradient takes Crank-Nicolson steps forward and transposed steps back. All steps have
-the same matrix: it is factored, or its preconditioner set up, once per gradient.
+The parameter is ``z``; the logarithm of the conductivity is ``A S z``, with an amplitude ``A`` and
+a smoothing ``S``. The prior of ``z`` is white noise. This makes the conductivity smooth, and the
+problem well conditioned for SciPy's L-BFGS-B. A gradient takes Crank-Nicolson steps forward and
+transposed steps back. All steps have the same matrix: it is factored, or its preconditioner set up,
+once per gradient. With ``--log``, a search that was killed goes on where it was.
 """
 
 import argparse
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
@@ -26,10 +25,10 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from petsc4py import PETSc
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import minimize
-from tqdm import tqdm
+from scipy.sparse import identity
 
 import adjoint
+from adjoint import inverse
 from adjoint.units import format_bytes
 from solvers import Sensors
 from solvers.petsc import CrankNicolson
@@ -51,43 +50,30 @@ SMOOTHNESS = 0.06
 """Prior correlation length of the conductivity, in sides of the plate."""
 
 
-@dataclass(slots=True)
-class Inversion:
-    """The inverse problem, the same on all ranks, and the misfits of the search."""
+def conductivity(plate: Heat) -> inverse.Unknown:
+    """Return the unknown: a smooth logarithm of the conductivity, the same on all ranks."""
+    count = plate.grid.shape[0]
+    cells, width = np.arange(count**2).reshape(count, count), SMOOTHNESS * count
+    # Smoothed white noise has the inverse of 2 sqrt(pi) width as its standard deviation.
+    scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
 
-    plate: Heat
-    stepper: CrankNicolson
-    truth: Array
-    misfits: list[float] = field(default_factory=list[float])
-
-    def log_conductivity(self, z: Array) -> Array:
-        """Return the logarithm of the conductivity of all cells for an unknown `z`."""
-        return self._scale() * gaussian_filter(z.reshape(self.truth.shape), self._width())
-
-    def cost(self, z: Array, functional: adjoint.Functional) -> tuple[float, Array]:
-        """Return the cost and its gradient, the same on all ranks."""
-        own = self.plate.grid.own
-        part = {"log_conductivity": self.log_conductivity(z)[own]}
-        misfit, gradient = functional.value_and_gradient(part)
-        whole = np.zeros(self.truth.shape)
-        for cells, of_rank in MPI.COMM_WORLD.allgather((own, gradient["log_conductivity"])):
-            whole[cells] = of_rank
-        self.misfits.append(misfit)
+    def smoothed(z: Array) -> Array:
         # With reflection at the sides, the smoothing is symmetric.
-        smoothed = self._scale() * gaussian_filter(whole, self._width()).ravel()
-        return misfit + 0.5 * float(z @ z), smoothed + z
+        return scale * gaussian_filter(z.reshape(count, count), width).ravel()
 
-    def readings(self) -> Array:
-        """Return what the thermometers show at the present controls, on all ranks. Collective."""
-        own = [self.plate.sense(u) for _, u in self.stepper.observed_states()]
-        return np.sum(MPI.COMM_WORLD.allgather(np.array(own)), axis=0)
+    return inverse.Unknown(
+        "log_conductivity",
+        transform=inverse.Linear(smoothed, smoothed),
+        prior=inverse.Gaussian(precision=identity(count**2)),
+        initial=np.zeros(count**2),
+        order=cells[plate.grid.own],
+    )
 
-    def _width(self) -> float:
-        return SMOOTHNESS * self.truth.shape[0]
 
-    def _scale(self) -> float:
-        # Smoothed white noise has the inverse of 2 sqrt(pi) width as its standard deviation.
-        return AMPLITUDE * 2 * np.sqrt(np.pi) * self._width()
+def readings(stepper: CrankNicolson, plate: Heat) -> Array:
+    """Return what the thermometers show at the present controls, on all ranks. Collective."""
+    own = [plate.sense(u) for _, u in stepper.observed_states()]
+    return np.sum(MPI.COMM_WORLD.allgather(np.array(own)), axis=0)
 
 
 def cells_of(count: int) -> tuple[Array, Array]:
@@ -115,16 +101,15 @@ def heaters(count: int) -> Array:
     return total
 
 
-def set_up(count: int, num_steps: int, seed: int) -> Inversion:
-    """Return the inverse problem, with synthetic readings. Collective."""
+def set_up(count: int, num_steps: int, seed: int) -> tuple[CrankNicolson, Heat]:
+    """Return the plate and its stepper, with synthetic readings. Collective."""
     size = DURATION / num_steps
     every = max(1, num_steps // READINGS)
     times = [size * step for step in range(every, num_steps + 1, every)]
     lattice = np.linspace(0, count - 1, THERMOMETERS + 2)[1:-1].round().astype(int)
     cells = [(int(row), int(column)) for row in lattice for column in lattice]
-    truth = inclusions(count)
 
-    def inversion(sensors: Sensors) -> Inversion:
+    def plate_with(sensors: Sensors) -> tuple[CrankNicolson, Heat]:
         plate = Heat(
             (count, count),
             power=lambda t: float(np.sin(2 * np.pi * t / DURATION) ** 2),
@@ -132,34 +117,13 @@ def set_up(count: int, num_steps: int, seed: int) -> Inversion:
             comm=MPI.COMM_WORLD,
         )
         plate.source[...] = plate.grid.field_of(heaters(count))
-        return Inversion(plate, CrankNicolson(plate, size), truth)
+        return CrankNicolson(plate, size), plate
 
-    twin = inversion(Sensors(cells, times))
-    twin.plate.controls["log_conductivity"][...] = twin.plate.grid.field_of(truth)
-    exact = twin.readings()
+    stepper, plate = plate_with(Sensors(cells, times))
+    plate.controls["log_conductivity"][...] = plate.grid.field_of(inclusions(count))
+    exact = readings(stepper, plate)
     observed = exact + NOISE * np.random.default_rng(seed).standard_normal(exact.shape)
-    return inversion(Sensors(cells, times, observed, NOISE))
-
-
-def recover(inversion: Inversion, functional: adjoint.Functional, iterations: int) -> Array:
-    """Return the recovered logarithm of the conductivity of all cells. Collective."""
-    show = MPI.COMM_WORLD.rank == 0
-    with tqdm(total=iterations, unit="iteration", disable=not show) as bar:
-
-        def note(_: Any) -> None:
-            bar.set_postfix_str(f"misfit {inversion.misfits[-1]:.4g} of {inversion.misfits[0]:.4g}")
-            bar.update()
-
-        found = minimize(
-            inversion.cost,
-            np.zeros(inversion.truth.size),
-            args=(functional,),
-            jac=True,
-            method="L-BFGS-B",
-            callback=note,
-            options={"maxiter": iterations, "maxcor": 20},
-        )
-    return inversion.log_conductivity(found.x)
+    return plate_with(Sensors(cells, times, observed, NOISE))
 
 
 def arguments() -> argparse.Namespace:
@@ -169,6 +133,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=100, help="time steps (100)")
     parser.add_argument("--iterations", type=int, default=20, help="of L-BFGS-B (20)")
     parser.add_argument("--memory", default="256 KiB", help="per rank, for states (256 KiB)")
+    parser.add_argument("--log", help="file by which a killed search goes on (none)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--output", default="heat_conductivity.png", help="file of the picture")
     given, of_petsc = parser.parse_known_args()
@@ -180,40 +145,53 @@ def main() -> None:
     """Run the experiment, print the results and draw them."""
     given, comm = arguments(), MPI.COMM_WORLD
     began = time.perf_counter()
-    inversion = set_up(given.cells, given.steps, given.seed)
+    stepper, plate = set_up(given.cells, given.steps, given.seed)
     say = print if comm.rank == 0 else _silent
     say(f"{given.cells} x {given.cells} cells, {given.steps} steps, {comm.size} ranks")
-    sensors = inversion.plate.sensors
+    found = search(stepper, plate, given)
+    modelled, sensors = readings(stepper, plate), plate.sensors
     assert sensors.observed is not None
-    options: dict[str, Any] = {"comm": comm, "memory": given.memory}
-    with adjoint.Functional(inversion.stepper, given.steps, **options) as functional:
-        found = recover(inversion, functional, given.iterations)
-        report = functional.report
-    assert report is not None
-    modelled = inversion.readings()
-    print_results(inversion, found, report, given.memory, say)
+    noise, truth = 0.5 * sensors.observed.size, inclusions(given.cells)
+    log_conductivity = np.zeros(truth.shape)
+    for cells, part in comm.allgather((plate.grid.own, found.controls["log_conductivity"])):
+        log_conductivity[cells] = part
+    print_results(found, log_conductivity, noise, given.memory, say)
     if comm.rank == 0:
-        picture = Picture(inversion.truth.shape[0])
-        picture.draw_conductivities(inversion.truth, found, sensors.cells)
+        picture = Picture(given.cells)
+        picture.draw_conductivities(truth, log_conductivity, sensors.cells)
         picture.draw_readings(sensors.times, sensors.observed, modelled)
-        picture.draw_search(inversion.misfits, 0.5 * sensors.observed.size)
+        picture.draw_search([each.misfit for each in found.history], noise)
         picture.save(given.output)
     say(f"{given.output} written; {time.perf_counter() - began:.0f} s in all")
 
 
+def search(stepper: CrankNicolson, plate: Heat, given: argparse.Namespace) -> inverse.Found:
+    """Return what L-BFGS-B finds; the stepper's controls are then that. Collective."""
+    log = None if given.log is None else inverse.EvaluationLog(given.log)
+    options: dict[str, Any] = {"comm": MPI.COMM_WORLD, "memory": given.memory}
+    with (
+        adjoint.Functional(stepper, given.steps, **options) as functional,
+        inverse.Inversion(functional, [conductivity(plate)], log=log, progress=True) as inversion,
+    ):
+        return inversion.minimise(max_iterations=given.iterations, maxcor=20)
+
+
 def print_results(
-    inversion: Inversion, found: Array, report: adjoint.Report, memory: str, say: Any
+    found: inverse.Found, log_conductivity: Array, noise: float, memory: str, say: Any
 ) -> None:
     """Print the results, and what one gradient took."""
-    observed, misfits = inversion.plate.sensors.observed, inversion.misfits
-    noise = 0.0 if observed is None else 0.5 * observed.size
-    correlation = np.corrcoef(found.ravel(), inversion.truth.ravel())[0, 1]
-    say(f"misfit             {misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {noise:.4g})")
+    truth, first = inclusions(log_conductivity.shape[0]), found.history[0].misfit
+    correlation = np.corrcoef(log_conductivity.ravel(), truth.ravel())[0, 1]
+    say(f"misfit             {first:.4g} -> {found.misfit:.4g} (noise alone: {noise:.4g})")
     say(f"conductivity       correlation of its logarithm with the true one {correlation:.3f}")
-    say(f"trajectory         {format_bytes(report.trajectory_bytes)} on this rank")
-    say(f"memory for states  {memory} per rank allowed; {format_bytes(report.memory_bytes)} used")
-    say(f"recomputation      factor {report.recomputation_factor:.2f}")
-    say(f"schedule           {report.schedule}")
+    say(f"gradients          {len(found.history)}, {found.replayed} of them from the log")
+    report = found.report
+    if report is not None:
+        used = format_bytes(report.memory_bytes)
+        say(f"trajectory         {format_bytes(report.trajectory_bytes)} on this rank")
+        say(f"memory for states  {memory} per rank allowed; {used} used")
+        say(f"recomputation      factor {report.recomputation_factor:.2f}")
+        say(f"schedule           {report.schedule}")
 
 
 def _silent(*_: object) -> None:

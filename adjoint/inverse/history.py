@@ -48,7 +48,7 @@ class Found:
     """The method's last word."""
     iterations: int
     history: Sequence[Evaluation]
-    """All evaluations of the inversion so far."""
+    """All evaluations of this search."""
     non_finite: int
     """How many evaluations of this search were not finite."""
     replayed: int

@@ -204,7 +204,7 @@ def _by_scipy(
         success=bool(result.success),
         message=str(result.message),
         iterations=int(result.get("nit", steps.count)),
-        history=tuple(inversion.history),
+        history=tuple(new),
         non_finite=barrier.non_finite,
         replayed=sum(each.replayed for each in new),
         report=None,

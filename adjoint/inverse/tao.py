@@ -106,7 +106,7 @@ class _Search:
             success=reason > 0 and not self._ended,
             message=word,
             iterations=int(tao.getIterationNumber()),
-            history=tuple(inversion.history),
+            history=tuple(new),
             non_finite=self._barrier.non_finite,
             replayed=sum(each.replayed for each in new),
             report=None,
