@@ -9,13 +9,13 @@ then minimises the misfit of the final state over initial states, with a small p
 distance from the first guess.
 
 The reaction is an ordinary TS of petsc4py: Crank-Nicolson by default, or ``-ts_type rk``, or
-``-ts_type theta -ts_theta_theta 0.7``; options such as ``-snes_monitor``, ``-ksp_type bcgs`` and
-``-tao_type cg`` have their usual meaning. `TSStepper` steps and reverses it, and keeps the states
-that it needs within the memory allowed.
+``-ts_type theta -ts_theta_theta 0.7``; options such as ``-snes_monitor`` and ``-ksp_type bcgs``
+have their usual meaning, and TAO's begin with ``-inverse_tao_``. `TSStepper` steps and reverses the
+reaction, and keeps the states that it needs within the memory allowed.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import mpi4py.MPI  # noqa: F401  # pyright: ignore[reportUnusedImport]  (finds petsc4py its MPI)
@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 petsc4py.init(sys.argv)
 from petsc4py import PETSc  # noqa: E402  (after the command line was passed to petsc4py)
 from reaction_picture import draw  # noqa: E402
-from tqdm import tqdm  # noqa: E402
 
 import adjoint  # noqa: E402
+from adjoint import inverse  # noqa: E402
 from adjoint.units import format_bytes  # noqa: E402
 from solvers.petsc import TSStepper  # noqa: E402
 from solvers.petsc.problems import GrayScott  # noqa: E402
@@ -38,20 +38,20 @@ Array = NDArray[np.float64]
 TIME_STEP = 0.1
 PENALTY = 3e-2
 """Weight of the squared distance from the first guess, relative to that of the misfit."""
+GUESS = (1.0, 0.05)
+"""The first guess of u and v, in all cells."""
 SPOTS = ((0.9, 1.0, 0.25), (1.5, 1.6, 0.18), (1.7, 0.8, 0.12))
 """Spots of the true initial state: y, x and radius."""
 
 
 @dataclass(slots=True)
 class Twin:
-    """The reaction, its observation, and the misfits of the search."""
+    """The reaction and its observation."""
 
     problem: GrayScott
     noise: float
     truth: Array
-    guess: Array
     observed: Array
-    misfits: list[float] = field(default_factory=list[float])
 
     def ts(self, num_steps: int) -> tuple[Any, Any]:
         """Return the reaction as a TS with the options of the command line, and its solution."""
@@ -79,17 +79,6 @@ class Twin:
         distance = self.problem.grid.read(u) - self.observed
         self.problem.grid.own_array(lam)[...] += distance / self.noise**2
 
-    def objective(self, functional: adjoint.Functional, x: Any, slope: Any) -> float:
-        """Return misfit plus penalty of an initial state; write the derivative. Collective."""
-        start = x.getArray(readonly=True)
-        cost, gradient = functional.value_and_gradient({"initial": start})
-        self.misfits.append(cost)
-        weight = PENALTY / self.noise**2
-        away = start - self.guess.ravel()
-        slope.setArray(gradient["initial"] + weight * away)
-        slope.assemble()
-        return cost + 0.5 * weight * sum(functional.comm.gather(float(away @ away)))
-
 
 def set_up(cells: int, num_steps: int, noise: float) -> Twin:
     """Return the reaction with a synthetic observation. Collective."""
@@ -99,8 +88,7 @@ def set_up(cells: int, num_steps: int, noise: float) -> Twin:
     )
     spots = sum(np.exp(-((((y - a) ** 2 + (x - b) ** 2) / r**2) ** 2)) for a, b, r in SPOTS)
     truth = np.stack([1 - 0.5 * spots, 0.25 * spots], axis=-1)
-    guess = np.stack([1 - 0 * spots, 0.05 + 0 * spots], axis=-1)
-    twin = Twin(problem, noise, truth, guess, truth)
+    twin = Twin(problem, noise, truth, truth)
     ts, u = twin.ts(num_steps)
     problem.grid.own_array(u)[...] = truth
     ts.solve(u)
@@ -110,31 +98,17 @@ def set_up(cells: int, num_steps: int, noise: float) -> Twin:
     return twin
 
 
-def recover(twin: Twin, functional: adjoint.Functional, iterations: int) -> Array:
-    """Return this rank's cells of the recovered initial state. Collective."""
-    x = twin.problem.grid.vector()
-    twin.problem.grid.own_array(x)[...] = twin.guess
-    tao = PETSc.TAO().create(PETSc.COMM_WORLD)
-    tao.setType("blmvm")
-    tao.setObjectiveGradient(
-        lambda _, x, slope: twin.objective(functional, x, slope), x.duplicate()
-    )
-    bounds = x.duplicate(), x.duplicate()
-    bounds[0].set(0.0)
-    bounds[1].set(1.5)
-    tao.setVariableBounds(bounds)
-    tao.setTolerances(gatol=0.0, grtol=1e-4)
-    tao.setMaximumIterations(iterations)
-    tao.setFromOptions()
-    with tqdm(total=iterations, unit="iteration", disable=functional.comm.rank > 0) as bar:
-
-        def show(tao: Any) -> None:
-            bar.set_postfix_str(f"misfit {twin.misfits[-1]:.4g} of {twin.misfits[0]:.4g}")
-            bar.update(tao.getIterationNumber() - bar.n)
-
-        tao.setMonitor(show)
-        tao.solve(x)
-    return twin.problem.grid.read(x).copy()
+def recover(twin: Twin, functional: adjoint.Functional, iterations: int) -> inverse.Found:
+    """Return the initial state that TAO finds. Collective."""
+    cells = int(np.prod(twin.problem.grid.shape))
+    guess = np.tile(GUESS, cells)
+    unknown = inverse.Unknown("initial", bounds=(0.0, 1.5), initial=guess)
+    penalty = inverse.Tikhonov(PENALTY / twin.noise**2, reference=guess)
+    options = {"max_iterations": iterations, "gatol": 0.0, "grtol": 1e-4}
+    with inverse.Inversion(
+        functional, [unknown], terms={"initial": penalty}, progress=True
+    ) as inversion:
+        return inversion.minimise("tao:blmvm", **options)
 
 
 def gathered(twin: Twin, part: Array) -> Array:
@@ -160,18 +134,22 @@ def main() -> None:
         found = recover(twin, functional, given.getInt("iterations", 40))
         report = functional.report
     assert report is not None
-    states = [gathered(twin, part) for part in (twin.truth, twin.guess, twin.observed, found)]
+    misfits = [each.misfit for each in found.history]
+    guess, state = np.broadcast_to(GUESS, twin.truth.shape), found.controls["initial"]
+    parts = (twin.truth, guess, twin.observed, state.reshape(twin.truth.shape))
+    states = [gathered(twin, part) for part in parts]
     correlation = np.corrcoef(states[0].ravel(), states[3].ravel())[0, 1]
     say = PETSc.Sys.Print
     say(f"{cells} x {cells} cells, {num_steps} steps, {PETSc.COMM_WORLD.getSize()} ranks")
     noise_alone = cells**2
-    say(f"misfit         {twin.misfits[0]:.4g} -> {min(twin.misfits):.4g} (noise: {noise_alone})")
+    say(f"misfit         {misfits[0]:.4g} -> {found.misfit:.4g} (noise: {noise_alone})")
+    say(f"search         {found.iterations} iterations: {found.message}")
     say(f"initial state  correlation with the true one {correlation:.3f}")
     say(f"trajectory     {format_bytes(report.trajectory_bytes)} per rank; memory: {memory}")
     say(f"recomputation  factor {report.recomputation_factor:.2f}, by {report.schedule}")
     output = output or "reaction_diffusion.png"
     if functional.comm.rank == 0:
-        draw(states, twin.misfits, noise_alone, output)
+        draw(states, misfits, noise_alone, output)
     say(f"{output} written")
 
 
