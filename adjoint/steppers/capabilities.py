@@ -37,6 +37,7 @@ OPTIONAL = (
     "tape_bytes",
     "tape_is_first_state",
     "tape_memory",
+    "twin",
     "vectorised",
     "writes_ghosts",
 )
@@ -175,6 +176,11 @@ class Capabilities:
     def second_order(self) -> Callable[..., Any] | None:
         """What makes a stepper for second-order products of this one; None if nothing does."""
         return self._read("second_order", None)
+
+    @property
+    def twin(self) -> Callable[..., Any] | None:
+        """What makes a stepper that computes with complex numbers of this one; None if nothing."""
+        return self._read("twin", None)
 
     @property
     def vectorised(self) -> bool:

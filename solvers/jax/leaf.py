@@ -196,21 +196,29 @@ class LeafPrograms:
         forms = self.forms
         params, carry = forms.params.structs(), forms.carry.structs()
         if kind == "end":
-            return jax.jit(self._end).lower(params, carry, forms.final_target.structs()).compile()
+            return jax.jit(self.run_end).lower(params, carry, forms.final_target.structs()).compile()
         alive = None
         if forms.batch is not None:
             alive = jax.ShapeDtypeStruct((steps, forms.batch), np.dtype(bool))
         given = params, carry, [leaf.struct(steps) for leaf in forms.rows], alive
         if kind == "advance":
-            return jax.jit(partial(self._advance, steps)).lower(*given).compile()
+            return jax.jit(partial(self.run, steps)).lower(*given).compile()
         adjoint = chosen(carry, forms.carry.differentiable)
-        return jax.jit(partial(self._pull_back, steps)).lower(*given, adjoint).compile()
+        return jax.jit(partial(self.transpose, steps)).lower(*given, adjoint).compile()
 
     # -- the functions that are compiled ------------------------------------------------------
 
-    def _advance(
-        self, steps: int, params: list[Any], carry: list[Any], rows: list[Any], alive: Any
+    def run(
+        self,
+        steps: int,
+        params: list[Any],
+        carry: list[Any],
+        rows: list[Any],
+        alive: Any,
+        *,
+        outputs: bool = False,
     ) -> tuple[list[Any], Any]:
+        """Return the carry after some steps, and the loss of each; or else what the body gives."""
         forms, split = self.forms, len(self.forms.xs.types)
         weights = forms.params.tree(params)
         example: Any = None
@@ -224,6 +232,8 @@ class LeafPrograms:
             x, target, live = row
             given = before if live is None else self._living(live, before, start, example)
             after, y = self.model.body(weights, given, x)
+            if outputs:
+                return after if live is None else self._carried(live, after, before), y
             losses = self._step_loss(weights, y, target)
             if live is None:
                 return after, jnp.sum(losses)
@@ -232,6 +242,19 @@ class LeafPrograms:
 
         after, losses = lax.scan(step, start, inputs, length=steps)
         return [bits_of(leaf) for leaf in jax.tree.leaves(after)], losses
+
+    def losses_of(self, params: list[Any], ys: Any, rows: list[Any], alive: Any) -> Any:
+        """Return the sum of the losses of some steps, given what the body has returned in each."""
+        forms, split = self.forms, len(self.forms.xs.types)
+        weights = forms.params.tree(params)
+        if alive is not None:
+            rows = self._without_padding(rows, alive, jnp.argmax(alive[0]))
+
+        def loss(y: Any, target: Any, live: Any) -> Any:
+            losses = self._step_loss(weights, y, target)
+            return jnp.sum(losses if live is None else jnp.where(_along(live, 0, losses), losses, 0))
+
+        return jnp.sum(jax.vmap(loss)(ys, forms.targets.tree(rows[split:]), alive))
 
     def _step_loss(self, weights: Any, y: Any, target: Any) -> Any:
         loss, batch = self.model.loss, self.forms.batch
@@ -278,7 +301,7 @@ class LeafPrograms:
             leaves.append(jnp.where(replaced, new, old))
         return jax.tree.unflatten(structure, leaves)
 
-    def _pull_back(
+    def transpose(
         self,
         steps: int,
         params: list[Any],
@@ -287,6 +310,7 @@ class LeafPrograms:
         alive: Any,
         adjoint: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return the gradients of parameters, first carry and rows, for the adjoint after a leaf."""
         whole = (params, carry, rows)
         moving, selected = self.forms.carry.differentiable, self.selected
         flags = (selected.params, moving, selected.xs + selected.targets)
@@ -294,12 +318,12 @@ class LeafPrograms:
         def leaf(*parts: list[Any]) -> tuple[list[Any], Any]:
             triples = zip(whole, flags, parts, strict=True)
             weights, before, inputs = (merged(*triple) for triple in triples)
-            after, losses = self._advance(steps, weights, before, inputs, alive)
+            after, losses = self.run(steps, weights, before, inputs, alive)
             return chosen(after, moving), losses
 
         parts = [chosen(*each) for each in zip(whole, flags, strict=True)]
-        (_, losses), transpose = jax.vjp(leaf, *parts)
-        return transpose((adjoint, jnp.ones_like(losses)))
+        (_, losses), pulled = jax.vjp(leaf, *parts)
+        return pulled((adjoint, jnp.ones_like(losses)))
 
     def _mixing(
         self, params: list[Any], carry: list[Any], rows: list[Any], alive: Any
@@ -320,9 +344,10 @@ class LeafPrograms:
         ]
         return ends, losses[:-1]
 
-    def _end(
+    def run_end(
         self, params: list[Any], carry: list[Any], target: list[Any]
     ) -> tuple[Any, tuple[list[Any], list[Any]]]:
+        """Return the final loss, and its gradients with respect to parameters and carry."""
         forms, final_loss = self.forms, self.model.final_loss
         assert final_loss is not None
         moving = forms.carry.differentiable

@@ -6,6 +6,7 @@ copied. A leaf costs one call of a program, about 20 microseconds, and one copy 
 program is running when a method returns, so the memory of arguments may be overwritten then.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays, state_bytes
+from adjoint.steppers.second_order import SecondOrderOfLeaves
 from solvers.jax.batch import Batch
 from solvers.jax.leaf import LeafPrograms, Selected
 from solvers.jax.rows import padded
+from solvers.jax.second_order import SecondOrderScan
 from solvers.jax.trees import TreeForm, chosen, merged
 
 __all__ = ["ScanStepper"]
@@ -64,7 +67,7 @@ class ScanStepper:
         self.leaf_steps = min(USUAL_LEAF if leaf_steps is None else leaf_steps, num_steps)
         self.first_non_finite: int | None = None
         """The first step since `start` whose loss is not finite; None if all are."""
-        self._programs = programs
+        self.programs = programs
         carry = programs.forms.carry
         values = self._values(batch).items()
         self.controls = {name: np.array(value, order="C") for name, value in values}
@@ -82,17 +85,17 @@ class ScanStepper:
         self.use(batch)
         if batch.lengths is not None:
             first = [row for tree in (batch.xs, batch.targets) for row in tree.read(0, 1, 1)]
-            programs.check_mixing(self._params, self._initial, first)
+            programs.check_mixing(self.params, self._initial, first)
 
     def use(self, batch: Batch) -> None:
         """Replace parameters, initial carry and data by others that `accepts` accepts."""
         self._batch = batch
         for name, value in self._values(batch).items():
             np.copyto(self.controls[name], value)
-        forms = self._programs.forms
+        forms = self.programs.forms
         self._fixed = forms.params.arrays(batch.params)
         self._initial = forms.carry.arrays(batch.carry0)
-        self._final_target = forms.final_target.arrays(batch.final_target)
+        self.final_target = forms.final_target.arrays(batch.final_target)
         self._update_params()
 
     def accepts(self, batch: Batch) -> bool:
@@ -117,10 +120,10 @@ class ScanStepper:
         Leaves without a derivative have gradients of dtype ``float0``.
         """
         tree = Selected._fields[argument]
-        form = self._programs.forms.form(tree)
+        form = self.programs.forms.form(tree)
         leading = (self._batch.num_steps,) if tree in {"xs", "targets"} else ()
         leaves: list[Any] = []
-        for name, leaf in zip(self._programs.forms.names(tree), form.types, strict=True):
+        for name, leaf in zip(self.programs.forms.names(tree), form.types, strict=True):
             if leaf.differentiable:
                 leaves.append(jnp.asarray(gradients[name]))
             else:
@@ -132,12 +135,12 @@ class ScanStepper:
     @property
     def distributed(self) -> tuple[str, ...]:
         """The controls that every rank has its own part of: all but the parameters."""
-        return (*self._names("carry0"), *self.per_step)
+        return (*self.names_of("carry0"), *self.per_step)
 
     @property
     def per_step(self) -> tuple[str, ...]:
         """The controls with one row per step."""
-        return (*self._names("xs"), *self._names("targets"))
+        return (*self.names_of("xs"), *self.names_of("targets"))
 
     def tape_bytes(self, steps: int) -> int:
         """Return the memory of a carry, and of the program that pulls back `steps` steps.
@@ -147,8 +150,8 @@ class ScanStepper:
         """
         carry, leaf = state_bytes(self.state), self.leaf_steps
         if steps == leaf or not self.leaf_sensitive:
-            return carry + self._programs.scratch_bytes(steps)
-        scratch, results = self._programs.scratch_bytes(leaf), self._programs.result_bytes(leaf)
+            return carry + self.programs.scratch_bytes(steps)
+        scratch, results = self.programs.scratch_bytes(leaf), self.programs.result_bytes(leaf)
         if steps > leaf:
             return carry + scratch * steps // leaf
         # twice the results: XLA sums them up in memory besides
@@ -156,7 +159,7 @@ class ScanStepper:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return names, shapes, dtypes and values of the arguments, as far as they are arrays."""
-        forms = self._programs.forms
+        forms = self.programs.forms
         trees = [(form.names, form.types) for form in (forms.params, forms.xs, forms.targets)]
         batch = self._batch
         fixed = zip(forms.params.names, self._fixed, strict=True)
@@ -167,14 +170,26 @@ class ScanStepper:
             **dict(initial),
             **batch.xs.arrays(),
             **batch.targets.arrays(),
-            **dict(zip(forms.final_target.names, self._final_target, strict=True)),
+            **dict(zip(forms.final_target.names, self.final_target, strict=True)),
             "lengths": None if batch.lengths is None else batch.lengths.steps,
         }
+
+    def second_order(
+        self, directions: Mapping[str, Any], *, gauss_newton: bool = False
+    ) -> SecondOrderOfLeaves:
+        """Return a stepper for second-order products, by forward over reverse differentiation.
+
+        Raises
+        ------
+        StepperError
+            A leaf of carry or controls is complex.
+        """
+        return SecondOrderScan(self, directions, gauss_newton=gauss_newton)
 
     def start(self) -> None:
         """Set the carry to the initial one, and the accumulators to zero."""
         self._update_params()
-        initial = merged(self._initial, self._selected.carry0, self._controls_of("carry0"))
+        initial = merged(self._initial, self.selected.carry0, self._controls_of("carry0"))
         for array, value in zip(self.state.values(), initial, strict=True):
             np.copyto(array, value)
         for total in self.accumulators.values():
@@ -192,7 +207,7 @@ class ScanStepper:
     ) -> float | None:
         """Advance the carry from `start` to `stop`, in place or into `out`."""
         source, self.state = self.state, self.state if out is None else out
-        for first in range(start, min(stop, self._end), self.leaf_steps):
+        for first in range(start, min(stop, self.end), self.leaf_steps):
             last = min(first + self.leaf_steps, stop)
             after, losses = self._run(source, first, last)
             for name, array in zip(source, after, strict=True):
@@ -212,7 +227,7 @@ class ScanStepper:
             (tape,) = self.tape_memory.take(1)
             copy_arrays(self.state, tape)
             cost = self.advance(start, stop, cost=cost)
-        elif cost is not None and start < self._end:
+        elif cost is not None and start < self.end:
             cost = self._add_losses(self._run(tape, start, stop)[1], start, cost)
         self._tapes[start, stop] = tape
         return cost
@@ -221,11 +236,11 @@ class ScanStepper:
         """Add the final loss, and set the adjoint to its derivative."""
         for array in self.adjoint.values():
             array[...] = 0
-        if self._programs.model.final_loss is None:
+        if self.programs.model.final_loss is None:
             return cost
         carry = list(self.state.values())
-        program = self._programs.end()
-        loss, (params, adjoint) = program(self._params, carry, self._final_target)
+        program = self.programs.end()
+        loss, (params, adjoint) = program(self.params, carry, self.final_target)
         self._loss_dtypes["end"] = loss.dtype
         self._add("params", params)
         self._replace_adjoint(adjoint)
@@ -234,9 +249,9 @@ class ScanStepper:
     def pull_back(self, start: int, stop: int) -> None:
         """Pull the adjoint back from `stop` to `start`, from the carry at `start`."""
         tape = self._tapes.pop((start, stop))
-        if start < self._end:
-            leaf = self._params, list(tape.values()), *self._rows(start, stop)
-            program = self._programs.pull_back(stop - start)
+        if start < self.end:
+            leaf = self.params, list(tape.values()), *self.rows(start, stop)
+            program = self.programs.pull_back(stop - start)
             params, adjoint, rows = program(*leaf, list(self.adjoint.values()))
             self._add("params", params)
             self._replace_adjoint(adjoint)
@@ -247,7 +262,7 @@ class ScanStepper:
 
     def finish(self) -> None:
         """Add the adjoint at step 0 to the gradient of the initial carry."""
-        moving = zip(self._programs.forms.carry.differentiable, self._selected.carry0, strict=True)
+        moving = zip(self.programs.forms.carry.differentiable, self.selected.carry0, strict=True)
         selected = [flag for differentiable, flag in moving if differentiable]
         self._add("carry0", chosen(self.adjoint.values(), selected))
 
@@ -255,27 +270,27 @@ class ScanStepper:
 
     def _update_params(self) -> None:
         """Copy the parameters to JAX, with the present values of the controls."""
-        params = merged(self._fixed, self._selected.params, self._controls_of("params"))
-        self._params = [jnp.asarray(array) for array in params]
+        params = merged(self._fixed, self.selected.params, self._controls_of("params"))
+        self.params = [jnp.asarray(array) for array in params]
 
     @property
-    def _selected(self) -> Selected:
-        return self._programs.selected
+    def selected(self) -> Selected:
+        return self.programs.selected
 
     @property
-    def _end(self) -> int:
+    def end(self) -> int:
         """The step from which all sequences have ended."""
         return self._batch.end
 
     def _run(self, carry: Arrays, start: int, stop: int) -> tuple[list[Any], NDArray[Any]]:
         """Return the carry at `stop`, given that at `start`, and the loss of each step."""
-        program = self._programs.advance(stop - start)
-        after, losses = program(self._params, list(carry.values()), *self._rows(start, stop))
-        if self._programs.model.loss is not None:
+        program = self.programs.advance(stop - start)
+        after, losses = program(self.params, list(carry.values()), *self.rows(start, stop))
+        if self.programs.model.loss is not None:
             self._loss_dtypes["steps"] = losses.dtype
         return after, np.asarray(losses)
 
-    def _rows(self, start: int, stop: int) -> tuple[list[Any], Any]:
+    def rows(self, start: int, stop: int) -> tuple[list[Any], Any]:
         """Return the rows of the steps and, with lengths, the mask of sequences alive at them."""
         batch = self._batch
         rows: list[Any] = []
@@ -285,7 +300,7 @@ class ScanStepper:
             controls = self._controls_of("xs") + self._controls_of("targets")
             last = min(stop, batch.end)
             mine = [padded(control[start:last], stop - start) for control in controls]
-            rows = merged(rows, self._selected.xs + self._selected.targets, mine)
+            rows = merged(rows, self.selected.xs + self.selected.targets, mine)
         lengths = batch.lengths
         return rows, None if lengths is None else lengths.alive(start, stop)
 
@@ -305,21 +320,21 @@ class ScanStepper:
             np.copyto(array, np.asarray(new))
 
     def _add(self, tree: str, gradients: list[Any]) -> None:
-        for name, gradient in zip(self._names(tree), gradients, strict=True):
+        for name, gradient in zip(self.names_of(tree), gradients, strict=True):
             total = self.accumulators[name]
             np.add(total, np.asarray(gradient), out=total)
 
-    def _names(self, tree: str) -> list[str]:
+    def names_of(self, tree: str) -> list[str]:
         """Return the names of the controls in an argument."""
-        names = self._programs.forms.names(tree)
-        return chosen(names, getattr(self._selected, tree))
+        names = self.programs.forms.names(tree)
+        return chosen(names, getattr(self.selected, tree))
 
     def _controls_of(self, tree: str) -> list[NDArray[Any]]:
-        return [self.controls[name] for name in self._names(tree)]
+        return [self.controls[name] for name in self.names_of(tree)]
 
     def _values(self, batch: Batch) -> Named:
         """Return the values of the controls in a batch: views, not to be written to."""
-        forms, selected = self._programs.forms, self._selected
+        forms, selected = self.programs.forms, self.selected
         values = {
             "params": chosen(forms.params.arrays(batch.params), selected.params),
             "carry0": chosen(forms.carry.arrays(batch.carry0), selected.carry0),
@@ -329,7 +344,7 @@ class ScanStepper:
         return {
             name: value
             for tree, arrays in values.items()
-            for name, value in zip(self._names(tree), arrays, strict=True)
+            for name, value in zip(self.names_of(tree), arrays, strict=True)
         }
 
 

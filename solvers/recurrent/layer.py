@@ -73,6 +73,10 @@ class Layer(ABC):
             self._first = aligned_zeros((batch, hidden_size), dtype)
             self._second = aligned_zeros((batch, hidden_size), dtype)
 
+    def of_dtype(self, dtype: np.dtype[Any]) -> "Layer":
+        """Return the same layer of another dtype."""
+        return type(self)(self.index, self.input_size, self.hidden_size, self.batch, dtype)
+
     # -- names and shapes -----------------------------------------------------------------------
 
     def name(self, part: str) -> str:

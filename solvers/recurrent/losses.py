@@ -9,6 +9,7 @@ A loss takes the hidden states of the top layer for several steps at once, so th
 Their derivatives with respect to ``y`` are ``softmax(y) - onehot(target)`` and ``y - target``.
 """
 
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -104,6 +105,13 @@ class Readout:
         }
         self.scale = float(scale)
         self._results = np.empty((0, output_size), dtype)
+
+    def twin(self, weights: Arrays) -> "Readout":
+        """Return the same loss of complex hidden states, with these weights."""
+        twin = copy(self)
+        twin._weights = dict(weights)
+        twin._results = np.empty((0, self._results.shape[1]), weights["bias"].dtype)
+        return twin
 
     @property
     def weights(self) -> Arrays:

@@ -26,6 +26,7 @@ take the same number of steps, `solvers.sequences.common_num_steps`.
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ from solvers.recurrent.checks import (
     check_pair,
     check_sizes,
     named_weights,
+    twin_losses,
 )
 from solvers.recurrent.layer import Layer
 from solvers.recurrent.losses import Loss
@@ -176,6 +178,7 @@ class RecurrentNetwork:
         self._allocate_blocks()
         self.first_non_finite: int | None = None
         """The first step since the last `start` whose loss was not finite; None if all were."""
+        self._gauss_newton = False
         self._reached = 0
         """The last step reached since `start`: at `turn`, the end of the run."""
 
@@ -312,9 +315,10 @@ class RecurrentNetwork:
             return cost
         loss, gradient = self._losses[self._final_name], self._gradient_of(self._final_name)
         hidden, adjoint = self.state["h"][-1:], self.adjoint["h"][-1:]
-        with np.errstate(**IGNORE_OVERFLOW):
-            values = loss.values(hidden, self._final_targets, None)
-        cost = self._add(cost, values, self._reached)
+        if self._dtype.kind == "f":  # a twin has no cost
+            with np.errstate(**IGNORE_OVERFLOW):
+                values = loss.values(hidden, self._final_targets, None)
+            cost = self._add(cost, values, self._reached)
         if math.isfinite(cost):
             loss.pull_back(hidden, self._final_targets, None, adjoint, gradient)
         return cost
@@ -331,6 +335,32 @@ class RecurrentNetwork:
         """Add the adjoint at step 0 to the gradients of the initial states."""
         for name, array in self.adjoint.items():
             self.accumulators[f"{name}0"] += array
+
+    def twin(
+        self, controls: Arrays, accumulators: Arrays, like: Any, *, gauss_newton: bool
+    ) -> "RecurrentNetwork":
+        """Return the same network in complex arithmetic, for second derivatives.
+
+        Raises
+        ------
+        StepperError
+            A loss has none.
+        """
+        twin = copy(self if like is None else like)
+        twin._dtype = np.result_type(self._dtype, np.complex64)
+        twin.controls, twin.accumulators = dict(controls), dict(accumulators)
+        twin._gauss_newton = gauss_newton
+        twin._losses = twin_losses(self._losses, controls)
+        twin._layers = [layer.of_dtype(twin._dtype) for layer in self._layers]
+        if self.per_step:
+            twin._inputs = Rows(controls["inputs"], "inputs")
+        if like is None:
+            twin.state, twin.adjoint = (
+                {name: aligned_zeros(a.shape, twin._dtype) for name, a in self.state.items()}
+                for _ in range(2)
+            )
+            twin._allocate_blocks()
+        return twin
 
     # -- blocks -------------------------------------------------------------------------------
 
@@ -355,7 +385,8 @@ class RecurrentNetwork:
             return cost
         inputs, dead = tape["inputs"][:steps], None if alive is None else ~alive
         given = self._inputs.read(start, start + steps)
-        check_inputs(given, self._row, start, start + steps)
+        if self._dtype.kind == "f":
+            check_inputs(given, self._row, start, start + steps)
         inputs[...] = given
         if dead is not None:
             inputs[dead] = 0
@@ -386,6 +417,8 @@ class RecurrentNetwork:
             top, targets = self._layers[-1].outputs(tape, steps), self._read_targets(block)
             gradient = self._gradient_of("readout")
             self._losses["readout"].pull_back(top, targets, alive, outer, gradient)
+            if self._gauss_newton:
+                outer.real = 0
         for layer in reversed(self._layers):
             lowest = layer.index == 0
             below = tape["inputs"] if lowest else self._layers[layer.index - 1].outputs(tape, steps)

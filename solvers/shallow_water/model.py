@@ -50,6 +50,7 @@ sums over ranks and differ by round-off.
 """
 
 from collections.abc import Collection
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -168,16 +169,16 @@ class ShallowWater:
             grid.ranks,
             catch=ArgumentError,
         )
+        self.accumulators = {
+            name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()
+        }
+        """The accumulated gradients; that of the friction is one of the drag until `finish`."""
         self._allocate(samples)
 
     def _allocate(self, samples: Samples) -> None:
         rows, columns = self.grid.local_shape
         shape = self._padded_shape = (rows + 2 * GHOSTS, columns + 2 * GHOSTS)
-        self.accumulators = {
-            name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()
-        }
-        """The accumulated gradients; that of the friction is one of the drag until `finish`."""
-        make_state = partial(_empty_state, shape, self._dtype)
+        make_state = partial(Fields.zeros, shape, self._dtype)
         self.state: Arrays = make_state()
         """The live state: ``eta`` in metres, ``qx`` and ``qy`` in m^2/s, padded arrays."""
         self.adjoint = make_state()
@@ -221,7 +222,8 @@ class ShallowWater:
         ArgumentError
             The controls are out of range, or too deep for the time step; on all ranks.
         """
-        self._check(self._longest_step())
+        if self._dtype.kind == "f":  # a twin's real parts are another's controls
+            self._check(self._longest_step())
         self._set_medium()
         copy_arrays(self._initial_state(), self.state)
         for total in self.accumulators.values():
@@ -289,6 +291,19 @@ class ShallowWater:
         totals["bathymetry"] += np.where(wet, deep[OWN] + rough, 0)
         totals["friction"][...] = np.where(wet, friction, 0)
 
+    def twin(
+        self, controls: Arrays, accumulators: Arrays, like: Any, *, gauss_newton: bool
+    ) -> "ShallowWater":
+        """Return the same stepper in complex arithmetic, for second derivatives."""
+        del gauss_newton  # within a step, what the cost gives to the adjoint comes last
+        twin = copy(self)
+        twin._dtype = np.result_type(self._dtype, np.complex64)
+        twin.controls, twin.accumulators = dict(controls), dict(accumulators)
+        twin._allocate(self._problem.samples)
+        if like is not None:
+            twin.state, twin.adjoint, twin.tape_memory = like.state, like.adjoint, like.tape_memory
+        return twin
+
     # -- beside the protocol ------------------------------------------------------------------
 
     def simulate(self, num_steps: int) -> NDArray[np.float64]:
@@ -319,7 +334,7 @@ class ShallowWater:
             self.gauges.require_samples(stop)
         stride = stop - start if self.grid.ranks.size == 1 else 1
         total = 0.0 if cost is None else cost
-        before, after = _fields(source), _fields(target)
+        before, after = Fields.of(source), Fields.of(target)
         for k in range(start, stop, max(stride, 1)):
             total = kernels.advance(before, after, self._problem, (k, k + stride), total)
             self._halo.exchange(after)
@@ -328,7 +343,7 @@ class ShallowWater:
 
     def _transpose(self, state: Arrays, k: int) -> None:
         """Pull the adjoint back over step `k`, whose first state is `state`."""
-        before, adjoint = _fields(state), _fields(self.adjoint)
+        before, adjoint = Fields.of(state), Fields.of(self.adjoint)
         pull_back_step(before, adjoint, self._problem, self._adjoint_rows, self._totals)
         if self.grid.ranks.size > 1:
             padded = self._totals.depth, self._totals.drag
@@ -385,11 +400,3 @@ class ShallowWater:
         qx, qy = kick(eta, self._medium, self._constants)
         self._halo.exchange([qx, qy])
         return {"eta": eta, "qx": qx, "qy": qy}
-
-
-def _fields(arrays: Arrays) -> Fields:
-    return Fields(arrays["eta"], arrays["qx"], arrays["qy"])
-
-
-def _empty_state(shape: tuple[int, int], dtype: np.dtype[Any]) -> Arrays:
-    return {name: aligned_zeros(shape, dtype) for name in Fields._fields}

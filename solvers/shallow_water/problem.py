@@ -12,6 +12,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from adjoint.steppers import Arrays, aligned_zeros
+
 __all__ = [
     "GHOSTS",
     "RING",
@@ -44,6 +46,16 @@ class Fields(NamedTuple):
     eta: Array
     qx: Array
     qy: Array
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Fields":
+        """Return named arrays as fields."""
+        return cls(arrays["eta"], arrays["qx"], arrays["qy"])
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, int], dtype: Any) -> Arrays:
+        """Return zeroed arrays of a padded shape, by name."""
+        return {name: aligned_zeros(shape, dtype) for name in cls._fields}
 
 
 class Constants(NamedTuple):

@@ -23,7 +23,7 @@ NORTH = (slice(GHOSTS + 1, 1 - GHOSTS), slice(GHOSTS, -GHOSTS))
 
 def drag_coefficient(friction: Array, depth: Array, gravity: Any) -> Array:
     """Return Manning's drag, ``g n^2 / h^(1/3)``."""
-    return gravity * friction**2 / np.cbrt(depth)
+    return gravity * friction**2 / _cube_root(depth)
 
 
 def drag_transposed(
@@ -31,7 +31,7 @@ def drag_transposed(
 ) -> tuple[Array, Array]:
     """Return the adjoints of friction and depth, given the adjoint of the drag."""
     drag = drag_coefficient(friction, depth, gravity)
-    return drag_bar * (2 * gravity * friction / np.cbrt(depth)), -drag_bar * drag / (3 * depth)
+    return drag_bar * (2 * gravity * friction / _cube_root(depth)), -drag_bar * drag / (3 * depth)
 
 
 def kick(eta: Array, medium: Medium, c: Constants) -> tuple[Array, Array]:
@@ -60,6 +60,10 @@ def kick_transposed(
             eta_bar[cells] += push * (c.half * rise + slope)
             depth_bar[cells] += push * c.half * rise
     return eta_bar, depth_bar
+
+
+def _cube_root(depth: Array) -> Array:
+    return depth ** (1 / 3) if np.iscomplexobj(depth) else np.cbrt(depth)
 
 
 def _face(

@@ -16,6 +16,9 @@ NODE_BYTES = 1024
 
 Measured with LSTM cells of so few units that little else takes memory: 974 and 1076 bytes."""
 
+NO_DERIVATIVE = frozenset({"Error", "NotImplemented"})
+"""Names of the nodes of operators without a derivative, one of which says so when it is run."""
+
 
 class SavedBytes:
     """A context that counts the bytes that graphs built in it save for their backward pass.
@@ -63,6 +66,9 @@ class Graph(NamedTuple):
     Their order depends only on the graph."""
     node_bytes: int
     """Memory of its nodes, without the tensors that they save."""
+    undifferentiable: bool
+    """Whether a node stands for an operator without a derivative: autograd takes it for a constant
+    if it is told which tensors to differentiate by."""
 
 
 def graph_before(roots: Iterable[Any]) -> Graph:
@@ -79,7 +85,8 @@ def graph_before(roots: Iterable[Any]) -> Graph:
                 nodes.append(following)
         if not edges and hasattr(node, "variable"):
             leaves.setdefault(id(node.variable), node.variable)
-    return Graph(list(leaves.values()), NODE_BYTES * len(nodes))
+    refused = any(node.name().rpartition("::")[2] in NO_DERIVATIVE for node in nodes)
+    return Graph(list(leaves.values()), NODE_BYTES * len(nodes), refused)
 
 
 @contextmanager

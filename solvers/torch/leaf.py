@@ -34,7 +34,7 @@ from solvers.torch.modules import Modules
 from solvers.torch.replay import BufferWatch, BufferWrittenError, mode_of, randomness
 from solvers.torch.rows import LeafData
 from solvers.torch.trees import StateForm, Tree, bytes_of, is_differentiable
-from solvers.torch.unroll import Unroll
+from solvers.torch.unroll import FunctionUnroll, Unroll
 
 __all__ = ["LeafRunner", "Tape", "bits_of", "other_results", "raise_trim_threshold"]
 
@@ -105,6 +105,21 @@ class LeafRunner:
         self._found = Findings()
 
     @property
+    def moving(self) -> list[int]:
+        """Indices of the tensors of a state that are differentiable."""
+        return self._differentiable
+
+    @property
+    def separates_losses(self) -> bool:
+        """Whether losses are functions of what the model returns, and not part of the model."""
+        return not isinstance(self._unroll, FunctionUnroll)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that require a gradient, by name."""
+        return {name: p for name, p in self._parameters.items() if p.requires_grad}
+
+    @property
     def leaf_bytes(self) -> int:
         """Memory of the tape of the leaf that `examine` ran."""
         return self._found.leaf_bytes
@@ -127,6 +142,18 @@ class LeafRunner:
             tensors, outputs = self._run(data, copies)
             losses = self._unroll.losses(outputs, data) if with_losses else None
         return Tape(str(data), firsts, data.leaves, tensors, losses)
+
+    def record_outputs(self, data: LeafData, state: Tensors, seed: int) -> tuple[Tape, Any, Any]:
+        """Do as `record`, with losses of detached outputs; return these, and the outputs."""
+        with self._replayable(data.start, data.stop, seed), torch.enable_grad():
+            firsts, copies = self._linked(state)
+            tensors, outputs = self._run(data, copies)
+            detached = [output.detach().requires_grad_() for output in outputs]
+            if isinstance(outputs, torch.Tensor):
+                losses = self._unroll.losses(torch.stack(detached), data)
+            else:
+                losses = self._unroll.losses(detached, data)
+        return Tape(str(data), firsts, data.leaves, tensors, losses), detached, list(outputs)
 
     def record_end(self, function: Any, state: Tensors, step: int, seed: int) -> Tape:
         """Compute the final loss and return its tape, as of a leaf without steps."""
@@ -160,7 +187,7 @@ class LeafRunner:
                 roots.append(tape.lasts[index])
                 vectors.append(vector.clone())
         firsts = [tape.firsts[index] for index in self._differentiable]
-        parameters = {name: p for name, p in self._parameters.items() if p.requires_grad}
+        parameters = self.parameters
         tensors = [*firsts, *tape.inputs.values(), *parameters.values()]
         gradients: Tensors = [None] * len(tensors)
         if roots:

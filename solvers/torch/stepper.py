@@ -24,10 +24,12 @@ import numpy as np
 import torch
 
 from adjoint.steppers import Arrays
+from adjoint.steppers.second_order import SecondOrderOfLeaves
 from solvers.torch.batch import Batch
 from solvers.torch.leaf import LeafRunner, Tape, bits_of, other_results
 from solvers.torch.modules import Modules
 from solvers.torch.rows import LeafData
+from solvers.torch.second_order import SecondOrderUnroll
 from solvers.torch.trees import StateForm, Tree, array_of, is_differentiable
 from solvers.torch.unroll import FusedUnroll, Unroll
 
@@ -95,13 +97,13 @@ class TorchStepper:
         self._given = modules
         self._new_runner = partial(LeafRunner, unroll, self._form, rank)
         self._modules = Modules.of(modules)
-        self._runner = self._new_runner(self._modules)
-        self._final_loss = final_loss
-        self._live = _like(self._form.tensors)
+        self.runner = self._new_runner(self._modules)
+        self.final_loss = final_loss
+        self.live = _like(self._form.tensors)
         self._pulled = _like(filter(is_differentiable, self._form.tensors))
         self._seed = np.zeros(1, np.int64)
-        names = [f"state.{index}" for index in range(len(self._live))]
-        arrays = [array_of(tensor) for tensor in self._live]
+        names = [f"state.{index}" for index in range(len(self.live))]
+        arrays = [array_of(tensor) for tensor in self.live]
         self.state: Arrays = dict(zip(names, arrays, strict=True)) | {SEED: self._seed}
         self.adjoint: Arrays = {}
         for name, tensor in zip(names, self._form.tensors, strict=True):
@@ -123,7 +125,7 @@ class TorchStepper:
     @leaf_steps.setter
     def leaf_steps(self, steps: int) -> None:
         self._leaf_steps = steps
-        self._runner = self._new_runner(self._modules)
+        self.runner = self._new_runner(self._modules)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -153,7 +155,7 @@ class TorchStepper:
     def tape_bytes(self, steps: int) -> int:
         """Return the memory of the tape of `steps` steps, in proportion to that of the first."""
         examined = self._examine()
-        return -(-self._runner.leaf_bytes * steps // max(1, examined))
+        return -(-self.runner.leaf_bytes * steps // max(1, examined))
 
     def fingerprint(self) -> dict[str, Any]:
         """Return forms of the parameters, initial state, seed, inputs and targets."""
@@ -161,6 +163,18 @@ class TorchStepper:
         identity = self.leaf_steps, self.batch.num_steps, self.seed, forms
         initial = {f"initial {name}": array for name, array in self.state.items()}
         return {"network": identity, **initial, **self.batch.data()}
+
+    def second_order(
+        self, directions: Mapping[str, Any], *, gauss_newton: bool = False
+    ) -> SecondOrderOfLeaves:
+        """Return a stepper for second-order products, by differentiating autograd's gradients.
+
+        Raises
+        ------
+        StepperError
+            For Gauss-Newton, the loss is not a function of outputs, which are the model's.
+        """
+        return SecondOrderUnroll(self, directions, gauss_newton=gauss_newton)
 
     def use(self, batch: Batch) -> None:
         """Replace data and initial state by another batch.
@@ -186,14 +200,14 @@ class TorchStepper:
         found = Modules.of(self._given)
         if not found.same_as(self._modules):
             self._modules = found
-            self._runner = self._new_runner(found)
+            self.runner = self._new_runner(found)
         self._match_totals()
 
     def start(self) -> None:
         """Set the state to the initial one, and the accumulators to zero."""
         self.find_modules()
         self._examine()
-        for live, first in zip(self._live, self.batch.initial, strict=True):
+        for live, first in zip(self.live, self.batch.initial, strict=True):
             live.copy_(first)
         self._seed[0] = self.seed
         for total in self._totals.values():
@@ -209,8 +223,8 @@ class TorchStepper:
             data = self.batch.read(first, last)
             if data is None:
                 break
-            tensors, losses = self._runner.advance(
-                data, self._live, int(self._seed[0]), with_losses=cost is not None
+            tensors, losses = self.runner.advance(
+                data, self.live, int(self._seed[0]), with_losses=cost is not None
             )
             self._keep(tensors)
             self._compare(losses, data)
@@ -225,7 +239,7 @@ class TorchStepper:
         tapes: list[Tape | None] = []
         for first, last in self._leaves(start, stop):
             data = self.batch.read(first, last)
-            tape = data and self._runner.record(data, self._live, int(self._seed[0]))
+            tape = data and self.runner.record(data, self.live, int(self._seed[0]))
             tapes.append(tape)
             if data is not None and tape is not None:
                 self._keep(tape.lasts)
@@ -236,13 +250,13 @@ class TorchStepper:
 
     def turn(self, cost: float) -> float:
         """Add the final loss, and set the adjoint to its derivative."""
-        self.final_state = self._form.join([live.clone() for live in self._live])
+        self.final_state = self._form.join([live.clone() for live in self.live])
         for pulled in self._pulled:
             pulled.zero_()
-        if self._final_loss is None:
+        if self.final_loss is None:
             return cost
         step = self.batch.num_steps
-        tape = self._runner.record_end(self._final_loss, self._live, step, int(self._seed[0]))
+        tape = self.runner.record_end(self.final_loss, self.live, step, int(self._seed[0]))
         self._pull(tape, step)
         total = self._add_losses(tape.losses, step, cost)
         assert total is not None
@@ -271,7 +285,7 @@ class TorchStepper:
         """
         leaf = min(self.leaf_steps, self.batch.end)
         steps = leaf if self._has_single_call else min(leaf, USUAL_LEAF)
-        self._runner.examine(self.batch, steps, self.seed, leaf_steps=leaf)
+        self.runner.examine(self.batch, steps, self.seed, leaf_steps=leaf)
         return steps
 
     def _controls(self) -> dict[str, Any]:
@@ -294,10 +308,10 @@ class TorchStepper:
 
     def _keep(self, tensors: list[Any]) -> None:
         """Copy tensors to the live state, with which some of them may share memory."""
-        own = {live.untyped_storage().data_ptr() for live in self._live}
+        own = {live.untyped_storage().data_ptr() for live in self.live}
         fresh = [t.detach() for t in tensors]
         fresh = [t.clone() if t.untyped_storage().data_ptr() in own else t for t in fresh]
-        for live, tensor in zip(self._live, fresh, strict=True):
+        for live, tensor in zip(self.live, fresh, strict=True):
             live.copy_(tensor)
 
     def _compare(self, losses: Any, data: LeafData) -> None:
@@ -322,7 +336,7 @@ class TorchStepper:
 
     def _pull(self, tape: Tape, start: int) -> None:
         """Pull the adjoint back over one tape; add to the accumulators."""
-        firsts, inputs, parameters = self._runner.pull_back(tape, self._pulled)
+        firsts, inputs, parameters = self.runner.pull_back(tape, self._pulled)
         for pulled, gradient in zip(self._pulled, firsts, strict=True):
             if gradient is None:
                 pulled.zero_()

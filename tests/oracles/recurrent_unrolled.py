@@ -102,20 +102,39 @@ def step(cell: str, w: Mapping[str, Any], layer: int, x: Any, state: dict[str, A
 
 def cost(problem: Problem, w: Mapping[str, Any], xp: Any, as_array: Any) -> Any:
     """Return the cost of a whole run, given all controls by name."""
-    data = problem.data()
-    inputs = w.get("inputs", as_array(np.nan_to_num(data["inputs"])))
+    return cost_of(problem, hidden_states(problem, w, xp, as_array), w, xp, as_array)
+
+
+def hidden_states(problem: Problem, w: Mapping[str, Any], xp: Any, as_array: Any) -> list[Any]:
+    """Return the hidden states of the top layer, after each step."""
+    inputs = w.get("inputs", as_array(np.nan_to_num(problem.data()["inputs"])))
     names = [name for name in ("h", "c") if f"{name}0" in w]
     states = [{n: w[f"{n}0"][k] for n in names} for k in range(problem.num_layers)]
-    lengths = problem.lengths or (problem.num_steps,) * problem.batch
-    total = 0.0
+    found = []
     for k in range(problem.num_steps):
-        alive = np.array([k < length for length in lengths])
         x = inputs[k]
         for layer, before in enumerate(states):
             after = step(problem.cell, w, layer, x, before, xp)
-            mask = as_array(alive[:, None])
+            mask = as_array(alive_at(problem, k)[:, None])
             states[layer] = {n: xp.where(mask, after[n], before[n]) for n in names}
             x = states[layer]["h"]
+        found.append(x)
+    return found
+
+
+def alive_at(problem: Problem, k: int) -> np.ndarray:
+    """Return which sequences are alive at a step."""
+    lengths = problem.lengths or (problem.num_steps,) * problem.batch
+    return np.array([k < length for length in lengths])
+
+
+def cost_of(
+    problem: Problem, hidden: list[Any], w: Mapping[str, Any], xp: Any, as_array: Any
+) -> Any:
+    """Return the cost of hidden states after each step."""
+    data, total = problem.data(), 0.0
+    for k, x in enumerate(hidden):
+        alive = alive_at(problem, k)
         scores = x @ w["readout.weight"].T + w["readout.bias"]
         if problem.classes:
             logs = xp.log(xp.exp(scores).sum(1))
@@ -126,7 +145,7 @@ def cost(problem: Problem, w: Mapping[str, Any], xp: Any, as_array: Any) -> Any:
             each = list((apart**2).sum(1) / 2)
         total = total + 0.7 * sum(e for e, counts in zip(each, alive, strict=True) if counts)
     if problem.final:
-        results = states[-1]["h"] @ w["final_readout.weight"].T + w["final_readout.bias"]
+        results = hidden[-1] @ w["final_readout.weight"].T + w["final_readout.bias"]
         total = total + ((results - as_array(data["final_targets"])) ** 2).sum() / 2
     return total
 
@@ -160,6 +179,35 @@ def by_jax(problem: Problem, w: Mapping[str, np.ndarray]) -> dict[str, np.ndarra
         given = {name: array(values) for name, values in w.items()}
         found = jax.grad(lambda leaves: cost(problem, leaves, jax.numpy, array))(given)
         return {name: np.asarray(values) for name, values in found.items()}
+
+
+def products_by_jax(
+    problem: Problem, w: Mapping[str, np.ndarray], v: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the Hessian and the Gauss-Newton product with a direction, in double precision."""
+    jax = import_module("jax")
+    array, given = jax.numpy.asarray, (problem, jax.numpy, jax.numpy.asarray)
+    with jax.enable_x64(True):
+        point = {name: array(values) for name, values in w.items()}
+        along = {name: array(values) for name, values in v.items()}
+
+        def hidden(leaves):
+            return hidden_states(problem, leaves, *given[1:])
+
+        def whole(leaves):
+            return cost(problem, leaves, *given[1:])
+
+        first, linear = jax.linearize(hidden, point)
+
+        def linearised(moved):
+            states = [a + b for a, b in zip(first, linear(moved), strict=True)]
+            leaves = {name: point[name] + moved[name] for name in point}
+            return cost_of(problem, states, leaves, *given[1:])
+
+        zero = {name: 0 * values for name, values in point.items()}
+        hessian = jax.jit(lambda: jax.jvp(jax.grad(whole), (point,), (along,))[1])()
+        newton = jax.jit(lambda: jax.jvp(jax.grad(linearised), (zero,), (along,))[1])()
+        return tuple({k: np.asarray(a) for k, a in each.items()} for each in (hessian, newton))
 
 
 def copied(network: RecurrentNetwork) -> dict[str, np.ndarray]:

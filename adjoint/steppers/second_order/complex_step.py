@@ -26,7 +26,7 @@ from adjoint.steppers.protocol import Arrays
 from adjoint.steppers.second_order.directions import Direction, complex_type
 from adjoint.steppers.second_order.hooks import invoke
 
-__all__ = ["ComplexStep", "complex_step_size"]
+__all__ = ["DOUBLE_STEP", "SINGLE_STEP", "ComplexStep", "complex_step_size"]
 
 _ERRORS: Any = getattr(np, "exceptions", np)
 ComplexWarning: type[Warning] = _ERRORS.ComplexWarning

@@ -12,7 +12,7 @@ from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.function import FunctionStepper
 from adjoint.steppers.second_order.by_hand import ByHand
 from adjoint.steppers.second_order.complex_step import ComplexStep, complex_step_size
-from adjoint.steppers.second_order.directions import Direction, Directions, tangent_name
+from adjoint.steppers.second_order.directions import Direction, Directions, require_free_names
 from adjoint.steppers.second_order.hooks import is_written
 
 __all__ = ["Derivatives"]
@@ -53,7 +53,7 @@ class Derivatives:
 
     def __init__(self, stepper: FunctionStepper, *, gauss_newton: bool) -> None:
         _require_functions_alone(stepper)
-        _require_free_names(stepper)
+        require_free_names(stepper)
         self.stepper, self.gauss_newton = stepper, gauss_newton
         self.is_complex = _by_complex_step(stepper, gauss_newton=gauss_newton)
         """The functions that the stepper has, and whether each is differentiated by complex step.
@@ -113,13 +113,3 @@ def _require_functions_alone(stepper: FunctionStepper) -> None:
                 "products would know nothing: write second_order(directions, *, gauss_newton) for "
                 "it, or do in the functions of its steps what that does"
             )
-
-
-def _require_free_names(stepper: FunctionStepper) -> None:
-    for what, arrays in (("state", stepper.state), ("control", stepper.controls)):
-        for name in arrays:
-            if tangent_name(name) in arrays:
-                raise StepperError(
-                    f"{what} {tangent_name(name)!r} has the name of the tangents of {name!r} in "
-                    "second-order products: give it another name"
-                )

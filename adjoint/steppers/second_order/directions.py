@@ -12,12 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adjoint.errors import StepperError
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.function import FunctionStepper
 from adjoint.steppers.mappings import Assignable, StateArrays
-from adjoint.steppers.protocol import Arrays
+from adjoint.steppers.protocol import Arrays, Stepper
 
-__all__ = ["Direction", "Directions", "complex_type", "parts", "tangent_name", "tangent_shape"]
+__all__ = [
+    "Direction",
+    "Directions",
+    "complex_type",
+    "parts",
+    "require_free_names",
+    "tangent_name",
+    "tangent_shape",
+]
 
 ALL = slice(None)
 
@@ -62,7 +70,7 @@ class Directions:
 
     def __init__(
         self,
-        stepper: FunctionStepper,
+        stepper: Stepper,
         count: int,
         scale: float,
         *,
@@ -149,6 +157,17 @@ class Directions:
 def tangent_name(name: str) -> str:
     """Return the name of the tangents of an array."""
     return f"{name}'"
+
+
+def require_free_names(stepper: Stepper) -> None:
+    """Raise `StepperError` if an array has the name of another's tangents."""
+    for what, arrays in (("state", stepper.state), ("control", stepper.controls)):
+        for name in arrays:
+            if tangent_name(name) in arrays:
+                raise StepperError(
+                    f"{what} {tangent_name(name)!r} has the name of the tangents of {name!r} in "
+                    "second-order products: give it another name"
+                )
 
 
 def tangent_shape(

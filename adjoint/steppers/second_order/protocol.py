@@ -11,6 +11,7 @@ from adjoint.steppers.function import FunctionStepper
 from adjoint.steppers.protocol import Stepper
 from adjoint.steppers.second_order.identities import Identity
 from adjoint.steppers.second_order.stepper import SecondOrderOfFunctions
+from adjoint.steppers.second_order.twins import SecondOrderByTwins
 
 __all__ = ["SecondOrderStepper", "second_order"]
 
@@ -60,13 +61,16 @@ def second_order(
     StepperError
         There is no way to differentiate the stepper twice. The message names the ways there are.
     """
-    make: Any = Capabilities.of(stepper).second_order
-    if make is not None:
-        return make(directions, gauss_newton=gauss_newton)
+    has = Capabilities.of(stepper)
+    if has.second_order is not None:
+        return has.second_order(directions, gauss_newton=gauss_newton)
+    if has.twin is not None:
+        return SecondOrderByTwins(stepper, directions, gauss_newton=gauss_newton)
     if isinstance(stepper, FunctionStepper):
         return SecondOrderOfFunctions(stepper, directions, gauss_newton=gauss_newton)
     raise StepperError(
         f"{type(stepper).__name__} has no second derivatives. A FunctionStepper has them by "
         "complex step, if its functions are analytic, or by step_jvp and step_curvature; any other "
-        "stepper by second_order(directions, *, gauss_newton)"
+        "stepper by second_order(directions, *, gauss_newton), or by a twin that computes with "
+        "complex numbers"
     )

@@ -11,7 +11,7 @@ import solvers.jax  # noqa: E402
 
 PARAMS, CARRY0 = {"w": jnp.float32(0.5)}, jnp.zeros(2)
 XS = np.ones((20, 2), np.float32)
-PROGRAMS = ["jit(_advance)", "jit(_pull_back)"]
+PROGRAMS = ["jit(run)", "jit(transpose)"]
 
 
 class Counted:
