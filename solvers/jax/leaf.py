@@ -196,7 +196,9 @@ class LeafPrograms:
         forms = self.forms
         params, carry = forms.params.structs(), forms.carry.structs()
         if kind == "end":
-            return jax.jit(self.run_end).lower(params, carry, forms.final_target.structs()).compile()
+            return (
+                jax.jit(self.run_end).lower(params, carry, forms.final_target.structs()).compile()
+            )
         alive = None
         if forms.batch is not None:
             alive = jax.ShapeDtypeStruct((steps, forms.batch), np.dtype(bool))
@@ -252,7 +254,9 @@ class LeafPrograms:
 
         def loss(y: Any, target: Any, live: Any) -> Any:
             losses = self._step_loss(weights, y, target)
-            return jnp.sum(losses if live is None else jnp.where(_along(live, 0, losses), losses, 0))
+            return jnp.sum(
+                losses if live is None else jnp.where(_along(live, 0, losses), losses, 0)
+            )
 
         return jnp.sum(jax.vmap(loss)(ys, forms.targets.tree(rows[split:]), alive))
 
@@ -310,7 +314,7 @@ class LeafPrograms:
         alive: Any,
         adjoint: list[Any],
     ) -> tuple[list[Any], list[Any], list[Any]]:
-        """Return the gradients of parameters, first carry and rows, for the adjoint after a leaf."""
+        """Return the gradients of parameters, first carry and rows, given the last adjoint."""
         whole = (params, carry, rows)
         moving, selected = self.forms.carry.differentiable, self.selected
         flags = (selected.params, moving, selected.xs + selected.targets)

@@ -176,7 +176,8 @@ class SecondOrderScan(SecondOrderOfLeaves):
         moving = self._programs.forms.carry.differentiable
 
         def after(*parts: list[Any]) -> list[Any]:
-            return chosen(self._programs.run(steps, *self._merged(whole, parts), alive)[0], moving)
+            weights, before, inputs = self._merged(whole, parts)
+            return chosen(self._programs.run(steps, weights, before, inputs, alive)[0], moving)
 
         return jax.jvp(after, self._parts(*whole), moved)[1]
 
@@ -194,8 +195,8 @@ class SecondOrderScan(SecondOrderOfLeaves):
         whole = params, carry, rows
 
         def gradients(above: list[Any], *parts: list[Any]) -> Lists:
-            given = self._merged(whole, parts)
-            return self._programs.transpose(steps, *given, alive, above)
+            weights, before, inputs = self._merged(whole, parts)
+            return self._programs.transpose(steps, weights, before, inputs, alive, above)
 
         point, tangents = (adjoint, *self._parts(*whole)), (back, *moved)
         return jax.jvp(gradients, point, tangents)[1]
@@ -215,8 +216,8 @@ class SecondOrderScan(SecondOrderOfLeaves):
         parts = self._parts(*whole)
 
         def outputs(*parts: list[Any]) -> tuple[tuple[list[Any], list[Any]], Any]:
-            given = self._merged(whole, parts)
-            after, ys = self._programs.run(steps, *given, alive, outputs=True)
+            weights, before, inputs = self._merged(whole, parts)
+            after, ys = self._programs.run(steps, weights, before, inputs, alive, outputs=True)
             leaves, structure = jax.tree.flatten(ys)
             real = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
             return (chosen(after, moving), chosen(leaves, real)), (leaves, structure, real)

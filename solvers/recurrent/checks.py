@@ -6,12 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.errors import ArgumentError, StepperError
+from adjoint.errors import ArgumentError
 from solvers.recurrent.layer import Layer
 from solvers.recurrent.losses import Loss
 from solvers.sequences import RowSink
 
-__all__ = ["check_input_gradient", "check_inputs", "check_pair", "check_sizes", "named_weights", "twin_losses"]
+__all__ = [
+    "check_input_gradient",
+    "check_inputs",
+    "check_pair",
+    "check_sizes",
+    "named_weights",
+]
 
 
 def check_sizes(dtype: np.dtype[Any], *sizes: int) -> None:
@@ -79,23 +85,3 @@ def named_weights(
                 )
             weights[f"{name}.{part}"] = weight
     return weights
-
-
-def twin_losses(losses: Mapping[str, Loss], controls: Mapping[str, NDArray[Any]]) -> Any:
-    """Return the losses of complex hidden states, with weights that are among `controls`.
-
-    Raises
-    ------
-    StepperError
-        One has no ``twin(weights)``.
-    """
-    found: dict[str, Any] = {}
-    for name, loss in losses.items():
-        twin: Any = getattr(loss, "twin", None)
-        if twin is None:
-            raise StepperError(
-                f"{type(loss).__name__} has no second derivatives: write twin(weights), which "
-                "returns the same loss of complex hidden states"
-            )
-        found[name] = twin({part: controls[f"{name}.{part}"] for part in loss.weights})
-    return found

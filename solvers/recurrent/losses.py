@@ -109,8 +109,8 @@ class Readout:
     def twin(self, weights: Arrays) -> "Readout":
         """Return the same loss of complex hidden states, with these weights."""
         twin = copy(self)
-        twin._weights = dict(weights)
-        twin._results = np.empty((0, self._results.shape[1]), weights["bias"].dtype)
+        results = np.empty((0, self._results.shape[1]), weights["bias"].dtype)
+        vars(twin).update(_weights=dict(weights), _results=results)
         return twin
 
     @property

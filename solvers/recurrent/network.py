@@ -26,7 +26,6 @@ take the same number of steps, `solvers.sequences.common_num_steps`.
 
 import math
 from collections.abc import Iterator, Mapping
-from copy import copy
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -40,7 +39,6 @@ from solvers.recurrent.checks import (
     check_pair,
     check_sizes,
     named_weights,
-    twin_losses,
 )
 from solvers.recurrent.layer import Layer
 from solvers.recurrent.losses import Loss
@@ -178,7 +176,6 @@ class RecurrentNetwork:
         self._allocate_blocks()
         self.first_non_finite: int | None = None
         """The first step since the last `start` whose loss was not finite; None if all were."""
-        self._gauss_newton = False
         self._reached = 0
         """The last step reached since `start`: at `turn`, the end of the run."""
 
@@ -315,10 +312,7 @@ class RecurrentNetwork:
             return cost
         loss, gradient = self._losses[self._final_name], self._gradient_of(self._final_name)
         hidden, adjoint = self.state["h"][-1:], self.adjoint["h"][-1:]
-        if self._dtype.kind == "f":  # a twin has no cost
-            with np.errstate(**IGNORE_OVERFLOW):
-                values = loss.values(hidden, self._final_targets, None)
-            cost = self._add(cost, values, self._reached)
+        cost = self._add_final(cost, hidden)
         if math.isfinite(cost):
             loss.pull_back(hidden, self._final_targets, None, adjoint, gradient)
         return cost
@@ -339,28 +333,10 @@ class RecurrentNetwork:
     def twin(
         self, controls: Arrays, accumulators: Arrays, like: Any, *, gauss_newton: bool
     ) -> "RecurrentNetwork":
-        """Return the same network in complex arithmetic, for second derivatives.
+        """Return the same network in complex arithmetic, for second derivatives."""
+        from solvers.recurrent.twin import Twin  # noqa: PLC0415 (it is a network itself)
 
-        Raises
-        ------
-        StepperError
-            A loss has none.
-        """
-        twin = copy(self if like is None else like)
-        twin._dtype = np.result_type(self._dtype, np.complex64)
-        twin.controls, twin.accumulators = dict(controls), dict(accumulators)
-        twin._gauss_newton = gauss_newton
-        twin._losses = twin_losses(self._losses, controls)
-        twin._layers = [layer.of_dtype(twin._dtype) for layer in self._layers]
-        if self.per_step:
-            twin._inputs = Rows(controls["inputs"], "inputs")
-        if like is None:
-            twin.state, twin.adjoint = (
-                {name: aligned_zeros(a.shape, twin._dtype) for name, a in self.state.items()}
-                for _ in range(2)
-            )
-            twin._allocate_blocks()
-        return twin
+        return Twin(self, controls, accumulators, like, gauss_newton=gauss_newton)
 
     # -- blocks -------------------------------------------------------------------------------
 
@@ -384,10 +360,7 @@ class RecurrentNetwork:
         if steps == 0:
             return cost
         inputs, dead = tape["inputs"][:steps], None if alive is None else ~alive
-        given = self._inputs.read(start, start + steps)
-        if self._dtype.kind == "f":
-            check_inputs(given, self._row, start, start + steps)
-        inputs[...] = given
+        inputs[...] = self._read_inputs(start, start + steps)
         if dead is not None:
             inputs[dead] = 0
         for layer in self._layers:
@@ -417,8 +390,7 @@ class RecurrentNetwork:
             top, targets = self._layers[-1].outputs(tape, steps), self._read_targets(block)
             gradient = self._gradient_of("readout")
             self._losses["readout"].pull_back(top, targets, alive, outer, gradient)
-            if self._gauss_newton:
-                outer.real = 0
+            self._settle_losses(outer)
         for layer in reversed(self._layers):
             lowest = layer.index == 0
             below = tape["inputs"] if lowest else self._layers[layer.index - 1].outputs(tape, steps)
@@ -429,6 +401,21 @@ class RecurrentNetwork:
             rows = self._inputs_adjoint[:steps]
             self._layers[0].inputs_adjoint(tape, rows)
             self.accumulators["inputs"][start : start + steps] = rows
+
+    def _add_final(self, cost: float, hidden: Array) -> float:
+        """Add the final loss to the running total."""
+        loss, targets = self._losses[self._final_name], self._final_targets
+        assert targets is not None
+        with np.errstate(**IGNORE_OVERFLOW):
+            return self._add(cost, loss.values(hidden, targets, None), self._reached)
+
+    def _settle_losses(self, outer: Array) -> None:
+        """Called with the adjoint that the losses of a block give to its outputs."""
+
+    def _read_inputs(self, start: int, stop: int) -> Any:
+        given = self._inputs.read(start, stop)
+        check_inputs(given, self._row, start, stop)
+        return given
 
     def _read_targets(self, block: _Block) -> Array:
         assert self._targets is not None

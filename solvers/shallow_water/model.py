@@ -50,7 +50,6 @@ sums over ranks and differ by round-off.
 """
 
 from collections.abc import Collection
-from copy import copy
 from functools import partial
 from typing import Any
 
@@ -222,8 +221,7 @@ class ShallowWater:
         ArgumentError
             The controls are out of range, or too deep for the time step; on all ranks.
         """
-        if self._dtype.kind == "f":  # a twin's real parts are another's controls
-            self._check(self._longest_step())
+        self._check_controls()
         self._set_medium()
         copy_arrays(self._initial_state(), self.state)
         for total in self.accumulators.values():
@@ -295,14 +293,10 @@ class ShallowWater:
         self, controls: Arrays, accumulators: Arrays, like: Any, *, gauss_newton: bool
     ) -> "ShallowWater":
         """Return the same stepper in complex arithmetic, for second derivatives."""
+        from solvers.shallow_water.twin import Twin  # noqa: PLC0415 (it is a ShallowWater itself)
+
         del gauss_newton  # within a step, what the cost gives to the adjoint comes last
-        twin = copy(self)
-        twin._dtype = np.result_type(self._dtype, np.complex64)
-        twin.controls, twin.accumulators = dict(controls), dict(accumulators)
-        twin._allocate(self._problem.samples)
-        if like is not None:
-            twin.state, twin.adjoint, twin.tape_memory = like.state, like.adjoint, like.tape_memory
-        return twin
+        return Twin(self, controls, accumulators, like)
 
     # -- beside the protocol ------------------------------------------------------------------
 
@@ -372,6 +366,9 @@ class ShallowWater:
         deepest = float(depths.max()) if depths.size else 0.0
         deepest = largest(deepest, self.grid.ranks)
         return setup.longest_step(deepest, self.grid, self._physics["gravity"])
+
+    def _check_controls(self) -> None:
+        self._check(self._longest_step())
 
     def _check(self, longest: float) -> None:
         """Raise on all ranks if controls are out of range, or too deep for the time step."""

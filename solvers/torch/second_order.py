@@ -117,8 +117,8 @@ class SecondOrderUnroll(SecondOrderOfLeaves):
         for array in direction.adjoint.values():
             array[...] = 0
         self._add(direction, tape, start, pulled)
-        for total, gradient in zip(self._parameter_totals(direction), own, strict=False):
-            total += gradient.numpy()
+        for name, gradient in zip(self._model.runner.parameters, own, strict=False):
+            direction.gradient[name][...] += gradient.numpy()
 
     def finish_tangent(self, direction: Direction, adjoint: Arrays | None) -> None:
         """Add the tangent of the adjoint at step 0 to that of the gradient by the initial state."""
@@ -178,9 +178,6 @@ class SecondOrderUnroll(SecondOrderOfLeaves):
         ]
         return found[: len(detached)], found[len(detached) :]
 
-    def _parameter_totals(self, direction: Direction) -> list[Any]:
-        return [direction.gradient[name] for name in self._model.runner.parameters]
-
     def _add(self, direction: Direction, tape: Tape, start: int, gradients: Tensors) -> None:
         """Make the tangent of the adjoint what was found; add the rest to the products."""
         rest = iter(gradients)
@@ -191,10 +188,10 @@ class SecondOrderUnroll(SecondOrderOfLeaves):
             gradient = next(rest)
             if gradient is not None:
                 direction.gradient[name][start : start + len(leaf)] += gradient.numpy()
-        for total in self._parameter_totals(direction):
+        for name in self._model.runner.parameters:
             gradient = next(rest)
             if gradient is not None:
-                total += gradient.numpy()
+                direction.gradient[name][...] += gradient.numpy()
 
     @contextmanager
     def _differentiating(self) -> Generator[None, None, None]:
@@ -204,7 +201,7 @@ class SecondOrderUnroll(SecondOrderOfLeaves):
 
 
 def _tangents(roots: Tensors, variables: Tensors, moved: Tensors) -> Tensors:
-    """Return the tangents of `roots`: the derivative of their transposed derivative by its vector."""
+    """Return the tangents of `roots`, by the transpose of the transposed derivative."""
     vectors = [torch.zeros_like(root, requires_grad=True) for root in roots]
     bent = _bent(roots, vectors, variables, moved)
     found = _pulled(*bent, vectors)

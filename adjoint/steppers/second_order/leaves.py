@@ -149,7 +149,7 @@ class SecondOrderOfLeaves(ABC):
         """Memory beside states, tapes and the arrays of the protocol: complex controls."""
         return self._directions.complex_bytes
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (need not be overridden)
         """Leave the inner stepper: nothing of it was exchanged."""
 
     # -- the protocol -------------------------------------------------------------------------

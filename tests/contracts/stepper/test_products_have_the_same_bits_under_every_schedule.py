@@ -34,11 +34,15 @@ def test_bits(case, gauss_newton, tmp_path):
     given = directions(stepper, 3)
     steps, leaf = case.num_steps, has.leaf_steps or 1
     if not isinstance(stepper, FunctionStepper) and has.second_order is has.twin is None:
-        with adjoint.Functional(stepper, steps) as functional:
-            with pytest.raises(StepperError, match="has no second derivatives"):
-                functional.second_order(given)
+        with (
+            adjoint.Functional(stepper, steps) as functional,
+            pytest.raises(StepperError, match="has no second derivatives"),
+        ):
+            functional.second_order(given)
         return
-    with adjoint.Functional(stepper, steps, schedule=StoreAll(steps, leaf_steps=leaf)) as functional:
+    with adjoint.Functional(
+        stepper, steps, schedule=StoreAll(steps, leaf_steps=leaf)
+    ) as functional:
         plain = functional.value_and_gradient()
         expected = functional.second_order(given, gauss_newton=gauss_newton, block=3)
     assert expected.cost == plain[0]

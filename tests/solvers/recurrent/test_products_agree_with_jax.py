@@ -1,4 +1,4 @@
-"""Hessian and Gauss-Newton products of every cell agree with JAX, through the whole unrolled run."""
+"""Hessian and Gauss-Newton products of every cell agree with JAX, through the unrolled run."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,9 @@ def directions(network):
 def test_products(problem):
     network = problem.network()
     given = directions(network)
-    with adjoint.Functional(network, NUM_STEPS, schedule=Revolve(NUM_STEPS, 2, leaf_steps=3)) as functional:
+    with adjoint.Functional(
+        network, NUM_STEPS, schedule=Revolve(NUM_STEPS, 2, leaf_steps=3)
+    ) as functional:
         plain = functional.value_and_gradient()
         hessian = functional.second_order(given)
         newton = functional.second_order(given, gauss_newton=True)
@@ -56,10 +58,12 @@ def test_inputs_have_products_with_a_row_per_step():
 
 
 def test_a_loss_without_a_twin_is_named():
-    class Own(SquaredError):
+    class Distance(SquaredError):  # noqa: N818 (no exception)
         twin = None
 
-    network = PROBLEMS["lstm"].network(final_loss=Own(3, 2), final_targets=np.zeros((3, 2)))
-    with adjoint.Functional(network, NUM_STEPS) as functional:
-        with pytest.raises(StepperError, match="Own has no second derivatives: write twin"):
-            functional.hessian_product({"h0": np.zeros(network.controls["h0"].shape)})
+    network = PROBLEMS["lstm"].network(final_loss=Distance(3, 2), final_targets=np.zeros((3, 2)))
+    with (
+        adjoint.Functional(network, NUM_STEPS) as functional,
+        pytest.raises(StepperError, match="Distance has no second derivatives: write twin"),
+    ):
+        functional.hessian_product({"h0": np.zeros(network.controls["h0"].shape)})

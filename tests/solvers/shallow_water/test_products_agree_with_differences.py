@@ -73,7 +73,9 @@ def test_gauss_newton():
     given = directions(stepper)
     weight = stepper.time_step * EVERY / stepper.gauges.sigma**2
     waves = [
-        slope(lambda: {"": stepper.simulate(NUM_STEPS)}, stepper, {k: d[i] for k, d in given.items()})
+        slope(
+            lambda: {"": stepper.simulate(NUM_STEPS)}, stepper, {k: d[i] for k, d in given.items()}
+        )
         for i in range(2)
     ]
     with adjoint.Functional(stepper, NUM_STEPS) as functional:

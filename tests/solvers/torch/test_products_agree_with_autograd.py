@@ -6,7 +6,6 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-from torch.func import functional_call, grad, jvp, vjp
 from torch_unrolled import KINDS, LENGTHS, NUM_STEPS, Model
 
 import adjoint
@@ -16,14 +15,12 @@ from solvers.torch import TorchSequence
 
 pytestmark = pytest.mark.needs("torch")
 
-SCHEDULE = Revolve(NUM_STEPS, 2, leaf_steps=5)
 
-
-def functional_of(model, **options):
+def functional_of(model, steps=NUM_STEPS):
     for tensor in model.initial:
         tensor.requires_grad_()
     stepper = model.sequence().stepper
-    return adjoint.Functional(stepper, NUM_STEPS, schedule=SCHEDULE, **options)
+    return adjoint.Functional(stepper, steps, schedule=Revolve(steps, 2, leaf_steps=5))
 
 
 def directions(stepper, count=2):
@@ -61,35 +58,32 @@ def test_hessian(kind, lengths):
             )
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 def test_gauss_newton():
-    model = Model("LSTM")
-    with functional_of(model) as functional:
+    steps = 8
+    model = Model("LSTM", num_steps=steps)
+    with functional_of(model, steps) as functional:
         stepper = functional.stepper
         given = {name: each[0] for name, each in directions(stepper).items()}
         found = functional.gauss_newton_product(given)
         names = names_of(model, stepper)
-    weights = dict(model.module.named_parameters())
-    reading = dict(model.read_out.named_parameters())
+    inner, reading = list(model.module.parameters()), list(model.read_out.parameters())
     moved = [torch.as_tensor(given[name]) for name in names]
-    split = len(weights), len(weights) + len(reading)
-    point = (weights, tuple(model.initial))
-    along = (dict(zip(weights, moved, strict=False)), tuple(moved[split[1] :]))
-    of_reading = dict(zip(reading, moved[split[0] : split[1]], strict=True))
-
-    def outputs(weights, state):
-        return functional_call(model.module, weights, (model.inputs, state))[0]
-
-    def loss(rows, reading):
-        flat = rows.flatten(0, 1), model.targets.flatten()
-        return functional_call(model.read_out, reading, flat).sum()
-
-    there, slope = jvp(outputs, point, along)
-    bent = jvp(grad(loss, argnums=(0, 1)), (there, reading), (slope, of_reading))[1]
-    of_weights, of_state = vjp(outputs, *point)[1](bent[0])
-    expected = [*of_weights.values(), *bent[1].values(), *of_state]
+    end = len(inner) + len(reading)
+    leaves, along = [*inner, *model.initial], [*moved[: len(inner)], *moved[end:]]
+    outputs = model.module(model.inputs, model.state)[0].flatten(0, 1)
+    slope = torch.zeros_like(outputs).flatten()
+    for index, entry in enumerate(outputs.flatten()):
+        rows = torch.autograd.grad(entry, leaves, retain_graph=True)
+        slope[index] = sum((row * v).sum() for row, v in zip(rows, along, strict=True))
+    rows = outputs.detach().requires_grad_()
+    loss = model.read_out(rows, model.targets.flatten()).sum()
+    first = torch.autograd.grad(loss, [rows, *reading], create_graph=True)
+    towards = [slope.detach().reshape(rows.shape), *moved[len(inner) : end]]
+    bent = torch.autograd.grad(first, [rows, *reading], towards)
+    back = torch.autograd.grad(outputs, leaves, bent[0])
+    expected = [*back[: len(inner)], *bent[1:], *back[len(inner) :]]
     for name, product in zip(names, expected, strict=True):
-        right = product.detach().numpy()
+        right = product.numpy()
         np.testing.assert_allclose(found[name], right, rtol=0, atol=1e-12 * np.abs(right).max())
 
 
@@ -133,6 +127,8 @@ def test_an_operator_without_second_derivatives_is_named():
         targets=given,
         state=torch.ones(2, dtype=torch.float64),
     )
-    with adjoint.Functional(sequence.stepper, 6) as functional:
-        with pytest.raises(StepperError, match="an operator of the model has no second"):
-            functional.hessian_product({"cell.rate": np.array(1.0)})
+    with (
+        adjoint.Functional(sequence.stepper, 6) as functional,
+        pytest.raises(StepperError, match="an operator of the model has no second"),
+    ):
+        functional.hessian_product({"cell.rate": np.array(1.0)})
