@@ -96,3 +96,30 @@ def test_wrong_derivatives(comm):
     functional = adjoint.Functional(stepper, NUM_STEPS, comm=comm)
     with functional, pytest.raises(StepperError, match=r"step_cost_vjp.. of step 21 are not"):
         functional.hessian_product({"force": np.ones(NUM_STEPS)})
+
+
+class Decay(adjoint.FunctionStepper):
+    """A number that decays at a rate that is a scalar."""
+
+    def __init__(self):
+        super().__init__({"u": np.ones(1)}, {"rate": np.array(0.3)})
+
+    def step(self, step, state, out):
+        out["u"][:] = state["u"] * (1 - self.controls["rate"])
+
+    def step_vjp(self, step, state, adjoint, gradient):
+        gradient["rate"] -= state["u"][0] * adjoint["u"][0]
+        adjoint["u"] *= 1 - self.controls["rate"]
+
+    def terminal_cost(self, state):
+        return state["u"][0] ** 2
+
+    def terminal_cost_vjp(self, state, adjoint, gradient):
+        adjoint["u"] += 2 * state["u"]
+
+
+def test_products_by_a_scalar_are_summed(comm):
+    with adjoint.Functional(Decay(), 4, comm=comm) as functional:
+        found = functional.second_order({"rate": [1.0, 2.0]})
+    expected = 8 * 7 * 0.7**6 * comm.size  # of (1 - rate)^8
+    np.testing.assert_allclose(found.products["rate"], [expected, 2 * expected], rtol=1e-13)
