@@ -164,7 +164,9 @@ class Products(Closing):
         own = None if kind.gauss_newton else self._sum(self._run.stepper.accumulators)
         grown = stepper.products()
         # Each direction in a reduction of its own, whose order does not depend on the block.
-        summed = [self._sum({k: np.array(a[i]) for k, a in grown.items()}) for i in range(kind.block)]
+        summed = [
+            self._sum({k: np.array(a[i]) for k, a in grown.items()}) for i in range(kind.block)
+        ]
         products = {name: np.stack([each[name] for each in summed]) for name in grown}
         errors = self._errors.get(kind, {})
         return SecondOrder(cost, own, products, kind.block, report, errors)

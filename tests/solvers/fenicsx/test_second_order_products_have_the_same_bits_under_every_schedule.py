@@ -73,6 +73,6 @@ def test_a_misfit_without_curvature_is_refused_by_its_name():
         steps, value, add_gradient = misfit.steps, misfit.value, misfit.add_gradient
 
     stepper._step.given.misfits[0] = Bare()
-    with adjoint.Functional(stepper, NUM_STEPS) as functional:
-        with pytest.raises(adjoint.StepperError, match="Bare has no second derivative"):
-            functional.second_order(directions(stepper, 1))
+    refusal = pytest.raises(adjoint.StepperError, match="Bare has no second derivative")
+    with adjoint.Functional(stepper, NUM_STEPS) as functional, refusal:
+        functional.second_order(directions(stepper, 1))
