@@ -20,6 +20,7 @@ from adjoint.driver.budgets import memory_bytes
 from adjoint.driver.costs import sum_costs
 from adjoint.driver.evaluations import Evaluations
 from adjoint.driver.gradients import sum_gradients
+from adjoint.driver.prepare import settle_leaf
 from adjoint.driver.run import Run, RunPlan
 from adjoint.driver.second_order_checks import checked_directions, require_right, speak_of_tangents
 from adjoint.errors import AdjointError, ArgumentError, StepperError
@@ -180,6 +181,7 @@ class Products(Closing):
         """Return the stepper of a kind, with these directions, and its evaluations."""
         if kind != self._kind or self._stepper is None or self._evaluations is None:
             self.close()
+            settle_leaf(self._run)  # so that cost and gradient have the bits of a gradient alone
             inner = self._run.stepper
             make = partial(second_order, inner, directions, gauss_newton=kind.gauss_newton)
             stepper = agree_on(make, self._comm, catch=(ArgumentError, StepperError))

@@ -8,7 +8,6 @@ from mpi4py import MPI
 import adjoint
 from adjoint.schedules import Revolve, StoreAll
 
-
 RANKS = (1, 2, 3)
 
 

@@ -57,6 +57,18 @@ def test_inputs_have_products_with_a_row_per_step():
     assert distance(found, products_by_jax(problem, weights, along)[0]) < 1e-12
 
 
+def test_a_leaf_that_the_driver_chooses_is_that_of_the_gradient():
+    networks = [PROBLEMS["lstm"].network(leaf_steps=None) for _ in range(2)]
+    options = {"memory": "100 kB"}
+    with adjoint.Functional(networks[0], NUM_STEPS, **options) as functional:
+        cost, gradient = functional.value_and_gradient()
+    with adjoint.Functional(networks[1], NUM_STEPS, **options) as functional:
+        found = functional.second_order(directions(networks[1]))
+        assert functional.value_and_gradient()[0] == found.cost == cost
+    for name, each in gradient.items():
+        assert np.array_equal(found.gradient[name], each)
+
+
 def test_a_loss_without_a_twin_is_named():
     class Distance(SquaredError):  # noqa: N818 (no exception)
         twin = None
