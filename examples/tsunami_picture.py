@@ -73,11 +73,11 @@ class Picture:
         axes.set_title("gauges: observed (dots), recovered (lines)")
 
     def draw_search(self, misfits: list[float], noise: float) -> None:
-        """Draw the misfit after every iteration."""
+        """Draw the misfit of every evaluation."""
         axes = self._axes[1, 1]
         axes.semilogy(misfits, "o-")
         axes.axhline(noise, color="0.5", linestyle="--", label="noise alone")
-        axes.set(xlabel="iteration", ylabel="misfit")
+        axes.set(xlabel="gradient", ylabel="misfit")
         axes.set_title("L-BFGS-B")
         axes.legend()
 

@@ -7,11 +7,11 @@ off Vancouver Island, noise is added to the water levels at the gauges, and the 
 from these series alone. The same model generates the data and recovers the source, so this shows
 the method, not how well a real source can be determined.
 
-The cost is the misfit at the gauges relative to the noise, plus ``|z|^2 / 2``. The unknown is
-``z``; the elevation is ``A S z``, with an amplitude ``A`` and a smoothing ``S``. This change of
-variable, common in data assimilation, makes the source smooth and of the order of decimetres, and
-the problem well conditioned for SciPy's L-BFGS-B. Each gradient runs the waves forward and back.
-Their states do not fit in the memory allowed, and go to a parallel HDF5 file.
+The parameter is ``z``; the elevation is ``A S z``, with an amplitude ``A`` and a smoothing ``S``.
+The prior of ``z`` is white noise. This change of variable, common in data assimilation, makes the
+source smooth and of the order of decimetres, and the problem well conditioned for SciPy's L-BFGS-B.
+Each gradient runs the waves forward and back. Their states do not fit in the memory allowed, and go
+to a parallel HDF5 file. With ``--log`` and ``--file``, a search that was killed is continued.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,11 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import minimize
-from tqdm import tqdm
+from scipy.sparse import identity
 from tsunami_picture import Picture
 
 import adjoint
+from adjoint import inverse
 from adjoint.units import format_bytes
 from solvers import Gauges, Grid, SalishSea, ShallowWater
 
@@ -63,44 +63,32 @@ READING_SECONDS = 30.0
 
 
 @dataclass(slots=True)
-class Inversion:
-    """The inverse problem, the same on all ranks, and the misfits of the search."""
+class Twin:
+    """The model with its synthetic observations, and the true source; the same on all ranks."""
 
     sea: SalishSea
     grid: Grid
     model: ShallowWater
     truth: Array
-    num_steps: int
-    misfits: list[float] = field(default_factory=list[float])
 
-    def elevation(self, z: Array) -> Array:
-        """Return the initial elevation of the whole domain for an unknown `z`."""
-        width = SMOOTHNESS / self.sea.spacing[0]
+    def unknown(self) -> inverse.Unknown:
+        """Return the unknown: a smooth elevation of the water."""
+        shape, width = self.grid.shape, SMOOTHNESS / self.sea.spacing[0]
         # Smoothed white noise has the inverse of 2 sqrt(pi) width as its standard deviation.
-        scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
-        smooth = gaussian_filter(z.reshape(self.grid.shape), width, mode="constant")
-        return np.where(self.sea.bathymetry > 0, scale * smooth, 0.0)
+        scale = np.where(self.sea.bathymetry > 0, AMPLITUDE * 2 * np.sqrt(np.pi) * width, 0.0)
 
-    def elevation_transposed(self, gradient: Array) -> Array:
-        """Return the derivative with respect to `z`, given that with respect to the elevation."""
-        width = SMOOTHNESS / self.sea.spacing[0]
-        scale = AMPLITUDE * 2 * np.sqrt(np.pi) * width
-        wet = np.where(self.sea.bathymetry > 0, gradient, 0.0)
-        return scale * gaussian_filter(wet, width, mode="constant").ravel()
+        def smooth(field: Array) -> Array:
+            return gaussian_filter(field.reshape(shape), width, mode="constant")
 
-    def readings(self) -> Array:
-        """Return the times of the gauge readings, in minutes."""
-        samples = self.model.gauges.num_samples(self.num_steps)
-        return np.arange(samples) * self.model.gauges.every * self.model.time_step / 60
-
-    def cost(self, z: Array, functional: adjoint.Functional) -> tuple[float, Array]:
-        """Return the cost and its gradient, the same on all ranks."""
-        part = self.elevation(z)[self.grid.rows, self.grid.columns]
-        misfit, gradient = functional.value_and_gradient({"elevation": part})
-        whole = self.grid.gather(gradient["elevation"])
-        whole = self.grid.ranks.gather(whole)[0]
-        self.misfits.append(misfit)
-        return misfit + 0.5 * float(z @ z), self.elevation_transposed(whole) + z
+        return inverse.Unknown(
+            "elevation",
+            transform=inverse.Linear(
+                lambda z: (scale * smooth(z)).ravel(),
+                lambda gradient: smooth(scale * gradient.reshape(shape)).ravel(),
+            ),
+            prior=inverse.Gaussian(precision=identity(self.truth.size)),
+            order=np.arange(self.truth.size).reshape(shape)[self.grid.rows, self.grid.columns],
+        )
 
 
 def source(sea: SalishSea) -> Array:
@@ -125,8 +113,8 @@ def gauge_cells(sea: SalishSea) -> list[tuple[int, int]]:
     return cells
 
 
-def set_up(refine: float, num_steps: int, seed: int, comm: MPI.Intracomm) -> Inversion:
-    """Return the inverse problem, with synthetic observations. Collective."""
+def set_up(refine: float, num_steps: int, seed: int, comm: MPI.Intracomm) -> Twin:
+    """Return the model, with synthetic observations. Collective."""
     sea = SalishSea.load(refine)
     grid = Grid(sea.bathymetry.shape, sea.spacing, comm)
     truth, cells = source(sea), gauge_cells(sea)
@@ -151,33 +139,7 @@ def set_up(refine: float, num_steps: int, seed: int, comm: MPI.Intracomm) -> Inv
     # independent noise requires.
     sigma = NOISE * np.sqrt(every * twin.time_step)
     gauges = Gauges(cells, observed, every=every, sigma=sigma)
-    return Inversion(sea, grid, model(gauges, 0.0), truth, num_steps)
-
-
-def recover(
-    inversion: Inversion, functional: adjoint.Functional, iterations: int
-) -> tuple[Array, list[float]]:
-    """Return the recovered source and the misfit after each iteration. Collective."""
-    initial = inversion.cost(np.zeros(inversion.truth.size), functional)[0]
-    misfits = [initial]
-    show = inversion.grid.ranks.rank == 0
-    with tqdm(total=iterations, unit="iteration", disable=not show) as bar:
-
-        def note(_: Any) -> None:
-            misfits.append(inversion.misfits[-1])
-            bar.set_postfix_str(f"misfit {misfits[-1]:.4g} of {initial:.4g}")
-            bar.update()
-
-        found = minimize(
-            inversion.cost,
-            np.zeros(inversion.truth.size),
-            args=(functional,),
-            jac=True,
-            method="L-BFGS-B",
-            callback=note,
-            options={"maxiter": iterations, "maxcor": 20},
-        )
-    return inversion.elevation(found.x), misfits
+    return Twin(sea, grid, model(gauges, 0.0), truth)
 
 
 def peak_bytes() -> int:
@@ -195,6 +157,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1000, help="time steps (1000)")
     parser.add_argument("--iterations", type=int, default=12, help="of L-BFGS-B (12)")
     parser.add_argument("--memory", default="4 MiB", help="per rank, for states (4 MiB)")
+    parser.add_argument("--log", help="file by which a killed search goes on (none)")
     parser.add_argument("--file", help="keep the snapshot file here (default: a temporary one)")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     parser.add_argument("--output", default="tsunami_source.png", help="file of the picture")
@@ -205,55 +168,63 @@ def main() -> None:
     """Run the experiment, print the results and draw them."""
     given, comm = arguments(), MPI.COMM_WORLD
     began = time.perf_counter()
-    inversion = set_up(given.refine, given.steps, given.seed, comm)
+    twin = set_up(given.refine, given.steps, given.seed, comm)
+    model, gauges = twin.model, twin.model.gauges
     say = print if comm.rank == 0 else _silent
-    hours = given.steps * inversion.model.time_step / 3600
-    say(f"{inversion.grid.shape} cells, {given.steps} steps ({hours:.1f} h), {comm.size} ranks")
+    hours = given.steps * model.time_step / 3600
+    say(f"{twin.grid.shape} cells, {given.steps} steps ({hours:.1f} h), {comm.size} ranks")
     folder = comm.bcast(tempfile.mkdtemp() if comm.rank == 0 else None)
     options: dict[str, Any] = {"comm": comm, "memory": given.memory, "file": given.file or folder}
+    log = None if given.log is None else inverse.EvaluationLog(given.log)
     try:
-        with adjoint.Functional(inversion.model, given.steps, **options) as functional:
-            found, misfits = recover(inversion, functional, given.iterations)
-        part = found[inversion.grid.rows, inversion.grid.columns]
-        inversion.model.controls["elevation"][...] = part
+        with (
+            adjoint.Functional(
+                model, given.steps, **options, resume=bool(given.file)
+            ) as functional,
+            inverse.Inversion(functional, [twin.unknown()], log=log, progress=True) as inversion,
+        ):
+            found = inversion.minimise(max_iterations=given.iterations, maxcor=20)
         trace = os.path.join(folder, "run.json")
-        result = adjoint.gradient(inversion.model, given.steps, **options, trace=trace)
-        series = inversion.model.simulate(given.steps)
+        result = adjoint.gradient(model, given.steps, **options, trace=trace)
+        series = model.simulate(given.steps)
         comm.barrier()
     finally:
         if comm.rank == 0:
             shutil.rmtree(folder)
-    print_results(inversion, result, found, misfits, given, say)
+    whole = twin.grid.ranks.gather(twin.grid.gather(found.controls["elevation"]))[0]
+    print_results(twin, result, found, whole, given, say)
     if comm.rank == 0:
         assert result.timeline is not None
-        gauges = inversion.model.gauges
+        assert gauges.observed is not None
         cells = {
             name: (row, column) for name, (row, column) in zip(GAUGES, gauges.cells, strict=True)
         }
-        picture = Picture(inversion.sea, cells)
-        picture.draw_sources(inversion.truth, found)
-        picture.draw_series(inversion.readings(), gauges.observed, series)
-        picture.draw_search(misfits, _noise(inversion))
+        picture = Picture(twin.sea, cells)
+        picture.draw_sources(twin.truth, whole)
+        minutes = np.arange(len(series)) * gauges.every * model.time_step / 60
+        picture.draw_series(minutes, gauges.observed, series)
+        picture.draw_search([each.misfit for each in found.history], 0.5 * gauges.observed.size)
         picture.draw_timeline(result.timeline)
         picture.save(given.output)
     say(f"{given.output} written; {time.perf_counter() - began:.0f} s in all")
 
 
 def print_results(
-    inversion: Inversion,
+    twin: Twin,
     result: adjoint.Result,
-    found: Array,
-    misfits: list[float],
+    found: inverse.Found,
+    whole: Array,
     given: argparse.Namespace,
     say: Any,
 ) -> None:
     """Print the results, and what one gradient took. Collective."""
-    report, comm = result.report, MPI.COMM_WORLD
+    report, comm, observed = result.report, MPI.COMM_WORLD, twin.model.gauges.observed
     totals = np.array([report.trajectory_bytes, report.bytes_written, report.memory_bytes])
     trajectory, written, used = comm.allreduce(totals)
     peak = comm.allreduce(peak_bytes(), op=MPI.MAX)
-    correlation = np.corrcoef(found.ravel(), inversion.truth.ravel())[0, 1]
-    search = f"{misfits[0]:.4g} -> {misfits[-1]:.4g} (noise alone: {_noise(inversion):.4g})"
+    correlation = np.corrcoef(whole.ravel(), twin.truth.ravel())[0, 1]
+    noise = 0.0 if observed is None else 0.5 * observed.size
+    search = f"{found.history[0].misfit:.4g} -> {found.misfit:.4g} (noise alone: {noise:.4g})"
     say(f"misfit             {search}")
     say(f"source             correlation with the true one {correlation:.3f}")
     say(f"trajectory         {format_bytes(trajectory)}, on all ranks")
@@ -263,11 +234,6 @@ def print_results(
     say(f"transfer time      {report.hidden_share:.0%} of it hidden")
     say(f"recomputation      factor {report.recomputation_factor:.2f}")
     say(f"schedule           {report.schedule}")
-
-
-def _noise(inversion: Inversion) -> float:
-    observed = inversion.model.gauges.observed
-    return 0.0 if observed is None else 0.5 * observed.size
 
 
 def _silent(*_: object) -> None:

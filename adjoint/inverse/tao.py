@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 PREFIX = "inverse_"
 TOLERANCES = ("gatol", "grtol", "gttol")
 SECOND_ORDER = ("nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnkls", "bqnktr", "bqnktl", "asils")
+UNPRECONDITIONED = ("nls", "ntr", "ntl")
+"""Methods that would factor the Hessian by default: there is no matrix of numbers to factor."""
 LEAST_SQUARES = ("brgn", "pounders")
 QUASI_NEWTON = ("lmvm", "blmvm", "bqnls", "bqnkls", "bqnktr", "bqnktl")
 """Methods whose first Hessian can be set."""
@@ -74,6 +76,8 @@ class _Search:
         if self._kind in SECOND_ORDER:
             matrix = self._hessian()
             tao.setHessian(self._at, matrix, matrix)
+            if self._kind in UNPRECONDITIONED:
+                tao.getKSP().getPC().setType("none")
         self._bound(tao, x)
         self._measure(tao)
         self._set_options(tao, max_iterations, options)
