@@ -104,11 +104,10 @@ def recover(twin: Twin, functional: adjoint.Functional, iterations: int) -> inve
     guess = np.tile(GUESS, cells)
     unknown = inverse.Unknown("initial", bounds=(0.0, 1.5), initial=guess)
     penalty = inverse.Tikhonov(PENALTY / twin.noise**2, reference=guess)
-    options = {"max_iterations": iterations, "gatol": 0.0, "grtol": 1e-4}
     with inverse.Inversion(
         functional, [unknown], terms={"initial": penalty}, progress=True
     ) as inversion:
-        return inversion.minimise("tao:blmvm", **options)
+        return inversion.minimise("tao:blmvm", max_iterations=iterations, gatol=0.0, grtol=1e-4)
 
 
 def gathered(twin: Twin, part: Array) -> Array:

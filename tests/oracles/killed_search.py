@@ -24,10 +24,10 @@ from adjoint.schedules import Spilling
 from adjoint.schedules.costs import Costs
 from adjoint.sweep import journal
 
-NUM_STEPS, PAUSE, ITERATIONS = 40, 0.0005, 3
+NUM_STEPS, PAUSE, ITERATIONS = 30, 0.0005, 2
 COSTS = Costs(advance=1e-4, pull_back=2e-4, write=8e-4, read=8e-4)
 METHODS = ("L-BFGS-B", "Newton-CG")
-ATTEMPT_SECONDS = 120
+ATTEMPT_SECONDS = 200
 
 
 class Pendulums(CoupledPendulums):
