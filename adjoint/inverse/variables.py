@@ -86,14 +86,14 @@ class Variable:
     def _find_order(self, part: Any) -> list[Array]:
         """Return the global indices of every rank's part. Collective."""
         given = self.unknown.order
-        if self._group.gather(given is None)[0]:
+        if all(self._group.gather(given is None)):
             ends = np.cumsum([0, *self._group.gather(part.size)])
             return [np.arange(ends[i], ends[i + 1]) for i in range(len(ends) - 1)]
         orders = self._group.gather(np.asarray(given).ravel())
-        every = np.sort(np.concatenate(orders))
+        every = np.concatenate(orders)
         sizes = self._group.gather(part.size)
-        fits = [len(order) for order in orders] == sizes
-        if not (fits and np.array_equal(every, np.arange(len(every)))):
+        fits = [len(order) for order in orders] == sizes and every.dtype.kind in "iu"
+        if not (fits and np.array_equal(np.sort(every), np.arange(len(every)))):
             raise ArgumentError(
                 f"order of the unknown {self.name!r} must hold the global index of every entry of "
                 f"each rank's part, each of 0 to {sum(sizes) - 1} on one rank only"

@@ -172,6 +172,8 @@ def test_what_is_refused(comm):
     with adjoint.Functional(stepper, NUM_STEPS, comm=comm) as functional:
         for unknown in (
             Unknown("angle", order=np.arange(2) + (9 if last else 2 * comm.rank)),
+            Unknown("angle", order=None if last else np.arange(2)),
+            Unknown("angle", order=np.arange(2.0) + 2 * comm.rank),
             Unknown("angle", transform=Log()),
             Unknown("force", initial=np.zeros(NUM_STEPS + last)),
         ):
