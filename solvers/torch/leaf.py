@@ -31,7 +31,13 @@ from adjoint.errors import StepperError
 from solvers.torch.batch import Batch
 from solvers.torch.graph import SavedBytes, graph_before, without_hooks
 from solvers.torch.modules import Modules
-from solvers.torch.replay import BufferWatch, BufferWrittenError, mode_of, randomness
+from solvers.torch.replay import (
+    BufferWatch,
+    BufferWrittenError,
+    mode_of,
+    randomness,
+    without_other_numbers,
+)
 from solvers.torch.rows import LeafData
 from solvers.torch.trees import StateForm, Tree, bytes_of, is_differentiable
 from solvers.torch.unroll import FunctionUnroll, Unroll
@@ -247,7 +253,8 @@ class LeafRunner:
 
     @contextmanager
     def _replayable(self, start: int, stop: int, seed: int) -> Generator[None, None, None]:
-        with self._watch.leaf(start, stop), randomness(seed, self._rank, start):
+        numbers = without_other_numbers(start, stop)
+        with self._watch.leaf(start, stop), randomness(seed, self._rank, start), numbers:
             yield
 
     def _without_graph(

@@ -5,7 +5,9 @@ its parameters, the result of a model may depend on the following:
 
 *Randomness.* Dropout draws from torch's global generator. It is seeded for every leaf by a hash of
 the evaluation's seed, the rank and the leaf's first step (`randomness`), so that a replay draws the
-same numbers without any stored generator state. Afterwards the generator's state is restored.
+same numbers without any stored generator state. Afterwards the generator's state is restored. What
+is drawn from the global generators of Python and NumPy would be other numbers in a replay, and in a
+leaf of another length: a leaf that moves one of them is refused (`without_other_numbers`).
 
 *Buffers* written in the forward pass, such as the running statistics of batch normalisation, would
 be updated again by every replay. `BufferWatch` refuses them, unless nothing depends on what they
@@ -22,7 +24,10 @@ its leaf, so the cache is cleared at the start of every leaf.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 # PyTorch is not in the environment of the type checker.
 
+import ctypes
 import math
+import pickle
+import random
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -33,7 +38,10 @@ import torch
 from adjoint.errors import StepperError
 from solvers.torch.trees import bytes_of
 
-__all__ = ["BufferWatch", "BufferWrittenError", "mode_of", "randomness"]
+__all__ = ["BufferWatch", "BufferWrittenError", "mode_of", "randomness", "without_other_numbers"]
+
+MT19937_BYTES = 625 * 4
+"""Of the state of NumPy's usual global generator: 624 words, and the position among them."""
 
 
 @contextmanager
@@ -48,6 +56,33 @@ def randomness(*numbers: int) -> Generator[None, None, None]:
         yield
     finally:
         torch.set_rng_state(kept)
+
+
+@contextmanager
+def without_other_numbers(start: int, stop: int) -> Generator[None, None, None]:
+    """Raise `StepperError` if the steps draw from the global generator of Python or NumPy."""
+    before = _other_generators()
+    yield
+    for (name, state), (_, other) in zip(before, _other_generators(), strict=True):
+        if state != other:
+            raise StepperError(
+                f"{_named(start, stop)} drew numbers from {name}, and would draw others when taken "
+                "again, or measured: draw from torch's global generator, or before the call"
+            )
+
+
+def _other_generators() -> list[tuple[str, Any]]:
+    """Return names and states of the global generators that torch does not draw from.
+
+    NumPy's own copy of its state takes as long as a small step, so the memory is read. Not seen is
+    a normal number that NumPy had kept, as it makes two at a time; the next one is, so a replay.
+    """
+    bits = np.random.get_bit_generator()
+    if isinstance(bits, np.random.MT19937):
+        state = ctypes.string_at(bits.ctypes.state_address, MT19937_BYTES)
+    else:
+        state = pickle.dumps(bits.state)
+    return [("numpy.random", state), ("random", random.getstate())]
 
 
 def mode_of(modules: Iterable[Any]) -> tuple[Any, ...]:
@@ -171,9 +206,12 @@ class BufferWatch:
         return module._buffers[key]  # noqa: SLF001
 
     def _written(self, index: int, start: int, stop: int) -> BufferWrittenError:
-        steps = f"step {start}" if stop == start + 1 else f"the steps [{start}, {stop})"
         return BufferWrittenError(
-            f"{steps} wrote the buffer {self._places[index][0]!r}, and a replay would write it "
-            "again. Make it part of the state or freeze it; for batch normalisation call .eval(), "
-            "or use layer normalisation"
+            f"{_named(start, stop)} wrote the buffer {self._places[index][0]!r}, and a replay "
+            "would write it again. Make it part of the state or freeze it; for batch normalisation "
+            "call .eval(), or use layer normalisation"
         )
+
+
+def _named(start: int, stop: int) -> str:
+    return f"step {start}" if stop == start + 1 else f"the steps [{start}, {stop})"
