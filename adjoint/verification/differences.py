@@ -12,7 +12,12 @@ is the second difference, extrapolated, over the step: it is zero unless there i
 that no step is shorter. The entry with the smallest error is taken.
 
 How much round-off a function has is measured: nine neighbouring values differ from a quadratic
-polynomial by noise alone, as in ECNoise (Moré and Wild 2011, doi:10.1137/100786125).
+polynomial by noise alone, as in ECNoise (Moré and Wild 2011, doi:10.1137/100786125). Where some of
+them are equal, values are rounded more coarsely than they are spaced, and the spacing is widened;
+in the end the noise is at least that of rounding to multiples of their largest distance.
+
+A derivative is wrong only if smaller steps confirm it, as far as round-off lets them: a staircase
+seen from afar, or chaos, has differences that agree with each other and not with the derivative.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +25,7 @@ from dataclasses import dataclass, field
 from math import inf, isfinite, log, nan, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from adjoint.verification.verdicts import Comparison
 
@@ -35,11 +40,18 @@ MIN_ROWS = 3
 MAX_ROWS = 10
 """Steps at most: the last is 260,000 times smaller than the first."""
 
-NEIGHBOURS = np.arange(-4.0, 5.0)
-"""Where round-off is measured, in units of `Precision.spacing`."""
+NEIGHBOURS = np.array([-4, -3.09, -2.17, -0.94, 0, 1.11, 1.86, 3.14, 4])
+"""Where round-off is measured, in units of `Precision.spacing`: evenly spaced, rounded values might
+lie on a line."""
 
 NOISE_FACTOR = 3.0
 """Standard deviations of round-off in an error: the deviation itself is known to a factor of 2."""
+
+ROUNDING = 1 / sqrt(12)
+"""The standard deviation of rounding to integers."""
+
+LARGEST = 1e4
+"""How much larger than a value the numbers may be from which it is computed."""
 
 MAX_TRUNCATION = 0.05
 """Estimated truncation over the derivative above which differences do not converge: a function that
@@ -111,11 +123,14 @@ class Samples:
 Sample = Callable[[float], Samples]
 
 
-def measure_noise(sample: Sample, precision: Precision) -> tuple[float, NDArray[np.float64]]:
+def measure_noise(
+    sample: Sample, precision: Precision, least: ArrayLike = 0.0
+) -> tuple[float, NDArray[np.float64]]:
     """Return the largest step at which all functions are finite, and their round-off there.
 
-    That is the standard deviation; it is infinite if no step is small enough. Takes nine samples,
-    more of functions that are hardly changed by the steps.
+    That is the standard deviation, but not less than `least`; it is infinite if no step is small
+    enough, and of values that are no function of the controls. Takes nine samples, more of
+    functions that are hardly changed by the steps.
     """
     step = precision.first_step
     centre = sample(step)
@@ -129,12 +144,12 @@ def measure_noise(sample: Sample, precision: Precision) -> tuple[float, NDArray[
         near = [sample(step + i * spacing) if i else centre for i in NEIGHBOURS]
         if not all(samples.are_finite for samples in near):
             return step, np.full(len(centre.values), inf)
-        values = np.array([samples.values for samples in near])
-        # Too few different values: they are rounded more coarsely than they are spaced.
-        coarse = [len(set(column)) < len(near) / 2 and column.any() for column in values.T]
-        if not any(coarse) or 64 * spacing > step:
-            return step, _deviations(near)
-        spacing *= 32
+        # Equal values: they are rounded more coarsely than they are spaced.
+        are_equal = any(len(set(c)) < len(near) and c.any() for c in _columns(near))
+        wider = spacing * precision.epsilon ** (-1 / 6)
+        if not are_equal or 4 * wider > step:
+            return step, _deviations(near, precision.epsilon, least)
+        spacing = wider
 
 
 def compare(
@@ -161,7 +176,8 @@ def compare(
         Of the numbers computed with.
     """
     base = sample(0.0)
-    tableaus = [_Tableau(*given, precision) for given in zip(slopes, noise, roundings, strict=True)]
+    given = zip(slopes, noise, roundings, strict=True)
+    tableaus = [_Tableau(*numbers, precision) for numbers in given]
     for row in range(MAX_ROWS):
         step = first_step / RATIO**row
         plus, minus = sample(step), sample(-step)
@@ -176,16 +192,28 @@ def compare(
     return [tableau.result for tableau in tableaus]
 
 
-def _deviations(near: Sequence[Samples]) -> NDArray[np.float64]:
-    """Return the deviation of each function from a quadratic through its neighbouring values."""
-    values = np.array([samples.values for samples in near])
+def _deviations(near: Sequence[Samples], epsilon: float, least: ArrayLike) -> NDArray[np.float64]:
+    """Return the round-off of each function, given its values at the neighbours."""
     remainders = np.array([samples.remainders for samples in near])
     basis = np.linalg.qr(np.vander(NEIGHBOURS, 3))[0]
     rest = remainders - basis @ (basis.T @ remainders)
     measured = np.sqrt((rest**2).sum(axis=0) / (len(near) - 3))
-    largest = np.abs(values).max(axis=0)
-    measured[measured > MAX_NOISE * largest] = inf
-    return np.maximum(measured, np.finfo(float).eps * largest)
+    largest = np.abs(_columns(near)).max(axis=1)
+    gaps = np.array([_largest_gap(column) for column in _columns(near)])
+    noise = np.maximum.reduce([measured, ROUNDING * epsilon * largest, ROUNDING * gaps])
+    noise = np.maximum(noise, least)
+    noise[noise > MAX_NOISE * largest] = inf
+    return noise
+
+
+def _columns(near: Sequence[Samples]) -> NDArray[np.float64]:
+    return np.array([samples.values for samples in near]).T
+
+
+def _largest_gap(values: NDArray[np.float64]) -> float:
+    """Return the largest difference of values of which some are equal, else zero."""
+    different = np.unique(values)
+    return float(np.diff(different).max()) if 1 < len(different) < len(values) else 0.0
 
 
 @dataclass(slots=True)
@@ -268,11 +296,25 @@ class _Tableau:
             return True
         if len(self.rows) < MIN_ROWS:
             return False
-        error, by_differences = self.best.error, self.slope + self.best.value
-        is_enough = error <= max(self.precision.aim * abs(by_differences), self.next_noise)
-        # Of a wrong derivative the order is shown too: it nears 1 more slowly.
-        is_clear = self.result.verdict != "wrong" or abs(self._order - 1) < 0.05
+        best = self.best
+        by_differences = self.slope + best.value
+        is_enough = best.error <= max(self.precision.aim * abs(by_differences), self.next_noise)
+        is_clear = self.result.verdict != "wrong" or self.next_noise > self._visible(best)
         return is_enough and is_clear
+
+    def _visible(self, best: _Entry) -> float:
+        """Return the round-off with which a row shows whether the best entry is right."""
+        return min(abs(best.value), abs(self.slope + best.value)) / 8
+
+    def _is_contradicted(self, best: _Entry) -> bool:
+        """Whether rows of smaller steps than the best entry's say something else."""
+        visible, is_after = self._visible(best), False
+        for row in self.rows:
+            sees = is_after and row[0].noise <= visible
+            if sees and abs(row[1].value - best.value) > 4 * visible:
+                return True
+            is_after |= any(entry is best for entry in row)
+        return False
 
     @property
     def result(self) -> Comparison:
@@ -283,9 +325,11 @@ class _Tableau:
         best = self.best
         by_differences = self.slope + best.value
         scale = max(abs(by_differences), abs(self.slope))
-        error = max(best.error + self.rounding, self.precision.floor * scale)
+        # What was changed may be lost beside a larger number.
+        lost = LARGEST * best.noise if self.is_constant else 0.0
+        error = max(best.error + self.rounding + lost, self.precision.floor * scale)
         converges = best.truncation <= max(best.noise, MAX_TRUNCATION * abs(by_differences))
-        doubt = "" if converges else NOT_SMOOTH
+        doubt = "" if converges and not self._is_contradicted(best) else NOT_SMOOTH
         return Comparison(by_differences, self.slope, error, self._order, limit, doubt=doubt)
 
     @property

@@ -14,17 +14,32 @@ Adjoints are random where both a direction and the adjoints of the run have a va
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from adjoint.errors import NonFiniteError, SolveError
+from adjoint.errors import ArgumentError, NonFiniteError, SolveError
 from adjoint.parallel import largest
 from adjoint.steppers import Arrays
 from adjoint.verification.runs import Fields, Runs, Segment, wide
 
-__all__ = ["Directions"]
+__all__ = ["Directions", "require_fitting"]
+
+
+def require_fitting(argument: str, given: Any, arrays: Arrays) -> None:
+    """Raise `ArgumentError` unless each given value fits the array of its name, and is finite."""
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"{argument} is a mapping from name to array, not {given!r}")
+    for name, value in cast(Mapping[str, Any], given).items():
+        if name not in arrays:
+            raise ArgumentError(f"{argument} names {name!r}: there are {sorted(arrays)}")
+        try:
+            np.broadcast_to(value, arrays[name].shape)
+        except ValueError as error:
+            raise ArgumentError(f"{argument} of {name!r}: {error}") from None
+        if not np.all(np.isfinite(value)):
+            raise ArgumentError(f"{argument} of {name!r} is not finite")
 
 
 class Directions:
@@ -42,6 +57,8 @@ class Directions:
 
     def __init__(self, runs: Runs, scale: Mapping[str, ArrayLike] | None, seed: int) -> None:
         self.runs, self._scale, self._seed = runs, scale or {}, seed
+        state = {name: runs.stepper.state[name] for name in runs.state_names}
+        require_fitting("scale", self._scale, {**runs.controls, **state})
         self._seen: dict[str, NDArray[np.bool_]] = {}
 
     def is_left_out(self, name: str) -> bool:
@@ -59,9 +76,13 @@ class Directions:
         """Return a direction of each control, by name."""
         return [(f"control {k!r}", self.of_control(k, *key)) for k in self.runs.controls]
 
+    def of_controlled_state(self, *key: int) -> Fields:
+        """Return a direction of the initial state, zero where controls do not change it."""
+        return Fields({}, self._derivative(Segment(0, 0), *key))
+
     def of_initial_state(self, first: Segment, *key: int) -> Fields:
         """Return a direction of the initial state, given the first leaf of steps."""
-        moved, pushed = self._derivative(Segment(0, 0), *key), self._derivative(first, *key)
+        moved, pushed = self.of_controlled_state(*key).state, self._derivative(first, *key)
         return Fields({}, {k: np.where(moved[k] == 0, pushed[k], moved[k]) for k in moved})
 
     def of_state_after(self, leaf: Segment, *key: int) -> Fields:
@@ -85,7 +106,10 @@ class Directions:
             is_free = (towards != 0) & (scale != 0)
             inverse = np.divide(1.0, np.square(scale), where=scale != 0, out=np.zeros_like(scale))
             noise[name] = np.where(is_free, drawn * inverse, 0)
-        self.see(self.runs.pulled_back(leaf, noise).state)
+        # From another state, so that a stepper is found that reuses what it computed there.
+        step = self.runs.precision.short_step
+        moved = self._random_state(leaf.state or {}, *key)
+        self.see(self.runs.pulled_back(leaf, noise, moved, step).state)
         adjoint = self.runs.stepper.adjoint
         return {k: (self._seen[k] * v).astype(adjoint[k].dtype) for k, v in noise.items()}
 
@@ -95,10 +119,7 @@ class Directions:
         The controls are moved, and so is the state before it, unless this is the initial state.
         """
         runs, names = self.runs, self.runs.state_names
-        random = Fields({}, {})
-        if segment.state is not None:
-            rank, base = runs.comm.rank, segment.state
-            random = Fields({}, {n: self._draw(n, base[n], rank, (1, *key)) for n in names})
+        random = self._random_state(segment.state or {}, *key)
         for _, direction in self.of_controls(*key):
             random |= direction
         step = runs.precision.short_step
@@ -110,6 +131,11 @@ class Directions:
         sizes = [self._rms(moved[n]) / (self._size(plus[n]) or 1.0) for n in names]
         size = max(sizes, default=0.0) or 1.0
         return {name: array / size for name, array in moved.items()}
+
+    def _random_state(self, state: Arrays, *key: int) -> Fields:
+        names = [name for name in self.runs.state_names if name in state]
+        rank = self.runs.comm.rank
+        return Fields({}, {n: self._draw(n, state[n], rank, (1, *key)) for n in names})
 
     def _draw(
         self, name: str, like: NDArray[Any], rank: int | None, key: Sequence[int]

@@ -1,6 +1,6 @@
 """The derivatives of single steps, costs and the initial state against their transposes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import communicator
 from adjoint.steppers import Arrays, Stepper
 from adjoint.verification.directions import Directions
-from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment
+from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment, require_steps
 from adjoint.verification.verdicts import Comparison, Comparisons
 
 __all__ = ["DotProductResult", "compare_steps", "dot_product_test"]
@@ -24,6 +24,8 @@ class DotProductResult(Comparisons):
 
     untested: tuple[str, ...] = ()
     """What could not be tested, and why."""
+    start_doubt: str = ""
+    """Why a derivative with respect to the initial state that differs may be right, if it may."""
 
     @property
     def first_wrong_step(self) -> int | None:
@@ -82,6 +84,7 @@ def dot_product_test(
         warn_of_forgotten_comm()
     try:
         with ranks.failing(), Runs(stepper, ranks, inner_product) as runs:
+            num_steps = require_steps(num_steps, stepper)
             if runs.has.accepted_steps is not None:
                 stepper.advance(0, num_steps)
                 runs.accept_present_steps()
@@ -99,16 +102,44 @@ def compare_steps(directions: Directions, num_steps: int) -> DotProductResult:
     direction = directions.of_initial_state(first)
     comparisons = _compare_initial_state(directions, first, direction)
     untested += _unmoved_entries(runs, direction)
-    state = first.state
+    state, doubt = first.state, ""
     for start, stop in leaves:
         leaf = Segment(start, stop, state)
-        end, after = runs.state_after(leaf), directions.of_state_after(leaf, stop)
-        weights = directions.weights(end, after, leaf, stop)
-        comparisons += (found := _compare_leaf(directions, leaf, direction, weights))
-        if any(comparison.verdict == "wrong" for comparison in found):
+        found, end, after = _compare_leaf(directions, leaf, direction)
+        if start == 0 and _is_wrong(found, "in state"):
+            doubt = _doubt_at_the_start(directions, leaf, end, after)
+            found = [c if "in control" in c.part else replace(c, doubt=doubt) for c in found]
+        comparisons += found
+        if _is_wrong(found):
             break
         state, direction = end, after
-    return DotProductResult((*comparisons, *terminal), tuple(untested))
+    untested += [doubt] if doubt else []
+    return DotProductResult((*comparisons, *terminal), tuple(untested), doubt)
+
+
+def _is_wrong(found: Sequence[Comparison], part: str = "") -> bool:
+    return any(c.verdict == "wrong" and part in c.part for c in found)
+
+
+def _doubt_at_the_start(directions: Directions, leaf: Segment, end: Arrays, after: Fields) -> str:
+    """Say why the first leaf, which is wrong in its state, may be right, if it may.
+
+    Entries of a fixed initial state may follow from others, and a right adjoint then is the
+    transpose only for changes that respect this. Controls make such changes; and from the state
+    after the leaf, whose direction the leaf has made, it can be taken again.
+    """
+    moved = directions.of_controlled_state()
+    fixed = [name for name, array in moved.state.items() if not np.all(array)]
+    ranks: list[list[str]] = directions.runs.comm.gather(fixed)
+    fixed = list(dict.fromkeys(name for names in ranks for name in names))
+    looks = [(replace(leaf, state=end), after), (leaf, moved)]
+    found = [_compare_leaf(directions, *look)[0] for look in looks if fixed]
+    if not fixed or any(_is_wrong(comparisons, "in state") for comparisons in found):
+        return ""
+    return (
+        f"changes of the initial state that no control makes, in {', '.join(map(repr, fixed))}: "
+        "only they show a difference, so some of these entries may follow from others"
+    )
 
 
 def _compare_terminal_cost(
@@ -140,18 +171,22 @@ def _compare_initial_state(
 
 
 def _compare_leaf(
-    directions: Directions, leaf: Segment, direction: Fields, weights: Arrays
-) -> list[Comparison]:
+    directions: Directions, leaf: Segment, direction: Fields
+) -> tuple[list[Comparison], Arrays, Fields]:
+    """Return comparisons, and the state after the leaf with its direction."""
     runs = directions.runs
+    end, after = runs.state_after(leaf), directions.of_state_after(leaf, leaf.stop)
+    weights = directions.weights(end, after, leaf, leaf.stop)
     both, cost = (runs.pulled_back(leaf, adjoint) for adjoint in (weights, {}))
     step = Fields(_difference(both.controls, cost.controls), _difference(both.state, cost.state))
     moved = [("state", direction), *directions.of_controls(leaf.start)]
     found = runs.compare(replace(leaf, weights=weights), moved, [step, cost], [both, cost])
-    return [
+    named = [
         comparison.of(f"{function} in {name}", leaf.start)
         for name, comparisons in found
         for function, comparison in zip(("step", "step cost"), comparisons, strict=True)
     ]
+    return named, end, after
 
 
 def _unmoved_entries(runs: Runs, direction: Fields) -> list[str]:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from adjoint.driver.costs import warn_of_forgotten_comm
 from adjoint.parallel import communicator
 from adjoint.steppers import Capabilities, Stepper, copy_arrays
+from adjoint.steppers.checks import check_stepper
 from adjoint.storage.checksums import checksum
+from adjoint.verification.runs import require_steps
 
 __all__ = ["ReplayResult", "replay_test"]
 
@@ -43,11 +45,13 @@ def replay_test(
 
     Collective on `comm`. Keeps one checksum per leaf, and one state.
     """
-    ranks, has = communicator(comm), Capabilities.of(stepper)
+    ranks = communicator(comm)
     if ranks.mpi is None:
         warn_of_forgotten_comm()
     try:
         with ranks.failing():
+            check_stepper(stepper)
+            has, num_steps = Capabilities.of(stepper), require_steps(num_steps, stepper)
             leaf = has.leaf_steps or 1
             ends = [*range(leaf, num_steps, leaf), num_steps]
             stepper.start()

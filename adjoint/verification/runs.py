@@ -1,9 +1,9 @@
 """Runs of a stepper with its controls and states moved along a direction, and pulled back."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import fsum, nan, sqrt
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -13,10 +13,25 @@ from adjoint.errors import ArgumentError, NonFiniteError, SolveError
 from adjoint.functional import Functional
 from adjoint.parallel import Communicator, largest
 from adjoint.steppers import Arrays, Capabilities, Stepper
-from adjoint.verification.differences import Precision, Samples, compare, measure_noise
+from adjoint.steppers.checks import check_num_steps, check_stepper
+from adjoint.verification.differences import (
+    ROUNDING,
+    Precision,
+    Samples,
+    compare,
+    measure_noise,
+)
 from adjoint.verification.verdicts import Comparison
 
-__all__ = ["Fields", "InnerProduct", "Runs", "Segment", "require_functional", "wide"]
+__all__ = [
+    "Fields",
+    "InnerProduct",
+    "Runs",
+    "Segment",
+    "require_functional",
+    "require_steps",
+    "wide",
+]
 
 InnerProduct = Callable[[Arrays, Arrays], float]
 """This rank's part of the inner product of two mappings with the same names."""
@@ -34,6 +49,9 @@ class Fields:
     def __or__(self, other: "Fields") -> "Fields":
         """Return both; where they have a name in common, the other one's."""
         return Fields({**self.controls, **other.controls}, {**self.state, **other.state})
+
+
+NOWHERE = Fields({}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +78,14 @@ class Runs:
     def __init__(
         self, stepper: Stepper, comm: Communicator, inner_product: InnerProduct | None
     ) -> None:
+        check_stepper(stepper)
         self.stepper, self.comm, self.has = stepper, comm, Capabilities.of(stepper)
         self._inner = inner_product or _euclidean
-        self.controls = {name: np.array(array) for name, array in _inexact(stepper.controls)}
-        """The controls that have a derivative, as they were before the test."""
-        self.state_names = [name for name, _ in _inexact(stepper.adjoint)]
+        self.controls = _copied(stepper.controls)
+        """The controls as they were before the test."""
+        self.state_names = list(stepper.adjoint)
         """The arrays of the state that have an adjoint."""
-        groups = stepper.controls, stepper.accumulators, stepper.adjoint
-        arrays = [array for group in groups for _, array in _inexact(group)]
-        arrays += [stepper.state[name] for name in self.state_names]
-        own = max((float(np.finfo(array.dtype).eps) for array in arrays), default=0.0)
-        self.precision = Precision(largest(max(own, float(np.finfo(float).eps)), comm))
+        self.precision = Precision(largest(_coarsest(stepper), comm))
         self.evaluations = 0
         """How often a segment was sampled."""
         self._frozen: NDArray[np.float64] | None = None
@@ -110,34 +125,46 @@ class Runs:
         something else: it has the round-off. Where a name comes twice, round-off is measured along
         the first one.
         """
-        together = Fields({}, {})
+        together = NOWHERE
         for _, direction in reversed(directions):
             together |= direction
         around = partial(self._sample, segment, gradients, together)
-        step, noise = measure_noise(around, self.precision)
+        lost = self._lost(segment, gradients)
+        step, noise = measure_noise(around, self.precision, lost)
         found: list[tuple[str, list[Comparison]]] = []
+        num_steps = segment.stop - segment.start
         for name, direction in directions:
             slopes = [self.slope(gradient, direction) for gradient in gradients]
-            num_steps = segment.stop - segment.start
-            roundings = [self._rounding(g, direction, num_steps) for g in computed or gradients]
+            roundings = [
+                2 * sqrt(num_steps or 1) * self._rounding(g, direction)
+                for g in computed or gradients
+            ]
             sample = partial(self._sample, segment, gradients, direction)
             result = compare(sample, slopes, roundings, step, noise, self.precision)
             found.append((name, result))
         return found
 
+    def _lost(self, segment: Segment, gradients: Sequence[Fields]) -> NDArray[np.float64]:
+        """Return the round-off in each function if all steps round the state alike."""
+        start = segment.state or self.state_after(Segment(0, 0))
+        each = [self._rounding(gradient, Fields({}, start)) for gradient in gradients]
+        return ROUNDING * (segment.stop - segment.start) * np.array(each)
+
     def slope(self, gradient: Fields, direction: Fields) -> float:
         """Return the derivative along a direction, from this rank's parts of the gradient."""
-        return math.fsum(self.comm.gather(self._product(gradient, direction)))
+        return fsum(self.comm.gather(self._product(gradient, direction)))
 
-    def pulled_back(self, segment: Segment, weights: Arrays) -> Fields:
+    def pulled_back(
+        self, segment: Segment, weights: Arrays, direction: Fields = NOWHERE, position: float = 0.0
+    ) -> Fields:
         """Return what the stepper makes of an adjoint at the end of a segment, on this rank.
 
         With `Segment.turns` it is the derivative of the terminal cost; of no steps, that of the
-        initial state.
+        initial state. The start may be moved.
         """
         stepper, start, stop = self.stepper, segment.start, segment.stop
-        with self.comm.failing():
-            self._place(segment, {}, 0.0)
+
+        def pulled() -> Fields:
             if segment.turns:
                 stepper.turn(0.0)
             elif start < stop:
@@ -151,10 +178,12 @@ class Runs:
             if start < stop or segment.turns:
                 self._set_adjoint({})
             stepper.finish()
-        return Fields(_copied(stepper.accumulators), adjoint)
+            return Fields(_copied(stepper.accumulators), adjoint)
+
+        return self._moved(segment, direction, position, pulled)[0]
 
     def state_after(
-        self, segment: Segment, direction: Fields | None = None, position: float = 0.0
+        self, segment: Segment, direction: Fields = NOWHERE, position: float = 0.0
     ) -> Arrays:
         """Return a copy of the state at the end of a segment, moved at its start."""
 
@@ -163,7 +192,7 @@ class Runs:
                 self.stepper.advance(segment.start, segment.stop)
             return _copied(self.stepper.state)
 
-        return self._moved(segment, direction or Fields({}, {}), position, advanced)[0]
+        return self._moved(segment, direction, position, advanced)[0]
 
     # -- moved runs ---------------------------------------------------------------------------
 
@@ -192,9 +221,9 @@ class Runs:
         try:
             values, shift = self._moved(segment, direction, position, run)
         except (NonFiniteError, SolveError):
-            values, shift = [math.nan] * len(gradients), Fields({}, {})
+            values, shift = [nan] * len(gradients), NOWHERE
         predicted = [self._product(gradient, shift) for gradient in gradients]
-        totals = [math.fsum(own) for own in zip(*self.comm.gather(values + predicted), strict=True)]
+        totals = [fsum(own) for own in zip(*self.comm.gather(values + predicted), strict=True)]
         return Samples(np.array(totals[: len(values)]), np.array(totals[len(values) :]))
 
     def _functions(self, segment: Segment) -> list[float]:
@@ -248,14 +277,22 @@ class Runs:
                 total += self._inner({k: left[k] for k in names}, {k: right[k] for k in names})
         return total
 
-    def _rounding(self, gradient: Fields, direction: Fields, num_steps: int) -> float:
-        """Return the round-off in a directional derivative: a random walk in each entry."""
+    def _rounding(self, gradient: Fields, direction: Fields) -> float:
+        """Return the round-off in a directional derivative if each entry is rounded once."""
         squares = 0.0
         for g, d in ((gradient.controls, direction.controls), (gradient.state, direction.state)):
             for name in g.keys() & d.keys():
                 squares += float(np.square(np.abs(wide(g[name]) * d[name])).sum())
-        total = math.fsum(self.comm.gather(squares))
-        return 2 * self.precision.epsilon * math.sqrt(total * max(num_steps, 1))
+        total = fsum(self.comm.gather(squares))
+        return self.precision.epsilon * sqrt(total)
+
+
+def require_steps(num_steps: Any, stepper: Stepper) -> int:
+    """Return a number of steps to be tested; raise `ArgumentError` unless it is one."""
+    steps = check_num_steps(num_steps, stepper)
+    if steps is None:
+        raise ArgumentError("num_steps=None: say how many steps are to be tested")
+    return steps
 
 
 def require_functional(given: object, test: str) -> None:
@@ -283,8 +320,20 @@ def _shifted(base: Arrays, direction: Arrays, position: float) -> tuple[Arrays, 
     return moved, shift
 
 
-def _inexact(arrays: Arrays) -> list[tuple[str, NDArray[Any]]]:
-    return [(k, v) for k, v in arrays.items() if np.issubdtype(v.dtype, np.inexact)]
+def _coarsest(stepper: Stepper) -> float:
+    """Return the largest relative spacing of numbers in arrays that are differentiated."""
+    spacings = [float(np.finfo(float).eps)]
+    state = {name: stepper.state[name] for name in stepper.adjoint}
+    for arrays in (state, stepper.adjoint, stepper.controls, stepper.accumulators):
+        for name, array in arrays.items():
+            # Half precision, and extensions such as bfloat16.
+            if array.dtype.kind == "V" or array.dtype.itemsize < 4:
+                raise ArgumentError(
+                    f"{name!r} is {array.dtype}: too few digits for differences to show a "
+                    "derivative. Test the stepper with float32 or float64"
+                )
+            spacings.append(float(np.finfo(array.dtype).eps))
+    return max(spacings)
 
 
 def _copied(arrays: Arrays) -> Arrays:
@@ -292,4 +341,4 @@ def _copied(arrays: Arrays) -> Arrays:
 
 
 def _euclidean(a: Arrays, b: Arrays) -> float:
-    return math.fsum(float(np.vdot(wide(a[name]), wide(b[name])).real) for name in b)
+    return fsum(float(np.vdot(wide(a[name]), wide(b[name])).real) for name in b)

@@ -1,7 +1,7 @@
 """The gradient of a functional against differences of its cost."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import isnan, nan
 from typing import Any
@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
 from adjoint.functional import Functional
-from adjoint.verification.directions import Directions
+from adjoint.steppers import Arrays
+from adjoint.verification.directions import Directions, require_fitting
 from adjoint.verification.dot_product import DotProductResult, compare_steps
 from adjoint.verification.runs import Fields, InnerProduct, Runs, Segment, require_functional
 from adjoint.verification.verdicts import Comparisons, Verdict, overall
@@ -102,6 +103,10 @@ def taylor_test(
     require_functional(functional, "taylor_test")
     stepper, comm = functional.stepper, functional.comm
     with comm.failing(), Runs(stepper, comm, inner_product) as runs:
+        if direction is not None:
+            require_fitting("direction", direction, runs.controls)
+            if not any(np.any(array) for array in direction.values()):
+                raise ArgumentError("direction is zero: nothing would be tested")
         cost, found = functional.value_and_gradient()
         assert functional.report is not None
         num_steps = functional.report.num_steps
@@ -113,13 +118,18 @@ def taylor_test(
         parts = (
             _parts(directions, gradient, num_steps)
             if direction is None
-            else [("the given direction", Fields(direction, {}))]
+            else [("the given direction", Fields(_like(runs.controls, direction), {}))]
         )
         compared = runs.compare(Segment(0, num_steps, turns=True), parts, [gradient])
         comparisons = tuple(comparison.of(part) for part, (comparison,) in compared)
         evaluations = runs.evaluations
-        is_wrong = overall(comparisons) == "wrong"
-        steps = compare_steps(directions, num_steps) if is_wrong else None
+        steps = compare_steps(directions, num_steps) if overall(comparisons) == "wrong" else None
+        if steps is not None and steps.start_doubt:
+            comparisons = tuple(
+                replace(c, doubt=steps.start_doubt) if c.part == INITIAL_STATE else c
+                for c in comparisons
+            )
+            steps = steps if overall(comparisons) == "wrong" else None
     return TaylorResult(comparisons, cost, evaluations, steps)
 
 
@@ -145,3 +155,7 @@ def _parts(directions: Directions, gradient: Fields, num_steps: int) -> list[tup
 
 def _steepness(runs: Runs, gradient: Fields) -> Callable[[Fields], float]:
     return lambda direction: abs(runs.slope(gradient, direction))
+
+
+def _like(arrays: Arrays, given: Mapping[str, Any]) -> Arrays:
+    return {name: np.broadcast_to(value, arrays[name].shape) for name, value in given.items()}

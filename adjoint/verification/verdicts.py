@@ -89,10 +89,10 @@ class Comparison:
     @property
     def weight(self) -> tuple[int, float]:
         """Larger for what says more of a part: the clearest disagreement, else the most exact."""
+        if not self.scale:  # a step that does not depend on the part says nothing of the others
+            return 0, 0.0
         kind = ("cannot tell", "right", "wrong").index(self.verdict)
-        # Parts that a step does not depend on agree exactly: figures of the others say more.
-        figure = self.distance if kind == 2 else -self.relative_error
-        return kind, figure if self.scale else -1e300
+        return 1 + kind, self.distance if self.verdict == "wrong" else -self.relative_error
 
     def __str__(self) -> str:
         where = self.part if self.step is None else f"{self.part}, step {self.step}"
