@@ -56,7 +56,8 @@ def dot_product_test(
 
     A state is moved as runs move it: by controls, and by the step before it. So ghost cells, land
     and other entries that are copies or constant need no care. Entries of the initial state that
-    neither a control nor the first step changes are not tested; how many is printed.
+    neither a control nor the first step changes are not tested; how many is printed. Nor is
+    the first step called wrong if only changes of a fixed initial state show it.
 
     Collective on `comm`. Keeps four states and the tape of one leaf. Takes every step 14 times, and
     seven times for the state and for each control; more often where a step is not smooth. The

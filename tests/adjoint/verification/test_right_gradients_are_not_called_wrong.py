@@ -10,7 +10,7 @@ from adjoint.verification import dot_product_test, replay_test, taylor_test
 
 
 class Pointwise(FunctionStepper):
-    """``u' = f(u, m)`` in each entry, with its derivatives; the cost is ``|u|^2 / 2`` at the end."""
+    """``u' = f(u, m)`` in each entry, with derivatives; the cost is ``|u|^2 / 2`` at the end."""
 
     factor = 1.0
     """Of the derivative with respect to the control: one is right."""
