@@ -16,7 +16,7 @@ from ufl import dx, grad, inner
 
 import adjoint
 from adjoint.verification import taylor_test
-from solvers.fenicsx import FormStepper, stepper
+from solvers.fenicsx import FormStepper, step
 from solvers.fenicsx.forms import partial, pinned
 
 INTEGRANDS = {
@@ -49,7 +49,7 @@ def test_gradient_is_exact(name):
 
 @pytest.mark.parametrize("name", INTEGRANDS)
 def test_gradient_would_be_wrong_otherwise(name, monkeypatch):
-    monkeypatch.setattr(stepper, "pinned", lambda form, degree: form)
+    monkeypatch.setattr(step, "pinned", lambda form, degree: form)
     with adjoint.Functional(stepper_of(*INTEGRANDS[name]), 2) as functional:
         assert taylor_test(functional).verdict == "wrong"
 

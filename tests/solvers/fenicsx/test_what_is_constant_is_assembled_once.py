@@ -72,11 +72,11 @@ def test_pulling_back_solves_no_equation(monkeypatch):
     stepper.record(0, NUM_STEPS, reach_stop=True)
     stepper.turn(0.0)
     calls = []
-    monkeypatch.setattr(type(stepper._equation), "solve", lambda *arguments: calls.append(1))
-    iterations = stepper._equation.snes.getLinearSolveIterations()
+    monkeypatch.setattr(type(stepper._step.equation), "solve", lambda *arguments: calls.append(1))
+    iterations = stepper._step.equation.snes.getLinearSolveIterations()
     stepper.pull_back(0, NUM_STEPS)
     assert not calls
-    assert stepper._equation.snes.getLinearSolveIterations() == iterations
+    assert stepper._step.equation.snes.getLinearSolveIterations() == iterations
 
 
 def test_two_weights_of_a_scheme_take_two_factorisations_each_way():
@@ -149,6 +149,6 @@ def test_data_that_change_in_the_course_of_time_are_assembled_again():
     for k, u in stepper.trajectory(NUM_STEPS):
         values.append(u.x.array.copy())
         if k:
-            dofs = stepper._equation.boundary.dofs
+            dofs = stepper._step.equation.boundary.dofs
             y = u.function_space.tabulate_dof_coordinates()[dofs, 1]
             np.testing.assert_allclose(values[k][dofs], np.cos(y + 0.1 * (k - 1)), atol=1e-14)
