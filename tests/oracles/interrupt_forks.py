@@ -265,15 +265,17 @@ class Session:
 
     def left(self):
         """Return the open files, the files in the folder, and the threads."""
+        threads: list[str] = []
+        for thread in threading.enumerate():
+            # Python lists one for ever that a signal has kept from being started.
+            if thread is not threading.main_thread() and thread.ident is not None:
+                thread.join(1)
+                threads += [thread.name] if thread.is_alive() else []
         descriptors = []
         for number in os.listdir("/proc/self/fd"):
             with suppress(FileNotFoundError):  # that of the listing itself
                 descriptors.append(os.readlink(f"/proc/self/fd/{number}"))
         files = {path.name for path in self.folder.iterdir()} - {"run.h5", "run.h5.second"}
-        for thread in threading.enumerate():
-            if thread is not threading.main_thread():
-                thread.join(1)
-        threads = [thread.name for thread in threading.enumerate()]
         # MPI's own stays open if the signal comes where MPI has just opened it.
         mine = [
             name for name in descriptors if self.point.case != "mpi" and str(self.folder) in name
