@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from adjoint.errors import SnapshotFileError
+from adjoint.storage.file_io import DESCRIPTOR, close_once, hold
 from adjoint.storage.lock import FileLock
 
 __all__ = ["Claim"]
@@ -75,15 +76,15 @@ class Claim:
                 self._lock.note(making=True)
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
             self._is_new = True  # before it is, so that a signal that comes between leaves no file
+            held: dict[str, int] = {}
             try:
-                descriptor = os.open(self.path, flags, 0o600)  # for its owner only
+                hold(held, os.open, self.path, flags, 0o600)  # for its owner only
+                return write(held[DESCRIPTOR])
             except FileExistsError:
-                self._is_new = False  # another program's
+                self._is_new = bool(held)  # else another program's
                 raise
-            try:
-                return write(descriptor)
             finally:
-                os.close(descriptor)
+                close_once(held)
 
     def finish(self) -> None:
         """Give a new file its name, or none if it is temporary. Raises `OSError`."""

@@ -21,6 +21,8 @@ __all__ = [
     "close_once",
     "closing",
     "cut_short",
+    "duplicated",
+    "hold",
     "read_fully",
     "write_fully",
 ]
@@ -45,9 +47,30 @@ def closing(owner: object, descriptor: int) -> Callable[[], None]:
     Without that, the disk space of a temporary file would stay taken until the process ends.
     """
     held = {DESCRIPTOR: descriptor}
+    _close_with(owner, held)
+    return partial(close_once, held)
+
+
+def duplicated(owner: object, descriptor: int) -> tuple[int, Callable[[], None]]:
+    """Return a duplicate of a descriptor, and a function as of `closing`. Raises `OSError`."""
+    held: dict[str, int] = {}
+    _close_with(owner, held)
+    hold(held, os.dup, descriptor)
+    return held[DESCRIPTOR], partial(close_once, held)
+
+
+def hold(held: dict[str, int], call: Callable[..., int], *arguments: Any) -> None:
+    """Keep the descriptor that a call of the operating system returns as `DESCRIPTOR`.
+
+    Called and kept in one call of C: signals come most often in a call that takes long, and one
+    that came between would leave the descriptor open for ever.
+    """
+    held.update(zip([DESCRIPTOR], map(call, *zip(arguments, strict=True)), strict=True))
+
+
+def _close_with(owner: object, held: dict[str, int]) -> None:
     # Not when the process exits: threads may still use it then, and it is closed anyway.
     finalize(owner, close_once, held).atexit = False
-    return partial(close_once, held)
 
 
 def close_once(held: dict[str, int]) -> None:

@@ -37,7 +37,7 @@ from adjoint.storage.file_format import (
     Placement,
     RowField,
 )
-from adjoint.storage.file_io import CHUNK_BYTES, as_bytes, closing, read_fully, write_fully
+from adjoint.storage.file_io import CHUNK_BYTES, as_bytes, duplicated, read_fully, write_fully
 
 __all__ = [
     "BEGUN",
@@ -100,8 +100,7 @@ class JournalFile:
         self._reservable = placement.reservable
         self._reserved: set[int] = set()
         self._name = placement.name if placement.rank == 0 else None
-        self._descriptor = os.dup(placement.descriptor)
-        self._close = closing(self, self._descriptor)
+        self._descriptor, self._close = duplicated(self, placement.descriptor)
 
     def close(self) -> None:
         """Close the file."""

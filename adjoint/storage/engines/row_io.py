@@ -21,7 +21,7 @@ from adjoint.storage.blocks import Block
 from adjoint.storage.checksums import checksum, first_non_finite
 from adjoint.storage.engines.transfer import Direction
 from adjoint.storage.file_format import Placement
-from adjoint.storage.file_io import closing, cut_short, read_fully, write_fully
+from adjoint.storage.file_io import cut_short, duplicated, read_fully, write_fully
 from adjoint.storage.index import ENTRY_BYTES, Entry
 
 __all__ = ["RankFile"]
@@ -43,8 +43,7 @@ class RankFile:
         self.placement = placement
         self.writes = 0
         """Writes posted, those of the run that this one resumes included."""
-        self._descriptor = os.dup(placement.descriptor)
-        self._close = closing(self, self._descriptor)
+        self._descriptor, self._close = duplicated(self, placement.descriptor)
         status = os.fstat(self._descriptor)
         self.identity = status.st_dev, status.st_ino
         """Device and inode of the file, whatever its path names later."""
