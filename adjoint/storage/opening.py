@@ -191,12 +191,16 @@ def _opened(
         found = _on_rank_zero(find, comm, name)
         opening = partial(_open_soon, found.path)
         descriptor = on_all_ranks(opening, comm, failing=_failing(name), undo=os.close)
-        reservable = all(comm.gather(is_reservable(descriptor)))
-        structure = replace(structure, rows=found.rows)
-        placement = structure.placement(
-            found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
-        )
-        unusable = set[int]().union(*comm.gather(rows_overdue(descriptor)))
+        try:
+            reservable = all(comm.gather(is_reservable(descriptor)))
+            structure = replace(structure, rows=found.rows)
+            placement = structure.placement(
+                found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
+            )
+            unusable = set[int]().union(*comm.gather(rows_overdue(descriptor)))
+        except BaseException:  # a signal, most likely while space is reserved
+            os.close(descriptor)
+            raise
         return SnapshotFile(placement, claim, unusable=unusable)
     except BaseException:
         claim.close()
