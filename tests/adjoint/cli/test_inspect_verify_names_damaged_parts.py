@@ -47,3 +47,15 @@ def test_a_journal_without_an_intact_record(tmp_path, capsys):
     snapshot_files.make(path, {0: [{"u": np.ones(4)}]}, journal=journal)
     assert cli.main(["inspect", str(path), "--verify"]) == 1
     assert capsys.readouterr().out.count("NOT intact") == 2
+
+
+def test_a_part_of_which_the_cost_is_not_known(tmp_path, rng, capsys):
+    parts, path = [{"u": rng.random(700)}], tmp_path / "run.h5"
+    snapshot_files.make(path, {4: parts})
+    with h5py.File(path, "r+") as file:
+        file["index"][0] = snapshot_files.entries(4, 1, parts, cost=np.nan)
+    assert cli.main(["inspect", str(path), "--verify"]) == 0
+    with h5py.File(path, "r+") as file:
+        file["snapshots"][0, 8] ^= 1
+    assert cli.main(["inspect", str(path), "--verify"]) == 1
+    assert "state 4, row 0, rank 0" in capsys.readouterr().out
