@@ -14,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,13 @@ from adjoint.steppers.protocol import Arrays
 from adjoint.steppers.second_order.directions import Direction, complex_type
 from adjoint.steppers.second_order.hooks import invoke
 
-__all__ = ["DOUBLE_STEP", "SINGLE_STEP", "ComplexStep", "complex_step_size"]
+__all__ = [
+    "DOUBLE_STEP",
+    "SINGLE_STEP",
+    "ComplexStep",
+    "complex_is_reproducible",
+    "complex_step_size",
+]
 
 _ERRORS: Any = getattr(np, "exceptions", np)
 ComplexWarning: type[Warning] = _ERRORS.ComplexWarning
@@ -42,6 +49,26 @@ WAYS_OUT = {
     "initial_state": "write initial_state_jvp (and initial_state_curvature, unless it is affine)",
     "initial_state_vjp": "write initial_state_jvp and initial_state_curvature",
 }
+
+
+@cache
+def complex_is_reproducible() -> bool:
+    """Return whether complex products have the same bits wherever their arrays lie.
+
+    Not so in NumPy before 1.25 on processors with AVX-512: products are rounded otherwise if the
+    result lies within 64 bytes of a factor, as small arrays of Python's allocator may.
+    """
+    rng = np.random.default_rng(0)
+    real, imaginary = rng.standard_normal((2, 2, 64))
+    memory = np.zeros(192, complex)
+    factor, near, far = memory[:2], memory[2:4], memory[128:130]
+    for other in (real + 1j * imaginary).T:
+        factor[...] = other
+        np.multiply(factor, other[::-1].copy(), out=near)
+        np.multiply(factor, other[::-1].copy(), out=far)
+        if near.tobytes() != far.tobytes():
+            return False
+    return True
 
 
 def complex_step_size(stepper: FunctionStepper, function: str) -> float:

@@ -19,6 +19,7 @@ from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays, state_bytes
 from adjoint.steppers.scratch import Scratch
+from adjoint.steppers.second_order.complex_step import complex_is_reproducible
 from adjoint.steppers.second_order.directions import (
     Direction,
     Directions,
@@ -75,7 +76,7 @@ class SecondOrderOfLeaves(ABC):
         require_free_names(inner)
         self._names, self._moving = list(inner.state), list(inner.adjoint)
         self.problem_name = f"second-order products of {has.problem_name}"
-        self.reproducible = has.reproducible
+        self.reproducible = has.reproducible and (not is_complex or complex_is_reproducible())
         self._unit = has.leaf_steps
         self._count = len(next(iter(directions.values())))
         self._directions = Directions(

@@ -26,6 +26,7 @@ from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.function import FunctionStepper
 from adjoint.steppers.mappings import Assignable, StateArrays
 from adjoint.steppers.protocol import Arrays
+from adjoint.steppers.second_order.complex_step import complex_is_reproducible
 from adjoint.steppers.second_order.derivatives import Derivatives
 from adjoint.steppers.second_order.directions import Direction, parts, tangent_name
 from adjoint.steppers.second_order.hooks import invoke, is_written
@@ -70,6 +71,8 @@ class SecondOrderOfFunctions(FunctionStepper):
         self._names, self._moving = list(inner.state), list(inner.adjoint)
         self.problem_name = f"second-order products of {has.problem_name}"
         self.reproducible, self.writes_ghosts = has.reproducible, has.writes_ghosts
+        if any(self._derivatives.is_complex.values()):
+            self.reproducible &= complex_is_reproducible()
         self.distributed = has.distributed | set(map(tangent_name, has.distributed))
         self.per_step = has.per_step | set(map(tangent_name, has.per_step))
         self._count = len(next(iter(directions.values())))
