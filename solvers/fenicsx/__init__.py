@@ -21,5 +21,6 @@ _load, __dir__ = lazy_exports(
 
 
 def __getattr__(name: str) -> Any:
-    importlib.import_module(f"{__name__}.libraries")
+    if name in __all__:
+        importlib.import_module(f"{__name__}.libraries")
     return _load(name)

@@ -1,18 +1,18 @@
 """Hessian and Gauss-Newton products agree with those that JAX computes of one scan of all steps."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
-from jax_full_scan import CASES, full_scan
 
-import adjoint
-from adjoint.errors import StepperError
-from adjoint.schedules import Revolve
-from solvers.jax import value_and_grad
+jax = pytest.importorskip("jax")
 
-pytestmark = pytest.mark.needs("jax")
+import jax.numpy as jnp  # noqa: E402
+from jax import lax  # noqa: E402
+from jax_full_scan import CASES, full_scan  # noqa: E402
+
+import adjoint  # noqa: E402
+from adjoint.errors import StepperError  # noqa: E402
+from adjoint.schedules import Revolve  # noqa: E402
+from solvers.jax import value_and_grad  # noqa: E402
 
 ARGNUMS = {"lstm": (0, 1, 2, 3), "gru": (0, 1, 2), "dropped": (0, 2)}
 
