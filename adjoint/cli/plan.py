@@ -50,6 +50,7 @@ QUANTITIES = (
     ("pull-back", parse_seconds, "TIME", "one step of the adjoint (default: twice a step)"),
     ("record", parse_seconds, "TIME", "what recording a tape adds to a step (default: 0)"),
     ("tape", parse_bytes, "SIZE", "the tape of one step (default: its state is the tape)"),
+    ("piece", parse_bytes, "SIZE", "pieces that tapes consist of, which may go to the file"),
     ("leaf", parse_count, "N", "steps recorded together (default: the best number)"),
     ("write", parse_speed, "SPEED", "writing the file (default: 1 GB/s)"),
     ("read", parse_speed, "SPEED", "reading the file (default: as fast as writing)"),
@@ -121,6 +122,7 @@ def _request(options: argparse.Namespace) -> tuple[PlanRequest, list[str]]:
         memory_bytes=options.memory,
         costs=costs,
         tape_bytes=(options.tape or options.state) if _is_taped(options) else None,
+        piece_bytes=options.piece,
         disk_bytes=disk,
         leaf_steps=options.leaf,
     )

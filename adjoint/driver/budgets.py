@@ -9,6 +9,7 @@ from dataclasses import replace
 from adjoint.driver import constants
 from adjoint.driver.machine_memory import memory_per_rank
 from adjoint.driver.run import Run
+from adjoint.driver.tapes_in_file import with_room_for_tapes
 from adjoint.errors import ArgumentError
 from adjoint.parallel import smallest
 from adjoint.planning.budget import Budget, Room, leaf_sizes
@@ -37,7 +38,7 @@ def find_budget(run: Run, *, leaf_steps: int | None = None) -> Budget:
         Memory or disk is too small for any schedule.
     """
     only = run.capabilities.leaf_steps if leaf_steps is None else leaf_steps
-    return _budget(run, leaf_sizes(run.planned_steps, only))
+    return with_room_for_tapes(run, _budget(run, leaf_sizes(run.planned_steps, only)))
 
 
 def find_leaf(run: Run) -> int:

@@ -7,6 +7,10 @@ MIN_TRIAL_RUN_SECONDS = 10.0
 """Leaf sizes are tried in short sweeps if the run takes this long; in a shorter one each sweep
 would be too short to tell them apart."""
 
+SIMILAR_SIZES = 2
+"""Transfers of pieces of tapes that are at most this many times as large as states, or as small,
+are not measured beside those of states: their times follow from the sizes."""
+
 EXPECTED_EVALUATIONS = 10
 """Evaluations of a `Functional` over which the first touch of its memory is spread."""
 

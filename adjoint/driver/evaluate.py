@@ -116,7 +116,7 @@ class Driver:
         """Return what follows from an evaluation that was played as planned, from its beginning."""
         comm, resources, result = self._run.comm, self._resources, played.result
         costs, seconds = None, 0.0
-        undisturbed = played.record is None and not result.lost_states
+        undisturbed = played.record is None and not (result.lost_states or result.lost_tapes)
         if plan.costs is not None and calibration is not None and undisturbed:
             costs = agreed_costs(calibration.costs(plan.costs), comm)
             seconds = largest(played.ended - played.began - played.touch_seconds, comm)
@@ -162,6 +162,7 @@ class Driver:
             compared_states=result.compared_states,
             unchecked=self._run.unchecked,
             lost_states=result.lost_states,
+            lost_tapes=result.lost_tapes,
             journal_records=0 if journal is None else journal.records,
             journal_seconds=0.0 if journal is None else journal.seconds,
             journal_failure="" if journal is None else journal.failure or "",

@@ -2,8 +2,10 @@
 
 from adjoint.driver.budgets import max_file_states, required_bytes, slots_of_a_tape
 from adjoint.driver.run import Run
+from adjoint.driver.tapes_in_file import check_pieces
 from adjoint.errors import ArgumentError
 from adjoint.schedules import Schedule
+from adjoint.schedules.tapes_in_file.parameters import tape_pieces
 
 __all__ = ["check_given_schedule"]
 
@@ -12,6 +14,7 @@ def check_given_schedule(run: Run, schedule: Schedule) -> None:
     """Raise `ArgumentError`, on every rank, unless a schedule fits the run. Collective."""
     _check_steps(run, schedule)
     _check_tapes(run, schedule)
+    check_pieces(run, schedule)
     if schedule.file_states and run.file is None:
         raise ArgumentError(f"{schedule!r} keeps states in a file: give file=")
     memory = run.options.memory_bytes
@@ -21,7 +24,9 @@ def check_given_schedule(run: Run, schedule: Schedule) -> None:
             raise ArgumentError(
                 f"{schedule!r} takes {needed} bytes per rank, more than memory={memory}"
             )
-    if run.options.disk_bytes is not None and schedule.file_states > max_file_states(run):
+    if tape_pieces(schedule) or run.options.disk_bytes is None:
+        return
+    if schedule.file_states > max_file_states(run):
         raise ArgumentError(
             f"the schedule keeps {schedule.file_states} states in the file, "
             f"disk={run.options.disk_bytes} bytes has room for {max_file_states(run)}"

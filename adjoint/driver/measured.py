@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from adjoint.driver import constants
 from adjoint.driver.run import Run
 from adjoint.errors import TransferError
-from adjoint.measurement.engines import Survey, choose_engine, likeliest_first
+from adjoint.measurement.engines import Choice, Survey, choose_engine, likeliest_first
 from adjoint.measurement.probe import Probe, with_file
 from adjoint.measurement.remembered import remember, remembered
 from adjoint.measurement.touch import touch_speed
+from adjoint.measurement.transfers import TransferCosts
 from adjoint.planning.budget import Budget
 from adjoint.planning.case import Case
 from adjoint.planning.draft import PLANNING_SHARE, Draft
+from adjoint.planning.tapes import with_pieces
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.buffers import Buffers
@@ -110,7 +112,33 @@ def _with_file(run: Run, probe: Probe, draft: Draft) -> Measured:
     except TransferError as failed:
         return Measured(draft.costs, without, engine, file_failure=str(failed))
     costs = with_file(draft.costs, choice.costs)
+    if draft.budget.tape_pieces:
+        costs = _measured_pieces(run, probe, costs, choice, row)
     return Measured(costs, draft.budget, choice.engine, choice.reason)
+
+
+def _measured_pieces(run: Run, probe: Probe, costs: Costs, choice: Choice, row: int) -> Costs:
+    """Return the costs with those of pieces of tapes, measured if their size is another one."""
+    assert run.file is not None
+    assert run.memory.piece_layout is not None
+    comm = run.comm
+    piece = max(comm.gather(run.memory.piece_layout.memory_bytes))
+    ratio = piece / max(1, row)
+    if 1 / constants.SIMILAR_SIZES <= ratio <= constants.SIMILAR_SIZES:
+        return with_pieces(costs, ratio)
+    key = (max(comm.gather(os.stat(run.file.folder).st_dev)), choice.engine, comm.size, piece)
+    transfers: TransferCosts | None = remembered(key, comm)
+    if transfers is None:
+        survey = probe.engines([choice.engine], run.file.open_for_probe, of_pieces=True)
+        transfers = survey.found.get(choice.engine)
+        if transfers is None:  # it failed: then no tape goes to the file
+            return costs
+        remember(key, transfers)
+    return replace(
+        costs,
+        piece_write=transfers.write_while_computing,
+        piece_read=transfers.read_while_computing,
+    )
 
 
 def _touched_buffers(run: Run, num_slots: int, leaf_steps: int) -> Buffers:

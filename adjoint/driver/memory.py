@@ -42,6 +42,11 @@ class Memory:
         self._tape_layout = None if scratch is None else StateLayout.of(scratch.make())
 
     @property
+    def piece_layout(self) -> StateLayout | None:
+        """Layout of a piece of a tape; None if tapes cannot go to the file."""
+        return self._tape_layout if self._has.shows_tapes else None
+
+    @property
     def peak_bytes(self) -> int:
         """The most bytes in use at once since `buffers`, without what the stepper has anyway."""
         return 0 if self._pool is None else max(0, self._pool.room.peak - self._uncharged)
@@ -82,9 +87,11 @@ class Memory:
         """Whether tapes are blocks as slots are."""
         return self._tape_layout == self._layout
 
-    def buffers(self, num_slots: int, leaf_steps: int) -> Buffers:
+    def buffers(self, num_slots: int, leaf_steps: int, *, pieces: int | None = None) -> Buffers:
         """Return the buffers, all slots empty, for so many slots and leaves of this size.
 
+        Of tapes that consist of pieces, no more than `pieces` are in memory at once, those being
+        written or read included.
         Always the same object: it must not be in use any more. The stepper gets its memory, in case
         it has served another run meanwhile; its state is void until it is started.
         """
@@ -97,6 +104,9 @@ class Memory:
                 self._tapes = BlockPool(self._tape_layout, room=self._pool.room)
         pool, buffers, block = self._pool, self._buffers, self._layout.memory_bytes
         buffers.begin()
+        buffers.tape_pool = self._tapes
+        if self._tapes is not pool:
+            self._tapes.resize(sys.maxsize if pieces is None else pieces)
         if self._has.tape_memory is not None:
             self._has.tape_memory.use(self._tapes.lend, self._tapes.take_back)
         tape = self.tape_bytes(leaf_steps, kept=True)

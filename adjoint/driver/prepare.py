@@ -6,7 +6,7 @@ The best schedule is chosen by `adjoint.planning` from costs that are measured h
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adjoint.driver import constants
@@ -21,6 +21,7 @@ from adjoint.planning.budget import Budget
 from adjoint.planning.planner import Plan, choose
 from adjoint.schedules import Online, Schedule, Spilling
 from adjoint.schedules.costs import Costs
+from adjoint.schedules.tapes_in_file.parameters import tape_pieces
 from adjoint.storage.engines.registry import candidate_names
 from adjoint.sweep.journal import SavedRecord
 
@@ -69,14 +70,14 @@ def settle_leaf(run: Run) -> None:
     if not has.leaf_sensitive:
         return
     if run.grid.leaf_steps is None:
-        record, rows = None, None
+        found, rows = None, None
         if options.resume and run.file is not None:
             rows = run.file.rows_found()
-            record = None if rows is None else _find_record(run, run.file, rows)
+            found = None if rows is None else _find_record(run, run.file, rows)
         if options.schedule is not None:
             run.grid.leaf_steps = options.schedule.leaf_steps
-        elif record is not None:
-            run.grid.leaf_steps = int(record.header.plan["leaf_steps"])
+        elif found is not None:
+            run.grid.leaf_steps = int(found.record.header.plan["leaf_steps"])
         else:
             run.grid.leaf_steps = find_leaf(run)
         has.set_leaf_steps(run.grid.leaf_steps)
@@ -92,7 +93,7 @@ def _rows_to_open(run: Run, schedule: Schedule) -> int | None:
     states = schedule.file_states
     if run.file is None or (states == 0 and run.file.is_temporary()):
         return None
-    if run.options.schedule is not None or states == 0:
+    if run.options.schedule is not None or states == 0 or tape_pieces(schedule):
         return max(1, states)
     return max(states, min(max_file_states(run), 2 * states + constants.SPARE_ROWS))
 
@@ -106,9 +107,16 @@ def _given(run: Run, schedule: Schedule) -> RunPlan:
 # -- the best schedule --------------------------------------------------------------------------
 
 
-def _best(run: Run, evaluations: int, *, leaf_steps: int | None = None) -> RunPlan:
-    """Return the best plan; with `leaf_steps`, of those with leaves of that size."""
+def _best(
+    run: Run, evaluations: int, *, leaf_steps: int | None = None, has_tapes: bool = True
+) -> RunPlan:
+    """Return the best plan; with `leaf_steps`, of those with leaves of that size.
+
+    One with tapes in the file only if that may have some.
+    """
     budget = find_budget(run, leaf_steps=leaf_steps)
+    if not has_tapes:
+        budget = replace(budget, file_pieces=0)
     measured = _measured(run, replace(budget, evaluations=evaluations))
     plan = _choose(run, measured.costs, measured.budget)
     leaves = _leaf_search(run, measured.budget, plan.schedule)
@@ -170,31 +178,49 @@ def _open_ended(costs: Costs, budget: Budget) -> Plan:
 
 def _resumed(run: Run, file: RunFile, rows: int, evaluations: int) -> RunPlan | None:
     """Return the plan to continue the run that the file has; None if it has no record of one."""
-    record = _find_record(run, file, rows)
-    if record is None:
+    found = _find_record(run, file, rows)
+    if found is None:
         return None
-    noted = record.header.plan
-    plan = _planned_again(run, noted, rows, evaluations)
+    noted = found.record.header.plan
+    plan = _planned_again(run, noted, rows, evaluations, has_tapes=found.has_tapes)
     engine = noted.get("engine")
     if plan.engine is None and engine in candidate_names(run.comm):
         plan = replace(plan, engine=engine, engine_reason="as in the run that is resumed")
     return replace(plan, rows=rows, resumes=True)
 
 
-def _find_record(run: Run, file: RunFile, rows: int) -> SavedRecord | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A run to be resumed."""
+
+    record: SavedRecord
+    """The latest that all ranks have."""
+    has_tapes: bool
+    """Whether its file was made for tapes such as this stepper's, too."""
+
+
+def _find_record(run: Run, file: RunFile, rows: int) -> _Found | None:
     """Return the latest record that all ranks have, leaving the file as it is."""
     with file.open(rows, run.options.engine, resume=True) as store:
         journal = file.open_journal(store)
         if journal is None:
             return None
         try:
-            return next(iter(journal.find()), None)
+            record = next(iter(journal.find()), None)
         finally:
             journal.close()
+        own = store.file.placement.piece
+        has_tapes = run.comm.gather(own is not None and own == run.memory.piece_layout)
+        return None if record is None else _Found(record, all(has_tapes))
 
 
-def _planned_again(run: Run, noted: Mapping[str, Any], rows: int, evaluations: int) -> RunPlan:
-    """Return the plan for leaves of the same size, by the same costs, as in an earlier run."""
+def _planned_again(
+    run: Run, noted: Mapping[str, Any], rows: int, evaluations: int, *, has_tapes: bool
+) -> RunPlan:
+    """Return the plan for leaves of the same size, by the same costs, as in an earlier run.
+
+    One without tapes in the file, unless it was made for some.
+    """
     leaf = int(noted["leaf_steps"])
     schedule = run.options.schedule
     if schedule is not None:
@@ -204,10 +230,13 @@ def _planned_again(run: Run, noted: Mapping[str, Any], rows: int, evaluations: i
                 f"the run to be resumed has leaves of {leaf} steps, the schedule has "
                 f"{schedule.leaf_steps}: give it leaf_steps={leaf}"
             )
+        if tape_pieces(schedule) and not has_tapes:
+            raise ArgumentError(f"the file of the run to be resumed has no tapes: {schedule!r} has")
         return plan
     if noted["costs"] is None:
-        return _best(run, evaluations, leaf_steps=leaf)
+        return _best(run, evaluations, leaf_steps=leaf, has_tapes=has_tapes)
     costs = Costs.of_numbers(noted["costs"])
     budget = find_budget(run, leaf_steps=leaf)
-    budget = replace(budget, file_states=min(budget.file_states, rows))
+    room = {"file_states": min(budget.file_states, rows), "file_pieces": rows * has_tapes}
+    budget = replace(budget, **room)
     return _choose(run, costs, budget)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from adjoint.driver.fingerprints import differing
 from adjoint.driver.run import Run, RunPlan
+from adjoint.schedules import Schedule
+from adjoint.schedules.tapes_in_file.parameters import tape_pieces
 from adjoint.storage.engines.transfer import Statistics
+from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
 
@@ -50,12 +53,13 @@ class Resources:
         run, schedule = self._run, plan.schedule
         try:
             if run.file is not None and plan.rows is not None:
-                self.store = run.file.open(plan.rows, plan.engine, resume=plan.resumes)
+                piece = run.memory.piece_layout if tape_pieces(schedule) else None
+                self.store = run.file.open(plan.rows, plan.engine, piece=piece, resume=plan.resumes)
                 self.journal = run.file.open_journal(self.store)
                 self._is_taken_over = plan.resumes
             if self.journal is not None:
                 self._found = self.journal.find() if plan.resumes else []
-            self.buffers = run.memory.buffers(schedule.num_slots, schedule.leaf_steps)
+            self.buffers = _buffers(run, schedule)
         except BaseException:
             self.close()
             raise
@@ -77,8 +81,7 @@ class Resources:
         an earlier run are used at most once, and only if nothing that it depends on has changed on
         any rank. `controls` is the hash of the controls. Collective.
         """
-        schedule = plan.schedule
-        self.buffers = self._run.memory.buffers(schedule.num_slots, schedule.leaf_steps)
+        self.buffers = _buffers(self._run, plan.schedule)
         self._run.stepper.start()
         store, journal, comm = self.store, self.journal, self._run.comm
         if store is None:
@@ -141,3 +144,9 @@ class Resources:
             if self.store is not None:
                 self.store.close()
         self.store = self.journal = None
+
+
+def _buffers(run: Run, schedule: Schedule) -> Buffers:
+    """Return empty buffers for what a schedule keeps in memory."""
+    pieces = schedule.num_tapes * tape_pieces(schedule) or None
+    return run.memory.buffers(schedule.num_slots, schedule.leaf_steps, pieces=pieces)

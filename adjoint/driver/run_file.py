@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -128,9 +129,17 @@ class RunFile:
         return sum(self._comm.gather(own))
 
     def open(
-        self, rows: int, engine: "str | EngineFactory | None", *, resume: bool = False
+        self,
+        rows: int,
+        engine: "str | EngineFactory | None",
+        *,
+        piece: StateLayout | None = None,
+        resume: bool = False,
     ) -> "FileStore":
         """Return an empty store with `rows` rows; with `resume`, with the rows that the file has.
+
+        A row holds a state, or a piece of a tape if that has a layout; in a file to be resumed,
+        what it was made for.
 
         Raises
         ------
@@ -141,7 +150,7 @@ class RunFile:
             lambda: storage.open_store(
                 self._path(),
                 self._sharers(),
-                self._spec(),
+                replace(self._spec(), piece=piece),
                 rows,
                 engine=engine,
                 deadline=self._options.transfer_deadline,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adjoint.parallel import Communicator
-from adjoint.schedules.actions import Action, Advance, PullBack, Record, Turn
+from adjoint.schedules.actions import Action, Advance, OffloadTape, PullBack, Record, Turn
 from adjoint.schedules.costs import Costs
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.sweep.observers import Observer
@@ -59,6 +59,8 @@ class Calibration(Observer):
         self._sweeps = [_totals(), _totals()]
         """Of the forward and of the reverse sweep."""
         self._current = self._sweeps[0]
+        self._moves_pieces = False
+        """Whether most transfers are of pieces of tapes."""
         self._unreached = 0
         """Records whose last step was not taken: those of leaves that are pulled back at once."""
 
@@ -73,6 +75,8 @@ class Calibration(Observer):
             total.steps += action.stop - action.start
             if kind is Record and not action.reach_stop:
                 self._unreached += 1
+        elif kind is OffloadTape:
+            self._moves_pieces = True
         elif kind is Turn:
             self._marks.append(self._statistics())
             self._current = self._sweeps[1]
@@ -107,7 +111,7 @@ class Calibration(Observer):
             restart_overhead=factor * planned.restart_overhead,
             turn=0.0,
             driver_overhead=max(0.0, rest) / max(1, leaves),
-            **_transfers(planned, self._marks[0], now),
+            **_transfers(planned, self._marks[0], now, of_pieces=self._moves_pieces),
         )
 
     # -- inside ---------------------------------------------------------------------------------
@@ -159,17 +163,28 @@ def _share_kept(
     return max(1 / max(planned.slowdown, planned.read_slowdown), 1 - hidden * lost / computed)
 
 
-def _transfers(planned: Costs, before: Statistics, now: Statistics) -> dict[str, float]:
-    """Return the mean times of a write, of a read and of posting one, as costs."""
+def _transfers(
+    planned: Costs, before: Statistics, now: Statistics, *, of_pieces: bool
+) -> dict[str, float]:
+    """Return the mean times of a write, of a read and of posting one, as costs.
+
+    If nearly all are `of_pieces` of tapes, those of states have changed as much as theirs.
+    """
     writes, reads = now.writes_done - before.writes_done, now.reads_done - before.reads_done
     writing = now.finished_write_seconds - before.finished_write_seconds
     reading = now.finished_read_seconds - before.finished_read_seconds
     posting = now.post_seconds - before.post_seconds
-    return {
-        "write": writing / writes if writes else planned.write,
-        "read": reading / reads if reads else planned.read,
-        "post": posting / (writes + reads) if writes + reads else planned.post,
-    }
+    found = {"post": posting / (writes + reads) if writes + reads else planned.post}
+    for name, seconds, count in (("write", writing, writes), ("read", reading, reads)):
+        state, piece = getattr(planned, name), getattr(planned, f"piece_{name}")
+        mean = seconds / count if count else piece if of_pieces else state
+        if of_pieces:
+            found[f"piece_{name}"] = mean
+            found[name] = state * mean / piece if piece else state
+        else:
+            found[name] = mean
+            found[f"piece_{name}"] = piece * mean / state if state else piece
+    return found
 
 
 def agreed_costs(costs: Costs, comm: Communicator) -> Costs:

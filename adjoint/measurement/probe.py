@@ -21,6 +21,7 @@ import numpy as np
 from adjoint.measurement import constants
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.measurement.engines import Survey, measure_engines, num_rows
+from adjoint.measurement.first_steps import FirstSteps, clear
 from adjoint.measurement.transfers import MIN_SECONDS, Computation, TransferCosts
 from adjoint.parallel import Communicator, largest
 from adjoint.planning.case import Case
@@ -28,7 +29,7 @@ from adjoint.schedules import Revolve, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
+from adjoint.steppers.protocol import Stepper, copy_arrays
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import Field, StateLayout
@@ -106,9 +107,10 @@ class Probe:
         candidates: "Sequence[str | EngineFactory]",
         open_store: "Callable[[StateLayout, int, str | EngineFactory], FileStore]",
         *,
+        of_pieces: bool = False,
         exhaustive: bool = False,
     ) -> Survey:
-        """Return what transfers by each engine cost beside these steps.
+        """Return what transfers of a state by each engine cost beside these steps.
 
         Of large states only the first 16 MiB are transferred, and the costs are scaled.
 
@@ -118,6 +120,8 @@ class Probe:
             The engines, the likeliest first.
         open_store
             Opens an empty store, given the layout of a state, the number of states and the engine.
+        of_pieces
+            Transfer a piece of a tape instead of a state.
         exhaustive
             Measure all of them, and not only until one hides its transfers.
 
@@ -128,19 +132,25 @@ class Probe:
         """
         step_seconds = self.costs().advance
         with self._started(2, self.grid) as buffers:
-            for step in range(2):
-                copy_arrays(self.stepper.state, buffers.fill(step).arrays)
-            whole = buffers.slots[0]
+            blocks = buffers.take_pieces(2) if of_pieces else list(map(buffers.fill, range(2)))
+            for block in blocks:
+                if of_pieces:
+                    _fill(block)
+                else:
+                    copy_arrays(self.stepper.state, block.arrays)
+            whole = blocks[0]
             layout = first_part(StateLayout.of(whole.arrays), constants.MAX_PROBED_BYTES)
             rows = num_rows(sum(self.comm.gather(layout.block_bytes)))
             survey = measure_engines(
                 candidates,
                 partial(open_store, layout, rows),
-                [_part(block, layout) for block in buffers.slots.values()],
+                [_part(block, layout) for block in blocks],
                 Computation(self._compute, step_seconds, self.grid),
                 self.comm,
                 exhaustive=exhaustive,
             )
+            if of_pieces:
+                buffers.give_back_pieces(blocks)
         factor = largest(whole.bytes.size / max(1, layout.moved_bytes), self.comm)
         return survey.scaled(max(1.0, factor))
 
@@ -213,7 +223,7 @@ class Probe:
     def _leaf_seconds(self, leaf: int) -> tuple[float, float]:
         """Return the seconds to record the first leaf and to pull it back."""
         self.stepper.start()
-        _clear(self.stepper.adjoint)
+        clear(self.stepper.adjoint)
         recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=False))
         return recorded, self._timed(partial(self.stepper.pull_back, 0, leaf))
 
@@ -233,7 +243,7 @@ class Probe:
             self._leaf_seconds(case.leaf_steps)
             self.stepper.start()
             calibration = Calibration(Statistics)
-            Sweep(_FirstPart(self.stepper), schedule.num_steps, buffers, None, self.comm).run(
+            Sweep(FirstSteps(self.stepper), schedule.num_steps, buffers, None, self.comm).run(
                 schedule, observer=calibration
             )
             found = agreed_costs(calibration.costs(rough), self.comm)
@@ -276,59 +286,6 @@ class Probe:
         began = time.perf_counter()
         work()
         return largest(time.perf_counter() - began, self.comm)
-
-
-class _FirstPart:
-    """The first steps of a stepper's run as a run of their own, whose terminal cost is zero."""
-
-    def __init__(self, stepper: Stepper) -> None:
-        self._stepper = stepper
-
-    @property
-    def state(self) -> Arrays:
-        return self._stepper.state
-
-    @property
-    def adjoint(self) -> Arrays:
-        return self._stepper.adjoint
-
-    @property
-    def controls(self) -> Arrays:
-        return self._stepper.controls
-
-    @property
-    def accumulators(self) -> Arrays:
-        return self._stepper.accumulators
-
-    @property
-    def first_non_finite(self) -> int | None:
-        return Capabilities.of(self._stepper).first_non_finite
-
-    def start(self) -> None:
-        self._stepper.start()
-
-    def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
-        return self._stepper.advance(start, stop, cost=cost)
-
-    def record(
-        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
-    ) -> float | None:
-        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
-
-    def turn(self, cost: float) -> float:
-        _clear(self._stepper.adjoint)
-        return cost
-
-    def pull_back(self, start: int, stop: int) -> None:
-        self._stepper.pull_back(start, stop)
-
-    def finish(self) -> None:
-        pass
-
-
-def _clear(arrays: Arrays) -> None:
-    for array in arrays.values():  # as bytes: NumPy may not know the dtype, such as bfloat16
-        array.reshape(-1).view(np.uint8)[...] = 0
 
 
 def _trial_leaves(rough: Costs, leaf_steps: int, num_slots: int, seconds: float) -> int:
@@ -405,6 +362,11 @@ def first_part(layout: StateLayout, max_bytes: int) -> StateLayout:
             break
         fields.append(whole)
     return StateLayout(tuple(fields))
+
+
+def _fill(block: Block) -> None:
+    """Write what no disk compresses, and is finite as numbers of any kind."""
+    block.bytes[...] = np.random.default_rng(0).integers(64, size=block.bytes.size, dtype=np.uint8)
 
 
 def _part(block: Block, layout: StateLayout) -> Block:

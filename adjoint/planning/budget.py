@@ -105,6 +105,10 @@ class Budget:
     tape_slots: Mapping[int, int] = field(default_factory=dict)
     """Leaf size -> slots that each tape takes that is kept beside that of the leaf being reversed.
     Leaf sizes that are not in it keep no tapes."""
+    tape_pieces: Mapping[int, int] = field(default_factory=dict)
+    """Leaf size -> pieces of a tape in the file; none for those whose tapes cannot go there."""
+    file_pieces: int = 0
+    """Pieces of tapes that the file may hold at once."""
     retaking_leaf: int | None = None
     """The leaf size of schedules that take steps again, if sweeps have shown which is best; None
     for the best by costs."""

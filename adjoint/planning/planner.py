@@ -18,6 +18,7 @@ from adjoint.errors import ArgumentError
 from adjoint.planning.budget import Budget
 from adjoint.planning.case import Candidate, Case
 from adjoint.planning.spilling_search import best_spilling, estimated_seconds
+from adjoint.planning.tapes import best_with_tapes
 from adjoint.schedules import Schedule
 from adjoint.schedules.costs import Costs
 
@@ -96,15 +97,16 @@ def compare(num_steps: int, costs: Costs, budget: Budget) -> list[Plan]:
         As `choose` does.
     """
     cases = _cases(num_steps, costs, budget)
-    families = {case.family for case in cases}
-    alike = [[case for case in cases if case.family == family] for family in families]
+    playable = [case for case in cases if _may_be_played(case, budget)]
+    families = {case.family for case in playable}
+    alike = [[case for case in playable if case.family == family] for family in families]
     found = [_best_in_memory(each, budget) for each in alike]
     plans = [_plan(candidate) for candidate in (*found, *_with_file(cases, budget))]
     return sorted(plans, key=lambda plan: plan.predicted_seconds)
 
 
 def _cases(num_steps: int, costs: Costs, budget: Budget) -> list[Case]:
-    """Return the run in leaves of each size that may be played."""
+    """Return the run in leaves of each size."""
     if not budget.slots:
         raise ArgumentError("the budget has no room for a single leaf: allow more memory")
     cases = [
@@ -114,7 +116,7 @@ def _cases(num_steps: int, costs: Costs, budget: Budget) -> list[Case]:
     least = num_steps * (costs.advance + costs.record + costs.pull_back)
     if budget.touching(max(case.blocks for case in cases)) > SAME_TIME * least:
         cases = [other for case in cases for other in _in_less_memory(case)]
-    return [case for case in cases if _may_be_played(case, budget)]
+    return cases
 
 
 def _in_less_memory(case: Case) -> Iterator[Case]:
@@ -137,10 +139,11 @@ def _best_in_memory(cases: Sequence[Case], budget: Budget) -> Candidate:
 
     The first touch of memory counts. Bounds spare most cases the table that their time takes.
     """
-    touching = {case: budget.touching(case.blocks) for case in cases}
+    playable = [case for case in cases if _may_be_played(case, budget)]
+    touching = {case: budget.touching(case.blocks) for case in playable}
     exactly: dict[Case, float] = {}
     least = inf
-    for case in sorted(cases, key=lambda case: case.least_seconds + touching[case]):
+    for case in sorted(playable, key=lambda case: case.least_seconds + touching[case]):
         if case.least_seconds + touching[case] > (1 + SAME_TIME) * least:
             break
         exactly[case] = case.seconds + touching[case]
@@ -160,7 +163,9 @@ def _memory_and_leaf(case: Case) -> tuple[int, int]:
 
 def _with_file(cases: Sequence[Case], budget: Budget) -> Iterator[Candidate]:
     """Give the best schedules that use the file, if there is room for a state in it."""
-    with_room = [case for case in cases if case.has_room_for_file]
+    yield from best_with_tapes(cases, budget)
+    playable = [case for case in cases if _may_be_played(case, budget)]
+    with_room = [case for case in playable if case.has_room_for_file]
     keeping = [case for case in with_room if case.keeps_tapes]
     plain = [case.without_tapes() for case in with_room]
     plain = [case for case in plain if _may_be_played(case, budget)]

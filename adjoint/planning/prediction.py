@@ -7,7 +7,16 @@ from itertools import islice
 
 from adjoint.planning.case import Case
 from adjoint.planning.spilling_rehearsals import rehearse
-from adjoint.schedules import DiskRevolve, Mixed, Revolve, Schedule, Spilling, StoreAll
+from adjoint.planning.tapes import tapes_in_file_seconds
+from adjoint.schedules import (
+    DiskRevolve,
+    Mixed,
+    Revolve,
+    Schedule,
+    Spilling,
+    StoreAll,
+    TapesInFile,
+)
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.replay import price
 
@@ -74,6 +83,11 @@ def _(schedule: Spilling, costs: Costs) -> float:
     estimate = rehearse(other, schedule.tapes, max_actions=MAX_REHEARSED_ACTIONS)
     believed = estimate.seconds < math.inf and estimate.relative_error <= MAX_RELATIVE_ERROR
     return estimate.seconds if believed else math.nan
+
+
+@predicted_seconds.register
+def _(schedule: TapesInFile, costs: Costs) -> float:
+    return tapes_in_file_seconds(schedule, costs)
 
 
 def _case(schedule: Schedule, costs: Costs) -> Case:

@@ -22,8 +22,9 @@ from adjoint.parallel import communicator
 from adjoint.planning.budget import Budget, Room, leaf_sizes
 from adjoint.planning.draft import Draft
 from adjoint.planning.planner import Plan, choose, compare
+from adjoint.planning.tapes import max_pieces, with_pieces
 from adjoint.reporting.columns import aligned
-from adjoint.schedules import Schedule, describe, num_leaves
+from adjoint.schedules import Schedule, TapesInFile, describe, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.replay import price
 from adjoint.storage.state_layout import bytes_in_file, bytes_in_memory
@@ -56,6 +57,8 @@ class PlanRequest:
     """In seconds."""
     tape_bytes: int | None = None
     """The tape of one step; None if it is the state before the step."""
+    piece_bytes: int | None = None
+    """A piece of a tape, if tapes may go to the file; None if not."""
     disk_bytes: int | None = 0
     """For the file: 0 if there is none, None if its size is not limited."""
     leaf_steps: int | None = None
@@ -116,6 +119,8 @@ class PlanRequest:
         speed = partial(touch_speed, communicator(None))
         draft = Draft.of(self.num_steps, self.costs, budget, touch_speed=speed)
         costs, budget = draft.costs, draft.budget
+        if self.piece_bytes is not None:
+            costs, budget = self._with_tapes_in_file(costs, budget, self.piece_bytes)
         with_file = budget
         if not draft.file_can_pay(bytes_in_memory(self.state_bytes), is_known=False):
             with_file = replace(budget, file_states=0)
@@ -129,6 +134,13 @@ class PlanRequest:
         leaf = min(schedule.leaf_steps, self.num_steps)
         return self._room([leaf], 0).needed_bytes(leaf, schedule.num_slots)
 
+    def file_bytes_of(self, schedule: Schedule) -> int:
+        """Return the bytes of a schedule's states and tapes in the file."""
+        has_tapes = isinstance(schedule, TapesInFile)
+        pieces = schedule.file_tapes * schedule.tape_pieces if has_tapes else 0
+        states = schedule.file_states - pieces
+        return states * self.state_bytes + pieces * (self.piece_bytes or 0)
+
     def _room(self, leaves: Iterable[int], memory_bytes: int) -> Room:
         slot = bytes_in_memory(self.state_bytes)
         states_too = self.tape_bytes is None
@@ -136,9 +148,24 @@ class PlanRequest:
         def tape_bytes(leaf: int, kept: bool) -> int:
             if self.tape_bytes is None:  # as of `FunctionStepper`: the first state is the live one
                 return (leaf - 1 + kept) * slot
+            if self.piece_bytes is not None:
+                return self._pieces(leaf, self.piece_bytes) * block
             return leaf * self.tape_bytes
 
-        return Room.of(leaves, memory_bytes, slot, tape_bytes, tape_block_bytes=slot * states_too)
+        block = slot * states_too if self.piece_bytes is None else bytes_in_memory(self.piece_bytes)
+        return Room.of(leaves, memory_bytes, slot, tape_bytes, tape_block_bytes=block)
+
+    def _pieces(self, leaf_steps: int, piece_bytes: int) -> int:
+        return max(1, -(-leaf_steps * self.step_tape_bytes // piece_bytes))
+
+    def _with_tapes_in_file(
+        self, costs: Costs, budget: Budget, piece_bytes: int
+    ) -> tuple[Costs, Budget]:
+        ratio = bytes_in_memory(piece_bytes) / bytes_in_memory(self.state_bytes)
+        rows = bytes_in_file(self.state_bytes), bytes_in_file(piece_bytes)
+        pieces = {leaf: self._pieces(leaf, piece_bytes) for leaf in budget.slots}
+        most = max_pieces(self.disk_bytes, *rows) if budget.file_states else 0
+        return with_pieces(costs, ratio), replace(budget, tape_pieces=pieces, file_pieces=most)
 
     def _file_states(self) -> int:
         if self.disk_bytes is None:
@@ -173,7 +200,7 @@ class PlanRow:
             over_forward=plan.predicted_seconds / request.forward_seconds,
             over_ideal=plan.predicted_seconds / request.ideal_seconds,
             memory_bytes=request.memory_of(plan.schedule),
-            file_bytes=plan.schedule.file_states * request.state_bytes,
+            file_bytes=request.file_bytes_of(plan.schedule),
             states_written=written,
             states_read=read,
         )

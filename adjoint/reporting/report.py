@@ -70,6 +70,8 @@ class Report:
     """Why recomputed steps were not compared with the first time; empty if they were."""
     lost_states: tuple[int, ...]
     """Steps of the states whose write or read failed; they were recomputed."""
+    lost_tapes: tuple[int, ...]
+    """First steps of the tapes whose write or read failed; they were recorded again."""
     journal_records: int
     """Records written to the journal, from which a run can be resumed."""
     journal_seconds: float
@@ -135,15 +137,16 @@ class Report:
             records = format_count(self.journal_records, "record")
             rows["journal"] = f"{records}, {share:.1%} of the time"
         rows["resumed from"] = self.resumed_from
-        rows["lost states"] = _listed(self.lost_states)
+        rows["lost states"] = _listed(self.lost_states, "state")
+        rows["lost tapes"] = _listed(self.lost_tapes, "tape")
         rows["journal failed"] = self.journal_failure
         rows["warning"] = f"replays not checked: {self.unchecked}" if self.unchecked else ""
         return "\n".join(f"{name:21}{text}" for name, text in rows.items() if text)
 
 
-def _listed(steps: tuple[int, ...]) -> str:
+def _listed(steps: tuple[int, ...], what: str) -> str:
     if not steps:
         return ""
     listed = ", ".join(f"{step:,}" for step in steps[:MAX_LISTED])
     more = f" and {len(steps) - MAX_LISTED:,} more" if len(steps) > MAX_LISTED else ""
-    return f"{format_count(len(steps), 'state')}, recomputed: {listed}{more}"
+    return f"{format_count(len(steps), what)}, recomputed: {listed}{more}"

@@ -6,6 +6,7 @@ it are printed so that no control character in them reaches the terminal.
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from adjoint.reporting.progress import Bar
 from adjoint.storage.file_format import FORMAT_VERSION
 from adjoint.storage.journal_file import JournalRecord
 from adjoint.storage.reader import Contents, Snapshots, open_snapshots
+from adjoint.storage.row_keys import described, first_step, piece_key, piece_of
 from adjoint.storage.state_layout import StateLayout
 from adjoint.units import format_bytes, format_count, format_seconds
 
@@ -38,9 +40,12 @@ MIN_IN_RANGE = 3
 
 @dataclass(frozen=True, slots=True)
 class BadPart:
-    """One rank's part of a state whose checksum does not match."""
+    """One rank's part of a state, or of a tape, whose checksum does not match."""
 
     step: int
+    """Of the state, or the first of the tape."""
+    piece: int | None
+    """Which piece of the tape; None for a state."""
     row: int
     rank: int
     reason: str
@@ -60,8 +65,10 @@ class SnapshotSummary:
     """Disk space it occupies."""
     layouts: tuple[tuple[StateLayout, tuple[int, ...]], ...]
     """Each distinct layout of a rank's part of a state, and the ranks that have it."""
+    piece_layouts: tuple[tuple[StateLayout, tuple[int, ...]], ...]
+    """Each distinct layout of a rank's part of a piece of a tape; none in a file without tapes."""
     rows: int
-    """States the file has room for."""
+    """States, and pieces of tapes, that the file has room for."""
     contents: Contents
     has_journal: bool
     records: tuple[JournalRecord, ...]
@@ -75,6 +82,11 @@ class SnapshotSummary:
     def state_bytes(self) -> int:
         """One state, on all ranks."""
         return sum(layout.nbytes * len(ranks) for layout, ranks in self.layouts)
+
+    @property
+    def tapes(self) -> dict[int, int]:
+        """The pieces in the file of each tape, by its first step, ascending."""
+        return dict(sorted(Counter(map(first_step, self.contents.pieces)).items()))
 
     @property
     def is_sound(self) -> bool:
@@ -107,6 +119,7 @@ class SnapshotSummary:
             ("state", list(_first(self._state_lines()))),
             ("rows", [self._rows_line()]),
             ("states", self._steps_lines()),
+            ("tapes", list(_first(self._tapes_lines()))),
             ("journal", self._journal_lines()),
             ("checksums", list(_first(self._checksum_lines()))),
         ):
@@ -135,6 +148,7 @@ class SnapshotSummary:
             "damaged_entries": self.contents.damaged_entries,
             "damaged_headers": self.contents.damaged_headers,
             "steps": list(self.contents.rows),
+            "tapes": [{"step": step, "pieces": count} for step, count in self.tapes.items()],
             "has_journal": self.has_journal,
             "journal": [_record_as_json(record) for record in self.records],
             "accepted_capacity": self.accepted_capacity,
@@ -169,6 +183,15 @@ class SnapshotSummary:
             return ["none"]
         return [f"{len(steps):,}: {as_ranges(steps)}"]
 
+    def _tapes_lines(self) -> Iterator[str]:
+        if not self.piece_layouts:
+            return
+        pieces, tapes = self.contents.pieces, self.tapes
+        yield f"{len(tapes):,}: {as_ranges(list(tapes))}" if tapes else "none"
+        size = sum(layout.nbytes * len(ranks) for layout, ranks in self.piece_layouts)
+        each = format_bytes(size) + (" on all ranks" if self.ranks > 1 else "")
+        yield f"  in {format_count(len(pieces), 'piece')} of {each}"
+
     def _journal_lines(self) -> list[str]:
         if not self.has_journal:
             return ["none: no run can be resumed from this file"]
@@ -186,11 +209,14 @@ class SnapshotSummary:
         if self.bad is None:
             yield "not verified (--verify)"
         elif not self.bad:
-            yield f"match for all of {format_count(len(self.contents.rows), 'state')}"
+            tapes = f" and {format_count(len(self.tapes), 'tape')}" if self.piece_layouts else ""
+            yield f"match for all of {format_count(len(self.contents.rows), 'state')}{tapes}"
         else:
             yield f"do NOT match for {format_count(len(self.bad), 'part')}:"
             for bad in self.bad:
-                yield f"  state {bad.step}, row {bad.row}, rank {bad.rank}"
+                piece = None if bad.piece is None else piece_key(bad.step, bad.piece)
+                what = described(bad.step if piece is None else piece)
+                yield f"  {what}, row {bad.row}, rank {bad.rank}"
 
 
 def inspect_file(path: str, *, verify: bool = False) -> SnapshotSummary:
@@ -214,6 +240,7 @@ def inspect_file(path: str, *, verify: bool = False) -> SnapshotSummary:
             file_bytes=file_bytes,
             disk_bytes=disk_bytes,
             layouts=_grouped(structure.layouts),
+            piece_layouts=_grouped(structure.pieces),
             rows=structure.rows,
             contents=contents,
             has_journal=bool(structure.journals),
@@ -245,17 +272,18 @@ def as_ranges(numbers: Sequence[int]) -> str:
 
 
 def _bad_parts(snapshots: Snapshots, contents: Contents) -> Iterator[BadPart]:
-    """Read every state and yield each part whose checksum does not match."""
-    layouts = snapshots.structure.layouts
+    """Read every state and tape, and yield each part whose checksum does not match."""
+    layouts, pieces = snapshots.structure.layouts, snapshots.structure.pieces
     total = len(contents.rows) * sum(layout.nbytes for layout in layouts)
+    total += len(contents.pieces) * sum(layout.nbytes for layout in pieces)
     with Bar(
         total=total, unit="B", unit_scale=True, desc="verifying", disable=not sys.stderr.isatty()
     ) as bar:
-        for step, row in contents.rows.items():
+        for key, row in [*contents.rows.items(), *contents.pieces.items()]:
             for rank in range(len(layouts)):
-                reason = snapshots.check(step, row, rank, bar.update)
+                reason = snapshots.check(key, row, rank, bar.update)
                 if reason is not None:
-                    yield BadPart(step, row, rank, reason)
+                    yield BadPart(first_step(key), piece_of(key), row, rank, reason)
 
 
 def _grouped(

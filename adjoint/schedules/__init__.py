@@ -28,6 +28,7 @@ from adjoint.schedules.revolve import Revolve
 from adjoint.schedules.spilling.fallback import fallback_schedule
 from adjoint.schedules.spilling.schedule import Spilling
 from adjoint.schedules.store_all import StoreAll
+from adjoint.schedules.tapes_in_file.schedule import TapesInFile
 
 __all__ = [
     "AdaptiveSchedule",
@@ -46,6 +47,7 @@ __all__ = [
     "Schedule",
     "Spilling",
     "StoreAll",
+    "TapesInFile",
     "actions",
     "describe",
     "fallback_schedule",

@@ -17,7 +17,8 @@ step, and may be in a slot, in the file, or in both.
 `Turn()`                The live state is ``num_steps``: initialise the adjoint with the
                         derivative of the terminal cost. Once per sweep.
 `PullBack(start, stop)` Take the adjoint from ``stop`` to ``start``, consuming the tape
-                        of these steps. The live state is undefined afterwards.
+                        of these steps, in the file as well. The live state is undefined
+                        afterwards.
 `Store(step)`           Put the live state in a free slot; it stays live.
 `Restore(step)`         Make snapshot ``step`` the live state, from its slot or, if it
                         is in none, straight from the file, waiting for the read. With
@@ -31,6 +32,12 @@ step, and may be in a slot, in the file, or in both.
                         begun; the snapshot is then in its slot and not in the file.
 `Discard(step, tier)`   Discard snapshot ``step`` in its slot or in the file. A slot that
                         is discarded while being written from is free once that is done.
+`OffloadTape(i, j)`     Post the write of the tape of ``[i, j)`` to the file. Its memory is
+                        free once that is done.
+`PrefetchTape(i, j)`    Take memory for the tape of ``[i, j)`` and post its read from the
+                        file.
+`RestoreTape(i, j)`     Have the tape of ``[i, j)``, which is in the file, in memory again,
+                        waiting for the read, which is posted now if it was not before.
 ======================= ===============================================================
 
 The first leaf of the reverse sweep is ``Record(i, n), Turn(), PullBack(i, n)``, so the `Advance`
@@ -52,10 +59,13 @@ __all__ = [
     "Cancel",
     "Discard",
     "Offload",
+    "OffloadTape",
     "Prefetch",
+    "PrefetchTape",
     "PullBack",
     "Record",
     "Restore",
+    "RestoreTape",
     "Store",
     "Tier",
     "Turn",
@@ -207,3 +217,36 @@ class Discard(Action):
     def __init__(self, step: int, tier: Tier) -> None:
         self.step: Final = step
         self.tier: Final = tier
+
+
+class OffloadTape(Action):
+    """Post the write of the tape of ``[start, stop)`` to the file: it leaves the memory."""
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start: Final = start
+        self.stop: Final = stop
+
+
+class PrefetchTape(Action):
+    """Take memory for the tape of ``[start, stop)`` and post its read from the file."""
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start: Final = start
+        self.stop: Final = stop
+
+
+class RestoreTape(Action):
+    """Have the tape of ``[start, stop)``, which is in the file, in memory again.
+
+    Waits for its read, or reads it now.
+    """
+
+    __slots__ = ("start", "stop")
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start: Final = start
+        self.stop: Final = stop

@@ -40,6 +40,10 @@ class Costs:
     """Writing one state to the file."""
     read: float = 0.0
     """Reading one state from the file."""
+    piece_write: float = 0.0
+    """Writing a piece of a tape to the file (`adjoint.Stepper`)."""
+    piece_read: float = 0.0
+    """Reading a piece of a tape from the file."""
     post: float = 0.0
     """Posting a transfer: time for which the processor is busy."""
     store: float = 0.0

@@ -86,9 +86,9 @@ class Schedule(Protocol):
 class ResumePoint:
     """Where a run is to be continued: after an interruption, or after its file lost snapshots.
 
-    No transfer is under way, and no tape is kept. All steps are multiples of the schedule's
-    `leaf_steps`, except for the end of the run. State 0 is in the file or in a slot; only if
-    neither holds any state, it is the live one.
+    No transfer is under way, and no tape is kept in memory. All steps are multiples of the
+    schedule's `leaf_steps`, except for the end of the run. State 0 is in the file or in a slot;
+    only if neither holds any state, it is the live one.
     """
 
     in_file: Sequence[int]
@@ -100,6 +100,8 @@ class ResumePoint:
     in_memory: Sequence[int] = ()
     """Steps of the states in slots, which stay there, in ascending order. A state may be in the
     file as well."""
+    tapes: Sequence[int] = ()
+    """First steps of the leaves whose tapes are in the file, in ascending order."""
 
 
 class AdaptiveStream(Iterator[Action]):

@@ -11,10 +11,13 @@ from adjoint.schedules.actions import (
     Cancel,
     Discard,
     Offload,
+    OffloadTape,
     Prefetch,
+    PrefetchTape,
     PullBack,
     Record,
     Restore,
+    RestoreTape,
     Store,
     Tier,
     Turn,
@@ -40,6 +43,8 @@ class Limits:
     """The most snapshots in the file."""
     tape_slots: int = 0
     """Slots that each tape beyond the first takes."""
+    tape_pieces: int = 1
+    """Transfers that a tape takes on its way to the file, and on its way back."""
 
 
 class Machine:
@@ -51,6 +56,7 @@ class Machine:
         self.num_slots = math.inf if limits.num_slots is None else limits.num_slots
         self.file_capacity = math.inf if limits.file_states is None else limits.file_states
         self.tape_slots = limits.tape_slots
+        self.tape_pieces = limits.tape_pieces
         self.clock = VirtualClock(costs)
         self.live: int | None = 0
         self.adjoint: int | None = None
@@ -63,10 +69,18 @@ class Machine:
         """Those not waited for, by step, in the order in which they were posted."""
         self.draining_slots = 0
         """Discarded slots that are being written from, and so are not free yet."""
+        self.file_tapes: set[tuple[int, int]] = set()
+        """Tapes in the file, including those still being written."""
+        self.leaving: dict[tuple[int, int], Transfer] = {}
+        """Tapes whose memory is being written from, in the order in which they were posted."""
+        self.coming: dict[tuple[int, int], Transfer] = {}
+        """Tapes that are being read, and not restored yet."""
         self._announcing: Record | Restore | None = None
         """The previous action, if its flag announces the next one."""
         self.advances = self.leaf_advances = self.writes = self.reads = 0
+        self.tapes_written = self.tapes_read = 0
         self.peak_slots = self.peak_tapes = self.peak_units = self.peak_file_states = 0
+        self.peak_file_tapes = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
             Advance: self._advance,
             Record: self._record,
@@ -79,6 +93,9 @@ class Machine:
             Wait: self._wait,
             Cancel: self._cancel,
             Discard: self._discard,
+            OffloadTape: self._offload_tape,
+            PrefetchTape: self._prefetch_tape,
+            RestoreTape: self._restore_tape,
         }
 
     def play(self, action: Action) -> None:
@@ -100,7 +117,8 @@ class Machine:
             raise WrongActionError("there was no Turn: no step is reversed")
         if self.adjoint != 0:
             raise WrongActionError(f"the steps [0, {self.adjoint}) are not reversed")
-        places = {"slots": self.slots, "tapes": self.tapes, "the file": self.file}
+        tapes = self.tapes | self.coming.keys() | self.file_tapes
+        places = {"slots": self.slots, "tapes": tapes, "the file": self.file}
         for place, left in places.items():
             if left:
                 raise WrongActionError(f"left over in {place}: {_listed(left)}; discard it")
@@ -119,21 +137,13 @@ class Machine:
         self._check_range(start, stop)
         if self.adjoint is not None and stop > self.adjoint:
             raise WrongActionError(f"the adjoint is at {self.adjoint}: this tape is of no use")
-        if (start, stop) in self.tapes:
+        if (start, stop) in self.tapes or (start, stop) in self.file_tapes:
             raise WrongActionError("this tape is kept already")
         if not reach_stop:
             self._announcing = action
+        self._add_tape(start, stop)
         self.clock.compute(self.costs.recording(stop - start, reach_stop=reach_stop))
         self.leaf_advances += stop - start if reach_stop else stop - start - 1
-        self.tapes.add((start, stop))
-        self.peak_tapes = max(self.peak_tapes, len(self.tapes))
-        units = self._units()
-        self.peak_units = max(self.peak_units, units)
-        if units > self.num_slots:
-            raise WrongActionError(
-                f"no room for this tape: slots hold {_listed(self.slots)}, "
-                f"and {len(self.tapes) - 1} tapes are kept"
-            )
         self.live = stop if reach_stop else None
 
     def _turn(self, action: Turn) -> None:
@@ -153,6 +163,7 @@ class Machine:
         if tape not in self.tapes:
             raise WrongActionError("there is no tape of exactly these steps: record them")
         self.tapes.remove(tape)
+        self.file_tapes.discard(tape)
         self.clock.compute((action.stop - action.start) * self.costs.pull_back)
         self.adjoint = action.start
         self.live = None
@@ -244,6 +255,44 @@ class Machine:
             transfer.frees_slot = True
             self.draining_slots += 1
 
+    # -- tapes in the file --------------------------------------------------------------------
+
+    def _offload_tape(self, action: OffloadTape) -> None:
+        tape = (action.start, action.stop)
+        if tape not in self.tapes:
+            raise WrongActionError("there is no tape of exactly these steps: record them")
+        if tape in self.file_tapes:
+            raise WrongActionError("the file has this tape already")
+        self.tapes.remove(tape)
+        self.file_tapes.add(tape)
+        self.peak_file_tapes = max(self.peak_file_tapes, len(self.file_tapes))
+        self.tapes_written += 1
+        self.clock.compute(self.tape_pieces * self.costs.post)
+        seconds = self.tape_pieces * self.costs.piece_write
+        self.leaving[tape] = self.clock.post(seconds, reading=False)
+
+    def _prefetch_tape(self, action: PrefetchTape) -> None:
+        tape = (action.start, action.stop)
+        if tape not in self.file_tapes:
+            raise WrongActionError("the file does not have this tape")
+        if tape in self.coming or tape in self.tapes:
+            raise WrongActionError("this tape is in memory already, or being read")
+        if tape in self.leaving:
+            self.clock.wait(self.leaving.pop(tape))
+        self._add_tape(*tape)
+        self.tapes.remove(tape)
+        self.tapes_read += 1
+        self.clock.compute(self.tape_pieces * self.costs.post)
+        seconds = self.tape_pieces * self.costs.piece_read
+        self.coming[tape] = self.clock.post(seconds, reading=True)
+
+    def _restore_tape(self, action: RestoreTape) -> None:
+        tape = (action.start, action.stop)
+        if tape not in self.coming:
+            self._prefetch_tape(PrefetchTape(*tape))
+        self.clock.wait(self.coming.pop(tape))
+        self.tapes.add(tape)
+
     # -- inside -------------------------------------------------------------------------------
 
     def _check_announced(self, announcing: Record | Restore, action: Any) -> None:
@@ -280,24 +329,43 @@ class Machine:
 
     def _units(self) -> int:
         """Return the number of slots in use, including those that tapes beyond the first take."""
-        kept_tapes = max(0, len(self.tapes) - 1)
+        kept_tapes = max(0, len(self.tapes) + len(self.coming) - 1) + len(self.leaving)
         return len(self.slots) + self.draining_slots + self.tape_slots * kept_tapes
+
+    def _add_tape(self, start: int, stop: int) -> None:
+        """Take memory for a tape."""
+        self.tapes.add((start, stop))
+        if not self._has_room(0):
+            raise WrongActionError(
+                f"no room for this tape: slots hold {_listed(self.slots)}, "
+                f"and {len(self.tapes) + len(self.coming) - 1} tapes are kept"
+            )
+        self.peak_tapes = max(self.peak_tapes, len(self.tapes) + len(self.coming))
 
     def _take_slot(self, step: int) -> None:
         if step in self.slots:
             raise WrongActionError("a slot has this snapshot already")
-        units = self._units()
-        if units >= self.num_slots:
-            if not self.draining_slots:
-                raise WrongActionError(f"no slot is free: they hold {_listed(self.slots)}")
-            oldest = next(t for t in self.transfers.values() if t.frees_slot)
-            self.clock.wait(oldest)
-            oldest.frees_slot = False
-            self.draining_slots -= 1
-            units -= 1
+        if not self._has_room(1):
+            raise WrongActionError(f"no slot is free: they hold {_listed(self.slots)}")
         self.slots.add(step)
         self.peak_slots = max(self.peak_slots, len(self.slots) + self.draining_slots)
-        self.peak_units = max(self.peak_units, units + 1)
+
+    def _has_room(self, more: int) -> bool:
+        """Return whether so many more slots can be in use, once writes from others are done."""
+        while (units := self._units() + more) > self.num_slots:
+            slots = [each for each in self.transfers.values() if each.frees_slot][:1]
+            leaving = [*slots, *list(self.leaving.values())[:1]]
+            if not leaving:
+                break
+            oldest = min(leaving, key=lambda transfer: transfer.ends)
+            self.clock.wait(oldest)
+            if slots and oldest is slots[0]:
+                oldest.frees_slot = False
+                self.draining_slots -= 1
+            else:
+                del self.leaving[next(iter(self.leaving))]
+        self.peak_units = max(self.peak_units, units)
+        return units <= self.num_slots
 
     def _post_read(self, step: int) -> Transfer:
         if step in self.transfers:

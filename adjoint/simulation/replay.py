@@ -47,6 +47,12 @@ class Price:
     """States written to the file."""
     reads: int
     """States read from the file."""
+    peak_file_tapes: int
+    """The most tapes in the file at once, including those being written."""
+    tapes_written: int
+    """Tapes written to the file."""
+    tapes_read: int
+    """Tapes read from the file."""
     makespan: float
     """Time from the first action to the end of the last, in the unit of the costs."""
     stall: float
@@ -61,6 +67,7 @@ def price(
     num_slots: int | None = None,
     file_states: int | None = None,
     tape_slots: int = 0,
+    tape_pieces: int = 1,
 ) -> Price:
     """Play the actions; return what they take, or raise at the first that is wrong.
 
@@ -77,6 +84,8 @@ def price(
         The most snapshots that fit in memory and in the file. By default any number.
     tape_slots
         Slots that each tape beyond the first takes.
+    tape_pieces
+        Transfers that a tape takes on its way to the file, and on its way back.
 
     Raises
     ------
@@ -84,7 +93,8 @@ def price(
         The actions are not a correct reversal: the message has the index of the first wrong action,
         the action, and what is wrong.
     """
-    machine = Machine(costs or Costs(), Limits(num_steps, num_slots, file_states, tape_slots))
+    limits = Limits(num_steps, num_slots, file_states, tape_slots, tape_pieces)
+    machine = Machine(costs or Costs(), limits)
     stream = stream_of(actions)
     is_open = stream.awaits_num_steps
     if is_open and num_steps is None:
@@ -116,6 +126,9 @@ def price(
         peak_file_states=machine.peak_file_states,
         writes=machine.writes,
         reads=machine.reads,
+        peak_file_tapes=machine.peak_file_tapes,
+        tapes_written=machine.tapes_written,
+        tapes_read=machine.tapes_read,
         makespan=machine.clock.now,
         stall=machine.clock.stall,
     )

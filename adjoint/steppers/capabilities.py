@@ -6,14 +6,14 @@ its default here; nobody else asks a stepper what it has.
 
 import inspect
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers.protocol import Adopting, Restorable, Stepper, state_bytes
+from adjoint.steppers.protocol import Adopting, Arrays, Restorable, Stepper, state_bytes
 from adjoint.steppers.scratch import Scratch
 
 __all__ = ["Capabilities"]
@@ -32,11 +32,14 @@ OPTIONAL = (
     "position",
     "problem_name",
     "reaches_stop",
+    "release_tape",
     "reproducible",
+    "restore_tape",
     "second_order",
     "tape_bytes",
     "tape_is_first_state",
     "tape_memory",
+    "tape_pieces",
     "twin",
     "vectorised",
     "writes_ghosts",
@@ -191,6 +194,24 @@ class Capabilities:
     def tape_memory(self) -> Scratch[Any] | None:
         """Where the stepper takes the memory of tapes from; None if it allocates that itself."""
         return self._read("tape_memory", None)
+
+    @property
+    def shows_tapes(self) -> bool:
+        """Whether the stepper hands its tapes over, so that they may go to the file."""
+        needed = {"release_tape", "restore_tape", "tape_memory", "tape_pieces"}
+        return needed <= self.present and not self.finds_end
+
+    def tape_pieces(self, steps: int) -> int:
+        """Return the pieces of the tape of so many steps; 0 if the stepper does not show it."""
+        return operator.index(self._read("tape_pieces", None)(steps)) if self.shows_tapes else 0
+
+    def release_tape(self, start: int, stop: int) -> Sequence[Arrays]:
+        """Return the pieces of a tape, which is not the stepper's any more."""
+        return self._read("release_tape", None)(start, stop)
+
+    def restore_tape(self, start: int, stop: int, pieces: Sequence[Arrays]) -> None:
+        """Make pieces the tape of ``[start, stop)``."""
+        self._read("restore_tape", None)(start, stop, pieces)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what the problem depends on beside the controls, by name. Default nothing."""

@@ -61,6 +61,13 @@ class Stepper(Protocol):
     ``tape_memory`` (`Scratch`)
         Where the stepper takes the memory of its tapes: the driver lends it. Tapes that are states
         then come from the same memory as slots.
+    ``tape_pieces(steps)``, ``release_tape(start, stop)``, ``restore_tape(start, stop, pieces)``
+        For a stepper whose tapes consist of pieces taken from `tape_memory`, and nothing else that
+        cannot be known from `start` and `stop`: then tapes may go to the file. `release_tape`
+        returns the pieces of a tape recorded with `reach_stop`, in order, and forgets it;
+        `restore_tape` makes pieces, others in general but with the same content, the tape again,
+        maybe in another process. `tape_pieces` is their number for a leaf of `steps` steps, the
+        same on all ranks. What pieces hold may be written to by `pull_back` only.
     ``distributed`` (collection of names)
         Controls of which every rank holds its own part. The others are replicated: every rank holds
         the same values, and the gradient is the sum over ranks.

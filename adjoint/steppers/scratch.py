@@ -74,7 +74,14 @@ class Scratch(Generic[S]):
 
     def take(self, count: int) -> list[S]:
         """Return `count` mappings of arrays with arbitrary values."""
-        lent = self._take(count)
+        return self.accept(self._take(count))
+
+    def hand_over(self, taken: Sequence[Arrays]) -> list[Any]:
+        """Return the memory of some of what was taken, which is not the stepper's any more."""
+        return [self._lent.pop(id(arrays)) for arrays in taken]
+
+    def accept(self, lent: Sequence[Lent]) -> list[S]:
+        """Return the arrays of memory that was not taken, as if it had been."""
         taken: list[S] = [each.arrays for each in lent]
         self._lent.update(zip(map(id, taken), lent, strict=True))
         return taken

@@ -247,8 +247,11 @@ class BlockPool:
     def unmap(self) -> bool:
         """Give up the block that has been idle longest; return whether there was one.
 
-        The memory of a small one returns to the operating system with that of all cut beside it.
+        If none is idle, wait for the transfer of the one that was given back first. The memory of a
+        small one returns to the operating system with that of all cut beside it.
         """
+        if not self._idle and self._leaving:
+            self._await_first()
         if not self._idle:
             return False
         self._idle.popleft()
@@ -259,17 +262,21 @@ class BlockPool:
         for block in [block for block in self._leaving if block.is_lost or not block.busy]:
             self._leaving.remove(block)
             self._add_idle(block)
-        if not self._idle and self._allocated < self.capacity:
-            self._idle.append(self._allocate())
         while not self._idle:
-            if not self._leaving:
+            if self._allocated < self.capacity:
+                self._idle.append(self._allocate())
+            elif self._leaving:
+                self._await_first()
+            else:
                 raise ScheduleError(
                     f"all {self.capacity} blocks are in use: the schedule keeps more states in "
                     "memory than it has slots, or the buffers were made for fewer slots"
                 )
-            block = self._leaving.popleft()
-            block.settle()
-            self._add_idle(block)
+
+    def _await_first(self) -> None:
+        block = self._leaving.popleft()
+        block.settle()
+        self._add_idle(block)
 
     def _add_idle(self, block: Block) -> None:
         self.room.in_use -= self._size

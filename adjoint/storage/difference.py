@@ -13,7 +13,7 @@ __all__ = ["difference"]
 def difference(wanted: Structure, found: Structure) -> str | None:
     """Return why a file of the structure `found` cannot serve as `wanted`; None if it can.
 
-    It may have more rows, or fewer.
+    It may have more rows, or fewer, and room for tapes or not.
     """
     if found.ranks != wanted.ranks:
         return f"was made on {format_count(found.ranks, 'rank')}, not on {wanted.ranks}"
@@ -27,7 +27,7 @@ def difference(wanted: Structure, found: Structure) -> str | None:
         if needed.get(name) != there.get(name):
             has, needs = there.get(name, "missing"), needed.get(name, "missing")
             return f"is for other arrays ({name} is {has} in it, {needs} in this run)"
-    if replace(found, rows=wanted.rows) != wanted:
+    if replace(found, rows=wanted.rows, pieces=wanted.pieces) != wanted:
         return "has its arrays in another order, or room for another number of accepted steps"
     return None
 

@@ -5,11 +5,13 @@ One HDF5 file per run, created once; its structure never changes afterwards.
 ===============  ==================================================================================
 ``/snapshots``   bytes, one row per state: the blocks of all ranks in rank order, each
                  `StateLayout.block_bytes` long. Contiguous, allocated early and never filled, so it
-                 is sparse: a row takes disk space when it is first written.
+                 is sparse: a row takes disk space when it is first written. In a file for tapes, a
+                 row holds either a state or a piece of a tape, and is as long as the larger.
 ``/index``       (rows, ranks) of `adjoint.storage.index.Entry`: which state each rank's part of a
-                 row holds, the evaluation that wrote it, its checksum, the cost of the run up to
-                 it, and a checksum of all that. A row is valid if the entries of all ranks are as
-                 they were written, and have the same step, sequence number and evaluation.
+                 row holds, or which piece (`adjoint.storage.row_keys`), the evaluation that wrote
+                 it, its checksum, the cost of the run up to it, and a checksum of all that. A row
+                 is valid if the entries of all ranks are as they were written, and have the same
+                 step, sequence number and evaluation.
 ``/layout``      JSON: the problem in words; the names, shapes, dtypes and offsets of the arrays in
                  a block. Each distinct layout appears once; a list gives the layout of every rank.
 ``/journal``     bytes, two records from which a killed run resumes: see
@@ -166,6 +168,8 @@ class FileSpec:
     """None on all ranks for a file from which no run is to be resumed."""
     accepted_steps: int = 0
     """The number of accepted steps there is room for; that of rank 0 counts. Needs a journal."""
+    piece: StateLayout | None = None
+    """Of a piece of this rank's tapes; None on all ranks for a file that is to hold none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +201,10 @@ class Placement:
     rank: int
     layout: StateLayout
     """Of this rank's state."""
+    piece: StateLayout | None
+    """Of a piece of this rank's tapes; None if the file holds none."""
     rows: int
-    """The number of states there is room for."""
+    """The number of states and pieces there is room for."""
     data_start: int
     """This rank's part of row 0."""
     row_bytes: int
@@ -211,6 +217,11 @@ class Placement:
     """Whether the file system can reserve space before it is written, on every rank."""
     journal: JournalPlacement | None = None
     """What a resumed run starts from; None in a temporary file."""
+
+    @property
+    def layouts(self) -> list[StateLayout]:
+        """What a row may hold."""
+        return [self.layout] if self.piece is None else [self.layout, self.piece]
 
     def require(self, row: int) -> None:
         """Raise `ArgumentError` if there is no such row."""
@@ -240,6 +251,8 @@ class Structure:
     """Of each rank; empty if there is no journal."""
     accepted_steps: int = 0
     """The number of accepted steps there is room for; 0 if they are not kept."""
+    pieces: tuple[StateLayout, ...] = ()
+    """Of a piece of each rank's tapes; empty in a file that holds none."""
 
     @classmethod
     def of(cls, specs: Sequence[FileSpec], rows: int) -> "Structure":
@@ -263,6 +276,7 @@ class Structure:
             specs[0].problem,
             journals,
             specs[0].accepted_steps if journals else 0,
+            tuple(spec.piece for spec in specs if spec.piece is not None),
         )
 
     @property
@@ -272,8 +286,8 @@ class Structure:
 
     @property
     def row_bytes(self) -> int:
-        """Size of one state: the blocks of all ranks."""
-        return sum(layout.block_bytes for layout in self.layouts)
+        """Size of a row: the blocks of all ranks."""
+        return sum(self._part_bytes())
 
     @property
     def record_bytes(self) -> int:
@@ -292,7 +306,13 @@ class Structure:
 
     def block_starts(self) -> list[int]:
         """Return where each rank's block begins within a row, and where the row ends."""
-        return list(accumulate((layout.block_bytes for layout in self.layouts), initial=0))
+        return list(accumulate(self._part_bytes(), initial=0))
+
+    def _part_bytes(self) -> list[int]:
+        """Return the size of each rank's part of a row."""
+        states = [layout.block_bytes for layout in self.layouts]
+        pieces = [layout.block_bytes for layout in self.pieces or self.layouts]
+        return list(map(max, states, pieces))
 
     def datasets(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
         """Return dtype and shape of every dataset, by name."""
@@ -322,6 +342,10 @@ class Structure:
             journals = _numbered(self.journals)
             document["journals"] = [journal.description() for journal in journals]
             document["journal_ranks"] = [journals[journal] for journal in self.journals]
+        if self.pieces:
+            pieces = _numbered(self.pieces)
+            document["pieces"] = [layout.description() for layout in pieces]
+            document["piece_ranks"] = [pieces[layout] for layout in self.pieces]
         return json.dumps(document, separators=(",", ":")).encode()
 
     def placement(
@@ -342,6 +366,7 @@ class Structure:
             descriptor=descriptor,
             rank=rank,
             layout=self.layouts[rank],
+            piece=self.pieces[rank] if self.pieces else None,
             rows=self.rows,
             data_start=starts["snapshots"] + self.block_starts()[rank],
             row_bytes=self.row_bytes,

@@ -34,6 +34,7 @@ from adjoint.storage.file_io import CHUNK_BYTES, write_fully
 from adjoint.storage.index import ENTRY_BYTES
 from adjoint.storage.lock import require_own
 from adjoint.storage.snapshot_file import SnapshotFile
+from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.store import FileStore
 from adjoint.storage.validate import examine, open_regular
 
@@ -132,7 +133,7 @@ def create_file(
         That of rank 0 counts. If it is a folder, the file is a temporary one in it, without a
         journal, that has no name any more when this returns. If it is a file, that must be a
         snapshot file of the same format, problem, layouts and number of ranks, and no live run may
-        use it; it is emptied, or, if it has fewer rows, replaced.
+        use it; it is emptied, or, if it has fewer rows or none for tapes, replaced.
     comm
         The ranks whose states are kept.
     spec
@@ -165,8 +166,14 @@ class _Found:
     path: str
     """Its present name."""
     rows: int
+    pieces: tuple[StateLayout, ...]
+    """As in `Structure`."""
     starts: dict[str, int]
     """The byte at which each of its datasets begins."""
+
+    def serves(self, wanted: Structure) -> bool:
+        """Return whether it has enough rows, and of the right size."""
+        return self.rows >= wanted.rows and self.pieces == wanted.pieces
 
 
 def _opened(
@@ -192,7 +199,7 @@ def _opened(
         opening = partial(_open_soon, found.path)
         descriptor = on_all_ranks(opening, comm, failing=_failing(name), undo=os.close)
         reservable = all(comm.gather(is_reservable(descriptor)))
-        structure = replace(structure, rows=found.rows)
+        structure = replace(structure, rows=found.rows, pieces=found.pieces)
         placement = structure.placement(
             found.path, name, descriptor, comm.rank, found.starts, reservable=reservable
         )
@@ -209,10 +216,11 @@ def _find(claim: Claim, structure: Structure, *, resume: bool, overwrite: bool) 
     name, exists = claim.name, os.path.lexists(claim.name)
     if exists:
         found = _existing(name, structure, overwrite=overwrite, empty=not resume)
-        if found is not None and (resume or found.rows >= structure.rows):
+        serves = found is not None and found.serves(structure)
+        if found is not None and (resume or serves):
             return found
     starts = claim.make(partial(write_structure, structure=structure), replaces=exists)
-    return _Found(claim.path, structure.rows, starts)
+    return _Found(claim.path, structure.rows, structure.pieces, starts)
 
 
 def _open_soon(path: str) -> int:
@@ -281,13 +289,14 @@ def _existing(
             require_own(descriptor, name)
             if reason is not None:
                 return None
-            if empty and found.rows >= wanted.rows:
+            existing = _Found(name, found.rows, found.pieces, starts)
+            if empty and existing.serves(wanted):
                 _invalidate(descriptor, found, starts)
         finally:
             os.close(descriptor)
     except SnapshotFileError as refused:
         raise SnapshotFileError(f"{refused}, so it is left as it is: {advice}") from refused
-    return _Found(name, found.rows, starts)
+    return existing
 
 
 def _invalidate(descriptor: int, found: Structure, starts: dict[str, int]) -> None:

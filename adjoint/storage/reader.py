@@ -31,6 +31,7 @@ from adjoint.storage.index import (
     sound_entries,
 )
 from adjoint.storage.journal_file import JournalRecord, read_journal
+from adjoint.storage.row_keys import described
 from adjoint.storage.state_layout import StateLayout
 from adjoint.storage.validate import examine, open_regular
 
@@ -49,6 +50,8 @@ class Contents:
 
     rows: dict[int, int]
     """Row by step, in ascending order of steps. Of several rows, the one written last."""
+    pieces: dict[int, int]
+    """Row by key of each piece of a tape (`adjoint.storage.row_keys`)."""
     used: int
     """The number of rows that hold anything."""
     stale: int
@@ -179,7 +182,7 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
         self._require_open()
         records, headers = self._journal(verify=False)
         used = disagreeing = damaged = 0
-        states: list[NDArray[np.uint64]] = [np.empty((4, 0), np.uint64)]
+        columns: list[NDArray[np.uint64]] = [np.empty((4, 0), np.uint64)]
         for row, entries, sound, spoilt in self._index():
             damaged += int(np.count_nonzero(spoilt))
             taken = (sound | spoilt).any(axis=1)
@@ -191,8 +194,9 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
             first = entries[agreed, 0]
             rows = (row + np.flatnonzero(agreed)).astype(np.uint64)
             steps = first["step"].astype(np.uint64)
-            states.append(np.stack([steps, first["sequence"], first["evaluation"], rows]))
-        steps, numbers, evaluations, rows = np.concatenate(states, axis=1)
+            columns.append(np.stack([steps, first["sequence"], first["evaluation"], rows]))
+        steps, numbers, evaluations, rows = np.concatenate(columns, axis=1)
+        steps = steps.view(np.int64)
         if len(rows):
             # Without a record, the latest evaluation is that of the last write.
             last = records[0].header.evaluation if records else evaluations[np.argmax(numbers)]
@@ -200,12 +204,15 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
         order = np.lexsort((numbers, steps))
         found = dict(zip(steps[order].tolist(), rows[order].tolist(), strict=True))
         stale = used - disagreeing - len(found)
-        return Contents(found, used, stale, disagreeing, damaged, headers)
+        states = {step: row for step, row in found.items() if step >= 0}
+        pieces = {key: row for key, row in found.items() if key < 0}
+        return Contents(states, pieces, used, stale, disagreeing, damaged, headers)
 
     def check(self, step: int, row: int, rank: int, progress: Progress) -> str | None:
         """Return what is wrong with one rank's part of a row that should hold the state at `step`.
 
-        None if nothing is wrong, or if the row is being overwritten.
+        Or a piece of a tape, given its key. None if nothing is wrong, or if the row is being
+        overwritten.
         """
         try:
             self._load_row(step, row, rank, set(), progress)
@@ -260,7 +267,8 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
             raise _ChangedError
         problem, arrays = None, {}
         try:
-            arrays, checksum = self._read_row(row, rank, names, progress)
+            layouts = self._structure.layouts if step >= 0 else self._structure.pieces
+            arrays, checksum = self._read_row(row, rank, layouts[rank], names, progress)
             if checksum is not None and checksum != entry.checksum:
                 problem = (
                     f"its checksum is {checksum:#018x}, {entry.checksum:#018x} was written: "
@@ -272,18 +280,18 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
             raise _ChangedError
         if problem is not None:
             raise TransferError(
-                f"could not read state {step}, row {row} of {self.path}, of rank {rank}: {problem}"
+                f"could not read {described(step)}, row {row} of {self.path}, of rank {rank}: "
+                f"{problem}"
             )
         return arrays
 
     def _read_row(
-        self, row: int, rank: int, names: set[str], progress: Progress
+        self, row: int, rank: int, layout: StateLayout, names: set[str], progress: Progress
     ) -> tuple[dict[str, NDArray[Any]], int | None]:
         """Return the arrays of these names, and the checksum of the whole part.
 
         Without names, only the checksum is computed, in little memory.
         """
-        layout = self._structure.layouts[rank]
         start = self._starts["snapshots"] + row * self._structure.row_bytes
         start += self._block_starts[rank]
         verify = self._verify or not names

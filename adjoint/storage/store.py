@@ -1,5 +1,8 @@
 """The snapshots in a file, by step: the row of each, and the transfer under way for it.
 
+Pieces of tapes are kept in the same way, by `adjoint.storage.row_keys.piece_key` in place of the
+step.
+
 The engine moves bytes, the snapshot file says where to; the store is what a sweep calls. All ranks
 make the same calls in the same order. So, without communicating, they use the same rows and give
 each write the same number, by which they can refer to it.
@@ -7,6 +10,7 @@ each write the same number, by which they can refer to it.
 
 import errno
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +24,7 @@ from adjoint.storage.engines.base import Engine
 from adjoint.storage.engines.registry import open_engine
 from adjoint.storage.engines.thread import ThreadEngine
 from adjoint.storage.engines.transfer import Statistics, Transfer
+from adjoint.storage.row_keys import described, first_step
 from adjoint.storage.snapshot_file import Recalled, SnapshotFile
 
 __all__ = ["FailedWrites", "FileStore"]
@@ -63,6 +68,8 @@ class FileStore(Closing):
         """Number of the last write passed to the engine: a file's numbers go on from its last."""
         self.observer: Callable[[str, int, float, float], None] | None = None
         """Called after each wait for a transfer, with "Write" or "Read", step, start and end."""
+        self.moves_pieces = False
+        """Whether what was posted last was a piece of a tape, and not a state."""
         self.costs: Mapping[int, float] = {}
         """This rank's running total up to states that were recalled: those that all ranks know."""
         self._rows: dict[int, int] = {}
@@ -79,11 +86,41 @@ class FileStore(Closing):
         return step in self._rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        """The number of states in the file."""
+        return sum(step >= 0 for step in self._rows)
 
     def __iter__(self) -> Iterator[int]:
         """Yield the steps whose states are in the file, in ascending order."""
-        return iter(sorted(self._rows))
+        return iter(sorted(step for step in self._rows if step >= 0))
+
+    @property
+    def rows_in_use(self) -> int:
+        """States in the file, and pieces of tapes."""
+        return len(self._rows)
+
+    def tapes(self, pieces: int) -> list[int]:
+        """Return the first steps of the tapes that are complete, in ascending order.
+
+        That is, of which so many `pieces` are in the file.
+        """
+        found = Counter(first_step(key) for key in self._rows if key < 0)
+        return sorted(start for start, count in found.items() if count == pieces)
+
+    def keys_from(self, start: int) -> list[int]:
+        """Return what the file has from step `start` on: steps of states, and keys of pieces."""
+        return [key for key in self._rows if first_step(key) >= start]
+
+    def end_writes(self) -> None:
+        """Forget writes that are done, the oldest first, up to one that is not. Never blocks.
+
+        What failed is left to `failed_writes`.
+        """
+        while self._transfers:
+            step, transfer = next(iter(self._transfers.items()))
+            if transfer.what != "write" or not transfer.done:
+                return
+            del self._transfers[step]
+            self._observe(step, transfer)
 
     @property
     def statistics(self) -> Statistics:
@@ -107,8 +144,9 @@ class FileStore(Closing):
         retired, this write counts as failed.
         """
         if step in self._rows:
-            raise ScheduleError(f"state {step} is in the file already")
+            raise ScheduleError(f"{described(step)} is in the file already")
         self.writes += 1
+        self.moves_pieces = step < 0
         row = self.file.take_row() if self.file.has_room else -1
         self._rows[step] = row
         self._numbers[step] = self.writes
@@ -128,9 +166,10 @@ class FileStore(Closing):
         TransferError, NonFiniteError
             The write failed: nothing is read.
         """
+        self.moves_pieces = step < 0
         self.wait(step)
         if self._rows[step] < 0:
-            raise TransferError(f"state {step} was never written: no row of the file was left")
+            raise TransferError(f"{described(step)} was never written: no row of the file was left")
         self._transfers[step] = self.engine.read(self._rows[step], block, step)
 
     def wait(self, step: int) -> None:
@@ -147,8 +186,7 @@ class FileStore(Closing):
         if transfer is None:
             return
         transfer.wait()
-        if self.observer is not None:
-            self.observer(transfer.what.capitalize(), step, transfer.began, transfer.ended)
+        self._observe(step, transfer)
 
     def discard(self, step: int) -> None:
         """Remove state `step` and free its row, after waiting for its transfer.
@@ -277,6 +315,11 @@ class FileStore(Closing):
             self.file.close()
         if error is not None:
             raise error
+
+    def _observe(self, step: int, transfer: Transfer) -> None:
+        if self.observer is not None:
+            at = first_step(step)
+            self.observer(transfer.what.capitalize(), at, transfer.began, transfer.ended)
 
     def _remove(self, step: int, with_row: Callable[[int], None]) -> None:
         number = self._numbers.pop(step, None)

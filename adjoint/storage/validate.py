@@ -208,7 +208,15 @@ def _structure(described: bytes, found: dict[str, _Dataset]) -> Structure:
             journals = tuple(
                 _journal(layout, part) for layout, part in zip(layouts, parts, strict=True)
             )
-        structure = Structure(layouts, rows[0], str(document["problem"]), journals, steps[0])
+        pieces: tuple[StateLayout, ...] = ()
+        if "pieces" in document:
+            described_pieces = [_layout(fields) for fields in document["pieces"]]
+            pieces = _by_rank(document["piece_ranks"], described_pieces)
+            if len(pieces) != len(layouts):
+                raise ValueError("not every rank has tapes")
+        structure = Structure(
+            layouts, rows[0], str(document["problem"]), journals, steps[0], pieces
+        )
         expected = structure.datasets()
     except MALFORMED as error:
         raise _RefusedError(

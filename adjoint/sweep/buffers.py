@@ -12,10 +12,11 @@ touched.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from adjoint.errors import ScheduleError
+from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Adopting, Arrays, Restorable, Stepper, copy_arrays
 from adjoint.storage.blocks import Block, BlockPool
 
@@ -40,10 +41,13 @@ class Buffers(ABC):
         """Step -> the block that holds its state."""
         self.tape_bytes = tape_bytes
         self._stepper = stepper
+        self._capabilities = Capabilities.of(stepper)
         self._pool = pool
         self._room = pool.room
         self._tapes = 0
         """Tapes that are alive."""
+        self.tape_pool = pool
+        """Where the blocks of tapes come from that the stepper is lent."""
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -77,6 +81,33 @@ class Buffers(ABC):
         if self._tapes:
             self._forget_tapes()
             self._pool.write_off(len(self.slots))
+            if self.tape_pool is not self._pool:
+                self.tape_pool.write_off(0)
+
+    # -- tapes in pieces ----------------------------------------------------------------------
+
+    def release_tape(self, start: int, stop: int) -> list[Block]:
+        """Return the blocks of a tape, which is not the stepper's any more."""
+        scratch = self._capabilities.tape_memory
+        assert scratch is not None, "its tapes may go to the file"
+        blocks = scratch.hand_over(self._capabilities.release_tape(start, stop))
+        self._tapes -= 1
+        return blocks
+
+    def restore_tape(self, start: int, stop: int, blocks: Sequence[Block]) -> None:
+        """Make blocks, which hold the pieces of a tape, the stepper's tape."""
+        scratch = self._capabilities.tape_memory
+        assert scratch is not None, "its tapes may go to the file"
+        self._capabilities.restore_tape(start, stop, scratch.accept(blocks))
+        self._tapes += 1
+
+    def take_pieces(self, count: int) -> list[Block]:
+        """Return blocks for pieces of a tape."""
+        return self.tape_pool.lend(count)
+
+    def give_back_pieces(self, blocks: Sequence[Block]) -> None:
+        """Give back blocks of pieces, each of which is free once no transfer uses it."""
+        self.tape_pool.take_back(blocks)
 
     # -- slots --------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from adjoint.parallel.status_exchange import RankStatus
 from adjoint.schedules.costs import Costs
+from adjoint.storage.engines.transfer import Direction
 from adjoint.storage.store import FileStore
 
 __all__ = ["CostTracker", "slowdown_of"]
@@ -100,6 +101,8 @@ class CostTracker:
         done = store.statistics
         self._writes = _RecentMean(done.writes_done, done.finished_write_seconds, MEMORY_WRITES)
         self._reads = _RecentMean(done.reads_done, done.finished_read_seconds, MEMORY_READS)
+        self._of_pieces = {"write": store.moves_pieces, "read": store.moves_pieces}
+        """Whether these are times of pieces of tapes, and not of states."""
         self._mark = _Mark(self._began, 0, done.wait_seconds, done.write_seconds)
 
     @property
@@ -119,7 +122,8 @@ class CostTracker:
             step_seconds=self._step_seconds,
             write_seconds=self._write_seconds(),
             busy=self._busy,
-            backlog=done.writes_posted - done.writes_done,
+            # of pieces as many wait as there is memory for: that many are planned
+            backlog=0 if self._of_pieces["write"] else done.writes_posted - done.writes_done,
         )
 
     def restart_clock(self) -> None:
@@ -131,6 +135,8 @@ class CostTracker:
     def read_seconds(self) -> float:
         """Return the recent mean time of a read on this rank; 0 if there was none."""
         done = self._store.statistics
+        if self._has_changed_kind("read"):
+            self._reads = _RecentMean(done.reads_done, done.finished_read_seconds, MEMORY_READS)
         return self._reads.update(done.reads_done, done.finished_read_seconds)
 
     def change_write(self, status: RankStatus) -> Costs | None:
@@ -140,32 +146,46 @@ class CostTracker:
         undisturbed = 1 - status.busy + status.busy / self.costs.slowdown
         self._agreed_step_seconds = status.step_seconds * undisturbed
         backlog = min(MAX_BACKLOG_SHARE, BACKLOG_WEIGHT * max(0.0, status.backlog - 1))
-        factor = self._change(self.costs.write, (1 + backlog) * status.write_seconds)
+        factor = self._change("write", (1 + backlog) * status.write_seconds)
         if factor is None:
             return None
         slowdown = _same_processor_time(self.costs.slowdown, factor)
-        write = factor * max(MIN_SECONDS, self.costs.write)
-        return self._changed(replace(self.costs, write=write, slowdown=slowdown))
+        return self._changed(replace(self._scaled("write", factor), slowdown=slowdown))
 
     def change_read(self, seconds: float) -> Costs | None:
         """Return new costs if reads have; `seconds` is the largest of all ranks' means."""
         if self.costs is None or not seconds or not self._agreed_step_seconds:
             return None
-        factor = self._change(self.costs.read, seconds)
+        factor = self._change("read", seconds)
         if factor is None:
             return None
         slowdown = _same_processor_time(self.costs.read_slowdown, factor)
-        read = factor * max(MIN_SECONDS, self.costs.read)
-        return self._changed(replace(self.costs, read=read, read_slowdown=slowdown))
+        return self._changed(replace(self._scaled("read", factor), read_slowdown=slowdown))
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _change(self, before: float, seconds: float) -> float | None:
+    def _change(self, what: Direction, seconds: float) -> float | None:
         """Return the factor by which a cost should change to become `seconds`; None for none."""
         assert self.costs is not None
-        now = self.costs.advance * seconds / self._agreed_step_seconds
+        step, before = self.costs.advance, getattr(self.costs, what)
+        if self._of_pieces[what]:
+            step, before = step + self.costs.record, getattr(self.costs, f"piece_{what}")
+        now = step * seconds / self._agreed_step_seconds
         factor = min(MAX_CHANGE, max(1 / MAX_CHANGE, now / max(MIN_SECONDS, before)))
         return None if abs(factor - 1) < DEAD_BAND else factor
+
+    def _scaled(self, what: Direction, factor: float) -> Costs:
+        """Return the costs with those of states and of pieces of tapes changed by a factor."""
+        assert self.costs is not None
+        state, piece = getattr(self.costs, what), getattr(self.costs, f"piece_{what}")
+        changed = {what: factor * max(MIN_SECONDS, state), f"piece_{what}": factor * piece}
+        return replace(self.costs, **changed)
+
+    def _has_changed_kind(self, what: Direction) -> bool:
+        """Return whether pieces of tapes are moved now, and states before, or the reverse."""
+        before, now = self._of_pieces[what], self._store.moves_pieces
+        self._of_pieces[what] = now
+        return before != now
 
     def _changed(self, costs: Costs) -> Costs:
         self.costs = costs
@@ -190,9 +210,12 @@ class CostTracker:
     def _write_seconds(self) -> float:
         """Return the recent mean time of a write, or of the one under way if it is longer."""
         done = self._store.statistics
+        kind = "piece_write" if self._store.moves_pieces else "write"
+        if self._has_changed_kind("write"):
+            self._writes = _RecentMean(done.writes_done, done.finished_write_seconds, MEMORY_WRITES)
         mean = self._writes.update(done.writes_done, done.finished_write_seconds)
         under_way = done.write_seconds - done.finished_write_seconds
-        planned = 0.0 if self.costs is None else self.costs.write
+        planned = 0.0 if self.costs is None else getattr(self.costs, kind)
         return under_way if under_way > max(mean, planned) else mean
 
 

@@ -1,4 +1,4 @@
-"""The file's part in one sweep: transfers, states that it has lost, and what ranks agree on.
+"""The file's part in one sweep: transfers, what it has lost, and what ranks agree on.
 
 Which transfers there are, and when one is waited for, is the schedule's decision; nothing here asks
 whether a transfer has finished in order to decide what comes next. A write or a read that fails on
@@ -9,23 +9,39 @@ recomputes it (`adjoint.sweep.resume`).
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 from adjoint.errors import NonFiniteError, TransferError
 from adjoint.parallel import Communicator
 from adjoint.schedules import AdaptiveStream, Schedule
-from adjoint.schedules.actions import Action, Offload, Prefetch, Record, Wait
+from adjoint.schedules.actions import (
+    Action,
+    Offload,
+    OffloadTape,
+    Prefetch,
+    PrefetchTape,
+    Record,
+    RestoreTape,
+    Wait,
+)
 from adjoint.schedules.costs import Costs
+from adjoint.schedules.tapes_in_file.parameters import tape_pieces
 from adjoint.steppers.protocol import Stepper
+from adjoint.storage.row_keys import first_step
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.coordination import Coordinator
 from adjoint.sweep.file_reads import FileReads
+from adjoint.sweep.file_tapes import FileTapes
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.resume import Recovery
 from adjoint.sweep.signals import SignalWatch
 from adjoint.sweep.state import SweepState
 
-__all__ = ["FileTier"]
+__all__ = ["FILE_ACTIONS", "FileTier"]
+
+FILE_ACTIONS = (Offload, Prefetch, Wait, PrefetchTape, RestoreTape)
+"""What only a file is for."""
 
 
 class FileTier:
@@ -58,6 +74,10 @@ class FileTier:
     ) -> None:
         self.lost_states: list[int] = []
         """States that the file has lost, in the order in which that was agreed on."""
+        self.lost_tapes: set[int] = set()
+        """First steps of the tapes that the file has lost."""
+        self.tapes = FileTapes(store, buffers, tape_pieces(schedule))
+        """The tapes in the file."""
         self.has_news = False
         """Whether `pass_on` has anything to do, once the action under way is over."""
         self._store = store
@@ -113,6 +133,16 @@ class FileTier:
 
     # -- actions ------------------------------------------------------------------------------
 
+    def handlers(self) -> dict[type[Action], Callable[[Any], object]]:
+        """Return what carries out each of `FILE_ACTIONS`."""
+        return {
+            Offload: self.offload,
+            Prefetch: self.prefetch,
+            Wait: self.wait,
+            PrefetchTape: self.prefetch_tape,
+            RestoreTape: self.restore_tape,
+        }
+
     def offload(self, action: Offload) -> None:
         """Post the write of a state from its slot."""
         step, state = action.step, self._state
@@ -147,9 +177,13 @@ class FileTier:
 
     def _agree_on_read(self, step: int) -> bool:
         """Return whether all ranks have read a state; it is missing if not. Collective."""
-        succeeded = self._coordinator.agree_on_read(succeeded=self._reads.finish(step))
+        return self._agree([step], succeeded=self._reads.finish(step))
+
+    def _agree(self, keys: Sequence[int], *, succeeded: bool) -> bool:
+        """Return whether reads have succeeded on all ranks; if not, `keys` are missing."""
+        succeeded = self._coordinator.agree_on_read(succeeded=succeeded)
         if not succeeded:
-            self._missing.append(step)
+            self._missing += keys
         self.has_news = True
         return succeeded
 
@@ -163,6 +197,30 @@ class FileTier:
     def discard(self, step: int) -> None:
         """Discard a state in the file, once no transfer uses it."""
         self._settle(self._store.discard, step)
+
+    # -- tapes --------------------------------------------------------------------------------
+
+    def offload_tape(self, action: OffloadTape) -> None:
+        """Take a tape from the stepper and post its write."""
+        self.tapes.offload(action.start, action.stop)
+        self._status.count_write()
+        self.after_steps()
+
+    def prefetch_tape(self, action: PrefetchTape) -> None:
+        """Post the read of a tape."""
+        self.tapes.prefetch(action.start)
+
+    def restore_tape(self, action: RestoreTape) -> None:
+        """Have a tape read, unless it is, and give it to the stepper, if all ranks have it.
+
+        Collective.
+        """
+        start, tapes = action.start, self.tapes
+        tapes.prefetch(start)
+        if self._agree(tapes.keys(start), succeeded=tapes.finish(start)):
+            tapes.restore(start, action.stop)
+        else:
+            tapes.give_up(start)
 
     def _settle(self, transfer: Callable[[int], None], step: int) -> None:
         """Wait for a write; if it has failed, the next exchange reports that."""
@@ -202,8 +260,8 @@ class FileTier:
             lost = status.lost_writes
             self._missing += self._store.steps_of(lost.start, lost.stop - 1)
             if status.is_full:
-                num_states = len(self._store) - len(self._still_missing())
-                self._capacity = min(self._capacity, num_states)
+                in_use = self._store.rows_in_use - len(self._still_missing())
+                self._capacity = min(self._capacity, in_use)
                 stream.set_capacity(self._capacity)
         costs = self._coordinator.new_costs()
         if costs is not None:
@@ -243,13 +301,14 @@ class FileTier:
         are lost if the engine is stalled.
         """
         store, is_stalled = self._store, self._is_stalled
-        lost = list(store) if is_stalled else self._still_missing()
+        lost = store.keys_from(0) if is_stalled else self._still_missing()
         self._missing.clear()
         if not lost and not is_stalled:
             return None
         store.settle_all()
         for step in self._reads.drop():
             self._buffers.discard(step)
+        self.tapes.drop()
         for step in lost:
             if is_stalled:
                 store.discard(step)
@@ -258,7 +317,8 @@ class FileTier:
         if is_stalled:
             self._replace_engine()
         self._capacity = min(self._capacity, store.file.usable_rows)
-        self.lost_states += lost
+        self.lost_states += [key for key in lost if key >= 0]
+        self.lost_tapes.update(first_step(key) for key in lost if key < 0)
         stream = self._recovery.start_over()
         stream.set_capacity(self._capacity)
         if self._coordinator.cost_changes and self._coordinator.costs is not None:

@@ -21,11 +21,13 @@ from adjoint.errors import TransferError
 from adjoint.parallel import Communicator
 from adjoint.schedules import AdaptiveStream, ResumePoint, Schedule, fallback_schedule
 from adjoint.schedules.costs import Costs
+from adjoint.schedules.tapes_in_file.parameters import tape_pieces
 from adjoint.steppers.capabilities import Capabilities
 from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
 from adjoint.storage.blocks import Block
 from adjoint.storage.checksums import hash_of
 from adjoint.storage.journal_file import FORWARD, REVERSE
+from adjoint.storage.row_keys import first_step
 from adjoint.storage.store import FileStore
 from adjoint.sweep.buffers import Buffers
 from adjoint.sweep.journal import Journal, SavedRecord
@@ -66,8 +68,11 @@ class Recovery:
         if 0 not in self.store and 0 not in slots:
             self._begin_again()
             live = 0 if state.adjoint_at is None else None
+        tapes = self._tapes(live if state.adjoint_at is None else state.adjoint_at)
         return self._resumed_at(
-            ResumePoint(list(self.store), live, state.adjoint_at, in_memory=sorted(slots))
+            ResumePoint(
+                list(self.store), live, state.adjoint_at, in_memory=sorted(slots), tapes=tapes
+            )
         )
 
     def take_up(self, journal: Journal, found: Sequence[SavedRecord]) -> AdaptiveStream | None:
@@ -90,6 +95,7 @@ class Recovery:
                 if point is not None:
                     return self._resumed_at(point)
         self._discard_from(0)
+        self._tapes(0)
         self.stepper.start()
         Capabilities.of(self.stepper).accept_steps(np.empty((0, 2)))
         journal.begin()
@@ -151,7 +157,8 @@ class Recovery:
         state.adjoint_at, state.cost = header.step, header.cost
         state.position = UNDEFINED if len(self.store) else 0
         state.turned_at = time.perf_counter()
-        return ResumePoint(list(self.store), None, header.step)
+        tapes = self._tapes(header.step if len(self.store) else 0)
+        return ResumePoint(list(self.store), None, header.step, tapes=tapes)
 
     def _take_up_forward(self, journal: Journal, found: SavedRecord) -> ResumePoint | None:
         """Go on from the last state in the file whose cost is known, or from that of the record."""
@@ -172,7 +179,7 @@ class Recovery:
         self._discard_from(at + 1)
         state.position = state.frontier = at
         state.cost = cost
-        return ResumePoint(list(self.store), at)
+        return ResumePoint(list(self.store), at, tapes=self._tapes(at))
 
     def _load_live(self, journal: Journal, found: SavedRecord) -> bool:
         """Make the state of a record live; return whether it is as it was written, on all ranks."""
@@ -269,6 +276,20 @@ class Recovery:
         self.state.position = 0
         if in_reverse:
             self.buffers.store(0)
+
+    def _tapes(self, stop: int | None) -> list[int]:
+        """Return the tapes in the file of leaves before `stop`, ascending; discard all others.
+
+        Those that are not complete, and all where the schedule uses none.
+        """
+        leaf, end = self.schedule.leaf_steps, math.inf if stop is None else stop
+        complete = self.store.tapes(tape_pieces(self.schedule))
+        useful = [start for start in complete if start < end and start % leaf == 0]
+        kept = set(useful)
+        for key in self.store.keys_from(0):
+            if key < 0 and first_step(key) not in kept:
+                self.store.discard(key)
+        return useful
 
     def _discard_from(self, start: int) -> None:
         """Discard the states from step `start` on, in the file and in slots."""

@@ -78,6 +78,8 @@ class SweepResult:
     """States that were compared with what was there before, see `adjoint.sweep.replay_check`."""
     lost_states: tuple[int, ...] = ()
     """States that the file has lost, in the order in which the ranks agreed on that."""
+    lost_tapes: tuple[int, ...] = ()
+    """First steps of the tapes that the file has lost, ascending."""
     cost_changes: int = 0
     """Number of times that the schedule was given new costs."""
     revised: Schedule | None = None

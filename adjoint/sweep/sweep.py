@@ -20,15 +20,13 @@ from adjoint.schedules.actions import (
     Advance,
     Cancel,
     Discard,
-    Offload,
-    Prefetch,
+    OffloadTape,
     PullBack,
     Record,
     Restore,
     Store,
     Tier,
     Turn,
-    Wait,
 )
 from adjoint.schedules.costs import Costs
 from adjoint.steppers.capabilities import Capabilities
@@ -38,7 +36,7 @@ from adjoint.storage.checksums import first_non_finite
 from adjoint.storage.store import FileStore
 from adjoint.sweep.blow_up import name_first_step
 from adjoint.sweep.buffers import Buffers
-from adjoint.sweep.file_tier import FileTier
+from adjoint.sweep.file_tier import FILE_ACTIONS, FileTier
 from adjoint.sweep.gradient_check import GradientCheck
 from adjoint.sweep.journal import Journal, SavedRecord
 from adjoint.sweep.observers import Observer
@@ -152,16 +150,8 @@ class Sweep:
     def _file_tier(self, store: FileStore, schedule: Schedule, costs: Costs | None) -> FileTier:
         if isinstance(schedule, AdaptiveSchedule):
             costs = schedule.costs
-        return FileTier(
-            store,
-            self._journal,
-            self._stepper,
-            self._buffers,
-            self._comm,
-            self._state,
-            schedule,
-            costs,
-        )
+        stepper, buffers, state = self._stepper, self._buffers, self._state
+        return FileTier(store, self._journal, stepper, buffers, self._comm, state, schedule, costs)
 
     def _play(self, stream: AdaptiveStream, observer: Observer | None) -> AdaptiveStream:
         """Carry out a stream's actions, or those of the stream that replaces it; return the last.
@@ -205,7 +195,7 @@ class Sweep:
 
     def _result(self, schedule: Schedule, stream: AdaptiveStream) -> SweepResult:
         state, file = self._state, self._file
-        lost, changes = ((), 0) if file is None else (tuple(file.lost_states), file.cost_changes)
+        changes = 0 if file is None else file.cost_changes
         revised = stream.revised() if changes else None
         if revised is not None and revised.num_steps != schedule.num_steps:
             revised = None  # the end of the run was found, and is not part of `schedule`
@@ -218,7 +208,8 @@ class Sweep:
             recorded_steps=state.recorded_steps,
             turned_at=state.turned_at,
             compared_states=self._check.compared,
-            lost_states=lost,
+            lost_states=() if file is None else tuple(file.lost_states),
+            lost_tapes=() if file is None else tuple(sorted(file.lost_tapes)),
             cost_changes=changes,
             revised=revised,
         )
@@ -233,10 +224,9 @@ class Sweep:
             Store: self._store_live,
             Restore: self._restore,
             Discard: self._discard,
-            Offload: self._file_of if file is None else file.offload,
-            Prefetch: self._file_of if file is None else file.prefetch,
-            Wait: self._file_of if file is None else file.wait,
             Cancel: self._cancel,
+            OffloadTape: self._offload_tape,
+            **(dict.fromkeys(FILE_ACTIONS, self._file_of) if file is None else file.handlers()),
         }
 
     # -- computing ----------------------------------------------------------------------------
@@ -349,6 +339,7 @@ class Sweep:
         if self._check.starts:
             self._check.pulled_back(stop)
         if self._file is not None:
+            self._file.tapes.consume(start)
             self._file.after_steps()
 
     # -- keeping ------------------------------------------------------------------------------
@@ -381,6 +372,10 @@ class Sweep:
     def _cancel(self, action: Cancel | Discard) -> None:
         self._check.dropping(action.step)
         self._file_of(action).discard(action.step)
+
+    def _offload_tape(self, action: OffloadTape) -> None:
+        self._check.starts.pop(action.start, None)  # nothing leads there again, as a rule
+        self._file_of(action).offload_tape(action)
 
     def _file_of(self, action: Action) -> FileTier:
         if self._file is None:

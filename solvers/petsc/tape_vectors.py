@@ -1,5 +1,6 @@
 """The vectors that a tape is made of, from memory that the driver may lend."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,16 +16,30 @@ def vector_memory(size: int) -> Scratch[Arrays]:
 
 
 class TapeVectors:
-    """Takes the vectors of one tape from the memory of a stepper, and gives all of them back."""
+    """Takes the vectors of one tape from the memory of a stepper, and gives all of them back.
 
-    def __init__(self, memory: Scratch[Arrays]) -> None:
+    Parameters
+    ----------
+    memory
+        Of the stepper.
+    filled
+        The vectors of a tape that was recorded before, in order: they are taken first.
+    """
+
+    def __init__(self, memory: Scratch[Arrays], filled: Iterable[Arrays] = ()) -> None:
         self._memory = memory
+        self._filled = iter(filled)
         self._taken: list[Arrays] = []
 
     def take(self) -> NDArray[Any]:
-        """Return a vector with arbitrary values."""
-        self._taken += self._memory.take(1)
+        """Return the next vector; a new one has arbitrary values."""
+        self._taken += [each] if (each := next(self._filled, None)) else self._memory.take(1)
         return self._taken[-1]["x"]
+
+    def hand_over(self) -> list[Arrays]:
+        """Return all vectors, in the order in which they were taken."""
+        taken, self._taken = self._taken, []
+        return taken
 
     def give_back(self) -> None:
         """Give back all vectors, last in, first out."""

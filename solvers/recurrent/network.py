@@ -25,21 +25,15 @@ take the same number of steps, `solvers.sequences.common_num_steps`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
-from solvers.recurrent.checks import (
-    check_input_gradient,
-    check_inputs,
-    check_pair,
-    check_sizes,
-    named_weights,
-)
+from solvers.recurrent import checks
+from solvers.recurrent.blocks import Block, Blocks, ShownTapes, make_tape, tape_shapes
 from solvers.recurrent.layer import Layer
 from solvers.recurrent.losses import Loss
 from solvers.sequences import Lengths, Rows, RowSink, RowSource
@@ -55,18 +49,7 @@ IGNORE_OVERFLOW: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 """NumPy's warnings off: overflow is reported once, as a loss that is not finite."""
 
 
-class _Block(NamedTuple):
-    """Steps taken together."""
-
-    start: int
-    steps: int
-    """Number of steps at which a sequence is alive; later steps of the block do nothing."""
-    alive: NDArray[np.bool_] | None
-    """Mask of the sequences alive at each step; None if all are."""
-    tape: Arrays
-
-
-class RecurrentNetwork:
+class RecurrentNetwork(ShownTapes):
     """A stepper of recurrent layers of one kind, with a loss at every step and one at the end.
 
     The controls are the weights, with PyTorch's names and shapes, ``weight_ih_l0``,
@@ -136,9 +119,11 @@ class RecurrentNetwork:
         self._dtype = np.dtype(dtype)
         self.leaf_sensitive = leaf_steps is None
         self._leaf_steps = USUAL_LEAF if leaf_steps is None else leaf_steps
-        check_sizes(self._dtype, input_size, hidden_size, batch, num_layers, self._leaf_steps)
-        check_pair("loss", loss, "targets", targets)
-        check_pair("final_loss", final_loss, "final_targets", final_targets)
+        checks.check_sizes(
+            self._dtype, input_size, hidden_size, batch, num_layers, self._leaf_steps
+        )
+        checks.check_pair("loss", loss, "targets", targets)
+        checks.check_pair("final_loss", final_loss, "final_targets", final_targets)
         self._row = (batch, input_size)
         self._inputs = Rows(inputs, "inputs")
         self._targets = None if targets is None else Rows(targets, "targets")
@@ -154,7 +139,7 @@ class RecurrentNetwork:
         self._final_name = "readout" if final_loss is loss else "final_readout"
         if final_loss is not None:
             self._losses[self._final_name] = final_loss
-        self.controls = named_weights(self._layers, self._losses, self._dtype, seed)
+        self.controls = checks.named_weights(self._layers, self._losses, self._dtype, seed)
         """Weights and initial states, and the inputs if they have a gradient."""
         self._allocate(hidden_size)
         if input_gradient is not None:
@@ -186,13 +171,14 @@ class RecurrentNetwork:
         self._inputs_adjoint: Array | None = None
         if self.per_step:
             self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
-        shapes = self._tape_shapes(self.leaf_steps)
-        self.tape_memory = Scratch(partial(_make_tape, shapes, self._dtype))
-        self._tapes: dict[tuple[int, int], list[_Block]] = {}
+        self._blocks = Blocks(self.leaf_steps, self._lengths)
+        shapes = tape_shapes(self._layers, self._row, self.leaf_steps)
+        self.tape_memory = Scratch(partial(make_tape, shapes, self._dtype))
+        self._tapes = {}
 
     def _control_inputs(self, inputs: Any, gradient: RowSink) -> None:
         """Make the inputs a control, with `gradient` as its accumulator."""
-        check_input_gradient(inputs, gradient, self._row)
+        checks.check_input_gradient(inputs, gradient, self._row)
         self.controls["inputs"] = inputs
         self.accumulators["inputs"] = gradient
         self.distributed += ("inputs",)
@@ -218,7 +204,8 @@ class RecurrentNetwork:
         """
         block = steps if self.leaf_sensitive else self.leaf_steps
         blocks, rows = -(-steps // block), block * self._row[0]
-        entries = sum(math.prod(shape) for shape in self._tape_shapes(block).values())
+        shapes = tape_shapes(self._layers, self._row, block)
+        entries = sum(map(math.prod, shapes.values()))
         work = sum(loss.work_bytes(rows) for loss in self._losses.values())
         work += block * self._outer[0].nbytes
         if self._inputs_adjoint is not None:
@@ -247,7 +234,7 @@ class RecurrentNetwork:
             array[...] = self.controls[f"{name}0"]
         for name, total in self.accumulators.items():
             if name in self.per_step:
-                self._clear_rows(total)
+                self._blocks.clear(total)
             else:
                 total[...] = 0
         self._tapes.clear()
@@ -275,8 +262,8 @@ class RecurrentNetwork:
             self.state = out
         (tape,) = self.tape_memory.take(1)
         with np.errstate(**IGNORE_OVERFLOW):
-            for first, last in self._block_ranges(start, stop):
-                cost = self._forward(self._block(first, last, tape), cost)
+            for first, last in self._blocks.ranges(start, stop):
+                cost = self._forward(self._blocks.of(first, last, tape), cost)
         self.tape_memory.give_back([tape])
         self._reached = max(self._reached, stop)
         return cost
@@ -286,11 +273,11 @@ class RecurrentNetwork:
     ) -> float | None:
         """Advance the state from `start` to `stop`, keeping states and gates; as `advance`."""
         del reach_stop  # the last step's loss needs the last state, so it is always computed
-        blocks: list[_Block] = []
+        blocks: list[Block] = []
         with np.errstate(**IGNORE_OVERFLOW):
-            for first, last in self._block_ranges(start, stop):
+            for first, last in self._blocks.ranges(start, stop):
                 (tape,) = self.tape_memory.take(1)
-                blocks.append(self._block(first, last, tape))
+                blocks.append(self._blocks.of(first, last, tape))
                 cost = self._forward(blocks[-1], cost)
         self._tapes[start, stop] = blocks
         self._reached = max(self._reached, stop)
@@ -340,21 +327,7 @@ class RecurrentNetwork:
 
     # -- blocks -------------------------------------------------------------------------------
 
-    def _block_ranges(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Divide a range of steps at the multiples of `leaf_steps`."""
-        while start < stop:
-            end = min(stop, (start // self.leaf_steps + 1) * self.leaf_steps)
-            yield start, end
-            start = end
-
-    def _block(self, start: int, stop: int, tape: Arrays) -> _Block:
-        lengths = self._lengths
-        if lengths is None or stop <= lengths.shortest:
-            return _Block(start, stop - start, None, tape)
-        stop = max(start, min(stop, lengths.longest))
-        return _Block(start, stop - start, lengths.alive(start, stop), tape)
-
-    def _forward(self, block: _Block, cost: float | None) -> float | None:
+    def _forward(self, block: Block, cost: float | None) -> float | None:
         """Advance the live state over a block, and record it on the block's tape."""
         start, steps, alive, tape = block
         if steps == 0:
@@ -380,7 +353,7 @@ class RecurrentNetwork:
                 self.first_non_finite = step
         return cost
 
-    def _pull_back(self, block: _Block) -> None:
+    def _pull_back(self, block: Block) -> None:
         """Pull the adjoint back over a block; add to the accumulators."""
         start, steps, alive, tape = block
         outer, dead = self._outer[:steps], None if alive is None else ~alive
@@ -414,31 +387,13 @@ class RecurrentNetwork:
 
     def _read_inputs(self, start: int, stop: int) -> Any:
         given = self._inputs.read(start, stop)
-        check_inputs(given, self._row, start, stop)
+        checks.check_inputs(given, self._row, start, stop)
         return given
 
-    def _read_targets(self, block: _Block) -> Array:
+    def _read_targets(self, block: Block) -> Array:
         assert self._targets is not None
         return np.asarray(self._targets.read(block.start, block.start + block.steps))
 
     def _gradient_of(self, name: str) -> Arrays:
         parts = self._losses[name].weights
         return {part: self.accumulators[f"{name}.{part}"] for part in parts}
-
-    # -- memory -------------------------------------------------------------------------------
-
-    def _tape_shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the arrays of a block of so many steps."""
-        shapes: dict[str, tuple[int, ...]] = {"inputs": (steps, *self._row)}
-        for layer in self._layers:
-            shapes |= layer.tape_shapes(steps)
-        return shapes
-
-    def _clear_rows(self, gradient: RowSink) -> None:
-        """Zero a gradient, a block at a time: it may be on disk."""
-        for start, stop in self._block_ranges(0, gradient.shape[0]):
-            gradient[start:stop] = np.zeros((stop - start, *gradient.shape[1:]), gradient.dtype)
-
-
-def _make_tape(shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Arrays:
-    return {name: aligned_zeros(shape, dtype) for name, shape in shapes.items()}

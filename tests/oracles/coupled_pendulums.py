@@ -10,6 +10,7 @@ import os
 import time
 
 import numpy as np
+from shown_tapes import ShowsTapes
 
 from adjoint import FunctionStepper
 
@@ -17,7 +18,7 @@ STEP = 0.05
 COUPLING = 0.3
 
 
-class CoupledPendulums(FunctionStepper):
+class CoupledPendulums(ShowsTapes, FunctionStepper):
     """The pendulums of this rank; `comm` is an mpi4py communicator, or None."""
 
     started = None

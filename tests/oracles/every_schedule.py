@@ -19,7 +19,9 @@ from adjoint.schedules import (
     Periodic,
     Revolve,
     StoreAll,
+    TapesInFile,
 )
+from adjoint.schedules.costs import Costs
 
 
 def store_all_cases(num_steps, leaf, max_slots):
@@ -125,9 +127,34 @@ def draw_mixed(draw, num_steps, leaf, max_slots):
     return Mixed(num_steps, slots, tape_slots, leaf_steps=leaf, unreached=unreached)
 
 
+def tapes_in_file(num_steps, leaf, slots, tape_slots, pieces, piece_seconds):
+    # as slow as states are to write, or a hundredth of that: then tapes do not pay, or they do
+    costs = Costs(
+        unreached=1, pull_back=2, write=3, read=3, piece_write=piece_seconds, piece_read=1, post=0.1
+    )
+    return TapesInFile(
+        num_steps, slots, tape_slots, costs=costs, tape_pieces=pieces, leaf_steps=leaf
+    )
+
+
+def tapes_in_file_cases(num_steps, leaf, max_slots):
+    for slots, tape_slots, pieces, seconds in ((2, 1, 1, 0.02), (5, 2, 3, 0.02), (4, 1, 2, 9)):
+        yield tapes_in_file(num_steps, leaf, slots, tape_slots, pieces, seconds)
+
+
+def draw_tapes_in_file(draw, num_steps, leaf, max_slots):
+    tape_slots = draw(st.integers(1, max(1, max_slots // 2)))
+    slots = draw(st.integers(1 + tape_slots, 1 + max_slots))
+    seconds = draw(st.integers(0, 20)) / 10
+    return tapes_in_file(num_steps, leaf, slots, tape_slots, draw(st.integers(1, 5)), seconds)
+
+
 def with_tapes_of_states(schedule):
     """Return a schedule that counts a kept tape as one state a step, or keeps none."""
     leaf = schedule.leaf_steps
+    if isinstance(schedule, TapesInFile):
+        slots = 1 + leaf * max(1, schedule.num_tapes - 1)
+        return replace(schedule, num_slots=slots, tape_slots=leaf, tape_pieces=leaf)
     if schedule.num_tapes == 1 or schedule.tape_slots >= leaf:
         return schedule
     fits = isinstance(schedule, Mixed) or leaf <= schedule.num_slots
@@ -146,6 +173,7 @@ FAMILIES = {
     "Online": (online_cases, draw_online),
     "Mixed": (mixed_cases, draw_mixed),
     "Spilling": (spilling_cases, draw_spilling),
+    "TapesInFile": (tapes_in_file_cases, draw_tapes_in_file),
     "Spilling, open-ended": (spilling_on_cases, draw_spilling_on),
 }
 

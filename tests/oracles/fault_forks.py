@@ -32,7 +32,7 @@ SECONDS_EACH = 15
 FAULTS = {"EIO": 5, "ENOSPC": 28, "EDQUOT": 122, "EINTR": 4, "short": "short", "kill": "kill"}
 """By name, as `IoFaults` takes them."""
 
-SCHEDULES = ("Asynchronous", "Multistage", "Spilling")
+SCHEDULES = ("Asynchronous", "Multistage", "Spilling", "tapes in the file")
 LASTING = 1_000_000
 """More calls in a row than there are."""
 

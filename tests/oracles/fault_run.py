@@ -18,7 +18,15 @@ from coupled_pendulums import CoupledPendulums
 
 import adjoint
 from adjoint.parallel import status_exchange
-from adjoint.schedules import Asynchronous, DiskRevolve, Multistage, Revolve, Spilling, StoreAll
+from adjoint.schedules import (
+    Asynchronous,
+    DiskRevolve,
+    Multistage,
+    Revolve,
+    Spilling,
+    StoreAll,
+    TapesInFile,
+)
 from adjoint.schedules.costs import Costs
 from adjoint.sweep import journal
 
@@ -26,6 +34,15 @@ NUM_PENDULUMS = 400
 
 COSTS = Costs(advance=1e-4, pull_back=2e-4, write=8e-4, read=8e-4)
 SLOW = Costs(advance=1e-4, unreached=1e-4, pull_back=1e-4, write=1e-3, read=1e-3)
+
+QUICK = Costs(1e-4, unreached=1e-4, write=1e-4, read=1e-4, piece_write=3e-5, piece_read=3e-5)
+
+
+def tapes_in_file(num_steps, leaf):
+    return TapesInFile(
+        num_steps, 1 + 3 * leaf, leaf, costs=QUICK, tape_pieces=leaf, leaf_steps=leaf
+    )
+
 
 SCHEDULES = {
     "Asynchronous": lambda n: Asynchronous(n, 4, 20),
@@ -36,6 +53,8 @@ SCHEDULES = {
     "Spilling, leaves": lambda n: Spilling(n, 4, 12.0, costs=COSTS, leaf_steps=3),
     "Spilling, tapes": lambda n: Spilling(n, 6, 10.0, costs=COSTS, tape_slots=1),
     "Spilling, few slots": lambda n: Spilling(n, 4, 20.0, costs=SLOW, tape_slots=1),
+    "tapes in the file": lambda n: tapes_in_file(n, 1),
+    "tapes in the file, leaves": lambda n: tapes_in_file(n, 3),
 }
 
 

@@ -91,9 +91,9 @@ class _Disk:
         self.file.read = self.failing_read
         self.file.finish_write = self.finish_write
 
-    def prepare_write(self, row: int) -> None:
+    def prepare_write(self, row: int, size: int) -> None:
         self.writes += 1
-        self.prepare(row)
+        self.prepare(row, size)
         most = self.faults.full_after_bytes
         used = len(self.rows | {row}) * self.file.placement.layout.moved_bytes
         if most is not None and row not in self.rows and used > most:

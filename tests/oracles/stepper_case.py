@@ -18,5 +18,7 @@ class Case:
     """At least 12 leaves of the stepper's `leaf_steps`, and no more than the run has."""
     adopts: bool = True
     """Whether it computes in memory that it is given."""
+    shows_tapes: bool = False
+    """Whether its tapes may go to the file."""
     needs: tuple[str, ...] = ()
     """Modules that `make` imports and that may be absent."""

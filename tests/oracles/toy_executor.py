@@ -6,18 +6,24 @@ latest possible moment, so that using its result earlier fails. After a write is
 has nothing, whether it had begun or not.
 
 A slot is in use while a snapshot is in it, is being read into it, or is being written from it.
-Every tape beyond the first takes `tape_slots` slots.
+Every tape beyond the first takes `tape_slots` slots, also while it is being read or written; but
+with `num_slots`, what takes a slot waits for the tapes being written, if there is no room.
 """
+
+import math
 
 from adjoint.schedules.actions import (
     Advance,
     Cancel,
     Discard,
     Offload,
+    OffloadTape,
     Prefetch,
+    PrefetchTape,
     PullBack,
     Record,
     Restore,
+    RestoreTape,
     Store,
     Tier,
     Turn,
@@ -40,11 +46,15 @@ def chain(num_steps):
 class Toy:
     """Carries out actions, and fails where that is impossible or gives a wrong product."""
 
-    def __init__(self, num_steps, tape_slots=0):
+    def __init__(self, num_steps, tape_slots=0, num_slots=math.inf):
         self.tape_slots = tape_slots
+        self.num_slots = num_slots
         self.true = chain(num_steps)
         self.live = self.true[0]
         self.tapes = {}
+        self.tapes_in_file = {}
+        self.tapes_writing = {}
+        self.tapes_reading = {}
         self.slots = {}
         self.file = {}  # (Tier.FILE, step) -> state
         self.writing = {}  # step -> (Tier.FILE, state)
@@ -68,7 +78,8 @@ class Toy:
             self.count()
         if self.reversed_steps != list(range(len(self.true) - 1))[::-1]:
             raise ToyError(f"reversed {self.reversed_steps}")
-        if self.slots or self.file or self.writing or self.reading or self.tapes:
+        tapes = [self.tapes, self.tapes_in_file, self.tapes_writing, self.tapes_reading]
+        if self.slots or self.file or self.writing or self.reading or any(tapes):
             raise ToyError("something is left over")
         return self
 
@@ -76,7 +87,12 @@ class Toy:
         """Record the slots, tapes and places in the file in use."""
         # a write under way reads from its slot, whether that is discarded or not
         kept = self.slots.keys() | self.writing.keys() | self.reading.keys()
-        taped = self.tape_slots * max(0, len(self.tapes) - 1)
+        alive = max(0, len(self.tapes) + len(self.tapes_reading) - 1)
+        while self.tapes_writing:
+            if len(kept) + self.tape_slots * (alive + len(self.tapes_writing)) <= self.num_slots:
+                break
+            self.end_tape_write(next(iter(self.tapes_writing)))
+        taped = self.tape_slots * (alive + len(self.tapes_writing))
         self.most_slots = max(self.most_slots, len(kept))
         self.most_units = max(self.most_units, len(kept) + taped)
         self.most_in_file = max(self.most_in_file, len(self.file) + len(self.writing))
@@ -95,7 +111,10 @@ class Toy:
                 for step, state in reversed(self.tapes.pop((start, stop))):
                     self.expect(state == self.true[step], action)
                     self.reversed_steps.append(step)
+                self.tapes_in_file.pop((start, stop), None)
                 self.product, self.live = start, None
+            case OffloadTape() | PrefetchTape() | RestoreTape():
+                self.move_tape(action, (action.start, action.stop))
             case Wait(step=step) if step in self.reading:
                 self.slots[step] = self.file[self.reading.pop(step), step]
             case Wait(step=step):
@@ -127,6 +146,25 @@ class Toy:
             case Discard():
                 self.expect(step not in self.reading, action)
                 del self.file[Tier.FILE, step]
+
+    def move_tape(self, action, tape):
+        match action:
+            case OffloadTape():
+                self.expect(tape not in self.tapes_in_file, action)
+                self.tapes_writing[tape] = self.tapes.pop(tape)
+            case PrefetchTape():
+                self.end_tape_write(tape)
+                self.expect(tape not in self.tapes and tape not in self.tapes_reading, action)
+                self.tapes_reading[tape] = self.tapes_in_file[tape]
+            case RestoreTape():
+                self.end_tape_write(tape)
+                self.tapes_reading.pop(tape, None)
+                self.expect(tape not in self.tapes, action)
+                self.tapes[tape] = self.tapes_in_file[tape]
+
+    def end_tape_write(self, tape):
+        if tape in self.tapes_writing:
+            self.tapes_in_file[tape] = self.tapes_writing.pop(tape)
 
     def step(self, start, stop):
         """Take the live state from start to stop; return the states on the way."""

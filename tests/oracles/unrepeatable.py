@@ -7,11 +7,12 @@ from collections import Counter
 
 import numpy as np
 from pendulums import Pendulums
+from shown_tapes import ShowsTapes
 
 SIZE = 1e-9
 
 
-class Drawing(Pendulums):
+class Drawing(ShowsTapes, Pendulums):
     """Adds random numbers of its own generator from step `first` on."""
 
     def __init__(self, num_pendulums, num_steps, first=0, seed=0):
@@ -25,7 +26,7 @@ class Drawing(Pendulums):
             out["v"] += SIZE * self.generator.random(out["v"].size)
 
 
-class Counting(Pendulums):
+class Counting(ShowsTapes, Pendulums):
     """Changes one value by the number of times that the step was taken before."""
 
     def __init__(self, num_pendulums, num_steps, first=0, seed=0):
@@ -40,7 +41,7 @@ class Counting(Pendulums):
             self.taken[step] += 1
 
 
-class Remembering(Pendulums):
+class Remembering(ShowsTapes, Pendulums):
     """Keeps the velocities of its last call in a buffer beside the state, and uses them."""
 
     def __init__(self, num_pendulums, num_steps, first=0, seed=0):

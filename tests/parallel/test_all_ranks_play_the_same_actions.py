@@ -12,7 +12,7 @@ from throttled_engine import Throttle
 
 import adjoint
 from adjoint.parallel import status_exchange
-from adjoint.schedules import Asynchronous, Spilling, StoreAll
+from adjoint.schedules import Asynchronous, Spilling, StoreAll, TapesInFile
 from adjoint.schedules.costs import Costs
 from adjoint.simulation.timeline import Track
 
@@ -32,11 +32,22 @@ THROTTLES = {
     "one rank whose bandwidth drops": Throttle(0.001, 0.002, after_writes=5, factor=6, only_rank=0),
 }
 
+QUICK = Costs(
+    advance=PAUSE,
+    unreached=PAUSE,
+    pull_back=PAUSE,
+    write=0.1 * PAUSE,
+    read=0.1 * PAUSE,
+    piece_write=0.1 * PAUSE,
+    piece_read=0.1 * PAUSE,
+)
+
 SCHEDULES = {
     "Spilling": Spilling(NUM_STEPS, 6, 4.0, costs=COSTS),
     "Spilling, tapes": Spilling(NUM_STEPS, 8, 5.0, costs=COSTS, tape_slots=1),
     "Spilling, few slots": Spilling(NUM_STEPS, 4, 20.0, costs=SLOW, tape_slots=1),
     "Asynchronous": Asynchronous(NUM_STEPS, 5, 20),
+    "tapes in the file": TapesInFile(NUM_STEPS, 9, 1, costs=QUICK),
 }
 
 

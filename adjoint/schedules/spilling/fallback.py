@@ -5,36 +5,43 @@ whatever states there are: after a kill, or when the file has lost what another 
 """
 
 from adjoint.schedules.costs import Costs
-from adjoint.schedules.protocol import Schedule, num_leaves
+from adjoint.schedules.protocol import AdaptiveSchedule, Schedule, num_leaves
 from adjoint.schedules.revolve import repetitions
 from adjoint.schedules.spilling.parameters import MAX_TAIL_REPEATS
 from adjoint.schedules.spilling.schedule import Spilling
 
-__all__ = ["fallback_schedule"]
+__all__ = ["fallback_schedule", "spilling_within"]
 
 
-def fallback_schedule(schedule: Schedule, num_steps: int | None, costs: Costs) -> Spilling:
+def fallback_schedule(schedule: Schedule, num_steps: int | None, costs: Costs) -> AdaptiveSchedule:
     """Return a schedule that can go on from anywhere in a run of another one.
 
     It keeps leaves on the same grid, and takes no more slots (but at least one) and no more states
-    in the file. A `Spilling` for `num_steps` is returned as it is. `costs` are those of the run,
-    for a schedule that has none of its own.
+    in the file. An `AdaptiveSchedule` for `num_steps` is returned as it is. `costs` are those of
+    the run, for a schedule that has none of its own.
     """
-    if isinstance(schedule, Spilling):
+    if isinstance(schedule, AdaptiveSchedule):
         if schedule.num_steps == num_steps:
             return schedule
         costs = schedule.costs
-    leaf, slots = schedule.leaf_steps, max(1, schedule.num_slots)
-    room = schedule.file_states
-    least = _least_spacing(costs, leaf)
+    leaf, slots, room = schedule.leaf_steps, max(1, schedule.num_slots), schedule.file_states
     if num_steps is None:
+        least = _least_spacing(costs, leaf)
         return Spilling(
             None, slots, least * leaf, costs=costs, leaf_steps=leaf, max_file_states=room
         )
+    return spilling_within(num_steps, slots, room, costs=costs, leaf_steps=leaf)
+
+
+def spilling_within(
+    num_steps: int, slots: int, file_states: int, *, costs: Costs, leaf_steps: int
+) -> Spilling:
+    """Return a schedule that sends states to the file as closely as costs and room allow."""
+    leaf = leaf_steps
     leaves = num_leaves(num_steps, leaf)
     # Two more than the slots: the last states, and what rounding adds, come on top of those at the
     # interval.
-    spaced = room - slots - 2
+    spaced = file_states - slots - 2
     if spaced < 1:
         return Spilling(
             num_steps,
@@ -45,7 +52,7 @@ def fallback_schedule(schedule: Schedule, num_steps: int | None, costs: Costs) -
             tail_slots=slots,
             tail_repeats=max(1, min(MAX_TAIL_REPEATS, repetitions(leaves, slots)) - 1),
         )
-    interval = leaf * max(least, leaves / spaced)
+    interval = leaf * max(_least_spacing(costs, leaf), leaves / spaced)
     return Spilling(num_steps, slots, interval, costs=costs, leaf_steps=leaf, tail_repeats=0)
 
 

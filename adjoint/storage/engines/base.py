@@ -48,6 +48,7 @@ from adjoint.storage.engines.deadline import Watch
 from adjoint.storage.engines.row_io import RankFile
 from adjoint.storage.engines.transfer import Direction, Meter, Statistics, Transfer
 from adjoint.storage.index import Entry
+from adjoint.storage.row_keys import described
 
 __all__ = ["Engine", "Request", "RowEngine", "Stall"]
 
@@ -157,9 +158,9 @@ class Request:
     """Of a write: this rank's running total of the cost up to `step`."""
 
     @property
-    def identity(self) -> tuple[Direction, int, int]:
-        """The first arguments of a `Transfer`: direction, row and step."""
-        return self.what, self.row, self.step
+    def identity(self) -> tuple[Direction, int, int, int]:
+        """The first arguments of a `Transfer`: direction, row, step and bytes."""
+        return self.what, self.row, self.step, self.block.layout.nbytes
 
 
 class RowEngine(Engine, Closing, ABC):
@@ -177,7 +178,9 @@ class RowEngine(Engine, Closing, ABC):
         self._file = file
         self._meter = Meter()
         place = file.placement
-        self._watch = Watch(place.layout.moved_bytes, place.rank, self._give_up)
+        self._watch = Watch(
+            max(layout.moved_bytes for layout in place.layouts), place.rank, self._give_up
+        )
         self._failed: deque[Transfer] = deque()
         self._stalled: Stall | None = None
         self._closed = False
@@ -271,7 +274,7 @@ class RowEngine(Engine, Closing, ABC):
         if error is not None:
             transfer.error = self._file.failure(transfer.what, transfer.row, transfer.step, error)
             self._failed.append(transfer)
-        self._meter.over(transfer.what, 0 if error else self._file.placement.layout.nbytes)
+        self._meter.over(transfer.what, 0 if error else transfer.nbytes)
         transfer.ended = time.perf_counter()
 
     # -- inside -------------------------------------------------------------------------------
@@ -298,8 +301,8 @@ class RowEngine(Engine, Closing, ABC):
         """Take no other transfer, because the first one under way is overdue."""
         first, rank = self._watch.transfers[0][0], self._file.placement.rank
         reason = (
-            f"{self.name} is not used any more: the {first.what} of state {first.step} on rank "
-            f"{rank} had not ended after {seconds:.3g} s"
+            f"{self.name} is not used any more: the {first.what} of {described(first.step)} on "
+            f"rank {rank} had not ended after {seconds:.3g} s"
         )
         overdue = self._watch.give_up(self._file.identity)
         self._stalled = Stall(reason, frozenset(transfer.row for transfer in overdue))
@@ -317,12 +320,12 @@ class RowEngine(Engine, Closing, ABC):
     def _move(self, request: Request) -> None:
         file, row, block = self._file, request.row, request.block
         if request.what == "write":
-            file.prepare_write(row)
+            file.prepare_write(row, block.bytes.size)
             entry = file.vouch(block, request.step, request.sequence, request.cost)
             file.write(row, block)
             file.finish_write(row, entry)
         else:
-            file.prepare_read(row, request.step)
+            file.prepare_read(row, request.step, block.bytes.size)
             file.read(row, block)
             file.finish_read(row, block)
 

@@ -24,6 +24,7 @@ from reprlib import repr as short_repr
 from adjoint.errors import ArgumentError
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.transfer import Transfer
+from adjoint.storage.row_keys import described
 
 __all__ = ["VARIABLE", "Watch", "end_soon", "keep_for_ever", "parse_deadline", "rows_overdue"]
 
@@ -164,9 +165,9 @@ class Watch:
         elif self._seconds > WARNING_SHARE * self.deadline and not self._has_warned:
             self._has_warned = True
             LOG.warning(
-                "the %s of state %d on rank %d has taken %.3g s; after %.3g s it is given up",
+                "the %s of %s on rank %d has taken %.3g s; after %.3g s it is given up",
                 first.what,
-                first.step,
+                described(first.step),
                 self._rank,
                 self._seconds,
                 self.deadline,

@@ -52,12 +52,12 @@ class DirectRankFile(RankFile):
 
     def write(self, row: int, block: Block) -> None:
         data, offset = block.bytes.data, self.placement.offset(row)
-        moved = self._move(os.pwrite, data, offset)
+        moved = self._move(os.pwrite, data, offset) if block.layout.is_large else 0
         write_fully(self._descriptor, data[moved:], offset + moved)
 
     def read(self, row: int, block: Block) -> None:
         data, offset = block.bytes.data, self.placement.offset(row)
-        moved = self._move(_read_at, data, offset)
+        moved = self._move(_read_at, data, offset) if block.layout.is_large else 0
         read_fully(self._descriptor, data[moved:], offset + moved)
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ def _open_direct(placement: Placement) -> int | None:
     """Return a descriptor for direct I/O; None where it is refused."""
     flag = getattr(os, "O_DIRECT", 0)
     aligned = placement.data_start % PAGE_BYTES == placement.row_bytes % PAGE_BYTES == 0
-    if not flag or not aligned or not placement.layout.is_large:
+    if not flag or not aligned or not any(layout.is_large for layout in placement.layouts):
         return None
     try:
         return os.open(placement.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flag)

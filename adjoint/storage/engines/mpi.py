@@ -150,7 +150,7 @@ class MpiEngine(RowEngine):
 
     def _write(self, request: Request) -> _Stages:
         file, row, block = self._file, request.row, request.block
-        file.prepare_write(row)
+        file.prepare_write(row, block.bytes.size)
         self._meter.begin("write")
         entry = self._helper.submit(file.vouch, block, request.step, request.sequence, request.cost)
         moved = self._posted(self._mpi.Iwrite_at, row, block)
@@ -164,7 +164,7 @@ class MpiEngine(RowEngine):
 
     def _read(self, request: Request) -> _Stages:
         file, row, block = self._file, request.row, request.block
-        file.prepare_read(row, request.step)
+        file.prepare_read(row, request.step, block.bytes.size)
         self._meter.begin("read")
         moved = self._posted(self._mpi.Iread_at, row, block)
         self._meter.end("read", (yield moved))

@@ -23,6 +23,7 @@ from adjoint.storage.engines.transfer import Direction
 from adjoint.storage.file_format import Placement
 from adjoint.storage.file_io import closing, cut_short, read_fully, write_fully
 from adjoint.storage.index import ENTRY_BYTES, Entry
+from adjoint.storage.row_keys import described
 
 __all__ = ["RankFile"]
 
@@ -50,7 +51,8 @@ class RankFile:
         """Device and inode of the file, whatever its path names later."""
         self._evaluation = 0
         self._entries: dict[int, Entry] = {}
-        self._reserved: set[int] = set()
+        self._reserved: dict[int, int] = {}
+        """Bytes reserved in each row."""
 
     @property
     def uses_page_cache(self) -> bool:
@@ -66,8 +68,8 @@ class RankFile:
         self._entries.update(entries)
         self.writes = writes
 
-    def prepare_write(self, row: int) -> None:
-        """Clear the index entry of a row, and reserve disk space for the row.
+    def prepare_write(self, row: int, size: int) -> None:
+        """Clear the index entry of a row, and reserve disk space for `size` bytes in it.
 
         A full disk, or a limit of the size of files, shows here, not in a transfer under way.
         """
@@ -75,8 +77,8 @@ class RankFile:
             write_fully(
                 self._descriptor, memoryview(bytes(ENTRY_BYTES)), self.placement.index_offset(row)
             )
-        size, start = self.placement.layout.moved_bytes, self.placement.offset(row)
-        if row in self._reserved or size == 0:
+        start = self.placement.offset(row)
+        if self._reserved.get(row, 0) >= size:
             return
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if limit != resource.RLIM_INFINITY and start + size > limit:
@@ -84,17 +86,18 @@ class RankFile:
             raise OSError(errno.EFBIG, f"files may have {limit} bytes (ulimit -f)")
         if self.placement.reservable:
             os.posix_fallocate(self._descriptor, start, size)
-        self._reserved.add(row)
+        self._reserved[row] = size
 
     def vouch(self, block: Block, step: int, sequence: int, cost: float) -> Entry:
-        """Return the index entry of the state in a block.
+        """Return the index entry of the state in a block, or of the piece of a tape.
 
         Raises
         ------
         NonFiniteError
-            An array contains an infinity or a NaN: the message names it.
+            An array of a state contains an infinity or a NaN: the message names it.
         """
-        name = first_non_finite(block.arrays)
+        # what a tape holds need not be finite, nor all of it written
+        name = first_non_finite(block.arrays) if step >= 0 else None
         if name is not None:
             raise NonFiniteError(
                 f"{name!r} is not finite in state {step} on rank {self.placement.rank}, found when "
@@ -111,17 +114,17 @@ class RankFile:
         write_fully(self._descriptor, memoryview(entry.packed()), self.placement.index_offset(row))
         self._entries[row] = entry
 
-    def prepare_read(self, row: int, step: int) -> None:
-        """Raise unless the row holds the state at `step` and the file reaches to its end.
+    def prepare_read(self, row: int, step: int, size: int) -> None:
+        """Raise unless the row holds the state at `step` and the file has `size` bytes of it.
 
         Another program may have cut the file short, and with some MPI libraries a read past the end
         never returns.
         """
         entry = self._entries.get(row)
         if entry is None or entry.step != step:
-            found = "no valid state" if entry is None else f"state {entry.step}"
+            found = "no valid state" if entry is None else described(entry.step)
             raise OSError(errno.ENODATA, f"the row holds {found}")
-        end = self.placement.offset(row) + self.placement.layout.moved_bytes
+        end = self.placement.offset(row) + size
         length = os.fstat(self._descriptor).st_size
         if length < end:
             raise cut_short(length, end)
@@ -147,7 +150,7 @@ class RankFile:
             return error
         place = self.placement
         failure = TransferError(
-            f"could not {what} state {step}, row {row} of {place.name}, "
+            f"could not {what} {described(step)}, row {row} of {place.name}, "
             f"on rank {place.rank}: {error}"
         )
         failure.errno = error.errno if isinstance(error, OSError) else None
@@ -160,4 +163,4 @@ class RankFile:
         self._descriptor = -1
 
     def _data(self, block: Block) -> NDArray[np.uint8]:
-        return block.bytes[: self.placement.layout.nbytes]
+        return block.bytes[: block.layout.nbytes]

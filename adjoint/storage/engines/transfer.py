@@ -68,10 +68,15 @@ class Transfer(ABC):
     used by the thread that posted it.
     """
 
-    def __init__(self, what: Direction, row: int, step: int, statistics: Statistics) -> None:
+    def __init__(
+        self, what: Direction, row: int, step: int, nbytes: int, statistics: Statistics
+    ) -> None:
         self.what: Direction = what
         self.row = row
         self.step = step
+        """The step of the state; of another row, see `adjoint.storage.row_keys`."""
+        self.nbytes = nbytes
+        """Bytes of the state."""
         self.began = time.perf_counter()
         """When it was posted, on the clock of `time.perf_counter`."""
         self.ended = math.nan

@@ -26,9 +26,9 @@ from numpy.typing import ArrayLike, NDArray
 from adjoint.errors import ArgumentError, NonFiniteError, SolveError, StepperError
 from adjoint.steppers import Arrays
 from solvers.petsc.accepted_steps import AcceptedSteps
-from solvers.petsc.integrators.base import Stages
 from solvers.petsc.integrators.runge_kutta import RungeKutta
 from solvers.petsc.integrators.tableaux import Tableau, check_tableau
+from solvers.petsc.integrators.tapes import Stages
 from solvers.petsc.integrators.time_steps import TOLERANCE, TimeSteps
 from solvers.petsc.problem import Problem
 

@@ -17,36 +17,21 @@ running cost over the step.
 # ruff: noqa: B027 (methods that need not be overridden do nothing)
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import ArgumentError
-from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
+from adjoint.steppers import Arrays, aligned_zeros, copy_arrays
+from solvers.petsc.integrators.tapes import Stages, Tape
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, Vec
-from solvers.petsc.tape_vectors import TapeVectors, vector_memory
+from solvers.petsc.tape_vectors import vector_memory
 from solvers.petsc.vectors import Window, check_template
 
-__all__ = ["PetscStepper", "Tape"]
-
-Stages = list[NDArray[Any]]
-"""Memory of the stages of one step."""
-
-
-class Tape(TapeVectors):
-    """What `record` keeps of its steps."""
-
-    def __init__(self, memory: Scratch[Arrays]) -> None:
-        super().__init__(memory)
-        self.steps: list[tuple[Arrays, Stages]] = []
-        """The state before each step, and its stages."""
-
-    def state(self, names: Iterable[str]) -> Arrays:
-        """Return memory for a state."""
-        return {name: self.take() for name in names}
+__all__ = ["PetscStepper", "Stages"]
 
 
 class PetscStepper(ABC):
@@ -188,6 +173,21 @@ class PetscStepper(ABC):
         vectors = steps * self.num_stages + states * len(self.names)
         return vectors * self._state["u"].nbytes
 
+    def tape_pieces(self, steps: int) -> int:
+        """Return the vectors on a kept tape."""
+        return self.tape_bytes(steps, kept=True) // max(1, self._state["u"].nbytes)
+
+    def release_tape(self, start: int, stop: int) -> list[Arrays]:
+        """Return the vectors of a tape, and forget it."""
+        del stop
+        return self._tapes.pop(start).hand_over()
+
+    def restore_tape(self, start: int, stop: int, pieces: Sequence[Arrays]) -> None:
+        """Make vectors the tape of these steps."""
+        tape = self._tapes[start] = Tape(self.tape_memory, pieces)
+        after = self.next_state if self.ends_in_last_stage else None
+        tape.find_steps(stop - start, self.names, self.num_stages, after)
+
     def fingerprint(self) -> dict[str, Any]:
         """Return method, steps, and what the problem holds."""
         method = (type(self).__name__, self.identity())
@@ -241,7 +241,7 @@ class PetscStepper(ABC):
         for k in range(start, stop):
             if self.is_over(k):
                 break
-            stages = [tape.take() for _ in range(self.num_stages)]
+            stages = tape.stages(self.num_stages)
             tape.steps.append((before, stages))
             after = self._after(k + 1 == stop, reach_stop, tape)
             cost = self._move(k, before, stages, after, cost)

@@ -27,8 +27,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from adjoint.steppers import Arrays
-from solvers.petsc.integrators.base import PetscStepper, Stages
+from solvers.petsc.integrators.base import PetscStepper
 from solvers.petsc.integrators.stages import StagePoint, make_stage_solver
+from solvers.petsc.integrators.tapes import Stages
 from solvers.petsc.problem import Controls, Problem, Vec
 
 __all__ = ["BDF2"]

@@ -34,10 +34,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from adjoint.steppers import Arrays
-from solvers.petsc.integrators.base import PetscStepper, Stages
+from solvers.petsc.integrators.base import PetscStepper
 from solvers.petsc.integrators.slopes import MassSolver, RateSolver
 from solvers.petsc.integrators.stages import StagePoint, make_stage_solver
 from solvers.petsc.integrators.tableaux import Tableau, check_tableau
+from solvers.petsc.integrators.tapes import Stages
 from solvers.petsc.integrators.time_steps import TimeSteps
 from solvers.petsc.problem import Controls, Problem, ResidualProblem, RhsProblem, Vec
 

@@ -33,8 +33,9 @@ from numpy.typing import ArrayLike
 
 from adjoint.errors import ArgumentError
 from adjoint.steppers import Arrays
-from solvers.petsc.integrators.base import PetscStepper, Stages
+from solvers.petsc.integrators.base import PetscStepper
 from solvers.petsc.integrators.stages import StagePoint, make_stage_solver
+from solvers.petsc.integrators.tapes import Stages
 from solvers.petsc.problem import Controls, Problem, RhsProblem, Vec
 
 __all__ = ["BackwardEuler", "CrankNicolson", "Theta"]

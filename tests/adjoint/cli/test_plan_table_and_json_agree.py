@@ -9,8 +9,8 @@ from adjoint import cli
 
 ARGUMENTS = ["plan", "--steps=5000", "--state=1 MB", "--memory=30 MB", "--step=1 ms"]
 FILE = ["--write=0.5 GB/s", "--read=4 GB/s", "--disk=1 GB"]
-KEYS = """num_steps state_bytes memory_bytes costs tape_bytes disk_bytes leaf_steps forward_seconds
-ideal_seconds everything_bytes plans notes"""
+KEYS = """num_steps state_bytes memory_bytes costs tape_bytes piece_bytes disk_bytes leaf_steps
+forward_seconds ideal_seconds everything_bytes plans notes"""
 PLAN_KEYS = """family schedule chosen reason predicted_seconds over_forward over_ideal memory_bytes
 file_bytes states_written states_read leaf_steps num_slots num_tapes file_states"""
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 1e-3, "s": 1, "min": 60, "h": 3600}

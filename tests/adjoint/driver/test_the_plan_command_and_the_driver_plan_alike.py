@@ -19,8 +19,10 @@ from adjoint.measurement.transfers import TransferCosts
 from adjoint.parallel import communicator
 from adjoint.reporting import plan_table
 from adjoint.reporting.plan_table import PlanRequest
+from adjoint.schedules import TapesInFile
 from adjoint.schedules.costs import Costs
-from adjoint.steppers import FunctionStepper
+from adjoint.steppers import FunctionStepper, Scratch
+from adjoint.storage.state_layout import StateLayout
 
 
 class States(FunctionStepper):
@@ -50,6 +52,23 @@ class Tapes(States):
         return steps * self.step_tape_bytes
 
 
+class Shown(Tapes):
+    """A tape of one array a step, which may go to the file."""
+
+    def __init__(self, count, step_tape_bytes):
+        super().__init__(count, step_tape_bytes)
+        self.tape_memory = Scratch(lambda: {"x": np.zeros(step_tape_bytes, np.uint8)})
+
+    def tape_pieces(self, steps):
+        return steps
+
+    def release_tape(self, start, stop):
+        raise AssertionError("no step is taken")
+
+    def restore_tape(self, start, stop, pieces):
+        raise AssertionError("no step is taken")
+
+
 def transfers(seconds, slowdown):
     return TransferCosts(
         engine="given",
@@ -70,6 +89,11 @@ def transfers(seconds, slowdown):
 def by_the_driver(stepper, num_steps, memory, costs, touch_speed, folder, monkeypatch):
     """Return the plan of a gradient, or the error."""
     found = Survey({"thread": transfers(costs.write, costs.slowdown)}, {})
+    state, piece = layouts(stepper)
+
+    def engines(*_, of_pieces=False):
+        return found.scaled(piece.memory_bytes / state.memory_bytes) if of_pieces else found
+
     steps = Costs(
         advance=costs.advance,
         record=costs.record,
@@ -79,7 +103,7 @@ def by_the_driver(stepper, num_steps, memory, costs, touch_speed, folder, monkey
     with monkeypatch.context() as patched:
         patched.setattr(Probe, "costs", lambda _: steps)
         patched.setattr(Probe, "costs_in_sweeps", as_planned)
-        patched.setattr(Probe, "engines", lambda *_: found)
+        patched.setattr(Probe, "engines", engines)
         patched.setattr(measured, "remembered", lambda *_: None)
         patched.setattr(measured, "remember", lambda *_: None)
         for module in (measured, plan_table):
@@ -91,6 +115,13 @@ def by_the_driver(stepper, num_steps, memory, costs, touch_speed, folder, monkey
             return plan_run(run, evaluations=1).schedule
         except ArgumentError as refused:
             return str(refused)
+
+
+def layouts(stepper):
+    """Return the layouts of a state, and of a piece of a tape."""
+    memory = stepper.tape_memory
+    state = StateLayout.of(stepper.state)
+    return state, state if memory is None else StateLayout.of(memory.make())
 
 
 def as_planned(_probe, cases, _seconds):
@@ -137,9 +168,11 @@ def alike(run, file, monkeypatch):
         slowdown=file.get("slowdown", 1.0),
         read_slowdown=file.get("slowdown", 1.0),
     )
-    stepper = States(state // 2) if step_tape is None else Tapes(state // 2, step_tape)
+    kind = Shown if file.get("shown") else Tapes
+    stepper = States(state // 2) if step_tape is None else kind(state // 2, step_tape)
     folder, disk = file.get("folder"), None if file else 0
-    request = PlanRequest(n, state, memory, costs, step_tape, disk)
+    piece = step_tape if kind is Shown else None
+    request = PlanRequest(n, state, memory, costs, step_tape, piece, disk)
     speed = run["touch_speed"]
     return (
         by_the_command(request, speed, monkeypatch),
@@ -163,6 +196,24 @@ def test_with_a_file(monkeypatch, tmp_path, run, write, slowdown):
     file = {"folder": tmp_path, "write": write, "slowdown": slowdown}
     command, driver = alike({**run, "num_steps": 20 + run["num_steps"] // 20}, file, monkeypatch)
     assert command == driver
+
+
+@settings(max_examples=25, **relaxed)
+@given(st.fixed_dictionaries(runs), scales(0.1, 10), st.floats(1, 1.5))
+def test_with_tapes_in_the_file(monkeypatch, tmp_path, run, write, slowdown):
+    file = {"folder": tmp_path, "write": write, "slowdown": slowdown, "shown": True}
+    run |= {"num_steps": 20 + run["num_steps"] // 20, "tape": run["tape"] or 1.0}
+    command, driver = alike(run, file, monkeypatch)
+    assert command == driver
+
+
+def test_both_send_tapes_to_a_quick_file(monkeypatch, tmp_path):
+    run = {"num_steps": 1000, "state_bytes": 10_000, "states": 40.0, "step": 0.1}
+    run |= {"pull_back": 2.0, "tape": 3.0, "touch_speed": 1e9}
+    file = {"folder": tmp_path, "write": 0.1, "slowdown": 1.0, "shown": True}
+    command, driver = alike(run, file, monkeypatch)
+    assert command == driver
+    assert isinstance(driver, TapesInFile)
 
 
 @pytest.mark.parametrize("step", [1e-6, 1.0])

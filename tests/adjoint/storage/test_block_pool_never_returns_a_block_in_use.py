@@ -19,7 +19,7 @@ class PlannedTransfer(Transfer):
     """A transfer that ends when the test says so, or when it is waited for."""
 
     def __init__(self):
-        super().__init__("write", 0, 0, Statistics())
+        super().__init__("write", 0, 0, 0, Statistics())
         self.over = False
 
     @property

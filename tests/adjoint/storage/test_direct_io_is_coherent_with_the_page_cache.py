@@ -45,7 +45,7 @@ def block(number):
 
 def written(file, row, number):
     state = block(number)
-    file.prepare_write(row)
+    file.prepare_write(row, state.bytes.size)
     entry = file.vouch(state, number, number, 0.0)
     file.write(row, state)
     file.finish_write(row, entry)

@@ -30,7 +30,7 @@ class Bench:
 
     def __init__(self, clock, *over_at):
         self.times, self.error = [], None
-        self.transfer = mpi_engine._MpiTransfer("write", 0, 0, SimpleNamespace(wait_seconds=0.0))
+        self.transfer = mpi_engine._MpiTransfer("write", 0, 0, 0, SimpleNamespace(wait_seconds=0.0))
         self.transfer.begin(self.stages(clock, over_at), self.end)
 
     def stages(self, clock, over_at):

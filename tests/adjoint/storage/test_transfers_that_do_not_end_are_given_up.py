@@ -51,7 +51,7 @@ def watched(nbytes=1000, given=None):
 
 
 def add(watch, step=0):
-    transfer = Endless("write", 0, step, Statistics())
+    transfer = Endless("write", 0, step, 0, Statistics())
     watch.add(transfer, SimpleNamespace(is_lost=False))
     return transfer
 

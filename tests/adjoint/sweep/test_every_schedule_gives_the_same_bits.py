@@ -6,6 +6,7 @@ from ended import Ended
 from every_schedule import schedules, with_tapes_of_states
 from hypothesis import given, settings
 from pendulums import CopiedPendulums, Pendulums
+from shown_tapes import ShowsTapes
 
 import adjoint
 from adjoint.errors import ArgumentError
@@ -20,11 +21,23 @@ from adjoint.schedules import (
     Revolve,
     Spilling,
     StoreAll,
+    TapesInFile,
 )
 from adjoint.schedules.costs import Costs
 from adjoint.steppers import state_bytes
 
 NUM_STEPS = 30
+
+
+class Shown(ShowsTapes, Pendulums):
+    """The pendulums, whose tapes may go to the file."""
+
+
+class ShownCopied(ShowsTapes, CopiedPendulums):
+    """The same in memory of their own."""
+
+    tape_memory = property(lambda self: self._inner.tape_memory)
+    _tapes = property(lambda self: self._inner._tapes)
 
 
 def evaluate(functional, change):
@@ -45,8 +58,20 @@ def assert_same_bits(found, expected):
             assert gradient[name].tobytes() == array.tobytes(), name
 
 
-QUICK = Costs(advance=1, unreached=1, pull_back=1, write=0.5, read=0.5)
-SLOW = Costs(advance=1, unreached=1, pull_back=1, write=5, read=7, slowdown=1.2, read_slowdown=1.4)
+QUICK = Costs(
+    advance=1, unreached=1, pull_back=1, write=0.5, read=0.5, piece_write=0.5, piece_read=0.5
+)
+SLOW = Costs(
+    advance=1,
+    unreached=1,
+    pull_back=1,
+    write=5,
+    read=7,
+    piece_write=5,
+    piece_read=7,
+    slowdown=1.2,
+    read_slowdown=1.4,
+)
 
 SCHEDULES = [
     Revolve(NUM_STEPS, 1),
@@ -69,10 +94,14 @@ SCHEDULES = [
     Spilling(NUM_STEPS, 3, 5, costs=SLOW, tape_slots=1),
     Spilling(NUM_STEPS, 4, 4, costs=SLOW, tape_slots=4, leaf_steps=4),
     Spilling(None, 3, 2.5, costs=SLOW, max_file_states=4),
+    TapesInFile(NUM_STEPS, 2, 1, costs=QUICK),
+    TapesInFile(NUM_STEPS, 6, 1, costs=QUICK),
+    TapesInFile(NUM_STEPS, 9, 4, costs=QUICK, tape_pieces=4, leaf_steps=4),
+    TapesInFile(NUM_STEPS, 4, 1, costs=SLOW),
 ]
 
 
-@pytest.mark.parametrize("kind", [Pendulums, CopiedPendulums])
+@pytest.mark.parametrize("kind", [Shown, ShownCopied])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 def test_first_and_second_evaluation_and_after_the_controls_change(kind, schedule, tmp_path):
     expected = three_evaluations(kind, StoreAll(NUM_STEPS))
@@ -87,7 +116,7 @@ def test_any_small_schedule(tmp_path_factory, schedule):
     folder = tmp_path_factory.mktemp("run")
     played = schedule.schedule if isinstance(schedule, Ended) else schedule
     played = with_tapes_of_states(played)
-    result = adjoint.gradient(Pendulums(2, num_steps), num_steps, schedule=played, file=folder)
+    result = adjoint.gradient(Shown(2, num_steps), num_steps, schedule=played, file=folder)
     expected = adjoint.gradient(Pendulums(2, num_steps), num_steps, schedule=StoreAll(num_steps))
     assert result.cost == expected.cost
     for name, array in expected.gradient.items():

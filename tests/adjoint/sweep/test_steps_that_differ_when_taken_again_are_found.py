@@ -32,7 +32,7 @@ def _cases():
             found = list(of_family(NUM_STEPS, leaf, 4))
             for index in sorted({0, len(found) // 2, len(found) - 1}):
                 schedule = found[index]
-                if name in {"Mixed", "Spilling"}:
+                if name in {"Mixed", "Spilling", "TapesInFile"}:
                     schedule = with_tapes_of_states(schedule)
                 yield pytest.param(schedule, id=f"{name}, leaves of {leaf}, {index}")
 

@@ -57,8 +57,9 @@ def make(monkeypatch):
     def make(costs=COSTS, *, warm=True):
         bench = Bench()
         monkeypatch.setattr(cost_tracking.time, "perf_counter", lambda: bench.clock[0])
-        engine = type("Engine", (), {"statistics": property(lambda self: bench.figures)})()
-        bench.tracker = cost_tracking.CostTracker(engine, costs)
+        members = {"statistics": property(lambda self: bench.figures), "moves_pieces": False}
+        store = type("Store", (), members)()
+        bench.tracker = cost_tracking.CostTracker(store, costs)
         if warm:
             bench.exchange()
         return bench

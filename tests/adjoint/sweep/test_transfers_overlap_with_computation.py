@@ -73,7 +73,7 @@ class SlowEngine:
 
     def post(self, what, move, duration, row, block, step):
         due = self.clock.now + duration
-        transfer = SlowTransfer(self.clock, due, move, what, row, step, self.statistics)
+        transfer = SlowTransfer(self.clock, due, move, what, row, step, 0, self.statistics)
         block.hold(transfer)
         self.posted.append((step, self.clock.now))
         return transfer

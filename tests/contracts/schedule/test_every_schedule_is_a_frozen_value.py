@@ -16,7 +16,9 @@ from adjoint.schedules import (
     Periodic,
     Revolve,
     StoreAll,
+    TapesInFile,
 )
+from adjoint.schedules.costs import Costs
 from adjoint.simulation.replay import price
 
 # the schedule of 100 steps, and the same for 37
@@ -29,6 +31,7 @@ PAIRS = [
     (HRevolve(100, 3, 5, write=2, read=1), HRevolve(37, 3, 5, write=2, read=1)),
     (Mixed(100, 50, 2, unreached=0.5), Mixed(37, 50, 2, unreached=0.5)),
     (Asynchronous(100, 9, 4, staging=7), Asynchronous(37, 9, 4, staging=7)),
+    (TapesInFile(100, 5, 2, costs=Costs()), TapesInFile(37, 5, 2, costs=Costs())),
 ]
 
 

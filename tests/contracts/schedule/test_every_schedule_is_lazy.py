@@ -15,6 +15,7 @@ from adjoint.schedules import (
     Revolve,
     Spilling,
     StoreAll,
+    TapesInFile,
 )
 from adjoint.schedules.costs import Costs
 
@@ -39,6 +40,7 @@ COSTS = Costs(pull_back=2, write=10, read=10)
         Mixed(LONG, 16, 4, unreached=0.75),
         Spilling(LONG, 16, 10.5, costs=COSTS, tail_slots=3),
         Spilling(LONG, 16, 10.5, costs=COSTS, tape_slots=1),
+        TapesInFile(LONG, 9, 2, costs=COSTS),
         Spilling(None, 16, 10.5, costs=COSTS, max_file_states=100),
     ],
     ids=repr,

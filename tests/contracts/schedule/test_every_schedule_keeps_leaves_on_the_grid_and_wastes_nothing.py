@@ -1,13 +1,13 @@
 """Leaves lie on the grid; no live state is restored; a last restore is followed by its discard.
 
-`Spilling` may discard a slot between two restores if the file has the state. If a transfer of the
-state is under way at its last restore, the discard waits for that.
+`Spilling`, which `TapesInFile` may play, may discard a slot between two restores if the file has
+the state. If a transfer of the state is under way at its last restore, the discard waits for that.
 """
 
 from every_schedule import schedules, small_cases
 from hypothesis import given
 
-from adjoint.schedules import Spilling
+from adjoint.schedules import Spilling, TapesInFile
 from adjoint.schedules.actions import Advance, Discard, PullBack, Record, Restore, Store, Tier, Wait
 
 
@@ -53,7 +53,7 @@ def check_discard(schedule, actions, here):
     if type(following) is Discard and following.step == step:
         return
     later = actions[here + 1 :]
-    if isinstance(getattr(schedule, "schedule", schedule), Spilling):
+    if isinstance(getattr(schedule, "schedule", schedule), Spilling | TapesInFile):
         if Wait(step) not in later:
             again = next_restore(later, step)
             assert Discard(step, Tier.FILE) not in later[:again], (schedule, here)

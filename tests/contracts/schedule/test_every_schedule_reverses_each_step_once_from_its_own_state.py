@@ -6,7 +6,7 @@ from toy_executor import Toy
 
 
 def check(schedule):
-    toy = Toy(schedule.num_steps, schedule.tape_slots).run(schedule)
+    toy = Toy(schedule.num_steps, schedule.tape_slots, schedule.num_slots).run(schedule)
     assert toy.most_units <= schedule.num_slots, schedule
     assert toy.most_in_file <= schedule.file_states, schedule
 

@@ -18,6 +18,10 @@ def test_it_is_reproducible_and_adopts_memory_if_it_says_so(case, stepper):
     assert (has.adopting is not None) == case.adopts
 
 
+def test_it_shows_its_tapes_if_it_says_so(case, stepper):
+    assert Capabilities.of(stepper).shows_tapes == case.shows_tapes
+
+
 def test_gradients_are_shaped_as_controls(stepper):
     assert set(stepper.adjoint) <= set(stepper.state)
     assert set(stepper.accumulators) == set(stepper.controls)

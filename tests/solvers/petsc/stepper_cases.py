@@ -32,7 +32,7 @@ def on_petsc(method: str, problem: str, *arguments: str, adaptive: bool = False)
         size = SIZE if problem == "plate" else SIZE / 4  # explicit steps of a line must be short
         return getattr(petsc, method)(make_problem(), size, *tableaux)
 
-    return Case(make, needs=("petsc4py",))
+    return Case(make, shows_tapes=not adaptive, needs=("petsc4py",))
 
 
 def ts(method: str, **options):

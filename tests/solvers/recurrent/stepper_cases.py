@@ -8,7 +8,7 @@ from stepper_case import Case
 def recurrent(cell, **options):
     """Return a network whose leaves may have any length."""
     problem = Problem(cell, num_steps=NUM_STEPS, **options)
-    return Case(lambda: problem.network(leaf_steps=1))
+    return Case(lambda: problem.network(leaf_steps=1), shows_tapes=True)
 
 
 STEPPERS = {
@@ -18,5 +18,6 @@ STEPPERS = {
     "lstm, leaves of 3": Case(
         lambda: Problem("lstm", num_steps=3 * NUM_STEPS - 1).network(leaf_steps=3),
         num_steps=3 * NUM_STEPS - 1,
+        shows_tapes=True,
     ),
 }
