@@ -262,7 +262,8 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
     def _load_row(
         self, step: int, row: int, rank: int, names: set[str], progress: Progress
     ) -> dict[str, NDArray[Any]]:
-        entry = self._entry(row, rank)
+        packed = self._entry(row, rank)
+        entry = Entry.unpacked(packed)
         if entry is None or entry.step != step:
             raise _ChangedError
         problem, arrays = None, {}
@@ -276,7 +277,7 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
                 )
         except (OSError, MemoryError) as failure:
             problem = str(failure) or "it does not fit into memory"
-        if self._entry(row, rank) != entry:
+        if self._entry(row, rank) != packed:  # as bytes: a NaN, a cost not known, differs
             raise _ChangedError
         if problem is not None:
             raise TransferError(
@@ -322,8 +323,8 @@ class Snapshots(Mapping[int, dict[str, NDArray[Any]]], Closing):
         skip(layout.nbytes)
         return arrays, running.value if verify else None
 
-    def _entry(self, row: int, rank: int) -> Entry | None:
-        return Entry.unpacked(self._read_index(row * self._structure.ranks + rank, 1))
+    def _entry(self, row: int, rank: int) -> bytes:
+        return self._read_index(row * self._structure.ranks + rank, 1)
 
     def _read_index(self, number: int, count: int) -> bytes:
         """Return entries; those that cannot be read, as damaged ones."""

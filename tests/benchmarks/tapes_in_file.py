@@ -25,8 +25,8 @@ import adjoint
 
 CASES = (
     # model, bytes of a state, steps, leaf, memory in states
-    ("GRU", 32_768, 2000, 32, 1500),
-    ("Crank-Nicolson", 65_536, 800, None, 60),
+    ("GRU", 32_768, 1000, 32, 800),
+    ("Crank-Nicolson", 65_536, 400, None, 60),
 )
 
 

@@ -3,6 +3,7 @@
 The tapes are those of a network: several arrays, of which none is a state.
 """
 
+import re
 from dataclasses import replace
 
 import h5py
@@ -14,6 +15,7 @@ from recurrent_unrolled import Problem
 from throttled_engine import Throttle
 
 import adjoint
+from adjoint import cli
 from adjoint.errors import ArgumentError, StepperError
 from adjoint.parallel import status_exchange
 from adjoint.schedules import Revolve, StoreAll, TapesInFile
@@ -124,11 +126,15 @@ def test_a_killed_run_resumes_with_its_tapes(at, tmp_path, expected):
     assert result.report.recorded_steps < left * (not in_reverse) + 0.4 * NUM_STEPS
 
 
-def test_a_damaged_tape_of_a_killed_run_is_recorded_again(tmp_path, expected):
+def test_a_damaged_tape_of_a_killed_run_is_recorded_again(tmp_path, expected, capsys):
     path = tmp_path / "run.h5"
     with pytest.raises(CrashError):
         gradient(path, crash_at=150, max_lost_share=0.01)
     damage(path)
+    assert cli.main(["inspect", str(path), "--verify"]) == 1
+    printed = capsys.readouterr().out
+    assert re.search(r"^tapes +\d+: ", printed, re.MULTILINE)
+    assert re.search(r"piece 0 of the tape from step \d+, row \d+, rank 0", printed)
     result = gradient(path, resume=True)
     assert bits(result) == expected
     assert result.report.lost_tapes
