@@ -42,7 +42,7 @@ class Block:
         New memory for them, `StateLayout.moved_bytes` long; by default pages of its own.
     """
 
-    __slots__ = ("_transfers", "arrays", "bytes", "is_lost", "layout", "taken")
+    __slots__ = ("arrays", "bytes", "is_lost", "layout", "taken", "transfers")
 
     def __init__(self, layout: StateLayout, memory: NDArray[np.uint8] | None = None) -> None:
         self.layout = layout
@@ -54,24 +54,25 @@ class Block:
         """Whether it has been taken from the pool."""
         self.is_lost = False
         """Whether an overdue transfer may use it for ever: then nothing else must, from now on."""
-        self._transfers: list[Transfer] = []
+        self.transfers: list[Transfer] = []
+        """Those that use the block, and perhaps some that have ended."""
 
     def hold(self, transfer: Transfer) -> None:
         """Mark the block as used by `transfer`; it is busy until that has ended."""
-        self._transfers = [other for other in self._transfers if not other.done]
-        self._transfers.append(transfer)
+        self.transfers = [other for other in self.transfers if not other.done]
+        self.transfers.append(transfer)
 
     @property
     def busy(self) -> bool:
         """Whether a transfer uses the block. Never blocks."""
-        transfers = self._transfers
+        transfers = self.transfers
         while transfers and transfers[-1].done:
             transfers.pop()
         return bool(transfers)
 
     def settle(self) -> None:
         """Wait until no transfer uses the block, or it is lost: errors are left to `Transfer`."""
-        for transfer in self._transfers:
+        for transfer in self.transfers:
             transfer.settle()
 
 
@@ -179,7 +180,10 @@ class BlockPool:
             self._find_idle()
         block = self._idle.pop()
         block.taken = True
-        self.room.use(self._size)
+        room = self.room
+        room.in_use = in_use = room.in_use + self._size  # as `Room.use`, which takes twice as long
+        if in_use > room.peak:  # noqa: PLR1730
+            room.peak = in_use
         return block
 
     def lend(self, count: int) -> list[Block]:
@@ -210,7 +214,10 @@ class BlockPool:
                 "a block was given back twice: two snapshots would share its memory"
             )
         block.taken = False
-        if block.busy and not block.is_lost:
+        if not block.transfers and not block.is_lost:  # as for almost all, and quick
+            self.room.in_use -= self._size
+            self._idle.append(block)
+        elif block.busy and not block.is_lost:
             self._leaving.append(block)
         else:
             self._add_idle(block)

@@ -44,6 +44,8 @@ class Buffers(ABC):
         self._room = pool.room
         self._tapes = 0
         """Tapes that are alive."""
+        self._pinned = False
+        """Whether the live state is in the memory of a slot."""
 
     # -- steps --------------------------------------------------------------------------------
 
@@ -60,6 +62,8 @@ class Buffers(ABC):
         self, start: int, stop: int, cost: float | None, *, reach_stop: bool
     ) -> float | None:
         """Record on the stepper, leaving every slot as it is."""
+        if self._pinned:
+            self._unpin()
         if self.tape_bytes:
             self._room.make_tape(self.tape_bytes)
         self._tapes += 1
@@ -120,6 +124,9 @@ class Buffers(ABC):
                 f"state {step} is in a slot already: discard it before storing it again"
             )
 
+    def _unpin(self) -> None:  # noqa: B027 (only memory that a stepper adopts is pinned)
+        """Move the live state out of the memory of a slot."""
+
     def _forget_tapes(self) -> None:
         self._room.drop_tape(self._tapes * self.tape_bytes)
         self._tapes = 0
@@ -164,7 +171,6 @@ class AdoptingBuffers(Buffers):
     def __init__(self, stepper: Stepper, pool: BlockPool, tape_bytes: int = 0) -> None:
         super().__init__(stepper, pool, tape_bytes)
         self._adopting = cast(Adopting, stepper)
-        self._pinned = False
         self._live = pool.take()
         copy_arrays(stepper.state, self._live.arrays)
         self._adopting.adopt(self._live.arrays)
@@ -190,13 +196,6 @@ class AdoptingBuffers(Buffers):
         self._live = block
         self._pinned = False
         return total
-
-    def record(
-        self, start: int, stop: int, cost: float | None, *, reach_stop: bool
-    ) -> float | None:
-        if self._pinned:
-            self._move(self._live)
-        return super().record(start, stop, cost, reach_stop=reach_stop)
 
     def store(self, step: int) -> None:
         self._require_new(step)
@@ -231,6 +230,9 @@ class AdoptingBuffers(Buffers):
                 self._leave_lost()
         else:
             self._pool.give_back(block)
+
+    def _unpin(self) -> None:
+        self._move(self._live)
 
     def _leave_lost(self) -> None:
         """Move the live state out of a block that an overdue transfer may still use."""

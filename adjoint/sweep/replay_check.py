@@ -159,10 +159,11 @@ class ReplayCheck(NoCheck):
             self._leaves_left = 0
         self._live = mark
         _, self._since, cost = mark
-        self.cost = self.leaf_cost = cost
         if self._leaves_left > 1:  # it is wanted neither for the next leaf nor for its end
             self.cost = None
             self.leaf_cost = cost if self._reaches_stop else None
+        else:
+            self.cost = self.leaf_cost = cost
         if self._is_notified or step not in self._slots:
             self._verify(step, self._hash.of(self._buffers.live, step))
         else:
@@ -172,7 +173,9 @@ class ReplayCheck(NoCheck):
         """Compare a snapshot whose slot is to be released with what was stored."""
         if step in self._used:
             self._used.remove(step)
-            self._verify(step, self._hash.of(self._slots[step].arrays, step))
+            self.compared += 1
+            if self._hash.of(self._slots[step].arrays, step) != self._kept[step][0]:
+                self._has_changed(step)
         if self._store is None or step not in self._store:
             self._kept.pop(step, None)
 
@@ -217,11 +220,14 @@ class ReplayCheck(NoCheck):
     def _verify(self, step: int, found: int) -> None:
         self.compared += 1
         if found != self._kept[step][0]:
-            self._fail(
-                f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: "
-                "look for an array of a state that is written to after the call that it was "
-                "given to, or by `restored`"
-            )
+            self._has_changed(step)
+
+    def _has_changed(self, step: int) -> None:
+        self._fail(
+            f"the snapshot of step {step} has changed{self._on_rank()} since it was stored: look "
+            "for an array of a state that is written to after the call that it was given to, or "
+            "by `restored`"
+        )
 
     def _compare(self, step: int, expected: Mark) -> None:
         self.compared += 1
