@@ -1,8 +1,8 @@
 """A gradient adds at most its memory budget to what is resident in a forward run, in every family.
 
-Within 5 % and 16 MiB, also where tapes are kept. The peaks are those of processes of their own, in
-which glibc gives arrays above 64 KiB back when they are freed: else the holes between PyTorch's
-temporary tensors are counted too, up to 25 MiB here, a different number in each run.
+Within 5 % and 16 MiB, also where tapes are kept. The peaks are those of processes of their own.
+With PyTorch, glibc gives arrays above 64 KiB back in them when they are freed: else the holes
+between temporary tensors are counted too, up to 25 MiB here, a different number in each run.
 """
 
 import json
@@ -34,7 +34,7 @@ def run(family, memory, kept):
     command = [sys.executable, "-c", code, str(SCRIPT), family, str(memory), str(kept)]
     done = subprocess.run(
         command,
-        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"},
+        env=os.environ | ({"MALLOC_MMAP_THRESHOLD_": "65536"} if family == "torch" else {}),
         check=False,
         capture_output=True,
         text=True,
