@@ -25,14 +25,14 @@ take the same number of steps, `solvers.sequences.common_num_steps`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
+from solvers.recurrent.blocks import Block, block_ranges, make_tape, tape_shapes
 from solvers.recurrent.checks import (
     check_input_gradient,
     check_inputs,
@@ -53,17 +53,6 @@ USUAL_LEAF = 64
 
 IGNORE_OVERFLOW: dict[str, Any] = {"over": "ignore", "invalid": "ignore"}
 """NumPy's warnings off: overflow is reported once, as a loss that is not finite."""
-
-
-class _Block(NamedTuple):
-    """Steps taken together."""
-
-    start: int
-    steps: int
-    """Number of steps at which a sequence is alive; later steps of the block do nothing."""
-    alive: NDArray[np.bool_] | None
-    """Mask of the sequences alive at each step; None if all are."""
-    tape: Arrays
 
 
 class RecurrentNetwork:
@@ -186,9 +175,9 @@ class RecurrentNetwork:
         self._inputs_adjoint: Array | None = None
         if self.per_step:
             self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
-        shapes = self._tape_shapes(self.leaf_steps)
-        self.tape_memory = Scratch(partial(_make_tape, shapes, self._dtype))
-        self._tapes: dict[tuple[int, int], list[_Block]] = {}
+        shapes = tape_shapes(self._layers, self._row, self.leaf_steps)
+        self.tape_memory = Scratch(partial(make_tape, shapes, self._dtype))
+        self._tapes: dict[tuple[int, int], list[Block]] = {}
 
     def _control_inputs(self, inputs: Any, gradient: RowSink) -> None:
         """Make the inputs a control, with `gradient` as its accumulator."""
@@ -218,7 +207,8 @@ class RecurrentNetwork:
         """
         block = steps if self.leaf_sensitive else self.leaf_steps
         blocks, rows = -(-steps // block), block * self._row[0]
-        entries = sum(math.prod(shape) for shape in self._tape_shapes(block).values())
+        shapes = tape_shapes(self._layers, self._row, block)
+        entries = sum(math.prod(shape) for shape in shapes.values())
         work = sum(loss.work_bytes(rows) for loss in self._losses.values())
         work += block * self._outer[0].nbytes
         if self._inputs_adjoint is not None:
@@ -275,8 +265,8 @@ class RecurrentNetwork:
             self.state = out
         (tape,) = self.tape_memory.take(1)
         with np.errstate(**IGNORE_OVERFLOW):
-            for first, last in self._block_ranges(start, stop):
-                cost = self._forward(self._block(first, last, tape), cost)
+            for first, last in block_ranges(start, stop, self.leaf_steps):
+                cost = self._forward(Block.of(first, last, tape, self._lengths), cost)
         self.tape_memory.give_back([tape])
         self._reached = max(self._reached, stop)
         return cost
@@ -286,11 +276,11 @@ class RecurrentNetwork:
     ) -> float | None:
         """Advance the state from `start` to `stop`, keeping states and gates; as `advance`."""
         del reach_stop  # the last step's loss needs the last state, so it is always computed
-        blocks: list[_Block] = []
+        blocks: list[Block] = []
         with np.errstate(**IGNORE_OVERFLOW):
-            for first, last in self._block_ranges(start, stop):
+            for first, last in block_ranges(start, stop, self.leaf_steps):
                 (tape,) = self.tape_memory.take(1)
-                blocks.append(self._block(first, last, tape))
+                blocks.append(Block.of(first, last, tape, self._lengths))
                 cost = self._forward(blocks[-1], cost)
         self._tapes[start, stop] = blocks
         self._reached = max(self._reached, stop)
@@ -340,21 +330,7 @@ class RecurrentNetwork:
 
     # -- blocks -------------------------------------------------------------------------------
 
-    def _block_ranges(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Divide a range of steps at the multiples of `leaf_steps`."""
-        while start < stop:
-            end = min(stop, (start // self.leaf_steps + 1) * self.leaf_steps)
-            yield start, end
-            start = end
-
-    def _block(self, start: int, stop: int, tape: Arrays) -> _Block:
-        lengths = self._lengths
-        if lengths is None or stop <= lengths.shortest:
-            return _Block(start, stop - start, None, tape)
-        stop = max(start, min(stop, lengths.longest))
-        return _Block(start, stop - start, lengths.alive(start, stop), tape)
-
-    def _forward(self, block: _Block, cost: float | None) -> float | None:
+    def _forward(self, block: Block, cost: float | None) -> float | None:
         """Advance the live state over a block, and record it on the block's tape."""
         start, steps, alive, tape = block
         if steps == 0:
@@ -380,7 +356,7 @@ class RecurrentNetwork:
                 self.first_non_finite = step
         return cost
 
-    def _pull_back(self, block: _Block) -> None:
+    def _pull_back(self, block: Block) -> None:
         """Pull the adjoint back over a block; add to the accumulators."""
         start, steps, alive, tape = block
         outer, dead = self._outer[:steps], None if alive is None else ~alive
@@ -417,7 +393,7 @@ class RecurrentNetwork:
         check_inputs(given, self._row, start, stop)
         return given
 
-    def _read_targets(self, block: _Block) -> Array:
+    def _read_targets(self, block: Block) -> Array:
         assert self._targets is not None
         return np.asarray(self._targets.read(block.start, block.start + block.steps))
 
@@ -427,18 +403,7 @@ class RecurrentNetwork:
 
     # -- memory -------------------------------------------------------------------------------
 
-    def _tape_shapes(self, steps: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the arrays of a block of so many steps."""
-        shapes: dict[str, tuple[int, ...]] = {"inputs": (steps, *self._row)}
-        for layer in self._layers:
-            shapes |= layer.tape_shapes(steps)
-        return shapes
-
     def _clear_rows(self, gradient: RowSink) -> None:
         """Zero a gradient, a block at a time: it may be on disk."""
-        for start, stop in self._block_ranges(0, gradient.shape[0]):
+        for start, stop in block_ranges(0, gradient.shape[0], self.leaf_steps):
             gradient[start:stop] = np.zeros((stop - start, *gradient.shape[1:]), gradient.dtype)
-
-
-def _make_tape(shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Arrays:
-    return {name: aligned_zeros(shape, dtype) for name, shape in shapes.items()}
