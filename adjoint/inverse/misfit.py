@@ -10,13 +10,14 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from adjoint.errors import NonFiniteError
+from adjoint.errors import ArgumentError, NonFiniteError
 from adjoint.functional import Functional
 from adjoint.inverse.ensemble import Ensemble
 from adjoint.inverse.evaluation_log import EvaluationLog, Record, key_of
 from adjoint.inverse.lead import Lead
 from adjoint.inverse.variables import Variable
 from adjoint.parallel import Communicator
+from adjoint.steppers import Capabilities
 
 __all__ = ["ByControl", "Misfit"]
 
@@ -53,6 +54,8 @@ class Misfit:
         self._functional = functional
         self._variables = variables
         self._log = log
+        self._unproven: tuple[ByControl, Record] | None = None
+        """The last gradient that the log has answered, until `prove` has computed it as well."""
         if log is not None:
             header = {
                 "unknowns": {name: list(v.shape) for name, v in variables.items()},
@@ -90,22 +93,51 @@ class Misfit:
         count = len(next(iter(directions.values())))
         return self._cut(values, (count,))[0], gradient
 
+    def prove(self) -> None:
+        """Compute the last gradient that the log has answered, and compare the bits. Once.
+
+        A fingerprint does not name all that a step may depend on, such as numbers and closures.
+
+        Raises
+        ------
+        ArgumentError
+            They differ: the log is of another problem.
+        """
+        unproven, self._unproven = self._unproven, None
+        if self._log is None or unproven is None:
+            return
+        if not Capabilities.of(self._functional.stepper).reproducible:
+            return
+        controls, record = unproven
+        values = self._computed(record.kind, controls, {})
+        if Record(record.kind, record.key, values).body() != record.body():
+            raise ArgumentError(
+                f"a gradient in {self._log.path} has other bits than the same one computed now: "
+                "the problem has changed in something that its fingerprint does not name, or the "
+                "number of ranks, the leaf or a library has; remove the log to begin afresh"
+            )
+
     def _evaluated(self, kind: str, controls: ByControl, directions: ByControl) -> Array | None:
         """Return the numbers of an evaluation; None if they are not finite."""
         key = key_of(*controls.values(), *directions.values())
         known = None if self._log is None else self._log.answer(kind, key)
         self.replayed = known is not None
         if known is not None:
+            if kind == "gradient":
+                self._unproven = controls, known
             return known.values
-        try:
-            values = np.concatenate(
-                [*map(np.ravel, self.lead.request((kind, controls, directions)))]
-            )
-        except NonFiniteError:
-            values = None
+        values = self._computed(kind, controls, directions)
+        self.prove()  # behind it: the functional may have gone on within this evaluation
         if self._log is not None:
             self._log.add(Record(kind, key, values))
         return values
+
+    def _computed(self, kind: str, controls: ByControl, directions: ByControl) -> Array | None:
+        """Let all ranks evaluate; return the numbers, or None if they are not finite."""
+        try:
+            return np.concatenate([*map(np.ravel, self.lead.request((kind, controls, directions)))])
+        except NonFiniteError:
+            return None
 
     def _cut(self, values: Array, leading: tuple[int, ...]) -> tuple[ByControl, Array]:
         """Cut arrays shaped as the controls, with leading axes, from the front of a flat array."""

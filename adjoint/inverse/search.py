@@ -21,10 +21,10 @@ __all__ = ["FIRST_ORDER", "SECOND_ORDER", "Barrier", "EndedError", "Steps", "sea
 
 Array = NDArray[np.float64]
 
+# SciPy's methods that take gradients alone, those that take Hessian products, those with bounds.
 FIRST_ORDER = ("L-BFGS-B", "BFGS", "CG", "TNC", "SLSQP")
 SECOND_ORDER = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
 BOXED = ("L-BFGS-B", "TNC", "SLSQP", "trust-constr")
-"""SciPy's methods that heed bounds."""
 
 BARRIER = 1e3
 """Height of the barrier, in units of 1 + |cost|: so high that no line search takes it for progress,
@@ -144,6 +144,7 @@ def search(
             f"there is no method {method!r}: SciPy's {', '.join(FIRST_ORDER)}, with second "
             f"derivatives {', '.join(SECOND_ORDER)}; or TAO's, such as 'tao:blmvm'"
         )
+    inversion.lead.run(inversion.objective.misfit.prove)  # a search that the log has answered whole
     return inversion.on_this_rank(found)
 
 

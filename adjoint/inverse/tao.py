@@ -19,6 +19,7 @@ __all__ = ["search_by_tao"]
 Array = NDArray[np.float64]
 PREFIX = "inverse_"
 TOLERANCES = ("gatol", "grtol", "gttol")
+"""Options that TAO takes by a call, by PETSc's names."""
 SECOND_ORDER = ("nls", "ntr", "ntl", "bnls", "bntr", "bntl", "bqnkls", "bqnktr", "bqnktl", "asils")
 UNPRECONDITIONED = ("nls", "ntr", "ntl")
 """Methods that would factor the Hessian by default: there is no matrix of numbers to factor."""

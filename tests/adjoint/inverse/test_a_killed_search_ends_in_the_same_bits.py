@@ -9,7 +9,10 @@ from pathlib import Path
 import logged_search
 import numpy as np
 import pytest
+from inverse_problems import NUM_STEPS, Reaction, observed_reaction
 
+import adjoint
+from adjoint import inverse
 from adjoint.errors import ArgumentError
 from adjoint.inverse import EvaluationLog
 from adjoint.inverse.evaluation_log import Record, key_of
@@ -71,6 +74,46 @@ def test_another_search_is_refused(tmp_path):
     logged_search.run("L-BFGS-B", log)
     with pytest.raises(ArgumentError, match="evaluation 2 of this search is not the one in"):
         logged_search.run("CG", log)
+
+
+class Scaled(Reaction):
+    """A cost that depends on a number, which no fingerprint shows."""
+
+    factor = 1.0
+
+    def terminal_cost(self, state):
+        return self.factor * super().terminal_cost(state)
+
+    def terminal_cost_vjp(self, state, adjoint, gradient):
+        super().terminal_cost_vjp(state, adjoint, gradient)
+        adjoint["u"] *= self.factor
+
+
+def scaled_search(log, factor, iterations, *, reproducible=True):
+    stepper = Scaled(observed_reaction().data)
+    stepper.factor, stepper.reproducible = factor, reproducible
+    with (
+        adjoint.Functional(stepper, NUM_STEPS, memory="1 MiB") as functional,
+        inverse.Inversion(functional, [inverse.Unknown("m")], log=EvaluationLog(log)) as inversion,
+    ):
+        return inversion.minimise("L-BFGS-B", max_iterations=iterations)
+
+
+@pytest.mark.parametrize("iterations", [3, 6], ids=["answered whole", "gone on with"])
+def test_a_log_of_another_cost_is_refused_and_left_as_it_is(tmp_path, iterations):
+    log = tmp_path / "log"
+    scaled_search(log, 1.0, 3)
+    before = log.read_bytes()
+    with pytest.raises(ArgumentError, match="has other bits than the same one computed now"):
+        scaled_search(log, 2.0, iterations)
+    assert log.read_bytes() == before
+    assert scaled_search(log, 1.0, iterations).replayed > 0
+
+
+def test_of_a_stepper_that_is_not_reproducible_nothing_is_compared(tmp_path):
+    first = scaled_search(tmp_path / "log", 1.0, 3, reproducible=False)
+    again = scaled_search(tmp_path / "log", 2.0, 3, reproducible=False)
+    assert again.x.tobytes() == first.x.tobytes()
 
 
 def written(path, count=3):
