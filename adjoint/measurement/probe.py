@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from adjoint.measurement import constants
 from adjoint.measurement.calibration import Calibration, agreed_costs
 from adjoint.measurement.engines import Survey, measure_engines, num_rows
+from adjoint.measurement.first_steps import FirstSteps, clear
 from adjoint.measurement.transfers import MIN_SECONDS, Computation, TransferCosts
 from adjoint.parallel import Communicator, largest
 from adjoint.planning.case import Case
@@ -28,7 +27,7 @@ from adjoint.schedules import Revolve, num_leaves
 from adjoint.schedules.costs import Costs
 from adjoint.schedules.revolve import minimal_advances
 from adjoint.steppers.capabilities import Capabilities
-from adjoint.steppers.protocol import Arrays, Stepper, copy_arrays
+from adjoint.steppers.protocol import Stepper, copy_arrays
 from adjoint.storage.blocks import Block
 from adjoint.storage.engines.transfer import Statistics
 from adjoint.storage.state_layout import Field, StateLayout
@@ -213,7 +212,7 @@ class Probe:
     def _leaf_seconds(self, leaf: int) -> tuple[float, float]:
         """Return the seconds to record the first leaf and to pull it back."""
         self.stepper.start()
-        _clear(self.stepper.adjoint)
+        clear(self.stepper.adjoint)
         recorded = self._timed(partial(self.stepper.record, 0, leaf, reach_stop=False))
         return recorded, self._timed(partial(self.stepper.pull_back, 0, leaf))
 
@@ -233,7 +232,7 @@ class Probe:
             self._leaf_seconds(case.leaf_steps)
             self.stepper.start()
             calibration = Calibration(Statistics)
-            Sweep(_FirstPart(self.stepper), schedule.num_steps, buffers, None, self.comm).run(
+            Sweep(FirstSteps(self.stepper), schedule.num_steps, buffers, None, self.comm).run(
                 schedule, observer=calibration
             )
             found = agreed_costs(calibration.costs(rough), self.comm)
@@ -276,59 +275,6 @@ class Probe:
         began = time.perf_counter()
         work()
         return largest(time.perf_counter() - began, self.comm)
-
-
-class _FirstPart:
-    """The first steps of a stepper's run as a run of their own, whose terminal cost is zero."""
-
-    def __init__(self, stepper: Stepper) -> None:
-        self._stepper = stepper
-
-    @property
-    def state(self) -> Arrays:
-        return self._stepper.state
-
-    @property
-    def adjoint(self) -> Arrays:
-        return self._stepper.adjoint
-
-    @property
-    def controls(self) -> Arrays:
-        return self._stepper.controls
-
-    @property
-    def accumulators(self) -> Arrays:
-        return self._stepper.accumulators
-
-    @property
-    def first_non_finite(self) -> int | None:
-        return Capabilities.of(self._stepper).first_non_finite
-
-    def start(self) -> None:
-        self._stepper.start()
-
-    def advance(self, start: int, stop: int, *, cost: float | None = None) -> float | None:
-        return self._stepper.advance(start, stop, cost=cost)
-
-    def record(
-        self, start: int, stop: int, *, cost: float | None = None, reach_stop: bool
-    ) -> float | None:
-        return self._stepper.record(start, stop, cost=cost, reach_stop=reach_stop)
-
-    def turn(self, cost: float) -> float:
-        _clear(self._stepper.adjoint)
-        return cost
-
-    def pull_back(self, start: int, stop: int) -> None:
-        self._stepper.pull_back(start, stop)
-
-    def finish(self) -> None:
-        pass
-
-
-def _clear(arrays: Arrays) -> None:
-    for array in arrays.values():  # as bytes: NumPy may not know the dtype, such as bfloat16
-        array.reshape(-1).view(np.uint8)[...] = 0
 
 
 def _trial_leaves(rough: Costs, leaf_steps: int, num_slots: int, seconds: float) -> int:

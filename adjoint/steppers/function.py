@@ -1,18 +1,17 @@
 """A stepper made of functions: a step, its transposed derivative, and costs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
-from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.held_data import held_arrays
 from adjoint.steppers.hooks import explain_read_only, real_number, require_nothing, returned
-from adjoint.steppers.mappings import Assignable, StateArrays, refuse_masked
+from adjoint.steppers.mappings import Assignable, StateArrays, named, own_array, zeros_like
 from adjoint.steppers.protocol import Arrays, copy_arrays, state_bytes
 from adjoint.steppers.scratch import Scratch
 from adjoint.steppers.unwritten import mark, require_written
@@ -98,13 +97,13 @@ class FunctionStepper(ABC):
         replay_data: Collection[str] = (),
         accumulators: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        self._initial: Arrays = {k: _array(f"state {k!r}", v) for k, v in _named("state", state)}
+        self._initial: Arrays = {k: own_array(f"state {k!r}", v) for k, v in named("state", state)}
         self._controls: Arrays = {
             # What can be shared is: arrays, memory maps and HDF5 datasets.
             k: v
             if hasattr(v, "shape") and not isinstance(v, np.generic)
-            else _array(f"control {k!r}", v)
-            for k, v in _named("controls", controls)
+            else own_array(f"control {k!r}", v)
+            for k, v in named("controls", controls)
         }
         self._allocate(replay_data, accumulators)
 
@@ -116,15 +115,17 @@ class FunctionStepper(ABC):
         unknown = [name for name in replay_data if name not in self._initial]
         if unknown:
             raise StepperError(f"replay_data names {unknown}, which the state does not have")
-        self._state = _like(self._initial)
-        self._adjoint = _like({k: v for k, v in self._initial.items() if k not in replay_data})
-        self._accumulators = dict(_like(self._controls) if accumulators is None else accumulators)
+        self._state = zeros_like(self._initial)
+        self._adjoint = zeros_like({k: v for k, v in self._initial.items() if k not in replay_data})
+        self._accumulators = dict(
+            zeros_like(self._controls) if accumulators is None else accumulators
+        )
         self._gradient = Assignable(self._accumulators)
         self._has_step_cost = self._writes_ghosts = False
         self._is_first = True
         self._is_written = False
         """Whether a first step has written its whole result."""
-        self._scratch = Scratch(partial(_like, self._initial))
+        self._scratch = Scratch(partial(zeros_like, self._initial))
         self._spare: list[StateArrays] = []
         """What `advance` computes in beside the live state; the next tape may begin in it."""
         self._tapes: dict[tuple[int, int], list[StateArrays]] = {}
@@ -392,19 +393,3 @@ class FunctionStepper(ABC):
     def _overrides(self, name: str) -> bool:
         own = getattr(FunctionStepper, name)
         return getattr(getattr(self, name), "__func__", None) is not own
-
-
-def _named(what: str, arrays: Any) -> Iterable[tuple[str, Any]]:
-    if not isinstance(arrays, Mapping):
-        kind = type(arrays).__name__
-        raise StepperError(f"{what} must be a mapping from name to array, not {kind}")
-    return cast("Mapping[str, Any]", arrays).items()
-
-
-def _array(what: str, value: ArrayLike) -> NDArray[Any]:
-    refuse_masked(what, value)
-    return np.array(value, order="C")
-
-
-def _like(arrays: Arrays) -> StateArrays:
-    return StateArrays({k: aligned_zeros(v.shape, v.dtype) for k, v in arrays.items()})

@@ -4,7 +4,7 @@ A state is read through read-only views. What a function writes, it
 may write in place or assign: ``out["u"][:] = new`` and ``out["u"] = new`` have the same effect.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
@@ -12,9 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adjoint.errors import StepperError
+from adjoint.steppers.aligned import aligned_zeros
 from adjoint.steppers.protocol import Arrays
 
-__all__ = ["Assignable", "StateArrays", "is_masked", "refuse_masked"]
+__all__ = [
+    "Assignable",
+    "StateArrays",
+    "is_masked",
+    "named",
+    "own_array",
+    "refuse_masked",
+    "zeros_like",
+]
 
 
 class Assignable(dict[str, NDArray[Any]]):
@@ -93,6 +102,25 @@ def refuse_masked(what: str, value: object) -> None:
     """Raise `StepperError` if a value, which the error calls `what`, is a masked array."""
     if is_masked(value):
         raise StepperError(f"{what} cannot be a masked array: fill in what is masked")
+
+
+def named(what: str, arrays: Any) -> Iterable[tuple[str, Any]]:
+    """Return the items of what a user gives as a mapping; raise `StepperError` if it is none."""
+    if not isinstance(arrays, Mapping):
+        kind = type(arrays).__name__
+        raise StepperError(f"{what} must be a mapping from name to array, not {kind}")
+    return cast("Mapping[str, Any]", arrays).items()
+
+
+def own_array(what: str, value: ArrayLike) -> NDArray[Any]:
+    """Return a C-contiguous copy of a value; raise `StepperError` if it is a masked array."""
+    refuse_masked(what, value)
+    return np.array(value, order="C")
+
+
+def zeros_like(arrays: Arrays) -> StateArrays:
+    """Return zeros of the same names, shapes and dtypes, each on a cache line."""
+    return StateArrays({k: aligned_zeros(v.shape, v.dtype) for k, v in arrays.items()})
 
 
 def _copied(name: str, value: ArrayLike, array: NDArray[Any]) -> NDArray[Any]:

@@ -152,16 +152,8 @@ class Sweep:
     def _file_tier(self, store: FileStore, schedule: Schedule, costs: Costs | None) -> FileTier:
         if isinstance(schedule, AdaptiveSchedule):
             costs = schedule.costs
-        return FileTier(
-            store,
-            self._journal,
-            self._stepper,
-            self._buffers,
-            self._comm,
-            self._state,
-            schedule,
-            costs,
-        )
+        stepper, buffers, state = self._stepper, self._buffers, self._state
+        return FileTier(store, self._journal, stepper, buffers, self._comm, state, schedule, costs)
 
     def _play(self, stream: AdaptiveStream, observer: Observer | None) -> AdaptiveStream:
         """Carry out a stream's actions, or those of the stream that replaces it; return the last.

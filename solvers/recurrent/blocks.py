@@ -1,16 +1,17 @@
 """Blocks of steps that are taken together, and the memory of their tapes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adjoint.steppers import Arrays, aligned_zeros
+from adjoint.steppers import Arrays, Scratch, aligned_zeros
 from solvers.recurrent.layer import Layer
-from solvers.sequences import Lengths
+from solvers.sequences import Lengths, RowSink
 
-__all__ = ["Block", "block_ranges", "make_tape", "tape_shapes"]
+__all__ = ["Block", "block_ranges", "clear_rows", "tape_entries", "tape_scratch", "tape_shapes"]
 
 
 class Block(NamedTuple):
@@ -50,6 +51,24 @@ def tape_shapes(
     return shapes
 
 
-def make_tape(shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]) -> Arrays:
-    """Return new memory for a tape, zero."""
-    return {name: aligned_zeros(shape, dtype) for name, shape in shapes.items()}
+def tape_entries(layers: Sequence[Layer], row: tuple[int, int], steps: int) -> int:
+    """Return how many numbers these arrays hold together."""
+    return sum(math.prod(shape) for shape in tape_shapes(layers, row, steps).values())
+
+
+def tape_scratch(
+    layers: Sequence[Layer], row: tuple[int, int], steps: int, dtype: np.dtype[Any]
+) -> Scratch[Arrays]:
+    """Return the memory that tapes of blocks of so many steps are taken from."""
+    shapes = tape_shapes(layers, row, steps)
+
+    def make() -> Arrays:
+        return {name: aligned_zeros(shape, dtype) for name, shape in shapes.items()}
+
+    return Scratch(make)
+
+
+def clear_rows(gradient: RowSink, leaf_steps: int) -> None:
+    """Zero a gradient with a row per step, a block at a time: it may be on disk."""
+    for start, stop in block_ranges(0, gradient.shape[0], leaf_steps):
+        gradient[start:stop] = np.zeros((stop - start, *gradient.shape[1:]), gradient.dtype)

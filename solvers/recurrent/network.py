@@ -25,14 +25,13 @@ take the same number of steps, `solvers.sequences.common_num_steps`.
 """
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from adjoint.steppers import Arrays, Scratch, aligned_zeros, copy_arrays
-from solvers.recurrent.blocks import Block, block_ranges, make_tape, tape_shapes
+from adjoint.steppers import Arrays, aligned_zeros, copy_arrays
+from solvers.recurrent.blocks import Block, block_ranges, clear_rows, tape_entries, tape_scratch
 from solvers.recurrent.checks import (
     check_input_gradient,
     check_inputs,
@@ -156,9 +155,8 @@ class RecurrentNetwork:
         """The live hidden states ``h`` and, of an LSTM, ``c``: ``(layers, batch, hidden)``."""
         self.adjoint: Arrays = {name: aligned_zeros(shape, self._dtype) for name in names}
         self.controls |= {f"{name}0": np.zeros(shape, self._dtype) for name in names}
-        self.accumulators: dict[str, Any] = {
-            name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()
-        }
+        grown = {name: aligned_zeros(c.shape, c.dtype) for name, c in self.controls.items()}
+        self.accumulators: dict[str, Any] = grown
         """The accumulated gradients. Each row of that of the inputs is written once."""
         self.distributed = tuple(f"{name}0" for name in names)
         self.per_step: tuple[str, ...] = ()
@@ -175,8 +173,7 @@ class RecurrentNetwork:
         self._inputs_adjoint: Array | None = None
         if self.per_step:
             self._inputs_adjoint = aligned_zeros((self.leaf_steps, *self._row), self._dtype)
-        shapes = tape_shapes(self._layers, self._row, self.leaf_steps)
-        self.tape_memory = Scratch(partial(make_tape, shapes, self._dtype))
+        self.tape_memory = tape_scratch(self._layers, self._row, self.leaf_steps, self._dtype)
         self._tapes: dict[tuple[int, int], list[Block]] = {}
 
     def _control_inputs(self, inputs: Any, gradient: RowSink) -> None:
@@ -207,8 +204,7 @@ class RecurrentNetwork:
         """
         block = steps if self.leaf_sensitive else self.leaf_steps
         blocks, rows = -(-steps // block), block * self._row[0]
-        shapes = tape_shapes(self._layers, self._row, block)
-        entries = sum(math.prod(shape) for shape in shapes.values())
+        entries = tape_entries(self._layers, self._row, block)
         work = sum(loss.work_bytes(rows) for loss in self._losses.values())
         work += block * self._outer[0].nbytes
         if self._inputs_adjoint is not None:
@@ -237,7 +233,7 @@ class RecurrentNetwork:
             array[...] = self.controls[f"{name}0"]
         for name, total in self.accumulators.items():
             if name in self.per_step:
-                self._clear_rows(total)
+                clear_rows(total, self.leaf_steps)
             else:
                 total[...] = 0
         self._tapes.clear()
@@ -400,10 +396,3 @@ class RecurrentNetwork:
     def _gradient_of(self, name: str) -> Arrays:
         parts = self._losses[name].weights
         return {part: self.accumulators[f"{name}.{part}"] for part in parts}
-
-    # -- memory -------------------------------------------------------------------------------
-
-    def _clear_rows(self, gradient: RowSink) -> None:
-        """Zero a gradient, a block at a time: it may be on disk."""
-        for start, stop in block_ranges(0, gradient.shape[0], self.leaf_steps):
-            gradient[start:stop] = np.zeros((stop - start, *gradient.shape[1:]), gradient.dtype)
